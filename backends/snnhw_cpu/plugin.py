@@ -1,0 +1,67 @@
+"""The entry point of the CPU backend. Importing it imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from snnhw.ir import LOSS_TERMS, OPS, OPTIMIZERS, PRIMITIVES, Params, Program
+from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Support, Train
+
+__all__ = ["CpuBackend"]
+
+
+@dataclass(frozen=True)
+class CpuOptions:
+    """Options of the CPU backend.
+
+    Attributes:
+        dtype: of signals, states and parameters while computing.
+    """
+
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+class CpuBackend:
+    """Runs everything the language can say, on the host."""
+
+    name = "cpu"
+    interface = INTERFACE
+    Options = CpuOptions
+
+    def probe(self) -> Probe:
+        try:
+            import torch
+        except ImportError as error:
+            return Probe("missing", reason=str(error), install="pip install torch")
+        threads = torch.get_num_threads()
+        return Probe("ready", version=f"torch {torch.__version__}", device=f"CPU, {threads} threads")
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            ops=dict.fromkeys(OPS.values(), Support()),
+            expressions=frozenset(PRIMITIVES),
+            losses=frozenset(LOSS_TERMS.values()),
+            optimizers=frozenset(OPTIMIZERS.values()),
+            dtypes=("float32", "float64"),
+        )
+
+    def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
+        import torch
+
+        from snnhw.tensors.eager import EagerProvider
+        from snnhw_torch import TorchExecutable
+
+        return TorchExecutable(
+            program,
+            params,
+            job,
+            device=torch.device("cpu"),
+            dtype=getattr(torch, job.options.dtype),
+            provider=EagerProvider(),
+        )
+
+    def explain(self, program: Program, job: Run | Train) -> Explanation:
+        from snnhw_torch import explain
+
+        return explain(program)

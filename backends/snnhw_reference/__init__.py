@@ -1,0 +1,1 @@
+"""The float64 reference, reached as a backend like any other."""

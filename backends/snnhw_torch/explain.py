@@ -1,0 +1,24 @@
+"""What a torch backend would do with a program, as tables."""
+
+from __future__ import annotations
+
+from snnhw.ir import Program
+from snnhw.plugin import Explanation
+from snnhw_torch.schedule import plan
+
+__all__ = ["explain"]
+
+_MEANING = {
+    "once": "nothing in it changes over time",
+    "folded": "all steps as one batch",
+    "scan": "one kernel over all steps",
+    "stepped": "a loop over time",
+}
+
+
+def explain(program: Program) -> Explanation:
+    """The schedule, a row for each stage."""
+    rows = [("stage", "nodes", "runs", "because")]
+    for number, stage in enumerate(plan(program).stages):
+        rows.append((str(number), ", ".join(stage.nodes), stage.mode, _MEANING[stage.mode]))
+    return Explanation(tables={"schedule": tuple(rows)})

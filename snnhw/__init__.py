@@ -1,0 +1,66 @@
+"""Spiking networks written once, run anywhere.
+
+Write a network, choose a backend by name, train it, check that every backend computes the same thing,
+and hand it to neuromorphic chips. Importing ``snnhw`` is cheap: every public name is imported when it
+is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
+    from snnhw import functional, ir, nn, optim, surrogate, utils
+    from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
+    from snnhw.nn import Leaky, capture
+
+_HOMES = {
+    "backends": "snnhw.api",
+    "compile": "snnhw.api",
+    "export": "snnhw.api",
+    "load": "snnhw.api",
+    "save": "snnhw.api",
+    "Leaky": "snnhw.nn",
+    "capture": "snnhw.nn",
+}
+"""Public name -> the module that defines it."""
+
+_SUBMODULES = ("functional", "ir", "nn", "optim", "surrogate", "utils")
+"""Modules that are reached as attributes: ``snn.surrogate.atan()``."""
+
+__all__ = [
+    "Leaky",
+    "backends",
+    "capture",
+    "compile",
+    "export",
+    "functional",
+    "ir",
+    "load",
+    "nn",
+    "optim",
+    "save",
+    "surrogate",
+    "utils",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif name in _SUBMODULES:
+        value = import_module(f"{__name__}.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version  # slow to import, and seldom asked for
+
+        value = version(__name__)
+    else:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    globals()[name] = value  # found here from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,215 @@
+"""What a user calls: compile, save, load, export, backends. Glue without logic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snnhw import registry
+from snnhw.check import check_job, reasons_against
+from snnhw.errors import InputError, SnnhwError, Unsupported
+from snnhw.ir import Input, Loss, Optimizer, Params, Program, check_params, files, init_params, require_valid
+from snnhw.passes import resolve_loss
+from snnhw.plugin import BACKENDS, FORMATS, Array, Arrays, Backend, Executable, Probe, Report, Run, Train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from snnhw.nn.model import Model
+
+__all__ = ["SUFFIX", "backends", "compile", "export", "load", "lower", "make_job", "save"]
+
+SUFFIX = ".snn"
+"""Ending of snnhw's own files."""
+
+Network = Any
+"""A torch module, a `Program`, or ``(Program, Params)`` as `load` gives it."""
+
+
+def backends() -> dict[str, Probe]:
+    """Every installed backend, and whether it can run here."""
+    return registry.survey(BACKENDS)
+
+
+def compile(  # the verb of the design, reached as snnhw.compile
+    net: nn.Module | Program | tuple[Program, Params],
+    sample: Array | Arrays,
+    *,
+    backend: str,
+    time_steps: int,
+    static: bool = False,
+    loss: Loss | None = None,
+    optimizer: Optimizer | None = None,
+    record: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+) -> Model:
+    """Compile a network for a backend chosen by name.
+
+    Args:
+        net: a torch module that computes one time step; or a program, with its parameters or, to
+            start afresh, without.
+        sample: one time step of input, ``[B, ...]``; input name -> array when there are several.
+        backend: its name; ``snnhw backends`` lists them.
+        time_steps: T.
+        static: whether inputs do not change over time, and are given as ``[B, ...]``.
+        loss: a loss value, for training; needs an optimizer.
+        optimizer: an optimizer value, for training; needs a loss.
+        record: further ports to return, such as ``"lif1.mem"``.
+        options: of the backend, by name.
+
+    Raises:
+        CaptureError: the module's step cannot be taken into a program.
+        ProgramError: the program is not valid, or the parameters do not fit it.
+        InputError: an argument does not fit the program.
+        PluginError: the backend is unknown, or cannot run here.
+        Unsupported: the backend cannot run this program; lists every reason.
+    """
+    from snnhw.nn.model import Model  # imports torch
+
+    plugin = registry.backend(backend)
+    program, params, names = _take(net, sample, static)
+    job = make_job(
+        plugin,
+        program,
+        time_steps=time_steps,
+        batch=_batch(sample),
+        loss=loss,
+        optimizer=optimizer,
+        record=record,
+        options=options,
+    )
+    return Model(lower(plugin, program, params, job), program, names)
+
+
+def make_job(
+    plugin: Backend,
+    program: Program,
+    *,
+    time_steps: int,
+    batch: int,
+    loss: Loss | None = None,
+    optimizer: Optimizer | None = None,
+    record: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
+) -> Run | Train:
+    """The job in a backend's terms: its own options, and a loss that names its ports."""
+    if (loss is None) != (optimizer is None):
+        raise InputError("training needs both a loss and an optimizer; give both, or neither to only run")
+    shapes = {name: op.shape for name, op in program.nodes.items() if isinstance(op, Input)}
+    run = Run(time_steps, shapes, batch, tuple(record), registry.build_options(plugin, options or {}))
+    if loss is None or optimizer is None:
+        return run
+    return Train(
+        run.time_steps,
+        run.sample_shapes,
+        run.batch,
+        run.record,
+        run.options,
+        loss=resolve_loss(program, loss),
+        optimizer=optimizer,
+        clip_norm=clip_norm,
+        accumulate=accumulate,
+    )
+
+
+def lower(plugin: Backend, program: Program, params: Params, job: Run | Train) -> Executable:
+    """Validate, check against the backend's capabilities, compile."""
+    require_valid(program)
+    check_params(program, params)
+    check_job(program, job)
+    reasons = reasons_against(program, plugin.capabilities(), job)
+    if reasons:
+        raise Unsupported(plugin.name, reasons, _others(plugin.name, program, job))
+    return plugin.compile(program, params, job)
+
+
+def _others(name: str, program: Program, job: Run | Train) -> tuple[str, ...]:
+    """Installed backends that could do the job; a broken one is passed over, it is no answer."""
+    found = []
+    for other in registry.names(BACKENDS):
+        if other == name:
+            continue
+        try:
+            capabilities = registry.load(BACKENDS, other).capabilities()
+        except SnnhwError:
+            continue
+        if not reasons_against(program, capabilities, job):
+            found.append(other)
+    return tuple(found)
+
+
+def _take(net: Network, sample: Any, static: bool) -> tuple[Program, Params, Mapping[str, str]]:
+    """The program, its parameters, and the module's parameter names where there is a module."""
+    names: Mapping[str, str] = {}
+    if isinstance(net, Program):
+        require_valid(net)
+        program, params = net, init_params(net)
+    elif isinstance(net, tuple):
+        program, params = net
+    else:
+        from snnhw.nn.capture import capture  # imports torch
+
+        captured = capture(net, sample)
+        program, params, names = captured.program, captured.params, captured.names
+    if static:
+        inputs = program.named(Input)
+        program = replace(program, time=replace(program.time, static_inputs=inputs))
+    return program, params, names
+
+
+def _batch(sample: Any) -> int:
+    first = next(iter(sample.values())) if isinstance(sample, Mapping) else sample
+    shape = getattr(first, "shape", None)
+    if not shape:
+        raise InputError(f"the sample is one time step of input, an array [B, ...], not {sample!r}")
+    return int(shape[0])
+
+
+def save(path: str | os.PathLike[str], net: Network, sample: Array | Arrays | None = None) -> None:
+    """Write a network to one ``.snn`` file: structure, equations and parameters; no code.
+
+    Args:
+        net: as for `compile`; a torch module needs a ``sample`` of one step, ``[B, ...]``.
+    """
+    program, params, _ = _take(net, sample, static=False)
+    files.save(path, program, params)
+
+
+def load(path: str | os.PathLike[str], **options: Any) -> tuple[Program, Params]:
+    """Read a ``.snn`` file, or any other that an installed format claims by its ending.
+
+    Raises:
+        LoadError: the file is not what its ending says.
+        UnknownPlugin: no installed format reads such files.
+    """
+    if Path(path).suffix == SUFFIX:
+        return files.load(path, **options)
+    program, params, _ = registry.file_format(_format_of(path)).read(Path(path), **options)
+    return program, params
+
+
+def export(
+    net: Network, path: str | os.PathLike[str], sample: Array | Arrays | None = None, **options: Any
+) -> Report:
+    """Write a network in the format that the path's ending names.
+
+    Returns:
+        every choice that lost or changed something.
+    """
+    program, params, _ = _take(net, sample, static=False)
+    return registry.file_format(_format_of(path)).write(program, params, Path(path), **options)
+
+
+def _format_of(path: str | os.PathLike[str]) -> str:
+    """A format claims the endings that are its name: ``net.nir`` belongs to ``nir``."""
+    known = registry.names(FORMATS)
+    name = Path(path).suffix.removeprefix(".")
+    if name not in known:
+        listed = ", ".join([SUFFIX, *(f".{other}" for other in known)])
+        raise InputError(f"'{os.fspath(path)}': no installed format has the ending '.{name}'; known: {listed}")
+    return name

@@ -1,0 +1,82 @@
+"""Whether a backend can run a program: every reason why not, before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from snnhw.errors import InputError
+from snnhw.ir import Loss, Neuron, Optimizer, Pointwise, Program, topological
+from snnhw.passes import components
+from snnhw.plugin import Capabilities, Run, Train
+
+__all__ = ["check_job", "reasons_against"]
+
+
+def reasons_against(program: Program, capabilities: Capabilities, job: Run | Train) -> tuple[str, ...]:
+    """Why a backend with these capabilities cannot do this job; empty when it can."""
+    return (*_ops(program, capabilities, job), *_graph(program, capabilities), *_training(capabilities, job))
+
+
+def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]:
+    for name, op in program.nodes.items():
+        kind = type(op).__name__
+        support = can.ops.get(type(op))
+        if support is None:
+            yield f"{name} ({kind}): this kind of op is not supported"
+            continue
+        if isinstance(job, Train) and not support.train:
+            yield f"{name} ({kind}): it runs, but cannot be trained through"
+        reason = support.why_not(op) if support.why_not else None
+        if reason:
+            yield f"{name} ({kind}): {reason}"
+        if isinstance(op, (Neuron, Pointwise)):
+            used = {node.op for node in topological(op.step().outputs.values())}
+            for primitive in sorted(used - can.expressions):
+                yield f"{name} ({kind}): its equations use '{primitive}', which is not supported"
+
+
+def _graph(program: Program, can: Capabilities) -> Iterator[str]:
+    for component in components(program):
+        if component.recurrent and not can.recurrence:
+            yield f"{', '.join(component.nodes)}: recurrence is not supported"
+    for edge in program.edges:
+        if can.max_delay is not None and edge.delay > can.max_delay:
+            yield f"edge {edge.key}: a delay of {edge.delay} is longer than the {can.max_delay} supported"
+
+
+def _training(can: Capabilities, job: Run | Train) -> Iterator[str]:
+    if not isinstance(job, Train):
+        return
+    if not can.train:
+        yield "training is not supported"
+        return
+    for kind in {type(term.kind) for term in job.loss.terms} - can.losses:
+        yield f"the loss term {kind.__name__} is not supported"
+    if type(job.optimizer) not in can.optimizers:
+        yield f"the optimizer {type(job.optimizer).__name__} is not supported"
+
+
+def check_job(program: Program, job: Run | Train) -> None:
+    """Raise `InputError` for a job that makes no sense whatever the backend."""
+    for name, value in (("time_steps", job.time_steps), ("batch", job.batch)):
+        if type(value) is not int or value < 1:
+            raise InputError(f"{name} is a whole number, 1 or more, not {value!r}")
+    known = [f"{name}.{port}" for name, op in program.nodes.items() for port in op.out_ports]
+    for port in job.record:
+        if port not in known:
+            raise InputError(f"cannot record '{port}': there is no such port; ports: {', '.join(known)}")
+    if isinstance(job, Train):
+        _check_training(program, job)
+
+
+def _check_training(program: Program, job: Train) -> None:
+    if not isinstance(job.loss, Loss):
+        raise InputError(f"a loss is a value such as snnhw.functional.ce_rate_loss(), not {job.loss!r}")
+    if not isinstance(job.optimizer, Optimizer):
+        raise InputError(f"an optimizer is a value such as snnhw.optim.Adam(lr=1e-3), not {job.optimizer!r}")
+    if not program.trainable:
+        raise InputError("nothing in this program is trainable; mark parameters in Program.trainable")
+    if type(job.accumulate) is not int or job.accumulate < 1:
+        raise InputError(f"accumulate is a whole number, 1 or more, not {job.accumulate!r}")
+    if job.clip_norm is not None and not job.clip_norm > 0:
+        raise InputError(f"clip_norm is a number greater than 0, or None, not {job.clip_norm!r}")

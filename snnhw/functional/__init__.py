@@ -1,0 +1,20 @@
+"""Losses, regularisation and accuracy under snnTorch's names: ``import snnhw.functional as SF``.
+
+Losses are values: `snnhw.compile` lowers them into the model, and called on tensors they compute.
+"""
+
+from __future__ import annotations
+
+import snnhw.tensors.losses  # noqa: F401  # what a call on tensors means
+from snnhw.functional.acc import accuracy_rate
+from snnhw.functional.loss import ce_count_loss, ce_membrane_loss, ce_rate_loss, mse_count_loss
+from snnhw.functional.reg import l1_rate_sparsity
+
+__all__ = [
+    "accuracy_rate",
+    "ce_count_loss",
+    "ce_membrane_loss",
+    "ce_rate_loss",
+    "l1_rate_sparsity",
+    "mse_count_loss",
+]

@@ -1,0 +1,132 @@
+"""Programs and their parameters in one file.
+
+A ``.safetensors`` file: the parameters as tensors, the program as JSON in the metadata. Nothing in it
+is code, equal content gives equal bytes, and a file is written beside its name and moved into place,
+so that an interrupted save leaves the old file whole.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from snnhw.errors import LoadError, ProgramError
+from snnhw.ir.codec import from_json, to_json
+from snnhw.ir.params import Params
+from snnhw.ir.program import Program
+from snnhw.ir.validate import check_params, require_valid
+
+__all__ = ["load", "save", "write_atomic"]
+
+KEY: Final = "snnhw"
+MAX_HEADER: Final = 64 << 20
+MAX_FILE: Final = 16 << 30
+
+
+def save(path: str | os.PathLike[str], program: Program, params: Params) -> None:
+    """Write a program and its parameters.
+
+    Raises:
+        ProgramError: the program is not valid, its parameters do not fit it, or it cannot be written,
+            because it is too large or made of ops or surrogates that are not registered.
+        OSError: the file cannot be written; the name holds what it held before.
+    """
+    require_valid(program)
+    check_params(program, params, allow_nonfinite=True)
+    arrays = {key: np.asarray(params[key], order="C") for key in sorted(params)}
+    write_atomic(path, save_tensors(arrays, metadata={KEY: _written(program)}))
+
+
+def _written(program: Program) -> str:
+    """The program as JSON text, read back once: a file that nobody can load is not worth having."""
+    try:
+        header = msgspec.json.encode(to_json(program))
+        if len(header) > MAX_HEADER // 2:  # it is quoted once more in the file
+            raise LoadError(f"it takes {len(header)} bytes; at most {MAX_HEADER // 2} are accepted")
+        same = from_json(msgspec.json.decode(header)) == program
+    except (LoadError, TypeError, UnicodeError) as error:
+        raise ProgramError(f"it cannot be written: {error}") from error
+    if not same:
+        raise ProgramError("it cannot be written: read back, it would be another program")
+    return header.decode()
+
+
+def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> tuple[Program, Params]:
+    """Read what `save` wrote. Safe on files from anywhere: no code runs, sizes are checked first.
+
+    Args:
+        allow_nonfinite: accept parameters that are infinite or NaN.
+
+    Raises:
+        LoadError: naming the file and what is wrong with it.
+    """
+    name = os.fspath(path)
+    try:
+        data = _read(Path(name))
+        program = from_json(_header(data))
+        require_valid(program)
+        params: Params = load_tensors(data)
+        check_params(program, params, allow_nonfinite=allow_nonfinite)
+    except (LoadError, ProgramError, SafetensorError) as error:
+        raise LoadError(f"cannot load '{name}': {error}") from error
+    return program, params
+
+
+def _read(path: Path) -> bytes:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
+            raise LoadError("it is not a regular file")
+        if found.st_size > MAX_FILE:
+            raise LoadError(f"it holds {found.st_size} bytes; at most {MAX_FILE} are read")
+        with path.open("rb") as file:
+            return file.read(found.st_size)
+    except OSError as error:
+        raise LoadError(error.strerror or str(error)) from error
+
+
+def _header(data: bytes) -> Any:
+    size = int.from_bytes(data[:8], "little") if len(data) >= 8 else -1
+    if not 0 <= size <= min(MAX_HEADER, len(data) - 8):
+        raise LoadError("it is no safetensors file, or its header is cut off or too large")
+    try:
+        outer = msgspec.json.decode(data[8 : 8 + size])
+        return msgspec.json.decode(outer["__metadata__"][KEY])
+    except (msgspec.DecodeError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        raise LoadError("its header holds no snnhw program; was it written by snnhw.save?") from error
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write bytes so that the name always holds either the old content or all of the new."""
+    target = Path(path)
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # beside it: one file system
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name outlive a power cut, where the system has a way to ask for that."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,96 @@
+"""What every op has: ports, parameters, shapes. Attributes only; arrays live apart."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, TypeVar
+
+from snnhw.errors import ProgramError
+from snnhw.ir.frozen import FrozenMap, freeze
+from snnhw.ir.params import ParamSpec
+from snnhw.words import brief
+
+__all__ = ["OPS", "Op", "Shape", "op"]
+
+Shape = tuple[int, ...]
+"""Shape of one sample at one step: without the time and batch axes."""
+
+T = TypeVar("T", bound="type[Op]")
+
+OPS: Final[dict[str, type[Op]]] = {}
+"""Every op by its class name."""
+
+
+@dataclass(frozen=True)
+class Op(ABC):
+    """One kind of node. Subclasses are final.
+
+    Attributes:
+        keys: parameter name -> key of another node's parameter that it is tied to.
+    """
+
+    keys: FrozenMap[str, str] = field(default_factory=FrozenMap, kw_only=True)
+
+    stateless: ClassVar[bool] = True
+    """Whether it treats every step alike, so that all steps may be computed at once."""
+
+    def __post_init__(self) -> None:
+        freeze(self, "keys")
+        self.check()
+
+    @property
+    def in_ports(self) -> tuple[str, ...]:
+        return ("x",)
+
+    @property
+    def out_ports(self) -> tuple[str, ...]:
+        return ("y",)
+
+    def check(self) -> None:  # noqa: B027  # most attributes need checks, but not all ops have some
+        """Raise `ProgramError` when an attribute makes no sense whatever the shapes."""
+
+    def params(self) -> Mapping[str, ParamSpec]:
+        """Parameter name -> what it must look like."""
+        return {}
+
+    @abstractmethod
+    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        """Shapes of the output ports from those of the input ports.
+
+        Raises:
+            ProgramError: the shapes do not fit.
+        """
+
+    def summary(self) -> str:
+        """The op in a few words, for ``str(program)``."""
+        return type(self).__name__
+
+
+def op(cls: T) -> T:
+    """Register an op class."""
+    OPS[cls.__name__] = cls
+    return cls
+
+
+def need(instance: Op, condition: bool, name: str, accepted: str) -> None:
+    """Raise when an attribute is not what is accepted."""
+    if not condition:
+        value = brief(getattr(instance, name))
+        raise ProgramError(f"{type(instance).__name__}({name}={value}): give {accepted}")
+
+
+def is_size(value: object, least: int = 1) -> bool:
+    """Whether it is an int, not a bool, and not too small."""
+    return type(value) is int and value >= least
+
+
+def is_pair(value: object, least: int = 1) -> bool:
+    """Whether it is a tuple of two such ints."""
+    return isinstance(value, tuple) and len(value) == 2 and all(is_size(item, least) for item in value)
+
+
+def is_shape(value: object) -> bool:
+    """Whether it is a tuple of positive ints; ``()`` is the shape of a scalar."""
+    return isinstance(value, tuple) and all(is_size(item) for item in value)

@@ -1,0 +1,166 @@
+"""Programs: nodes, edges, a time axis. Plain frozen values; the arrays live apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from snnhw.errors import ProgramError
+from snnhw.ir.frozen import FrozenMap, freeze
+from snnhw.ir.ops import Op, Output
+from snnhw.ir.params import ParamSpec, key_of
+
+__all__ = ["Edge", "Endpoint", "Program", "TimeAxis", "sequential"]
+
+NODE_NAME: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+MAX_NAME: Final = 256
+
+
+class Endpoint(NamedTuple):
+    """A port of a node, written ``"encoder.lif1.spk"``: the last part names the port."""
+
+    node: str
+    port: str
+
+    def __str__(self) -> str:
+        return f"{self.node}.{self.port}"
+
+
+def endpoint(text: str) -> Endpoint:
+    node, _, port = text.rpartition(".")
+    return Endpoint(node, port)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A wire from an output port to an input port. Edges into one port add up, in listed order.
+
+    Attributes:
+        src: ``"node.port"``; dst: likewise.
+        delay: how many steps later a value arrives.
+        init: what arrives before the first value does: a number, or a parameter key.
+    """
+
+    src: str
+    dst: str
+    delay: int = 0
+    init: float | str = 0.0
+
+    @property
+    def source(self) -> Endpoint:
+        return endpoint(self.src)
+
+    @property
+    def target(self) -> Endpoint:
+        return endpoint(self.dst)
+
+    @property
+    def key(self) -> str:
+        """Its name in a run's state, where its content stands as ``[delay, B, ...]``."""
+        return f"{self.src}->{self.dst}"
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """What a step is.
+
+    Attributes:
+        dt: length of a step in seconds, for models whose equations say ``dt``.
+        static_inputs: inputs that do not change over time and are given as ``[B, ...]``.
+    """
+
+    dt: float = 1e-3
+    static_inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network: what is computed at every step.
+
+    Attributes:
+        nodes: dotted name -> op; a torch module's path where it came from one.
+        edges: wires; a cycle needs a total delay of at least 1.
+        time: the time axis.
+        trainable: keys of the parameters that training changes.
+
+    `snnhw.ir.validate` says everything that is wrong with one.
+    """
+
+    nodes: FrozenMap[str, Op]
+    edges: tuple[Edge, ...]
+    time: TimeAxis = field(default_factory=TimeAxis)
+    trainable: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        freeze(self, "nodes")
+        object.__setattr__(self, "edges", tuple(self.edges))
+        object.__setattr__(self, "trainable", frozenset(self.trainable))
+
+    def named(self, kind: type[Op]) -> tuple[str, ...]:
+        """Names of the nodes of one type, in order."""
+        return tuple(name for name, op in self.nodes.items() if isinstance(op, kind))
+
+    def into(self, node: str, port: str) -> tuple[Edge, ...]:
+        """The edges that arrive at a port, in the order in which they add up."""
+        return self._arriving.get((node, port), ())
+
+    @cached_property
+    def _arriving(self) -> dict[tuple[str, str], tuple[Edge, ...]]:
+        found: dict[tuple[str, str], list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.target, []).append(edge)
+        return {target: tuple(edges) for target, edges in found.items()}
+
+    def outputs(self) -> dict[str, str]:
+        """Output name -> the port it returns."""
+        found = {}
+        for name in self.named(Output):
+            for edge in self.into(name, "x"):
+                found[name] = edge.src
+        return found
+
+    def params(self) -> dict[str, ParamSpec]:
+        """Parameter key -> what it must look like. Tied parameters stand once."""
+        return {
+            key_of(name, param, op.keys): spec
+            for name, op in self.nodes.items()
+            for param, spec in op.params().items()
+        }
+
+    def param_keys(self, node: str) -> dict[str, str]:
+        """Parameter name of one node -> its key."""
+        op = self.nodes[node]
+        return {param: key_of(node, param, op.keys) for param in op.params()}
+
+    def __str__(self) -> str:
+        from snnhw.ir.printing import describe  # printing needs shapes, which need programs
+
+        return describe(self)
+
+
+def sequential(layers: Mapping[str, Op], *, time: TimeAxis | None = None, train: bool = True) -> Program:
+    """A chain: the first output port of each node into the first input port of the next.
+
+    Args:
+        layers: node name -> op, from an `Input` on; an `Output` named ``output`` is appended.
+        train: whether all weights are trainable.
+    """
+    nodes = {**layers, "output": Output()}
+    if len(nodes) != len(layers) + 1:
+        raise ProgramError("'output' is the name that sequential gives to the last node; rename yours")
+    names = list(nodes)
+    edges = tuple(
+        Edge(f"{a}.{nodes[a].out_ports[0]}", f"{b}.{nodes[b].in_ports[0]}")
+        for a, b in zip(names, names[1:], strict=False)
+    )
+    program = Program(FrozenMap(nodes), edges, time or TimeAxis())
+    return trainable(program) if train else program
+
+
+def trainable(program: Program) -> Program:
+    """The same program with every weight trainable."""
+    weights = {key for key, spec in program.params().items() if spec.kind == "weight"}
+    return Program(program.nodes, program.edges, program.time, frozenset(weights))

@@ -1,0 +1,21 @@
+"""The torch front end: neurons as modules, capture of a module into a program, compiled models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snnhw.nn.capture import Captured, capture
+from snnhw.nn.model import Model
+from snnhw.nn.neuron import SpikingNeuron, neuron_class
+
+__all__ = ["Captured", "Leaky", "Model", "SpikingNeuron", "capture", "neuron_class"]
+
+
+def __getattr__(name: str) -> Any:
+    """Every registered model is a module class of the same name, made when it is first used."""
+    from snnhw.ir import MODELS
+
+    if name not in MODELS:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    globals()[name] = made = neuron_class(MODELS[name], module=__name__)
+    return made

@@ -1,0 +1,125 @@
+"""A compiled network, as torch users call it. Arrays are converted here, at the edge, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnhw.errors import InputError
+from snnhw.ir import Input, Optimizer, Output, Params, Program, files
+from snnhw.plugin import Arrays, Executable, Result
+
+__all__ = ["Model"]
+
+Signals = Tensor | tuple[Tensor, ...]
+
+
+class Model:
+    """A network on a backend, as `snnhw.compile` gives it. A context manager.
+
+    Attributes:
+        program: what was compiled.
+        executable: the backend's own object, see `snnhw.plugin.Executable`.
+        state: the state after the last call, to pass to the next for one long sequence.
+    """
+
+    def __init__(self, executable: Executable, program: Program, names: Mapping[str, str]) -> None:
+        self.executable, self.program = executable, program
+        self.state: Arrays | None = None
+        self._names = names
+        self._inputs = program.named(Input)
+        self._outputs = program.named(Output)
+
+    def step(self, x: Any, y: Any, state: Arrays | None = None) -> tuple[float, Signals]:
+        """One update of the parameters.
+
+        Args:
+            x: ``[T, B, ...]``, or ``[B, ...]`` when static; name -> array when there are several.
+            y: targets, ``[B]`` class numbers; name -> array when there are several.
+            state: what to start from; None: from rest.
+
+        Returns:
+            the loss before the update, and the outputs ``[T, B, ...]`` in the order of the network's
+            own return.
+        """
+        found = self.executable.step(self._signals(x), _named(y, ("target",), "target"), state)
+        self.state = found.state
+        return found.loss, self._returned(found.outputs)
+
+    def run(self, x: Any, state: Arrays | None = None) -> Result:
+        """Evaluate: outputs and recordings ``[T, B, ...]`` by name, as tensors, and the final state."""
+        found = self.executable.run(self._signals(x), state)
+        self.state = found.state
+        return Result(_tensors(found.outputs), _tensors(found.recordings), found.state)
+
+    def __call__(self, x: Any, state: Arrays | None = None) -> Signals:
+        """The outputs of `run`, in the order of the network's own return."""
+        return self._returned(self.run(x, state).outputs)
+
+    def _signals(self, x: Any) -> dict[str, Any]:
+        return _named(x, self._inputs, "input")
+
+    def _returned(self, outputs: Arrays) -> Signals:
+        tensors = _tensors(outputs)
+        found = tuple(tensors[name] for name in self._outputs)
+        return found[0] if len(found) == 1 else found
+
+    @property
+    def params(self) -> Params:
+        """The present parameters, copied to the host."""
+        return self.executable.get_params()
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        """Continue with other settings of the same optimizer, as a schedule does."""
+        self.executable.set_optimizer(optimizer)
+
+    def write_back(self, net: nn.Module) -> None:
+        """Copy the trained parameters into the torch module that was compiled.
+
+        Raises:
+            InputError: the module lacks one of them, or it was a program that was compiled.
+        """
+        if not self._names:
+            raise InputError("this model was compiled from a program, so there is no module to write back to")
+        own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+        params = self.params
+        missing = sorted(name for name in self._names.values() if name not in own)
+        if missing:
+            raise InputError(f"the module has no parameter {', '.join(missing)}; is it the one that was compiled?")
+        with torch.no_grad():
+            for key, name in self._names.items():
+                own[name].copy_(torch.as_tensor(params[key]).reshape(own[name].shape))
+
+    def save(self, path: str) -> None:
+        """Write structure, equations and present parameters to one ``.snn`` file."""
+        files.save(path, self.program, self.params)
+
+    def close(self) -> None:
+        """Let go of the device."""
+        self.executable.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _named(given: Any, names: tuple[str, ...], what: str) -> dict[str, Any]:
+    if isinstance(given, Mapping):
+        return dict(given)
+    if isinstance(given, tuple) and len(given) == len(names):
+        return dict(zip(names, given, strict=True))
+    if len(names) != 1:
+        raise InputError(f"this network has several {what}s; give a mapping with {', '.join(names)}")
+    return {names[0]: given}
+
+
+def _tensors(arrays: Arrays) -> dict[str, Tensor]:
+    return {name: x if isinstance(x, Tensor) else torch.from_dlpack(x) for name, x in arrays.items()}

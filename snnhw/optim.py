@@ -1,0 +1,7 @@
+"""Optimizers as values, for `snnhw.compile`. Same names, arguments and formulas as ``torch.optim``."""
+
+from __future__ import annotations
+
+from snnhw.ir import SGD, Adam, AdamW, Optimizer
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer"]

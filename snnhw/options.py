@@ -1,0 +1,84 @@
+"""From ``key=value`` pairs to a backend's own frozen `Options`."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from snnhw.errors import InputError
+from snnhw.words import did_you_mean, sentence
+
+if TYPE_CHECKING:
+    from snnhw.plugin import Backend
+
+__all__ = ["build_options"]
+
+
+def build_options(plugin: Backend, given: Mapping[str, object]) -> Any:
+    """An instance of ``plugin.Options`` from what the user gave.
+
+    Text, as it comes from a command line, is converted by the type of the option: ``"4"`` becomes 4
+    for an ``int``, ``"true"`` becomes True for a ``bool``, ``"none"`` becomes None where None is
+    accepted. Other values must already be of that type.
+
+    Raises:
+        InputError: for a name that is not an option, a value that is not of its type, an option
+            that must be given and is not, or values that ``Options`` itself refuses.
+    """
+    kinds = get_type_hints(plugin.Options)
+    declared = [field for field in fields(plugin.Options) if field.init]
+    options = {field.name: kinds[field.name] for field in declared}
+    values = {name: _convert(plugin.name, name, value, options) for name, value in given.items()}
+    for field in declared:
+        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise InputError(
+                f"backend '{plugin.name}' needs option '{field.name}' ({_accepted(options[field.name])})."
+            )
+    try:
+        return plugin.Options(**values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"backend '{plugin.name}' refuses these options: {sentence(str(error))}") from error
+
+
+def _convert(backend: str, name: str, value: object, options: Mapping[str, Any]) -> Any:
+    if name not in options:
+        raise InputError(
+            f"backend '{backend}' has no option '{name}'.{did_you_mean(name, options)} {_listing(options)}"
+        )
+    kind = options[name]
+    if value in ("none", "None") and type(None) in get_args(kind):
+        return None
+    try:
+        return msgspec.convert(value, kind, strict=False, dec_hook=_construct)
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"backend '{backend}', option '{name}': {value!r} was given; accepted: {_accepted(kind)}."
+        ) from error
+
+
+def _construct(kind: type, value: object) -> object:
+    """For types msgspec does not know, such as `pathlib.Path`: their constructor decides."""
+    return kind(value)
+
+
+def _listing(options: Mapping[str, Any]) -> str:
+    if not options:
+        return "It has no options."
+    return "Its options: " + ", ".join(f"{name} ({_accepted(kind)})" for name, kind in options.items()) + "."
+
+
+def _accepted(kind: Any) -> str:
+    """A type, in the words of someone who types values."""
+    if kind is bool:
+        return "true or false"
+    if kind is type(None):
+        return "none"
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join(map(_accepted, get_args(kind)))
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

@@ -1,0 +1,18 @@
+"""Program to program, and program to plan: small functions that every backend shares."""
+
+from __future__ import annotations
+
+from snnhw.passes.graph import Component, components, static_ports
+from snnhw.passes.resolve import resolve_loss
+from snnhw.passes.scan import Request, ScanKernel, Value, derive
+
+__all__ = [
+    "Component",
+    "Request",
+    "ScanKernel",
+    "Value",
+    "components",
+    "derive",
+    "resolve_loss",
+    "static_ports",
+]

@@ -1,0 +1,315 @@
+"""The one file a plugin author reads.
+
+A *backend* runs programs. It is a class with a zero-argument constructor, named in the entry-point
+group ``snnhw.backends``; core checks a program against its `Capabilities` before `Backend.compile`,
+so lowering may assume a legal, supported program. A *format* reads and writes files and runs nothing;
+it is named in the group ``snnhw.formats``.
+
+    [project.entry-points."snnhw.backends"]
+    "vendor.chip" = "snnhw_chip.plugin:ChipBackend"
+
+Importing the plugin module must not import a vendor's SDK: `Backend.probe` does that, and says in
+words what is missing. Arrays at this boundary are anything with ``__dlpack__``; an executable
+returns arrays of its own kind, which belong to the caller; `Params` alone are host NumPy arrays.
+Time is always the first axis: ``[T, B, ...]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from snnhw.ir import Loss, Op, Optimizer, Params, Program
+
+__all__ = [
+    "BACKENDS",
+    "FORMATS",
+    "INTERFACE",
+    "Array",
+    "Arrays",
+    "Backend",
+    "Capabilities",
+    "Executable",
+    "Explanation",
+    "Format",
+    "NoOptions",
+    "Probe",
+    "Report",
+    "Result",
+    "Run",
+    "StepResult",
+    "Support",
+    "Train",
+]
+
+INTERFACE = 1
+"""Version of this file. It rises only when a plugin written for the old one would break."""
+
+BACKENDS = "snnhw.backends"
+"""Entry-point group of things that run programs."""
+
+FORMATS = "snnhw.formats"
+"""Entry-point group of things that read and write files."""
+
+Array = Any
+"""Anything with ``__dlpack__``: a NumPy array, a torch tensor, ..."""
+
+Arrays = Mapping[str, Array]
+"""Arrays by name: inputs, outputs and states alike."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Whether a plugin can run on this machine, now.
+
+    Attributes:
+        status: ``ready``; ``missing`` (a package is not installed); ``no device``; ``broken``.
+        reason: what was found, in one sentence.
+        install: the exact command or step that mends it.
+        version: of the runtime underneath, where there is one.
+        device: what it would run on, in words.
+    """
+
+    status: Literal["ready", "missing", "no device", "broken"]
+    reason: str = ""
+    install: str = ""
+    version: str = ""
+    device: str = ""
+
+    @property
+    def ready(self) -> bool:
+        return self.status == "ready"
+
+
+@dataclass(frozen=True)
+class Support:
+    """How far a backend supports one kind of op.
+
+    Attributes:
+        train: whether it can be trained through.
+        why_not: for the odd cases: given the op, a reason in words, or None when it is fine.
+    """
+
+    train: bool = True
+    why_not: Callable[[Op], str | None] | None = None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can run, as data; available without the SDK or the device.
+
+    Attributes:
+        ops: op type -> `Support`; a type that is absent is not supported.
+        expressions: the expression ops that neuron equations may use (`snnhw.ir.PRIMITIVES`).
+        losses: kinds of loss term; optimizers: kinds of optimizer (types).
+        dtypes: compute dtypes by NumPy name; the first is the default.
+        train: whether `Train` jobs are accepted at all.
+        recurrence: whether programs with cycles are accepted.
+        max_delay: the longest delay of one edge; None for no limit.
+        fixed_shapes: batch and number of steps are fixed at compile time.
+        contraction: whether ``a * b + c`` may be rounded once, so that results are comparable
+            only within a margin and never bit by bit.
+        label: what every result of this backend is marked with, for instance "emulated"; "" for
+            the real thing.
+    """
+
+    ops: Mapping[type[Op], Support]
+    expressions: frozenset[str]
+    losses: frozenset[type] = frozenset()
+    optimizers: frozenset[type] = frozenset()
+    dtypes: tuple[str, ...] = ("float32",)
+    train: bool = True
+    recurrence: bool = True
+    max_delay: int | None = None
+    fixed_shapes: bool = False
+    contraction: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a plugin that has none."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Compile for evaluation only.
+
+    Attributes:
+        time_steps: T. A backend without `Capabilities.fixed_shapes` takes it as a hint.
+        sample_shapes: input name -> shape of one sample at one step, without T and B.
+        batch: B, likewise a hint.
+        record: ports to return besides the outputs, such as ``"lif1.mem"``.
+        options: an instance of the backend's ``Options``.
+    """
+
+    time_steps: int
+    sample_shapes: Mapping[str, tuple[int, ...]]
+    batch: int
+    record: tuple[str, ...] = ()
+    options: Any = field(default_factory=NoOptions)
+
+
+@dataclass(frozen=True)
+class Train(Run):
+    """Compile for training: forward, loss, backward and update in one `Executable.step`.
+
+    Attributes:
+        loss: a sum of weighted terms.
+        optimizer: the update rule, a frozen value.
+        clip_norm: bound on the global 2-norm of the gradient; None for none.
+        accumulate: how many calls of `Executable.step` share one update (their mean gradient).
+    """
+
+    loss: Loss = None  # type: ignore[assignment]  # required; dataclass order demands a default
+    optimizer: Optimizer = None  # type: ignore[assignment]  # likewise
+    clip_norm: float | None = None
+    accumulate: int = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one `Executable.run` gives.
+
+    Attributes:
+        outputs: output name -> array ``[T, B, ...]``.
+        recordings: recorded port -> array ``[T, B, ...]``.
+        state: state key -> array ``[B, ...]`` (a delayed edge: ``[delay, B, ...]``), to hand to
+            the next call.
+    """
+
+    outputs: Arrays
+    recordings: Arrays
+    state: Arrays
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one `Executable.step` gives: the loss before the update, outputs, final state."""
+
+    loss: float
+    outputs: Arrays
+    state: Arrays
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a backend would do with a program: tables, and the sources it would emit.
+
+    Attributes:
+        tables: title -> rows, the first row the heading.
+        sources: file name -> text.
+    """
+
+    tables: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every choice a `Format` made that lost or changed something, each in one sentence."""
+
+    notes: tuple[str, ...] = ()
+
+
+class Executable(Protocol):
+    """A compiled program. A context manager; it owns the device until `close`."""
+
+    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
+        """Evaluate, in evaluation mode whatever the job. ``state`` None starts from rest."""
+        ...
+
+    def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
+        """One update (`Train` jobs only). Gradients do not flow into ``state``."""
+        ...
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        """Continue with other settings of the same optimizer, as a schedule does."""
+        ...
+
+    def get_params(self) -> Params:
+        """The present parameters, copied to the host."""
+        ...
+
+    def set_params(self, params: Params) -> None:
+        """Replace the parameters given; the others stay."""
+        ...
+
+    def save_state(self) -> Arrays:
+        """Everything an exact resume needs: parameters, optimizer, random generators."""
+        ...
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Continue from what `save_state` gave."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Executable: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Runs programs.
+
+    Attributes:
+        name: equal to the entry point's name.
+        interface: the `INTERFACE` this plugin was written for.
+        Options: a frozen dataclass; core builds it from the user's mapping and lists the valid
+            names when one is misspelt.
+    """
+
+    name: str
+    interface: int
+    Options: type
+
+    def probe(self) -> Probe:
+        """Say whether it can run here. May import the SDK; never raises."""
+        ...
+
+    def capabilities(self) -> Capabilities:
+        """What it can run, as data. Imports neither the SDK nor the device."""
+        ...
+
+    def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
+        """Lower a program that core has validated and checked against `capabilities`."""
+        ...
+
+    def explain(self, program: Program, job: Run | Train) -> Explanation:
+        """What `compile` would do, without doing it."""
+        ...
+
+
+@runtime_checkable
+class Format(Protocol):
+    """Reads and writes the files of another tool.
+
+    Attributes:
+        suffixes: the file endings it claims, such as ``(".nir",)``.
+    """
+
+    name: str
+    interface: int
+    suffixes: tuple[str, ...]
+
+    def probe(self) -> Probe: ...
+
+    def capabilities(self) -> Mapping[str, Any]:
+        """Targets and dialects, as data."""
+        ...
+
+    def write(self, program: Program, params: Params, path: Path, **options: Any) -> Report: ...
+
+    def read(self, path: Path, **options: Any) -> tuple[Program, Params, Report]: ...

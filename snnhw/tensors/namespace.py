@@ -1,0 +1,52 @@
+"""Torch's functions as a namespace of `snnhw.ir.evaluate`: values only, no autograd.
+
+Derivatives come from `snnhw.ir.gradient`, so that they do not depend on torch's version.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnhw.ir import Namespace
+
+__all__ = ["torch_namespace"]
+
+
+@lru_cache(maxsize=64)
+def torch_namespace(dtype: torch.dtype, device: torch.device) -> Namespace:
+    """The functions at one dtype on one device; every operation rounds once to the dtype."""
+
+    def const(value: float) -> Tensor:
+        return torch.tensor(value, dtype=dtype, device=device)
+
+    def nearest(x: Tensor, table: Tensor) -> Tensor:
+        return table[torch.argmin((x.unsqueeze(-1) - table).abs(), dim=-1)]
+
+    def graft(value: Tensor, *pairs: Any) -> Tensor:
+        return value
+
+    return {
+        "const": const,
+        "add": torch.add,
+        "sub": torch.sub,
+        "mul": torch.mul,
+        "div": torch.div,
+        "neg": torch.neg,
+        "abs": torch.abs,
+        "exp": torch.exp,
+        "log": torch.log,
+        "sqrt": torch.sqrt,
+        "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
+        "atan": torch.atan,
+        "minimum": torch.minimum,
+        "maximum": torch.maximum,
+        "greater": torch.gt,
+        "where": torch.where,
+        "nearest": nearest,
+        "graft": graft,
+    }

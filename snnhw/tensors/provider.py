@@ -1,0 +1,72 @@
+"""Who runs a `ScanKernel` on tensors.
+
+A provider turns a kernel into something that runs it over all steps at once, forward and backward.
+Layers are flat here: a signal is ``[T, B, N]``, or ``[B, N]`` when static; a state ``[B, N]``; a value
+``[]`` or ``[N]``; all contiguous and of the compute dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from snnhw.passes import ScanKernel
+
+__all__ = ["Provider", "Scan", "ScanGrads", "ScanInputs", "ScanOutputs"]
+
+
+class ScanInputs(NamedTuple):
+    """What a scan reads. ``tables`` are the levels of ``nearest``."""
+
+    steps: int
+    inputs: Sequence[Tensor]
+    values: Sequence[Tensor]
+    tables: Sequence[Tensor]
+    states: Sequence[Tensor]
+
+
+class ScanOutputs(NamedTuple):
+    """What a scan gives: outputs ``[T, B, N]``, final states ``[B, N]``, and what `Scan.backward` needs."""
+
+    outputs: list[Tensor]
+    states: list[Tensor]
+    saved: Any
+
+
+class ScanGrads(NamedTuple):
+    """Adjoints. ``inputs`` and ``values`` hold None where the kernel wants none.
+
+    A static input's is summed over time. A value's is summed over time in the compute dtype, then in
+    float64 over the batch (and over neurons for a scalar).
+    """
+
+    inputs: list[Tensor | None]
+    values: list[Tensor | None]
+    states: list[Tensor]
+
+
+class Scan(Protocol):
+    """One compiled kernel."""
+
+    def forward(self, given: ScanInputs, *, keep: bool) -> ScanOutputs:
+        """Run all steps; ``keep`` when a backward pass will follow."""
+        ...
+
+    def backward(
+        self,
+        given: ScanInputs,
+        saved: Any,
+        outputs: Sequence[Tensor | None],
+        states: Sequence[Tensor | None],
+    ) -> ScanGrads:
+        """From adjoints of the outputs (where the kernel takes them) and of the final states."""
+        ...
+
+
+class Provider(Protocol):
+    """Compiles kernels for one kind of device."""
+
+    def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan: ...

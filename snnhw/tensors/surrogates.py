@@ -1,0 +1,37 @@
+"""Surrogates called on tensors: ``snnhw.surrogate.atan()(z)``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnhw.ir import Surrogate, evaluate, var
+from snnhw.ir.surrogates import apply_surrogate
+from snnhw.tensors.namespace import torch_namespace
+
+__all__: list[str] = []
+
+
+class _Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, surrogate: Surrogate) -> Tensor:
+        ctx.save_for_backward(z)
+        ctx.surrogate = surrogate
+        return (z > 0).to(z.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (z,) = ctx.saved_tensors
+        (slope,) = evaluate(
+            [ctx.surrogate.derivative(var("z"))], {"z": z}, torch_namespace(z.dtype, z.device)
+        )
+        return grad * slope, None
+
+
+@apply_surrogate.register
+def _(z: Tensor, surrogate: Surrogate) -> Tensor:
+    """Spikes in the dtype of z."""
+    result: Tensor = _Spike.apply(z, surrogate)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return result
