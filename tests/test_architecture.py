@@ -28,7 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "registry": COMMON | {"plugin", "options"},
     "passes": COMMON | {"ir"},
     "reference": COMMON | {"ir"},
-    "check": COMMON | {"ir", "plugin"},
+    "check": COMMON | {"ir", "passes", "plugin"},
     "tensors": COMMON | {"ir", "passes", "registry"},
     "conformance": COMMON | {"ir", "passes", "reference", "plugin", "registry", "check", "api"},
 }

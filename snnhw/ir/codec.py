@@ -61,7 +61,7 @@ class _Writer:
         if is_dataclass(value):
             kind = {"type": type(value).__name__} if isinstance(value, tuple(_FAMILIES)) else {}
             return {**kind, **self.record(value)}
-        return value
+        return float(value) if isinstance(value, float) else value  # NumPy's float64 is a float, too
 
     def record(self, value: Any) -> dict[str, Any]:
         return {item.name: self.write(getattr(value, item.name)) for item in fields(value) if item.init}
@@ -131,7 +131,7 @@ class _Reader:
         return self.plain(hint, data, where)
 
     def expression(self, data: Any, where: str) -> Expr:
-        found = _entry(self.expressions, data, where)
+        found: Expr = _entry(self.expressions, data, where)
         self.spend(self.sizes[found])
         return found
 

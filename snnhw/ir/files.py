@@ -74,9 +74,9 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> tupl
         data = _read(Path(name))
         program = from_json(_header(data))
         require_valid(program)
-        params: Params = load_tensors(data)
+        params = _arrays(data)
         check_params(program, params, allow_nonfinite=allow_nonfinite)
-    except (LoadError, ProgramError, SafetensorError) as error:
+    except (LoadError, ProgramError) as error:
         raise LoadError(f"cannot load '{name}': {error}") from error
     return program, params
 
@@ -103,6 +103,13 @@ def _header(data: bytes) -> Any:
         return msgspec.json.decode(outer["__metadata__"][KEY])
     except (msgspec.DecodeError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise LoadError("its header holds no snnhw program; was it written by snnhw.save?") from error
+
+
+def _arrays(data: bytes) -> Params:
+    try:
+        return load_tensors(data)
+    except (SafetensorError, KeyError, ValueError) as error:  # dtypes and ranks that NumPy lacks
+        raise LoadError(f"its tensors cannot be read: {error}") from error
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

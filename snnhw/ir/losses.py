@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import singledispatch
-from math import isfinite
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from snnhw.errors import InputError
+from snnhw.ir.checks import is_number
+from snnhw.words import brief
 
 __all__ = [
     "LOSS_TERMS",
@@ -45,8 +46,8 @@ class LossKind:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, float) and not isfinite(value):
-                raise InputError(f"{type(self).__name__}({item.name}={value!r}): give a finite number")
+            if not isinstance(value, str) and not is_number(value):
+                raise InputError(f"{type(self).__name__}({item.name}={brief(value)}): give a finite number")
 
 
 def kind(cls: K) -> K:
@@ -119,12 +120,10 @@ class Term:
     target: str = "target"
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.weight, bool)
-            or not isinstance(self.weight, (int, float))
-            or not isfinite(self.weight)
-        ):
-            raise InputError(f"the weight of a loss term is a finite number, not {self.weight!r}")
+        if not isinstance(self.kind, LossKind):
+            raise InputError(f"a term of a loss needs a kind such as CERate(), not {brief(self.kind)}")
+        if not is_number(self.weight):
+            raise InputError(f"the weight of a loss term is a finite number, not {brief(self.weight)}")
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class Loss:
 
 
 @singledispatch
-def apply_loss(signal: Any, targets: Any, loss: Loss) -> Any:
+def apply_loss(signal: Any, targets: Any, loss: Loss) -> Any:  # noqa: ARG001  # what a registered one takes
     """The value of a loss on arrays. Kinds of array register themselves here."""
     raise InputError(
         f"a loss takes a torch tensor [T, B, C], not {type(signal).__name__}; import snnhw.functional first"

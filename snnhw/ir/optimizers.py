@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isfinite
 from typing import Final, TypeVar
 
 from snnhw.errors import InputError
+from snnhw.ir.checks import is_number
+from snnhw.words import brief
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer"]
 
 OPTIMIZERS: Final[dict[str, type[Optimizer]]] = {}
 """Every optimizer by its class name."""
 
-O = TypeVar("O", bound="type[Optimizer]")
+Class = TypeVar("Class", bound="type[Optimizer]")
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,33 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            values = getattr(self, item.name)
-            for value in values if isinstance(values, tuple) else (values,):
-                sound = isinstance(value, (bool, int, float)) and isfinite(value) and value >= 0
-                if not sound:
-                    raise InputError(
-                        f"{type(self).__name__}({item.name}={values!r}): give finite numbers >= 0"
-                    )
+            value = getattr(self, item.name)
+            if isinstance(item.default, tuple):
+                size = len(item.default)
+                self._need(
+                    _are_numbers(value, size), item.name, f"a tuple of {size} finite numbers, 0 or more"
+                )
+            elif isinstance(item.default, bool):
+                self._need(isinstance(value, bool), item.name, "True or False")
+            else:
+                self._need(_are_numbers((value,), 1), item.name, "a finite number, 0 or more")
+
+    def _need(self, condition: bool, name: str, accepted: str) -> None:
+        if not condition:
+            value = brief(getattr(self, name))
+            raise InputError(f"{type(self).__name__}({name}={value}): give {accepted}")
 
 
-def optimizer(cls: O) -> O:
+def _are_numbers(values: object, count: int) -> bool:
+    """Whether it is a tuple of that many finite numbers, 0 or more."""
+    return (
+        isinstance(values, tuple)
+        and len(values) == count
+        and all(is_number(value) and value >= 0 for value in values)
+    )
+
+
+def optimizer(cls: Class) -> Class:
     """Register an optimizer class."""
     OPTIMIZERS[cls.__name__] = cls
     return cls
@@ -52,7 +70,7 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.nesterov and self.momentum == 0:
-            raise InputError("SGD(nesterov=True) needs a momentum greater than 0")
+            raise InputError("SGD(nesterov=True, momentum=0): give a momentum greater than 0")
 
 
 @optimizer
@@ -69,8 +87,7 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.betas) != 2 or not all(beta < 1 for beta in self.betas):
-            raise InputError(f"{type(self).__name__}(betas={self.betas!r}): give two numbers below 1")
+        self._need(max(self.betas) < 1, "betas", "a pair such as (0.9, 0.999), each below 1")
 
 
 @optimizer

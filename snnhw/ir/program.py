@@ -6,16 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from snnhw.errors import ProgramError
 from snnhw.ir.frozen import FrozenMap, freeze
 from snnhw.ir.ops import Op, Output
 from snnhw.ir.params import ParamSpec, key_of
+from snnhw.words import brief
 
-__all__ = ["Edge", "Endpoint", "Program", "TimeAxis", "sequential"]
+__all__ = ["Edge", "Endpoint", "Program", "TimeAxis", "sequential", "trainable"]
 
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+PARAM_KEY: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+")
 MAX_NAME: Final = 256
 
 
@@ -30,6 +33,7 @@ class Endpoint(NamedTuple):
 
 
 def endpoint(text: str) -> Endpoint:
+    """``"encoder.lif1.spk"`` taken apart."""
     node, _, port = text.rpartition(".")
     return Endpoint(node, port)
 
@@ -75,6 +79,9 @@ class TimeAxis:
     dt: float = 1e-3
     static_inputs: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "static_inputs", tuple(self.static_inputs))
+
 
 @dataclass(frozen=True)
 class Program:
@@ -98,6 +105,18 @@ class Program:
         freeze(self, "nodes")
         object.__setattr__(self, "edges", tuple(self.edges))
         object.__setattr__(self, "trainable", frozenset(self.trainable))
+        problems = [
+            f"{name}: {brief(op)} is no op; give a value such as Linear(784, 10)"
+            for name, op in self.nodes.items()
+            if not isinstance(op, Op)
+        ]
+        problems += [
+            f"{brief(edge)} is no edge; give Edge('a.y', 'b.x')"
+            for edge in self.edges
+            if not isinstance(edge, Edge)
+        ]
+        if problems:
+            raise ProgramError(problems)
 
     def named(self, kind: type[Op]) -> tuple[str, ...]:
         """Names of the nodes of one type, in order."""
@@ -151,13 +170,17 @@ def sequential(layers: Mapping[str, Op], *, time: TimeAxis | None = None, train:
     nodes = {**layers, "output": Output()}
     if len(nodes) != len(layers) + 1:
         raise ProgramError("'output' is the name that sequential gives to the last node; rename yours")
-    names = list(nodes)
-    edges = tuple(
-        Edge(f"{a}.{nodes[a].out_ports[0]}", f"{b}.{nodes[b].in_ports[0]}")
-        for a, b in zip(names, names[1:], strict=False)
+    program = Program(
+        FrozenMap(nodes), tuple(_link(nodes, a, b) for a, b in pairwise(nodes)), time or TimeAxis()
     )
-    program = Program(FrozenMap(nodes), edges, time or TimeAxis())
     return trainable(program) if train else program
+
+
+def _link(nodes: Mapping[str, Op], a: str, b: str) -> Edge:
+    out_ports, in_ports = nodes[a].out_ports, nodes[b].in_ports
+    if not out_ports or not in_ports:
+        raise ProgramError(f"sequential cannot connect '{a}' to '{b}'; put an Input first, and no Output")
+    return Edge(f"{a}.{out_ports[0]}", f"{b}.{in_ports[0]}")
 
 
 def trainable(program: Program) -> Program:

@@ -29,7 +29,8 @@ def infer_shapes(program: Program) -> Shapes:
     given: dict[str, dict[str, Shape]] = {name: {} for name in program.nodes}
     leaving: dict[str, list[Edge]] = {name: [] for name in program.nodes}
     for edge in program.edges:
-        leaving[edge.source.node].append(edge)
+        if edge.source.node in leaving and edge.target.node in leaving:  # else validate says what is wrong
+            leaving[edge.source.node].append(edge)
     ready = [name for name, op in program.nodes.items() if not op.in_ports]
     for name in ready:  # grows while it is walked
         try:
@@ -40,6 +41,8 @@ def infer_shapes(program: Program) -> Shapes:
         known |= {f"{name}.{port}": shape for port, shape in found.items()}
         for edge in leaving[name]:
             node, port = edge.target
+            if edge.src not in known or port not in program.nodes[node].in_ports:
+                continue
             news = port not in given[node]
             given[node].setdefault(port, known[edge.src])
             if news and len(given[node]) == len(program.nodes[node].in_ports):

@@ -14,7 +14,9 @@ from functools import singledispatch
 from typing import Any, Final, TypeVar
 
 from snnhw.errors import InputError
+from snnhw.ir.checks import is_number
 from snnhw.ir.expr import Expr, const, graft, heaviside
+from snnhw.words import brief
 
 __all__ = ["SURROGATES", "ATan", "FastSigmoid", "StraightThrough", "Surrogate", "apply_surrogate", "spike"]
 
@@ -31,8 +33,8 @@ class Surrogate(ABC):
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise InputError(f"{type(self).__name__}({item.name}={value!r}): give a finite number")
+            if not is_number(value):
+                raise InputError(f"{type(self).__name__}({item.name}={brief(value)}): give a finite number")
             object.__setattr__(self, item.name, float(value))
 
     @abstractmethod
@@ -50,7 +52,7 @@ class Surrogate(ABC):
 
 
 @singledispatch
-def apply_surrogate(z: Any, surrogate: Surrogate) -> Any:
+def apply_surrogate(z: Any, surrogate: Surrogate) -> Any:  # noqa: ARG001  # what a registered one takes
     """Spikes of z under a surrogate. Kinds of array register themselves here."""
     raise InputError(
         f"a surrogate takes an expression or a torch tensor, not {type(z).__name__}; "

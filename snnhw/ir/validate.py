@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from math import isfinite
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from snnhw.errors import ProgramError
+from snnhw.errors import ExpressionError, ProgramError
+from snnhw.ir.checks import is_number
 from snnhw.ir.expr import count_nodes
-from snnhw.ir.ops import Input, Neuron, Output
-from snnhw.ir.params import Params
-from snnhw.ir.program import MAX_NAME, NODE_NAME, Program
+from snnhw.ir.ops import Input, Neuron, Op, Output, Pointwise
+from snnhw.ir.params import Params, ParamSpec, key_of
+from snnhw.ir.program import MAX_NAME, NODE_NAME, PARAM_KEY, Program
 from snnhw.ir.shapes import infer_shapes
 from snnhw.ir.text import MAX_NODES
+from snnhw.words import brief, listing
 
 __all__ = ["check_params", "cycles_without_delay", "require_valid", "validate"]
+
+DTYPES: Final = ("float16", "float32", "float64")
 
 
 def validate(program: Program) -> tuple[str, ...]:
@@ -26,7 +31,7 @@ def validate(program: Program) -> tuple[str, ...]:
         return tuple(problems)
     problems += [*_ports(program), *_time(program), *_keys(program)]
     problems += [
-        f"the cycle {' -> '.join(cycle)} has no delay; put delay=1 on one of its edges"
+        f"the cycle {_drawn(cycle)} has no delay; put delay=1 on one of its edges"
         for cycle in cycles_without_delay(program)
     ]
     return tuple(problems) or infer_shapes(program).problems
@@ -40,19 +45,40 @@ def require_valid(program: Program) -> None:
 
 
 def _nodes(program: Program) -> Iterator[str]:
-    for name, op in program.nodes.items():
+    for name in program.nodes:
         if not NODE_NAME.fullmatch(name) or len(name) > MAX_NAME:
-            yield f"{name!r} cannot name a node; use dotted parts of letters, digits and underscores"
-        if isinstance(op, Neuron) and count_nodes(op.step().outputs.values()) > MAX_NODES:
-            yield f"{name}: its equations have more than {MAX_NODES} operations"
+            yield (
+                f"{brief(name)} cannot name a node; use dotted parts of letters, digits and underscores, "
+                f"at most {MAX_NAME} characters"
+            )
+    yield from _equations(program)
     if not program.named(Input):
         yield "it has no Input"
     if not program.named(Output):
         yield "it has no Output"
 
 
+def _equations(program: Program) -> Iterator[str]:
+    sound: set[Neuron | Pointwise] = set()  # equal nodes are many in large programs
+    for name, op in program.nodes.items():
+        if not isinstance(op, (Neuron, Pointwise)) or op in sound:
+            continue
+        try:
+            size = count_nodes(op.step().outputs.values())
+        except ExpressionError as error:
+            yield f"{name}: its equations do not compose: {error}"
+            continue
+        if size > MAX_NODES:
+            yield f"{name}: its equations have {size} operations; at most {MAX_NODES} are accepted"
+        else:
+            sound.add(op)
+
+
 def _edges(program: Program) -> Iterator[str]:
     for edge in program.edges:
+        if len(edge.key) > 3 * MAX_NAME:
+            yield f"edge {brief(edge.key)}: there are no nodes with names of that length"
+            continue
         for end, role in ((edge.source, "output"), (edge.target, "input")):
             op = program.nodes.get(end.node)
             if op is None:
@@ -66,8 +92,8 @@ def _edges(program: Program) -> Iterator[str]:
             yield f"edge {edge.key}: delay is a number of steps, 0 or more, not {edge.delay!r}"
         elif edge.delay == 0 and edge.init != 0.0:
             yield f"edge {edge.key}: an initial value needs a delay of at least 1"
-        if isinstance(edge.init, float) and not isfinite(edge.init):
-            yield f"edge {edge.key}: its initial value must be finite, not {edge.init!r}"
+        if not isinstance(edge.init, str) and not is_number(edge.init):
+            yield f"edge {edge.key}: it starts from a finite number or a parameter, not {edge.init!r}"
     delayed = Counter(edge.key for edge in program.edges if edge.delay)
     for key in sorted(key for key, count in delayed.items() if count > 1):
         yield f"edge {key}: two delayed edges between the same ports; their contents would share a name"
@@ -84,39 +110,50 @@ def _ports(program: Program) -> Iterator[str]:
 
 
 def _time(program: Program) -> Iterator[str]:
-    if not (isinstance(program.time.dt, float) and isfinite(program.time.dt) and program.time.dt > 0):
+    if not is_number(program.time.dt) or program.time.dt <= 0:
         yield f"dt is a number of seconds greater than 0, not {program.time.dt!r}"
     inputs = set(program.named(Input))
     for name in program.time.static_inputs:
         if name not in inputs:
-            yield f"static input '{name}' is no Input; inputs: {', '.join(sorted(inputs))}"
+            yield f"static input {brief(name)} is no Input; inputs: {listing(sorted(inputs))}"
 
 
 def _keys(program: Program) -> Iterator[str]:
     specs = program.params()
+    for name, op in program.nodes.items():
+        yield from _ties(name, op, specs)
     for key in sorted(program.trainable):
         if key not in specs:
-            yield f"'{key}' is marked trainable but is no parameter"
+            yield f"{brief(key)} is marked trainable but is no parameter"
         elif specs[key].kind == "buffer":
             yield f"'{key}' is a buffer and cannot be trained"
     for edge in program.edges:
         if isinstance(edge.init, str) and edge.init not in specs:
-            yield f"edge {edge.key}: it starts from '{edge.init}', which is no parameter"
-    for name, op in program.nodes.items():
-        for param, spec in op.params().items():
-            key = program.param_keys(name)[param]
-            if specs[key].shape != spec.shape:
-                yield f"{name}.{param}: tied to '{key}' of shape {specs[key].shape}, but needs {spec.shape}"
+            yield f"edge {edge.key}: it starts from {brief(edge.init)}, which is no parameter"
+
+
+def _ties(name: str, op: Op, specs: Mapping[str, ParamSpec]) -> Iterator[str]:
+    own = op.params()
+    for param in op.keys:
+        if param not in own:
+            yield f"{name}: it ties {brief(param)}, but its parameters are: {listing(list(own))}"
+    for param, spec in own.items():
+        key = key_of(name, param, op.keys)
+        if not PARAM_KEY.fullmatch(key) or len(key) > 2 * MAX_NAME:
+            yield f"{name}.{param}: tied to {brief(key)}, which is no key such as 'fc.weight'"
+        elif specs[key].shape != spec.shape:
+            yield f"{name}.{param}: tied to '{key}' of shape {specs[key].shape}, but needs {spec.shape}"
 
 
 def cycles_without_delay(program: Program) -> list[list[str]]:
-    """One example of every knot of nodes that wait for each other within a step."""
+    """A cycle of nodes that wait for each other within a step, its first node repeated at its end;
+    empty when there is none."""
     after: dict[str, list[str]] = {name: [] for name in program.nodes}
     for edge in program.edges:
         if edge.delay == 0:
             after[edge.source.node].append(edge.target.node)
     free = _peel(after)
-    blocked = {name: [n for n in nexts if n not in free] for name, nexts in after.items() if name not in free}
+    blocked = {name: nexts for name, nexts in after.items() if name not in free}
     return [_walk(blocked)] if blocked else []
 
 
@@ -140,29 +177,39 @@ def _peel(after: Mapping[str, list[str]]) -> set[str]:
 
 def _walk(blocked: Mapping[str, list[str]]) -> list[str]:
     """Follow arrows backwards from any blocked node until one repeats: a cycle."""
-    before: dict[str, str] = {}
-    for name, nexts in blocked.items():
-        for following in nexts:
-            before[following] = name
-    path = [next(iter(blocked))]
-    while path[-1] not in path[:-1]:
-        path.append(before[path[-1]])
-    start = path.index(path[-1])
-    return path[start:][::-1]
+    before = {following: name for name, nexts in blocked.items() for following in nexts}
+    path: dict[str, None] = {}  # in order, and quick to search
+    name = next(iter(blocked))
+    while name not in path:
+        path[name] = None
+        name = before[name]
+    cycle = list(path)[list(path).index(name) :]
+    return [name, *cycle[:0:-1], name]
+
+
+def _drawn(cycle: list[str]) -> str:
+    """A cycle in a line; of a long one both ends."""
+    shown = cycle if len(cycle) <= 12 else [*cycle[:6], "...", *cycle[-5:]]
+    return " -> ".join(shown)
 
 
 def check_params(program: Program, params: Params, *, allow_nonfinite: bool = False) -> None:
     """Raise `ProgramError` listing every missing, superfluous, misshapen or non-finite array."""
     specs = program.params()
     problems = [f"parameter '{key}' is missing" for key in specs if key not in params]
-    problems += [f"'{key}' is no parameter of this program" for key in params if key not in specs]
-    for key in specs.keys() & params.keys():
-        array = np.asarray(params[key])
-        if not specs[key].accepts(array.shape):
-            problems.append(f"parameter '{key}' has shape {array.shape}, not {specs[key].shape}")
-        elif array.dtype.kind != "f":
-            problems.append(f"parameter '{key}' has dtype {array.dtype}, not a floating one")
-        elif not allow_nonfinite and not np.isfinite(array).all():
-            problems.append(f"parameter '{key}' holds values that are not finite")
+    problems += [f"{brief(key)} is no parameter of this program" for key in params if key not in specs]
+    for key, spec in specs.items():
+        if key in params:
+            problems += _misfits(key, spec, np.asarray(params[key]), allow_nonfinite)
     if problems:
-        raise ProgramError(sorted(problems))
+        raise ProgramError(problems)
+
+
+def _misfits(key: str, spec: ParamSpec, array: npt.NDArray[Any], allow_nonfinite: bool) -> Iterator[str]:
+    if not spec.accepts(array.shape):
+        wanted = "one axis of levels" if spec.table else spec.shape
+        yield f"parameter '{key}' has shape {array.shape}, not {wanted}"
+    elif array.dtype.name not in DTYPES:
+        yield f"parameter '{key}' has dtype {array.dtype}; accepted: {', '.join(DTYPES)}"
+    elif not allow_nonfinite and not np.isfinite(array).all():
+        yield f"parameter '{key}' holds values that are not finite"

@@ -30,43 +30,37 @@ class EagerScan:
     kernel: ScanKernel
     namespace: Namespace
 
-    def forward(self, given: ScanInputs, *, keep: bool) -> ScanOutputs:
-        kernel, states = self.kernel, list(given.states)
-        roots = [*kernel.next_states, *kernel.output_exprs]
-        fixed = self._fixed(given)
-        outputs: list[list[Tensor]] = [[] for _ in kernel.output_exprs]
-        history = [states]
-        shape = _shape(given)
+    def forward(self, given: ScanInputs) -> ScanOutputs:
+        stacks: list[list[Tensor]] = [[] for _ in self.kernel.output_exprs]
+        states = list(given.states)
         for step in range(given.steps):
-            env = fixed | self._inputs(given, step) | _named("s", states)
-            found = evaluate(roots, env, self.namespace)
-            states = [value.expand(shape) for value in found[: len(states)]]
-            for stack, value in zip(outputs, found[len(states) :], strict=True):
-                stack.append(value.expand(shape))
-            if keep:
-                history.append(states)
-        ends = [state.detach() for state in states]  # other objects than those kept in the history
-        return ScanOutputs([torch.stack(stack) for stack in outputs], ends, history)
+            states, outputs = self._advance(given, step, states)
+            for stack, value in zip(stacks, outputs, strict=True):
+                stack.append(value)
+        return ScanOutputs([torch.stack(stack) for stack in stacks], states)
+
+    def _advance(
+        self, given: ScanInputs, step: int, states: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Next states and outputs of one step."""
+        env = self._read(given, step) | _named("s", states)
+        roots = [*self.kernel.next_states, *self.kernel.output_exprs]
+        found = [value.expand(_shape(given)) for value in evaluate(roots, env, self.namespace)]
+        return found[: len(states)], found[len(states) :]
 
     def backward(
-        self,
-        given: ScanInputs,
-        saved: list[list[Tensor]],
-        outputs: Sequence[Tensor | None],
-        states: Sequence[Tensor | None],
+        self, given: ScanInputs, outputs: Sequence[Tensor], states: Sequence[Tensor | None]
     ) -> ScanGrads:
         kernel, shape = self.kernel, _shape(given)
-        fixed = self._fixed(given)
-        carried = [torch.zeros_like(s) if a is None else a for s, a in zip(saved[0], states, strict=True)]
+        history = [list(given.states)]
+        for step in range(given.steps):
+            history.append(self._advance(given, step, history[-1])[0])
+        carried = [torch.zeros_like(s) if a is None else a for s, a in zip(history[0], states, strict=True)]
         wanted = [expr for expr in (*kernel.input_grads, *kernel.value_grads) if expr is not None]
         sums: list[list[Tensor]] = [[] for _ in wanted]
         for step in reversed(range(given.steps)):
-            seeds = {
-                f"g{n}": given.inputs[0].new_zeros(shape) if g is None else g[step]
-                for n, g in enumerate(outputs)
-            }
-            env = fixed | self._inputs(given, step) | seeds
-            env |= _named("s", saved[step]) | _named("n", saved[step + 1]) | _named("a", carried)
+            env = self._read(given, step) | _named("g", [adjoint[step] for adjoint in outputs])
+            env |= _named("s", history[step]) | _named("n", history[step + 1]) | _named("a", carried)
             found = evaluate([*kernel.carried, *wanted], env, self.namespace)
             carried = [value.expand(shape) for value in found[: len(carried)]]
             for stack, value in zip(sums, found[len(carried) :], strict=True):
@@ -88,18 +82,11 @@ class EagerScan:
             values.append(summed.sum() if summed is not None and value.layout == "scalar" else summed)
         return ScanGrads(inputs, values, carried)
 
-    def _fixed(self, given: ScanInputs) -> Env:
-        """What every step reads alike: values, tables and static inputs."""
-        env = _named("v", given.values)
-        env |= dict(zip(self.kernel.tables, given.tables, strict=True))
-        for number, (static, x) in enumerate(zip(self.kernel.static, given.inputs, strict=True)):
-            if static:
-                env[f"x{number}"] = x
-        return env
-
-    def _inputs(self, given: ScanInputs, step: int) -> Env:
-        pairs = enumerate(zip(self.kernel.static, given.inputs, strict=True))
-        return {f"x{number}": x[step] for number, (static, x) in pairs if not static}
+    def _read(self, given: ScanInputs, step: int) -> Env:
+        """Values, tables and inputs at one step."""
+        env = _named("v", given.values) | dict(zip(self.kernel.tables, given.tables, strict=True))
+        inputs = zip(self.kernel.static, given.inputs, strict=True)
+        return env | _named("x", [x if static else x[step] for static, x in inputs])
 
 
 def _named(letter: str, tensors: Sequence[Tensor]) -> Env:

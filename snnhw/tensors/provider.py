@@ -8,7 +8,7 @@ Layers are flat here: a signal is ``[T, B, N]``, or ``[B, N]`` when static; a st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -29,11 +29,10 @@ class ScanInputs(NamedTuple):
 
 
 class ScanOutputs(NamedTuple):
-    """What a scan gives: outputs ``[T, B, N]``, final states ``[B, N]``, and what `Scan.backward` needs."""
+    """What a scan gives: outputs ``[T, B, N]`` and final states ``[B, N]``."""
 
     outputs: list[Tensor]
     states: list[Tensor]
-    saved: Any
 
 
 class ScanGrads(NamedTuple):
@@ -49,20 +48,20 @@ class ScanGrads(NamedTuple):
 
 
 class Scan(Protocol):
-    """One compiled kernel."""
+    """One compiled kernel.
 
-    def forward(self, given: ScanInputs, *, keep: bool) -> ScanOutputs:
-        """Run all steps; ``keep`` when a backward pass will follow."""
+    Nothing is kept between the passes: the backward pass computes the states again from the inputs,
+    by the same code, so that they are the same in every bit.
+    """
+
+    def forward(self, given: ScanInputs) -> ScanOutputs:
+        """Run all steps."""
         ...
 
     def backward(
-        self,
-        given: ScanInputs,
-        saved: Any,
-        outputs: Sequence[Tensor | None],
-        states: Sequence[Tensor | None],
+        self, given: ScanInputs, outputs: Sequence[Tensor], states: Sequence[Tensor | None]
     ) -> ScanGrads:
-        """From adjoints of the outputs (where the kernel takes them) and of the final states."""
+        """From adjoints of the outputs, in the order of the kernel's, and of the final states."""
         ...
 
 

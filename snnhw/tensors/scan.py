@@ -59,8 +59,7 @@ def run_scan(
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         found = _ScanFunction.apply(layer, provider, *tensors)
     else:
-        kernel = _kernel(layer, given, [False] * len(tensors))
-        found, _ = _forward(layer, kernel, provider, tensors, keep=False)
+        found = _forward(layer, provider, tensors)
     unfolded = [layer.unfold(tensor) for tensor in found]
     ends = unfolded[len(layer.outputs) :]
     return (
@@ -102,13 +101,20 @@ class _Layer:
         return x.reshape(*x.shape[:-2], *self.shape)
 
 
-def _kernel(layer: _Layer, params: Sequence[Tensor], needs: Sequence[bool]) -> ScanKernel:
-    """The kernel for one use; ``needs`` says which inputs and parameters want a gradient."""
+def _kernel(
+    layer: _Layer, params: Sequence[Tensor], adjoints: tuple[str, ...] | None = None, needs: Sequence[bool] = ()
+) -> ScanKernel:
+    """The kernel for one use.
+
+    Args:
+        adjoints: None for the forward pass; else the outputs through which a gradient arrives.
+        needs: which inputs and parameters want a gradient.
+    """
     ports, names = layer.step.ports, layer.step.params
     varying = [name for name, param in zip(names, params, strict=True) if param.numel() > 1]
     request = Request(
-        outputs=layer.outputs,
-        adjoints=layer.outputs if any(needs) else (),
+        outputs=layer.outputs if adjoints is None else adjoints,
+        adjoints=adjoints or (),
         static=layer.static,
         input_grads=frozenset(port for port, need in zip(ports, needs, strict=False) if need),
         param_grads=frozenset(name for name, need in zip(names, needs[len(ports) :], strict=False) if need),
@@ -182,14 +188,40 @@ def _split(layer: _Layer, tensors: Sequence[Tensor]) -> tuple[list[Tensor], ...]
     return tuple(parts)
 
 
-def _forward(
-    layer: _Layer, kernel: ScanKernel, provider: Provider, tensors: Sequence[Tensor], *, keep: bool
-) -> tuple[list[Tensor], Any]:
+def _given(layer: _Layer, kernel: ScanKernel, tensors: Sequence[Tensor]) -> ScanInputs:
     inputs, params, tables, states = _split(layer, tensors)
+    return ScanInputs(layer.steps, inputs, _prologue(kernel, layer, params, tables), tables, states)
+
+
+def _forward(layer: _Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    inputs, params, _, _ = _split(layer, tensors)
+    kernel = _kernel(layer, params)
     scan = _compiled(kernel, inputs[0].dtype, inputs[0].device, provider)
-    given = ScanInputs(layer.steps, inputs, _prologue(kernel, layer, params, tables), tables, states)
-    found = scan.forward(given, keep=keep)
-    return [*found.outputs, *found.states], (scan, given, found.saved)
+    found = scan.forward(_given(layer, kernel, tensors))
+    return (*found.outputs, *found.states)
+
+
+def _backward(
+    layer: _Layer,
+    provider: Provider,
+    tensors: Sequence[Tensor],
+    adjoints: Sequence[Tensor | None],
+    needs: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """Adjoints of all tensors, from those of the outputs and the final states; None is zero."""
+    inputs, params, tables, _ = _split(layer, tensors)
+    flat = [None if adjoint is None else adjoint.contiguous() for adjoint in adjoints]
+    outputs = {port: g for port, g in zip(layer.outputs, flat, strict=False) if g is not None}
+    kernel = _kernel(layer, params, tuple(outputs), needs)
+    scan = _compiled(kernel, inputs[0].dtype, inputs[0].device, provider)
+    given = _given(layer, kernel, tensors)
+    grads = scan.backward(given, list(outputs.values()), flat[len(layer.outputs) :])
+    return (
+        *grads.inputs,
+        *_epilogue(kernel, layer, params, tables, grads.values),
+        *(None for _ in tables),
+        *grads.states,
+    )
 
 
 class _ScanFunction(torch.autograd.Function):
@@ -197,19 +229,13 @@ class _ScanFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, layer: _Layer, provider: Provider, *tensors: Tensor) -> tuple[Tensor, ...]:
-        _, ctx.params, _, _ = _split(layer, tensors)
-        ctx.layer, ctx.kernel = layer, _kernel(layer, ctx.params, ctx.needs_input_grad[2:])
-        found, ctx.rest = _forward(layer, ctx.kernel, provider, tensors, keep=True)
+        ctx.layer, ctx.provider = layer, provider
+        ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        return tuple(found)
+        return _forward(layer, provider, tensors)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *adjoints: Tensor | None) -> tuple[Any, ...]:
-        layer: _Layer = ctx.layer
-        scan, given, saved = ctx.rest
-        flat = [None if adjoint is None else adjoint.contiguous() for adjoint in adjoints]
-        count = len(layer.outputs)
-        grads = scan.backward(given, saved, flat[:count], flat[count:])
-        params = _epilogue(ctx.kernel, layer, ctx.params, given.tables, grads.values)
-        return (None, None, *grads.inputs, *params, *(None for _ in given.tables), *grads.states)
+        needs = ctx.needs_input_grad[2:]
+        return (None, None, *_backward(ctx.layer, ctx.provider, ctx.saved_tensors, adjoints, needs))

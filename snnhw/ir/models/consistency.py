@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from math import isfinite
 from typing import TYPE_CHECKING, Final
 
+from snnhw.ir.checks import is_number
 from snnhw.ir.expr import NAME, Expr, free_variables, tables
 from snnhw.words import brief, listing
 
@@ -61,13 +61,13 @@ def _numbers(entry: Model) -> Iterator[str]:
     params = [param.name for param in entry.params]
     for param in entry.params:
         numbers = [number for number in (param.default, param.low, param.high) if number is not None]
-        if not all(isfinite(number) for number in numbers):
-            yield f"parameter '{param.name}' has a default or bound that is not finite; None means none"
+        if not all(is_number(number) for number in numbers):
+            yield f"parameter '{param.name}' has a default or bound that is no finite number; None means none"
     for state in entry.states:
         if isinstance(state.init, str):
             if state.init not in params:
                 yield f"state '{state.name}' starts from '{state.init}', which is no parameter"
-        elif not isfinite(state.init):
+        elif not is_number(state.init):
             yield f"state '{state.name}' starts from {state.init!r}; give a finite number"
 
 
@@ -75,7 +75,8 @@ def _equations(entry: Model, known: set[str]) -> Iterator[str]:
     states = [state.name for state in entry.states]
     yield from _stray("integrate", entry.integrate, states, known)
     for kind, equations in entry.resets.items():
-        yield from _stray(f"reset '{kind}'", equations, states, known | {"reset"})
+        changed = {name: value for name, value in equations.items() if entry.integrate.get(name) is not value}
+        yield from _stray(f"reset '{kind}'", changed, states, known | {"reset"})
     for timing, table in entry.post.items():
         for kind, equations in table.items():
             where = f"timing '{timing}', reset '{kind}'"
