@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
     from snnhw import functional, ir, nn, optim, surrogate, utils
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
-    from snnhw.nn import Leaky, capture
+    from snnhw.nn import Leaky, Synaptic, capture
 
 _HOMES = {
     "backends": "snnhw.api",
@@ -22,6 +22,7 @@ _HOMES = {
     "load": "snnhw.api",
     "save": "snnhw.api",
     "Leaky": "snnhw.nn",
+    "Synaptic": "snnhw.nn",
     "capture": "snnhw.nn",
 }
 """Public name -> the module that defines it."""
@@ -31,6 +32,7 @@ _SUBMODULES = ("functional", "ir", "nn", "optim", "surrogate", "utils")
 
 __all__ = [
     "Leaky",
+    "Synaptic",
     "backends",
     "capture",
     "compile",

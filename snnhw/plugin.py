@@ -30,6 +30,7 @@ __all__ = [
     "BACKENDS",
     "FORMATS",
     "INTERFACE",
+    "KERNELS",
     "Array",
     "Arrays",
     "Backend",
@@ -55,6 +56,9 @@ BACKENDS = "snnhw.backends"
 
 FORMATS = "snnhw.formats"
 """Entry-point group of things that read and write files."""
+
+KERNELS = "snnhw.kernels"
+"""Entry-point group of what runs neurons on torch tensors, by type of device; see `snnhw.tensors`."""
 
 Array = Any
 """Anything with ``__dlpack__``: a NumPy array, a torch tensor, ..."""

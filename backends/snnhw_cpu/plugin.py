@@ -49,7 +49,7 @@ class CpuBackend:
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
 
-        from snnhw.tensors.eager import EagerProvider
+        from snnhw_cpu.provider import NumbaProvider
         from snnhw_torch import TorchExecutable
 
         return TorchExecutable(
@@ -58,7 +58,7 @@ class CpuBackend:
             job,
             device=torch.device("cpu"),
             dtype=getattr(torch, job.options.dtype),
-            provider=EagerProvider(),
+            provider=NumbaProvider(),
         )
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:

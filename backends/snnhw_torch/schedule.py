@@ -8,7 +8,7 @@ from typing import Literal
 from snnhw.ir import Neuron, Program
 from snnhw.passes import components, static_ports
 
-__all__ = ["Schedule", "Stage", "plan"]
+__all__ = ["Mode", "Schedule", "Stage", "plan"]
 
 Mode = Literal["once", "folded", "scan", "stepped"]
 

@@ -46,7 +46,7 @@ class LossKind:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if not isinstance(value, str) and not is_number(value):
+            if not isinstance(item.default, str) and not is_number(value):
                 raise InputError(f"{type(self).__name__}({item.name}={brief(value)}): give a finite number")
 
 

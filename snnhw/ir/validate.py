@@ -12,7 +12,7 @@ import numpy.typing as npt
 from snnhw.errors import ExpressionError, ProgramError
 from snnhw.ir.checks import is_number
 from snnhw.ir.expr import count_nodes
-from snnhw.ir.ops import Input, Neuron, Op, Output, Pointwise
+from snnhw.ir.ops import Input, Neuron, Op, Output, Pointwise, Shape
 from snnhw.ir.params import Params, ParamSpec, key_of
 from snnhw.ir.program import MAX_NAME, NODE_NAME, PARAM_KEY, Program
 from snnhw.ir.shapes import infer_shapes
@@ -34,7 +34,10 @@ def validate(program: Program) -> tuple[str, ...]:
         f"the cycle {_drawn(cycle)} has no delay; put delay=1 on one of its edges"
         for cycle in cycles_without_delay(program)
     ]
-    return tuple(problems) or infer_shapes(program).problems
+    if problems:
+        return tuple(problems)
+    shapes, problems_of_shapes = infer_shapes(program)
+    return problems_of_shapes or tuple(_starts(program, shapes))
 
 
 def require_valid(program: Program) -> None:
@@ -107,6 +110,25 @@ def _ports(program: Program) -> Iterator[str]:
                 yield f"{name}.{port}: nothing arrives here"
             elif isinstance(op, Output) and count > 1:
                 yield f"{name}: an Output takes one edge, not {count}; add them in an Add first"
+            elif isinstance(op, Output) and program.into(name, port)[0].delay:
+                yield f"{name}: the edge into an Output has no delay; delay it on the way to an Add before"
+
+
+def _starts(program: Program, shapes: Mapping[str, Shape]) -> Iterator[str]:
+    """Parameters that edges start from: scalar, or of the rank of what the edge carries."""
+    specs = program.params()
+    for edge in program.edges:
+        if isinstance(edge.init, str) and not _stretches(specs[edge.init].shape, shapes[edge.src]):
+            given, wanted = specs[edge.init].shape, shapes[edge.src]
+            yield (
+                f"edge {edge.key}: it starts from '{edge.init}' of shape {given}, which does not fit values "
+                f"of shape {wanted}; give a scalar, or a shape of that rank with 1 where it is shared"
+            )
+
+
+def _stretches(given: Shape, wanted: Shape) -> bool:
+    same_rank = len(given) == len(wanted)
+    return not given or (same_rank and all(g in (1, w) for g, w in zip(given, wanted, strict=True)))
 
 
 def _time(program: Program) -> Iterator[str]:

@@ -25,16 +25,18 @@ class Component(NamedTuple):
 
 def components(program: Program) -> tuple[Component, ...]:
     """The strongly connected parts of a valid program, each after everything it reads."""
+    place = {name: number for number, name in enumerate(program.nodes)}
     after: dict[str, list[str]] = {name: [] for name in program.nodes}
-    loops = set()
+    at_once: dict[str, list[str]] = {name: [] for name in program.nodes}  # within the same step
     for edge in program.edges:
-        after[edge.source.node].append(edge.target.node)
-        if edge.source.node == edge.target.node:
-            loops.add(edge.source.node)
+        source, target = edge.source.node, edge.target.node
+        after[source].append(target)
+        if edge.delay == 0:
+            at_once[source].append(target)
     found = []
     for group in _strongly_connected(after):
-        recurrent = len(group) > 1 or group[0] in loops
-        found.append(Component(_within_step(program, group), recurrent))
+        recurrent = len(group) > 1 or group[0] in after[group[0]]
+        found.append(Component(_within_step(sorted(group, key=place.__getitem__), at_once), recurrent))
     return tuple(found)
 
 
@@ -46,9 +48,7 @@ def _strongly_connected(after: Mapping[str, Sequence[str]]) -> list[list[str]]:
     on_stack: set[str] = set()
     groups: list[list[str]] = []
     for root in reversed(list(after)):  # so that independent parts come out in listed order
-        if root in index:
-            continue
-        work = [(root, 0)]
+        work = [] if root in index else [(root, 0)]
         while work:
             node, position = work.pop()
             if position == 0:
@@ -69,30 +69,35 @@ def _strongly_connected(after: Mapping[str, Sequence[str]]) -> list[list[str]]:
                     parent = work[-1][0]
                     low[parent] = min(low[parent], low[node])
                 if low[node] == index[node]:
-                    cut = stack.index(node)
-                    groups.append(stack[cut:])
-                    on_stack.difference_update(stack[cut:])
-                    del stack[cut:]
+                    groups.append(_pop_to(node, stack))
+                    on_stack.difference_update(groups[-1])
     return groups[::-1]
 
 
-def _within_step(program: Program, group: Sequence[str]) -> tuple[str, ...]:
+def _pop_to(node: str, stack: list[str]) -> list[str]:
+    """Take everything off the stack down to the node, which is on it."""
+    taken = [stack.pop()]
+    while taken[-1] != node:
+        taken.append(stack.pop())
+    return taken
+
+
+def _within_step(group: Sequence[str], at_once: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """A group's nodes in an order that respects its edges without delay."""
     if len(group) == 1:
         return tuple(group)
-    members = set(group)
     waiting = dict.fromkeys(group, 0)
-    after: dict[str, list[str]] = {name: [] for name in group}
-    for edge in program.edges:
-        if edge.delay == 0 and edge.source.node in members and edge.target.node in members:
-            after[edge.source.node].append(edge.target.node)
-            waiting[edge.target.node] += 1
-    order = [name for name in program.nodes if name in members and waiting[name] == 0]
+    for name in group:
+        for following in at_once[name]:
+            if following in waiting:
+                waiting[following] += 1
+    order = [name for name in group if waiting[name] == 0]
     for name in order:  # grows while it is walked
-        for following in after[name]:
-            waiting[following] -= 1
-            if waiting[following] == 0:
-                order.append(following)
+        for following in at_once[name]:
+            if following in waiting:
+                waiting[following] -= 1
+                if waiting[following] == 0:
+                    order.append(following)
     return tuple(order)
 
 

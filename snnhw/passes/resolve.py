@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from snnhw.errors import InputError
 from snnhw.ir import Loss, Neuron, Output, Program, Shape, Term, infer_shapes
+from snnhw.words import brief, did_you_mean
 
 __all__ = ["resolve_loss"]
 
@@ -13,24 +15,29 @@ __all__ = ["resolve_loss"]
 def resolve_loss(program: Program, loss: Loss) -> Loss:
     """The same loss with every term's port named, and every port checked.
 
-    A term without one reads the program's output. A kind that reads a membrane takes the first
-    output that returns one, or the ``mem`` of the neuron behind the first output.
+    A term without one reads the first output that returns what its kind reads, spikes or a membrane;
+    else the port of that name of the neuron behind the first output; else the first output.
 
     Raises:
-        InputError: a term's port does not exist, or its shape is not ``(classes,)``.
+        InputError: the loss is none or has no terms; a term's port does not exist, or its shape is
+            not ``(classes,)``.
     """
     if not isinstance(loss, Loss):
-        raise InputError(f"a loss is a value such as snnhw.functional.ce_rate_loss(), not {loss!r}")
+        raise InputError(f"a loss is a value such as snnhw.functional.ce_rate_loss(), not {brief(loss)}")
+    if not loss.terms:
+        raise InputError("this loss has no terms; add some, such as snnhw.functional.ce_rate_loss()")
     shapes = infer_shapes(program).shapes
     return Loss(tuple(_resolve(program, shapes, term) for term in loss.terms))
 
 
-def _resolve(program: Program, shapes: dict[str, Shape], term: Term) -> Term:
+def _resolve(program: Program, shapes: Mapping[str, Shape], term: Term) -> Term:
     kind = type(term.kind).__name__
     port = term.of or _default(program, term.kind.reads)
     if port not in shapes:
-        known = ", ".join(shapes)
-        raise InputError(f"the loss term {kind} reads '{port}', which is no port; ports: {known}")
+        raise InputError(
+            f"the loss term {kind} reads '{port}', but there is no such port.{did_you_mean(port, shapes)} "
+            f"Ports: {', '.join(shapes)}."
+        )
     if term.kind.target == "class" and len(shapes[port]) != 1:
         raise InputError(
             f"the loss term {kind} reads '{port}' of shape {shapes[port]}, but needs (classes,); "
@@ -40,7 +47,8 @@ def _resolve(program: Program, shapes: dict[str, Shape], term: Term) -> Term:
 
 
 def _default(program: Program, reads: str) -> str:
-    returned = [program.outputs()[name] for name in program.named(Output)]
+    outputs = program.outputs()
+    returned = [outputs[name] for name in program.named(Output)]
     direct = [port for port in returned if port.rpartition(".")[2] == reads]
     if direct:
         return direct[0]

@@ -67,13 +67,14 @@ class Value:
     grad: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScanKernel:
     """One node's scan over time, forward and backward, as expressions.
 
     Attributes:
         states, inputs, params, outputs, tables: the user's names, in the order of s, x, p, g.
         static: for each input, whether it has no time axis.
+        layouts: for each parameter, how it varies.
         values: what the prologue computes, in the order of v.
         next_states: each state after the step.
         output_exprs: each output of the step.
@@ -90,6 +91,7 @@ class ScanKernel:
     outputs: tuple[str, ...]
     tables: tuple[str, ...]
     static: tuple[bool, ...]
+    layouts: tuple[Layout, ...]
     values: tuple[Value, ...]
     next_states: tuple[Expr, ...]
     output_exprs: tuple[Expr, ...]
@@ -109,7 +111,8 @@ class ScanKernel:
             "wanted": [expr is not None for expr in wanted],
             "static": self.static,
             "adjoints": self.adjoints,
-            "layouts": [value.layout for value in self.values],
+            "prologue": dump([value.expr for value in self.values]),
+            "layouts": self.layouts,
             "counts": [len(self.states), len(self.output_exprs), len(self.tables)],
         }
         return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:32]
@@ -138,6 +141,7 @@ def derive(step: Step, request: Request) -> ScanKernel:
         outputs=request.outputs,
         tables=step.tables,
         static=tuple(port in request.static for port in step.ports),
+        layouts=tuple(request.layouts.get(name, "scalar") for name in step.params),
         values=values,
         next_states=tuple(updates),
         output_exprs=tuple(outputs),

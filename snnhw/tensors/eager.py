@@ -32,18 +32,18 @@ class EagerScan:
 
     def forward(self, given: ScanInputs) -> ScanOutputs:
         stacks: list[list[Tensor]] = [[] for _ in self.kernel.output_exprs]
-        states = list(given.states)
+        states, fixed = list(given.states), self._prologue(given)
         for step in range(given.steps):
-            states, outputs = self._advance(given, step, states)
+            states, outputs = self._advance(given, fixed, step, states)
             for stack, value in zip(stacks, outputs, strict=True):
                 stack.append(value)
         return ScanOutputs([torch.stack(stack) for stack in stacks], states)
 
     def _advance(
-        self, given: ScanInputs, step: int, states: list[Tensor]
+        self, given: ScanInputs, fixed: Env, step: int, states: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Next states and outputs of one step."""
-        env = self._read(given, step) | _named("s", states)
+        env = fixed | self._inputs(given, step) | _named("s", states)
         roots = [*self.kernel.next_states, *self.kernel.output_exprs]
         found = [value.expand(_shape(given)) for value in evaluate(roots, env, self.namespace)]
         return found[: len(states)], found[len(states) :]
@@ -52,14 +52,14 @@ class EagerScan:
         self, given: ScanInputs, outputs: Sequence[Tensor], states: Sequence[Tensor | None]
     ) -> ScanGrads:
         kernel, shape = self.kernel, _shape(given)
-        history = [list(given.states)]
+        history, fixed = [list(given.states)], self._prologue(given)
         for step in range(given.steps):
-            history.append(self._advance(given, step, history[-1])[0])
+            history.append(self._advance(given, fixed, step, history[-1])[0])
         carried = [torch.zeros_like(s) if a is None else a for s, a in zip(history[0], states, strict=True)]
         wanted = [expr for expr in (*kernel.input_grads, *kernel.value_grads) if expr is not None]
         sums: list[list[Tensor]] = [[] for _ in wanted]
         for step in reversed(range(given.steps)):
-            env = self._read(given, step) | _named("g", [adjoint[step] for adjoint in outputs])
+            env = fixed | self._inputs(given, step) | _named("g", [adjoint[step] for adjoint in outputs])
             env |= _named("s", history[step]) | _named("n", history[step + 1]) | _named("a", carried)
             found = evaluate([*kernel.carried, *wanted], env, self.namespace)
             carried = [value.expand(shape) for value in found[: len(carried)]]
@@ -82,11 +82,16 @@ class EagerScan:
             values.append(summed.sum() if summed is not None and value.layout == "scalar" else summed)
         return ScanGrads(inputs, values, carried)
 
-    def _read(self, given: ScanInputs, step: int) -> Env:
-        """Values, tables and inputs at one step."""
-        env = _named("v", given.values) | dict(zip(self.kernel.tables, given.tables, strict=True))
+    def _prologue(self, given: ScanInputs) -> Env:
+        """What all steps read alike: values and tables."""
+        tables = dict(zip(self.kernel.tables, given.tables, strict=True))
+        env = _named("p", given.params) | tables
+        values = evaluate([value.expr for value in self.kernel.values], env, self.namespace)
+        return _named("v", values) | tables
+
+    def _inputs(self, given: ScanInputs, step: int) -> Env:
         inputs = zip(self.kernel.static, given.inputs, strict=True)
-        return env | _named("x", [x if static else x[step] for static, x in inputs])
+        return _named("x", [x if static else x[step] for static, x in inputs])
 
 
 def _named(letter: str, tensors: Sequence[Tensor]) -> Env:

@@ -1,21 +1,29 @@
 """Who runs a `ScanKernel` on tensors.
 
 A provider turns a kernel into something that runs it over all steps at once, forward and backward.
-Layers are flat here: a signal is ``[T, B, N]``, or ``[B, N]`` when static; a state ``[B, N]``; a value
-``[]`` or ``[N]``; all contiguous and of the compute dtype.
+Layers are flat here: a signal is ``[T, B, N]``, or ``[B, N]`` when static; a state ``[B, N]``; a
+parameter ``[]`` or ``[N]``; all contiguous and of the compute dtype.
+
+Providers are found by type of device in the entry-point group `snnhw.plugin.KERNELS`: classes with a
+``name`` and an ``interface``, as other plugins have.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from snnhw import registry
+from snnhw.errors import PluginError
 from snnhw.passes import ScanKernel
+from snnhw.plugin import KERNELS
 
-__all__ = ["Provider", "Scan", "ScanGrads", "ScanInputs", "ScanOutputs"]
+__all__ = ["Provider", "Scan", "ScanGrads", "ScanInputs", "ScanOutputs", "provider_for"]
 
 
 class ScanInputs(NamedTuple):
@@ -23,7 +31,7 @@ class ScanInputs(NamedTuple):
 
     steps: int
     inputs: Sequence[Tensor]
-    values: Sequence[Tensor]
+    params: Sequence[Tensor]
     tables: Sequence[Tensor]
     states: Sequence[Tensor]
 
@@ -66,6 +74,21 @@ class Scan(Protocol):
 
 
 class Provider(Protocol):
-    """Compiles kernels for one kind of device."""
+    """Compiles kernels for one type of device."""
 
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan: ...
+
+
+@lru_cache(maxsize=16)
+def provider_for(device_type: str) -> Provider:
+    """The installed provider for a type of device, or torch itself where there is none."""
+    from snnhw.tensors.eager import EagerProvider  # builds on this module
+
+    if device_type in registry.names(KERNELS):
+        try:
+            found: Provider = registry.load(KERNELS, device_type)
+        except PluginError as error:
+            warnings.warn(f"neurons run step by step in torch, which is slow: {error}", RuntimeWarning, stacklevel=2)
+        else:
+            return found
+    return EagerProvider()

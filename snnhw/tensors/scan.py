@@ -14,14 +14,12 @@ from torch import Tensor
 from snnhw.errors import InputError
 from snnhw.ir import FrozenMap, Step, evaluate
 from snnhw.passes import Request, ScanKernel, derive
-from snnhw.tensors.eager import EagerProvider
 from snnhw.tensors.namespace import torch_namespace
-from snnhw.tensors.provider import Provider, Scan, ScanInputs
+from snnhw.tensors.provider import Provider, Scan, ScanInputs, provider_for
 
 __all__ = ["run_scan"]
 
 Tensors = Mapping[str, Tensor]
-EAGER = EagerProvider()
 
 
 def run_scan(
@@ -34,7 +32,7 @@ def run_scan(
     outputs: Sequence[str],
     static: frozenset[str] = frozenset(),
     dt: float = 1.0,
-    provider: Provider = EAGER,
+    provider: Provider | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """One pointwise node over all steps; differentiable to inputs, parameters and initial states.
 
@@ -45,17 +43,20 @@ def run_scan(
         states: state -> ``[B, *shape]``; a state left out starts from its initial value.
         steps: T.
         outputs: the ports wanted.
+        provider: who runs the kernel; None: whoever is installed for the device.
 
     Returns:
         port -> ``[T, B, *shape]``, and state -> ``[B, *shape]`` after the last step.
     """
-    shape = torch.broadcast_shapes(*(x.shape[0 if port in static else 1 :] for port, x in inputs.items()))
+    shapes = [x.shape[0 if port in static else 1 :] for port, x in inputs.items()]
+    shape = shapes[0] if len(shapes) == 1 else torch.broadcast_shapes(*shapes)
     layer = _Layer(step, tuple(shape), steps, tuple(outputs), static, dt)
     xs = [layer.signal(inputs[port], port in static) for port in step.ports]
     initial = [layer.initial(state.name, state.init, states, params, xs[0]) for state in step.states]
     given = [params[name] for name in step.params]
     tables = [params[name] for name in step.tables]
     tensors = [*xs, *given, *tables, *initial]
+    provider = provider or provider_for(xs[0].device.type)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         found = _ScanFunction.apply(layer, provider, *tensors)
     else:
@@ -124,21 +125,6 @@ def _kernel(
     return derive(layer.step, request)
 
 
-def _prologue(
-    kernel: ScanKernel, layer: _Layer, params: Sequence[Tensor], tables: Sequence[Tensor]
-) -> list[Tensor]:
-    """Every value from the parameters: ``[]``, or ``[N]``."""
-    if not kernel.values:
-        return []
-    env = _numbered("p", params) | dict(zip(kernel.tables, tables, strict=True))
-    namespace = torch_namespace(params[0].dtype, params[0].device)
-    found = evaluate([value.expr for value in kernel.values], env, namespace)
-    return [
-        x.reshape(()) if value.layout == "scalar" else x.expand(layer.shape[1:]).reshape(-1).contiguous()
-        for value, x in zip(kernel.values, found, strict=True)
-    ]
-
-
 def _epilogue(
     kernel: ScanKernel,
     layer: _Layer,
@@ -188,16 +174,20 @@ def _split(layer: _Layer, tensors: Sequence[Tensor]) -> tuple[list[Tensor], ...]
     return tuple(parts)
 
 
-def _given(layer: _Layer, kernel: ScanKernel, tensors: Sequence[Tensor]) -> ScanInputs:
+def _given(layer: _Layer, tensors: Sequence[Tensor]) -> ScanInputs:
+    """With every parameter one number or one for each neuron."""
     inputs, params, tables, states = _split(layer, tensors)
-    return ScanInputs(layer.steps, inputs, _prologue(kernel, layer, params, tables), tables, states)
+    flat = [
+        p.reshape(()) if p.numel() == 1 else p.expand(layer.shape[1:]).reshape(-1).contiguous() for p in params
+    ]
+    return ScanInputs(layer.steps, inputs, flat, tables, states)
 
 
 def _forward(layer: _Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     inputs, params, _, _ = _split(layer, tensors)
     kernel = _kernel(layer, params)
     scan = _compiled(kernel, inputs[0].dtype, inputs[0].device, provider)
-    found = scan.forward(_given(layer, kernel, tensors))
+    found = scan.forward(_given(layer, tensors))
     return (*found.outputs, *found.states)
 
 
@@ -214,8 +204,7 @@ def _backward(
     outputs = {port: g for port, g in zip(layer.outputs, flat, strict=False) if g is not None}
     kernel = _kernel(layer, params, tuple(outputs), needs)
     scan = _compiled(kernel, inputs[0].dtype, inputs[0].device, provider)
-    given = _given(layer, kernel, tensors)
-    grads = scan.backward(given, list(outputs.values()), flat[len(layer.outputs) :])
+    grads = scan.backward(_given(layer, tensors), list(outputs.values()), flat[len(layer.outputs) :])
     return (
         *grads.inputs,
         *_epilogue(kernel, layer, params, tables, grads.values),

@@ -98,7 +98,9 @@ def test_linear(op: Linear, shape: Shape) -> None:
     compare(op, signal(1, 2, 3, *shape), lambda x, w: F.linear(x, w["op.weight"], w.get("op.bias")))
 
 
-@pytest.mark.parametrize(("op", "same"), POOLS, ids=lambda value: value.summary() if isinstance(value, Op) else "")
+@pytest.mark.parametrize(
+    ("op", "same"), POOLS, ids=lambda value: value.summary() if isinstance(value, Op) else ""
+)
 def test_pools_and_shapes(op: Op, same: Callable[[torch.Tensor], torch.Tensor]) -> None:
     compare(op, signal(1, 2, 3, 2, 6, 5), lambda x, _: same(x))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from snnhw.errors import ProgramError
@@ -82,9 +83,11 @@ class Model:
         return tuple(timing for timing, table in self.post.items() if kind in table)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One step of a pointwise node, composed: what every backend derives its kernel from.
+
+    Equal neurons share one object, so that identity serves as the key of whatever is derived from it.
 
     Attributes:
         ports: names of its inputs.
@@ -259,6 +262,7 @@ def _step(
     )
 
 
+@lru_cache(maxsize=1024)
 def pointwise_step(ports: tuple[str, ...], outputs: Mapping[str, Expr]) -> Step:
     """The step of a node without states: its outputs are functions of its ports."""
     return _step(ports, (), FrozenMap(), FrozenMap(outputs), None)

@@ -1,0 +1,71 @@
+"""Nodes that feed each other through time: a loop, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from snnhw.ir import Edge, Neuron
+from snnhw_torch.network import Tensors, Walk
+
+__all__ = ["run_loop"]
+
+Wire = Callable[[int, Tensors], Tensor]
+"""What an edge brings: from the number of the step and the ports computed in it so far."""
+
+
+def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
+    """All steps of a recurrent part, whose nodes stand in the order in which they run within one."""
+    program = walk.network.program
+    edges = {name: {port: program.into(name, port) for port in program.nodes[name].in_ports} for name in nodes}
+    inner = [edge for ports in edges.values() for into in ports.values() for edge in into if edge.delay]
+    lines = {edge.key: [*walk.under_way(edge)] for edge in inner if edge.source.node in edges}
+    wires = {
+        name: {port: [_wire(walk, edge, nodes, lines) for edge in into] for port, into in ports.items()}
+        for name, ports in edges.items()
+    }
+    states = {name: walk.states_of(name) for name in nodes}
+    history: dict[str, list[Tensor]] = {}
+    for step in range(walk.steps):
+        now: dict[str, Tensor] = {}
+        for name in nodes:
+            now |= _step(walk, name, _sums(wires[name], step, now), states)
+        for edge in inner:
+            if edge.key in lines:
+                lines[edge.key].append(now[edge.src])
+        for port, value in now.items():
+            history.setdefault(port, []).append(value)
+    walk.ports |= {port: torch.stack(values) for port, values in history.items()}
+    walk.after |= {key: torch.stack(line[walk.steps :]) for key, line in lines.items()}
+    walk.after |= {f"{name}.{state}": x for name in nodes for state, x in states[name].items()}
+
+
+def _wire(walk: Walk, edge: Edge, nodes: tuple[str, ...], lines: Mapping[str, list[Tensor]]) -> Wire:
+    if edge.source.node not in nodes:
+        x, fixed = walk.signal(edge)
+        return lambda step, now: x if fixed else x[step]
+    if edge.delay:
+        line = lines[edge.key]
+        return lambda step, now: line[step]
+    return lambda step, now: now[edge.src]
+
+
+def _sums(wires: Mapping[str, list[Wire]], step: int, now: Tensors) -> dict[str, Tensor]:
+    """What arrives at each port: its edges, left to right."""
+    found = {}
+    for port, (first, *others) in wires.items():
+        total = first(step, now)
+        for wire in others:
+            total = total + wire(step, now)
+        found[port] = total
+    return found
+
+
+def _step(walk: Walk, name: str, xs: Tensors, states: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """One node at one step: its ports by their full names. A neuron leaves its states in ``states``."""
+    if isinstance(walk.network.program.nodes[name], Neuron):
+        found, states[name] = walk.neuron(name, {p: x.unsqueeze(0) for p, x in xs.items()}, states[name], 1)
+        return {f"{name}.{port}": y.squeeze(0) for port, y in found.items()}
+    return {f"{name}.{port}": y for port, y in walk.stateless(name, xs).items()}

@@ -1,0 +1,182 @@
+"""A program, how it is scheduled, and one pass through it in progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from snnhw.errors import InputError
+from snnhw.ir import Edge, Neuron, Op, Pointwise, Program, infer_shapes
+from snnhw.tensors import Provider, run_scan
+from snnhw_torch.layers import LAYERS
+from snnhw_torch.schedule import Schedule
+
+__all__ = ["Network", "Pass", "Tensors", "Walk"]
+
+Tensors = Mapping[str, Tensor]
+
+
+class Pass(NamedTuple):
+    """What one pass over time gives: ports ``[T, B, ...]``, and the state after it."""
+
+    ports: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A program, how it is scheduled, and who runs its neurons."""
+
+    program: Program
+    schedule: Schedule
+    provider: Provider
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Port -> shape of one sample at one step."""
+        return infer_shapes(self.program).shapes
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Ports that some node reads."""
+        return frozenset(edge.src for edge in self.program.edges)
+
+    @cached_property
+    def last_read(self) -> tuple[frozenset[str], ...]:
+        """For each stage, the ports that no later stage reads."""
+        seen: set[str] = set()
+        found = []
+        for stage in reversed(self.schedule.stages):
+            sources = {edge.src for name in stage.nodes for edge in self._into(name)}
+            found.append(frozenset(sources - seen))
+            seen |= sources
+        return tuple(found[::-1])
+
+    def _into(self, name: str) -> Iterator[Edge]:
+        for port in self.program.nodes[name].in_ports:
+            yield from self.program.into(name, port)
+
+
+@dataclass
+class Walk:
+    """One pass in progress.
+
+    Attributes:
+        params: parameter key -> value.
+        before: state key -> what the pass starts from; what is missing starts from its initial value.
+        steps: T; batch: B.
+        like: a tensor ``[B]`` of the compute dtype, on the device.
+        wanted: ports to keep to the end.
+        ports: what has been computed: ``[T, B, ...]``, or ``[B, ...]`` for what does not change.
+        after: state key -> its value after the pass.
+    """
+
+    network: Network
+    params: Tensors
+    before: Tensors
+    steps: int
+    batch: int
+    like: Tensor
+    wanted: frozenset[str]
+    ports: dict[str, Tensor] = field(default_factory=dict)
+    after: dict[str, Tensor] = field(default_factory=dict)
+
+    # -- signals ----------------------------------------------------------------------------------
+
+    def arriving(self, node: str, port: str) -> tuple[Tensor, bool]:
+        """The sum of a port's edges over all steps, and whether it has no time axis."""
+        first, *others = map(self.signal, self.network.program.into(node, port))
+        total, constant = first
+        for x, fixed in others:
+            total, constant = total + x, constant and fixed
+        return total, constant
+
+    def signal(self, edge: Edge) -> tuple[Tensor, bool]:
+        """What one edge brings over all steps, and whether it has no time axis."""
+        x, fixed = self.ports[edge.src], edge.src in self.network.schedule.static
+        return (self._delayed(edge, self.over_time(x, fixed)), False) if edge.delay else (x, fixed)
+
+    def over_time(self, x: Tensor, fixed: bool) -> Tensor:
+        """``[T, B, ...]``, whether or not it changes."""
+        return x.expand(self.steps, *x.shape) if fixed else x
+
+    def _delayed(self, edge: Edge, x: Tensor) -> Tensor:
+        """What arrives late: first what was under way, then the signal; the rest stays under way."""
+        line = torch.cat([self.under_way(edge), x])
+        self.after[edge.key] = line[self.steps :].clone()  # a view would keep the whole line alive
+        return line[: self.steps]
+
+    def under_way(self, edge: Edge) -> Tensor:
+        """The content of a delayed edge before the first step, ``[delay, B, ...]``, oldest first."""
+        if edge.key in self.before:
+            return self.before[edge.key]
+        shape = (edge.delay, self.batch, *self.network.shapes[edge.src])
+        if isinstance(edge.init, str):
+            return self.params[edge.init].expand(shape)
+        return self.like.new_full(shape, edge.init)
+
+    def keep(self, name: str, found: Tensors) -> None:
+        self.ports |= {f"{name}.{port}": y for port, y in found.items()}
+
+    def forget(self, ports: frozenset[str]) -> None:
+        """Let go of what nothing reads any more."""
+        for port in ports - self.wanted:
+            self.ports.pop(port, None)
+
+    # -- nodes ------------------------------------------------------------------------------------
+
+    def states_of(self, name: str) -> dict[str, Tensor]:
+        """A neuron's states before the pass, by their own names."""
+        op = self.network.program.nodes[name]
+        names = [state.name for state in op.model.states] if isinstance(op, Neuron) else []
+        return {state: self.before[f"{name}.{state}"] for state in names if f"{name}.{state}" in self.before}
+
+    def neuron(
+        self, name: str, xs: Tensors, states: Tensors, steps: int, static: frozenset[str] = frozenset()
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """A neuron over ``steps``: the ports that somebody wants, and its states afterwards."""
+        op = self.network.program.nodes[name]
+        assert isinstance(op, Neuron)
+        used = self.network.read | self.wanted
+        try:
+            return run_scan(
+                op.step(),
+                xs,
+                self._params_of(name),
+                states,
+                steps=steps,
+                outputs=[port for port in op.out_ports if f"{name}.{port}" in used],
+                static=static,
+                dt=self.network.program.time.dt,
+                provider=self.network.provider,
+                like=self.like,
+            )
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+
+    def stateless(self, name: str, rows: Tensors) -> dict[str, Tensor]:
+        """A stateless node over rows ``[M, ...]``."""
+        op: Op = self.network.program.nodes[name]
+        params = self._params_of(name)
+        if not isinstance(op, Pointwise):
+            return {"y": LAYERS[type(op)](op, rows["x"], params)}
+        found, _ = run_scan(
+            op.step(),
+            {port: x.unsqueeze(0) for port, x in rows.items()},
+            params,
+            {},
+            steps=1,
+            outputs=op.out_ports,
+            dt=self.network.program.time.dt,
+            provider=self.network.provider,
+            like=self.like,
+        )
+        return {port: y.squeeze(0) for port, y in found.items()}
+
+    def _params_of(self, name: str) -> dict[str, Tensor]:
+        return {param: self.params[key] for param, key in self.network.program.param_keys(name).items()}

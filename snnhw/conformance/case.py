@@ -1,0 +1,86 @@
+"""A conformance case: data, with everything that a check needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from snnhw.ir import Loss, Optimizer, Params, Program
+
+__all__ = ["CLASSES", "Array", "Arrays", "Case", "Proof", "ports_of"]
+
+Array = npt.NDArray[Any]
+Arrays = Mapping[str, Array]
+
+CLASSES: Final[Mapping[str, str]] = {
+    "exact": "proven independent of order and contraction: equal in every bit",
+    "pointwise": "a neuron alone: equal in every bit to an evaluation that rounds each operation once",
+    "margin": "no neuron comes near its threshold: equal spikes, membranes within the error bound",
+    "near": "neurons come near their threshold: every differing spike must be explained by that",
+    "gradient": "one step of SGD with a learning rate of 1 shows the gradient of every parameter",
+    "training": "twenty steps: the same losses and the same parameters",
+    "law": "what must hold between several runs of one backend",
+}
+"""Class of case -> what it asks, strongest first."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Why a case is exact: it was computed on numbers that refuse to be rounded.
+
+    Attributes:
+        grid: every value, adjoint and term is a multiple of ``2 ** grid``.
+        largest: the largest sum of absolute values of terms, in units of its own grid; a float32
+            holds anything below 2^24.
+    """
+
+    grid: int
+    largest: int
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One case.
+
+    Attributes:
+        id: its name, ``class/subject``.
+        cls: one of `CLASSES`.
+        inputs: input name -> ``[T, B, ...]``, or ``[B, ...]`` when static.
+        time_steps: T.
+        record: ports to compare besides the outputs.
+        state: what to start from; None: from rest.
+        targets, loss, optimizer, clip_norm, accumulate: of a training job; without a loss the case only runs.
+        law: of class ``law``: which one.
+        proof: of class ``exact``, and of laws that ask for equal bits.
+    """
+
+    id: str
+    cls: str
+    program: Program
+    params: Params
+    inputs: Arrays
+    time_steps: int
+    record: tuple[str, ...] = ()
+    state: Arrays | None = None
+    targets: Arrays = field(default_factory=dict)
+    loss: Loss | None = None
+    optimizer: Optimizer | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+    law: str = ""
+    proof: Proof | None = None
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        name, array = next(iter(self.inputs.items()))
+        return int(np.shape(array)[0 if name in self.program.time.static_inputs else 1])
+
+
+def ports_of(program: Program) -> tuple[str, ...]:
+    """Every output port of a program."""
+    return tuple(f"{name}.{port}" for name, op in program.nodes.items() for port in op.out_ports)

@@ -1,0 +1,187 @@
+"""Random expressions, programs and parameters, for hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from snnhw.errors import ExpressionError
+from snnhw.ir import (
+    MODELS,
+    Add,
+    ATan,
+    AvgPool2d,
+    Conv2d,
+    Edge,
+    Expr,
+    FastSigmoid,
+    Flatten,
+    FrozenMap,
+    Input,
+    Linear,
+    MaxPool2d,
+    Neuron,
+    Op,
+    Output,
+    Param,
+    Params,
+    Pointwise,
+    Program,
+    Shape,
+    StraightThrough,
+    Surrogate,
+    TimeAxis,
+    graft,
+    greater,
+    infer_shapes,
+    nearest,
+    sequential,
+    var,
+    where,
+)
+from snnhw.ir import expr as ex
+
+UNARY = (ex.exp, ex.log, ex.sqrt, ex.sigmoid, ex.tanh, ex.atan, abs, lambda a: -a)
+BINARY = (
+    lambda a, b: a + b,
+    lambda a, b: a - b,
+    lambda a, b: a * b,
+    lambda a, b: a / b,
+    ex.minimum,
+    ex.maximum,
+    lambda a, b: where(greater(a, b), a, b * 0.5),
+)
+SPECIAL = (
+    lambda a: nearest(a, "levels"),
+    lambda a: graft(ex.tanh(a), {a: 1.0 / (1.0 + abs(a))}),
+    lambda a: ex.clamp(a, 0.0, 1.0),
+    ex.heaviside,
+    ex.stop_gradient,
+)
+
+numbers = st.floats(-4, 4, allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.1, 5e-324, 1e300])
+
+
+@st.composite
+def expressions(
+    draw: st.DrawFn, names: Sequence[str] = ("a", "b", "c"), most: int = 12, smooth: bool = False
+) -> Expr:
+    """An expression of up to ``most`` operations that share operands; ``smooth`` ones have no graft."""
+    pool: list[Expr] = [var(name) for name in names]
+    unary = UNARY if smooth else UNARY + SPECIAL
+    for _ in range(draw(st.integers(1, most))):
+        operand = st.sampled_from(pool[-6:])
+        try:
+            if draw(st.booleans()):
+                made = draw(st.sampled_from(BINARY))(draw(operand), draw(operand))
+            elif draw(st.booleans()):
+                made = draw(st.sampled_from(unary))(draw(operand))
+            else:
+                made = draw(st.sampled_from(BINARY[:4]))(draw(operand), draw(numbers))
+        except ExpressionError:  # constants without a finite value
+            continue
+        pool.append(made)
+    return pool[-1]
+
+
+surrogates: st.SearchStrategy[Surrogate | None] = st.one_of(
+    st.none(),
+    st.builds(StraightThrough),
+    st.builds(ATan, st.floats(0.125, 8)),
+    st.builds(FastSigmoid, st.floats(0.125, 100)),
+)
+
+
+def neurons(shape: Shape) -> st.SearchStrategy[Neuron]:
+    """Neurons of every registered model, with any options, for a layer of this shape."""
+    shared = [(), shape, (shape[0], *(1 for _ in shape[1:]))]
+    return st.sampled_from(sorted(MODELS)).flatmap(
+        lambda name: st.builds(
+            Neuron,
+            st.just(MODELS[name]),
+            reset=st.sampled_from(MODELS[name].kinds),
+            timing=st.sampled_from(("delayed", "retest", "immediate")),
+            surrogate=surrogates,
+            graded=st.booleans(),
+            quantised=st.booleans(),
+            param_shapes=st.dictionaries(
+                st.sampled_from([param.name for param in MODELS[name].params]), st.sampled_from(shared)
+            ),
+        )
+    )
+
+
+@st.composite
+def pointwise(draw: st.DrawFn, shape: Shape) -> Pointwise:
+    """A stateless node of a random expression of its input and a parameter."""
+    made = draw(expressions(names=("x", "p"), most=6, smooth=True))
+    given = draw(st.sampled_from([{}, {"p": shape}]))
+    return Pointwise(
+        outputs=FrozenMap({"z": made, "a": var("x") * 1.5}),
+        parameters=(Param("p", draw(st.none() | st.just(0.5))),),
+        param_shapes=FrozenMap(given),
+    )
+
+
+def layers(shape: Shape) -> st.SearchStrategy[Op]:
+    """An op that takes this shape."""
+    found: list[st.SearchStrategy[Op]] = [neurons(shape), pointwise(shape), st.just(Add()), st.just(Flatten())]
+    sizes = st.integers(1, 3)
+    pairs = st.tuples(sizes, sizes)
+    found.append(st.builds(Linear, st.just(shape[-1]), sizes, st.booleans()))
+    if len(shape) == 3:
+        channels = st.just(shape[0])
+        found.append(st.builds(Conv2d, channels, sizes, st.just((1, 2)), padding=pairs, bias=st.booleans()))
+        found.append(st.builds(MaxPool2d, st.just((2, 2)), pairs, st.just((1, 0))))
+        found.append(st.builds(AvgPool2d, st.just((1, 1)), pairs))
+    return st.one_of(found)
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """A valid program: a chain, with loops around its neurons and sometimes a tied weight."""
+    shape: Shape = draw(st.sampled_from([(3,), (2, 4, 5), (1,)]))
+    nodes: dict[str, Op] = {"input": Input(shape)}
+    for number in range(draw(st.integers(1, 4))):
+        nodes[draw(st.sampled_from(["net.l", "l", "0.L_"])) + str(number)] = draw(layers(shape))
+        known = infer_shapes(sequential(nodes)).shapes
+        shape = known[f"{list(nodes)[-1]}.{list(nodes.values())[-1].out_ports[0]}"]
+    chain = sequential(nodes, time=TimeAxis(draw(st.floats(1e-6, 1.0)), draw(st.sampled_from([(), ("input",)]))))
+    loops = tuple(
+        Edge(f"{name}.mem", f"{name}.x", draw(st.integers(1, 3)), draw(st.sampled_from([0.0, -0.5, f"{name}.beta"])))
+        for name in chain.named(Neuron)
+        if draw(st.booleans()) and not chain.nodes[name].params()["beta"].shape
+    )
+    weights = sorted(chain.trainable)
+    trained = draw(st.sets(st.sampled_from(weights))) if weights else set()
+    return Program(_tied(chain), chain.edges + loops, chain.time, frozenset(trained) & _tied_keys(chain))
+
+
+def _tied(program: Program) -> dict[str, Op]:
+    """The nodes, with every weight tied to the first of the same shape."""
+    first: dict[Shape, str] = {}
+    nodes = dict(program.nodes)
+    for name in program.named(Linear):
+        key = first.setdefault(nodes[name].params()["weight"].shape, f"{name}.weight")
+        if key != f"{name}.weight":
+            nodes[name] = replace(nodes[name], keys=FrozenMap({"weight": key}))
+    return nodes
+
+
+def _tied_keys(program: Program) -> frozenset[str]:
+    return frozenset(Program(_tied(program), program.edges).params())
+
+
+@st.composite
+def params_of(draw: st.DrawFn, program: Program) -> Params:
+    """Arrays that fit, of every accepted dtype."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    found: Params = {}
+    for key, spec in program.params().items():
+        shape = (draw(st.integers(1, 4)),) if spec.table else spec.shape
+        dtype = draw(st.sampled_from(["float16", "float32", "float64"]))
+        found[key] = np.asarray(generator.normal(size=shape)).astype(dtype)
+    return found

@@ -1,0 +1,86 @@
+"""Losses as values."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snnhw.errors import InputError
+from snnhw.ir import LOSS_TERMS, CECount, CEMembrane, CERate, L1Rate, Loss, LossKind, MSECount, Term
+
+RATE, L1 = Loss((Term(CERate()),)), Loss((Term(L1Rate()),))
+
+
+def test_losses_add_in_order() -> None:
+    assert (RATE + L1).terms == (Term(CERate()), Term(L1Rate()))
+    assert (RATE + RATE).terms == RATE.terms * 2
+
+
+def test_losses_scale_by_numbers_from_either_side() -> None:
+    scaled = 1e-5 * L1
+    assert scaled.terms == (Term(L1Rate(), weight=1e-5),)
+    assert L1 * 1e-5 == scaled
+    assert [term.weight for term in (2 * (RATE + 3 * L1)).terms] == [2, 6]
+
+
+def test_a_loss_of_a_named_port() -> None:
+    assert (RATE + L1).of("lif1.spk").terms == (Term(CERate(), "lif1.spk"), Term(L1Rate(), "lif1.spk"))
+    assert RATE.terms[0].of is None
+
+
+def test_values() -> None:
+    one, same = RATE + 0.5 * L1, Loss((Term(CERate()), Term(L1Rate(), weight=0.5)))
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != RATE + L1
+    assert pickle.loads(pickle.dumps(one)) == copy.deepcopy(one) == one
+    assert repr(L1) == "Loss(terms=(Term(kind=L1Rate(), of=None, weight=1.0, target='target'),))"
+    with pytest.raises(FrozenInstanceError):
+        RATE.terms = ()  # type: ignore[misc]  # that this is an error is the point
+
+
+def test_kinds() -> None:
+    assert LOSS_TERMS == {cls.__name__: cls for cls in (CERate, CECount, CEMembrane, MSECount, L1Rate)}
+    assert {name: cls.reads for name, cls in LOSS_TERMS.items() if cls.reads != "spk"} == {"CEMembrane": "mem"}
+    assert {name for name, cls in LOSS_TERMS.items() if cls.target == "none"} == {"L1Rate"}
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: CEMembrane("max"), r"CEMembrane\(over_time='max'\): give 'sum' or 'mean'"),
+        (lambda: MSECount(math.nan), r"MSECount\(correct_rate=nan\): give a finite number"),
+        (lambda: MSECount(1.0, math.inf), r"MSECount\(incorrect_rate=inf\): give a finite number"),
+        (lambda: MSECount("1"), r"MSECount\(correct_rate='1'\): give a finite number"),
+        (lambda: MSECount(None), r"MSECount\(correct_rate=None\): give a finite number"),
+        (lambda: Term(CERate(), weight=math.inf), "the weight of a loss term is a finite number, not inf"),
+        (lambda: Term(CERate(), weight=True), "the weight of a loss term is a finite number, not True"),
+        (lambda: Term(CERate(), weight="1"), "the weight of a loss term is a finite number, not '1'"),
+        (lambda: Term(CERate), "a term of a loss needs a kind such as CERate\\(\\), not <class"),
+        (lambda: math.nan * RATE, "the weight of a loss term is a finite number, not nan"),
+        (lambda: RATE * L1, "the weight of a loss term is a finite number, not Loss"),
+    ],
+)
+def test_messages(build: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build()
+
+
+def test_a_loss_adds_to_losses_only() -> None:
+    with pytest.raises(TypeError, match="unsupported operand"):
+        RATE + 1.0  # type: ignore[operator]  # that this is an error is the point
+
+
+def test_arrays_that_nobody_registered() -> None:
+    with pytest.raises(InputError, match=r"takes a torch tensor \[T, B, C\], not ndarray; import snnhw.functional"):
+        RATE(np.zeros((2, 3, 4)), np.zeros(3))
+
+
+def test_the_base_takes_part_in_no_table() -> None:
+    assert LossKind not in LOSS_TERMS.values()

@@ -1,0 +1,416 @@
+"""Neuron models: what one step computes, and what is wrong with a model that makes no sense."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snnhw.errors import ProgramError
+from snnhw.ir import (
+    MODELS,
+    RESET,
+    SPIKE,
+    TIMINGS,
+    ATan,
+    Expr,
+    FrozenMap,
+    Model,
+    Neuron,
+    Param,
+    State,
+    Step,
+    clamp,
+    const,
+    evaluate,
+    gradient,
+    greater,
+    model,
+    nearest,
+    numpy_namespace,
+    register,
+    var,
+    variables,
+    where,
+)
+from snnhw.ir import expr as ex
+from snnhw.ir.models.family import compose
+
+LEAKY = MODELS["Leaky"]
+mem, x, beta, threshold = variables("mem x beta threshold")
+SINGLE = numpy_namespace(np.float32)
+
+
+def run(step: Step, **given: float) -> dict[str, float]:
+    """The outputs of one step in float32."""
+    env = {name: np.float32(value) for name, value in {"beta": 0.5, "threshold": 1.0, **given}.items()}
+    values = evaluate(list(step.outputs.values()), env, SINGLE)
+    return {port: float(value) for port, value in zip(step.outputs, values, strict=True)}
+
+
+# -- Leaky at numbers worked by hand: (reset, timing) -> [(spk, mem) at each point] -----------------
+
+POINTS = [
+    {"mem": 1.5, "x": 0.25},  # was above threshold, and is not any more
+    {"mem": 2.5, "x": 1.25},  # was above threshold, and still is
+    {"mem": 0.5, "x": 1.25},  # rises above threshold
+    {"mem": 0.5, "x": 0.75},  # arrives exactly at it: no spike
+]
+
+STEPS = {
+    ("none", "delayed"): [(0, 1.0), (1, 2.5), (1, 1.5), (0, 1.0)],
+    ("none", "retest"): [(0, 1.0), (1, 2.5), (1, 1.5), (0, 1.0)],
+    ("none", "immediate"): [(0, 1.0), (1, 2.5), (1, 1.5), (0, 1.0)],
+    ("subtract", "delayed"): [(0, 0.0), (1, 1.5), (1, 1.5), (0, 1.0)],
+    ("subtract", "retest"): [(0, 1.0), (1, 1.5), (1, 0.5), (0, 1.0)],
+    ("subtract", "immediate"): [(0, 1.0), (1, 1.5), (1, 0.5), (0, 1.0)],
+    ("zero", "delayed"): [(0, 0.25), (1, 1.25), (1, 1.5), (0, 1.0)],
+    ("zero", "retest"): [(0, 0.5), (1, 1.25), (1, 0.0), (0, 1.0)],
+    ("zero", "immediate"): [(0, 1.0), (1, 0.0), (1, 0.0), (0, 1.0)],
+}
+
+
+def test_the_table_is_complete() -> None:
+    assert set(STEPS) == {(kind, timing) for kind in LEAKY.kinds for timing in TIMINGS}
+
+
+@pytest.mark.parametrize(("kind", "timing"), STEPS)
+def test_leaky(kind: str, timing: str) -> None:
+    step = Neuron(LEAKY, reset=kind, timing=timing).step()
+    found = [run(step, **point) for point in POINTS]
+    assert [(out["spk"], out["mem"]) for out in found] == STEPS[kind, timing]
+
+
+@pytest.mark.parametrize(("given", "used"), [(-0.5, 0.0), (0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (1.5, 1.0)])
+def test_beta_is_clamped_and_its_gradient_only_outside(given: float, used: float) -> None:
+    step = Neuron(LEAKY, reset="none").step()
+    (slope,) = gradient([step.updates["mem"]], [const(1.0)], [beta])
+    env = {"mem": 3.0, "x": 0.0, "beta": given}
+    assert evaluate([step.updates["mem"], slope], env, numpy_namespace()) == [
+        used * 3.0,
+        3.0 if 0.0 <= given <= 1.0 else 0.0,
+    ]
+
+
+def test_the_reset_flag_is_a_constant_to_the_gradient() -> None:
+    step = Neuron(LEAKY, surrogate=ATan()).step()
+    found = gradient([step.updates["mem"]], [const(1.0)], [mem, threshold])
+    at = {"mem": 1.5, "x": 0.25, "beta": 0.5, "threshold": 1.0}
+    assert evaluate(found, at, numpy_namespace()) == [0.5, -1.0]  # beta, and -R
+
+
+@pytest.mark.parametrize("kind", ["subtract", "zero"])
+def test_graded_spikes_of_no_worth_leave_no_nan(kind: str) -> None:
+    step = Neuron(LEAKY, reset=kind, timing="retest", graded=True).step()
+    at = {"mem": 0.5, "x": 1.25, "beta": 0.5, "threshold": 1.0, "graded_spikes_factor": 0.0}
+    roots = list(step.outputs.values())
+    wrt = [mem, x, beta, threshold, var("graded_spikes_factor")]
+    values = evaluate([*roots, *gradient(roots, [const(1.0)] * 2, wrt)], at, numpy_namespace())
+    assert values[:2] == [0.0, {"subtract": 0.5, "zero": 0.0}[kind]]  # the reset uses h, not S / g
+    assert np.isfinite(values).all()
+    assert values[-1] == 1.0
+
+
+def test_graded_spikes_are_worth_their_factor() -> None:
+    step = Neuron(LEAKY, graded=True).step()
+    assert run(step, mem=0.5, x=1.25, graded_spikes_factor=3.0) == {"spk": 3.0, "mem": 1.5}
+
+
+def test_quantisation_comes_before_firing_and_not_after_it() -> None:
+    step = Neuron(LEAKY, reset="subtract", timing="immediate", quantised=True).step()
+    env = {"mem": 0.0, "x": 0.9, "beta": 0.5, "threshold": 1.0, "levels": np.array([0.0, 1.25])}
+    values = evaluate(list(step.outputs.values()), env, numpy_namespace())
+    assert values == [1.0, 0.25]  # 0.9 -> 1.25 fires; 1.25 - 1.0 is no level and stays
+    assert step.tables == ("levels",)
+    assert step.params == ("beta", "threshold")
+
+
+def test_a_step_names_what_it_reads_and_writes() -> None:
+    step = Neuron(LEAKY, graded=True, reset="none").step()
+    assert step.ports == ("x",)
+    assert step.states == (State("mem"),)
+    assert step.params == ("beta", "graded_spikes_factor", "threshold")
+    assert list(step.outputs) == ["spk", "mem"]
+    assert step.outputs["mem"] is step.updates["mem"]
+    assert step.fire is step.updates["mem"] - threshold
+
+
+# -- Models of one's own ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry() -> Iterator[dict[str, Model]]:
+    before = dict(MODELS)
+    yield MODELS
+    MODELS.clear()
+    MODELS.update(before)
+
+
+def test_a_model_in_ten_lines(registry: dict[str, Model]) -> None:
+    mem, level, x, tau, jump = variables("mem level x tau jump")
+    adaptive = register(
+        model(
+            "Adaptive",
+            states="mem level",
+            params=(Param("tau", 2.0), Param("jump", 0.25), Param("threshold", 1.0)),
+            integrate={"mem": mem + (x - mem) / tau, "level": 0.5 * level + jump * ex.sigmoid(mem)},
+            fire=mem - (threshold + level),
+        )
+    )
+    assert registry["Adaptive"] is adaptive
+    step = Neuron(adaptive).step()
+    state, spikes = {"mem": 0.0, "level": 0.0}, []
+    u, level_, r = 0.0, 0.0, 0.0
+    for t in range(20):
+        out = evaluate(
+            list(step.outputs.values()),
+            {**state, "x": 3.0 * (t % 3), "tau": 2.0, "jump": 0.25, "threshold": 1.0},
+            numpy_namespace(),
+        )
+        spk, *new = map(float, out)
+        state = dict(zip(("mem", "level"), new, strict=True))
+        r = float(u - (1.0 + level_) > 0)
+        u, level_ = u + (3.0 * (t % 3) - u) / 2.0 - r, 0.5 * level_ + 0.25 / (1 + np.exp(-u))
+        assert (spk, *new) == pytest.approx((float(u - (1.0 + level_) > 0), u, level_), rel=1e-12)
+        spikes.append(spk)
+    assert 0 < sum(spikes) < 20
+
+
+def test_a_state_left_out_keeps_the_last_output() -> None:
+    mem, x, previous, v = variables("mem x previous v")
+    fed = model(
+        "Fed",
+        states="mem previous",
+        params=(Param("v", 0.5), Param("threshold", 1.0)),
+        integrate={"mem": mem + x + v * previous},
+        fire=mem - threshold,
+    )
+    step = Neuron(fed, reset="none", graded=True).step()
+    assert step.updates["previous"] is step.outputs["spk"] is step.outputs["previous"]
+    (slope,) = gradient([step.updates["mem"]], [const(1.0)], [previous])
+    assert slope is v
+
+
+def test_a_neuron_that_never_fires() -> None:
+    silent = model("Silent", states="mem", params=(), integrate={"mem": 0.5 * mem + x}, fire=None)
+    neuron = Neuron(silent, reset="none", quantised=True)
+    assert (silent.kinds, silent.reset) == (("none",), "none")
+    assert neuron.out_ports == ("mem",)
+    assert neuron.step().outputs == {"mem": nearest(0.5 * mem + x, "levels")} | FrozenMap()
+    assert neuron.step().fire is None
+
+
+def test_states_of_a_silent_neuron_come_in_order() -> None:
+    integrate = {"b": var("a") + x, "a": var("b")}
+    silent = model("Silent", states="a b", params=(), integrate=integrate, fire=None)
+    assert list(Neuron(silent, reset="none").step().outputs) == ["a", "b"]
+
+
+def test_a_reset_of_ones_own_is_offered_where_it_is_defined() -> None:
+    rest = var("rest")
+    reset = {"to_rest": {"mem": where(RESET > 0.5, rest, beta * mem + x)}}
+    post = {"immediate": {"to_rest": {"mem": where(SPIKE > 0.5, rest, mem)}}}
+    params = (Param("beta", 0.5), Param("rest", -0.25), Param("threshold", 1.0))
+
+    def build(**extra: Any) -> Model:
+        integrate = {"mem": beta * mem + x}
+        return model("R", states="mem", params=params, integrate=integrate, fire=mem - threshold, **extra)
+
+    assert build(resets=reset).timings_of("to_rest") == ("delayed",)
+    both = build(resets=reset, post=post, reset="to_rest")
+    assert both.timings_of("to_rest") == ("delayed", "immediate")
+    assert both.timings_of("zero") == TIMINGS
+    assert both.reset == "to_rest"
+    immediate = Neuron(both, reset="to_rest", timing="immediate").step()
+    assert run(immediate, mem=0.5, x=1.25, rest=-0.25) == {"spk": 1.0, "mem": -0.25}
+    delayed = Neuron(both, reset="to_rest").step()
+    assert run(delayed, mem=1.5, x=1.25, rest=-0.25) == {"spk": 0.0, "mem": -0.25}
+    with pytest.raises(ProgramError, match=r"timing='retest'\): give one of R's for 'to_rest': delayed, immediate"):
+        Neuron(both, reset="to_rest", timing="retest")
+
+
+def test_a_state_that_starts_from_a_parameter_reads_it() -> None:
+    start = model(
+        "Start",
+        states=(State("mem", "start"),),
+        params=(Param("start", 0.5),),
+        integrate={"mem": mem + x},
+        fire=None,
+    )
+    assert Neuron(start, reset="none").step().params == ("start",)
+
+
+def test_the_length_of_a_step_is_no_parameter() -> None:
+    timed = model(
+        "Timed", states="mem", params=(), integrate={"mem": mem + var("dt") * x}, fire=None
+    )
+    assert Neuron(timed, reset="none").step().params == ()
+
+
+# -- The registry -----------------------------------------------------------------------------------
+
+
+def test_registering_the_same_model_again_is_harmless(registry: dict[str, Model]) -> None:
+    assert register(copy.deepcopy(LEAKY)) == LEAKY
+    assert registry["Leaky"] is LEAKY
+
+
+def test_two_models_of_one_name(registry: dict[str, Model]) -> None:
+    other = model("Leaky", states="mem", params=(), integrate={"mem": mem + x}, fire=None)
+    with pytest.raises(ProgramError, match="another model is already registered as 'Leaky'; choose another name"):
+        register(other)
+    assert registry["Leaky"] is LEAKY
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_models_are_values(name: str) -> None:
+    entry = MODELS[name]
+    again = pickle.loads(pickle.dumps(entry))
+    assert again == entry
+    assert hash(again) == hash(entry)
+    assert entry.name == name
+    assert entry.reset in entry.kinds
+
+
+# -- What is wrong with a model ---------------------------------------------------------------------
+
+
+def build(**changes: Any) -> Model:
+    parts: dict[str, Any] = {
+        "states": "mem",
+        "params": (Param("beta", 0.5), Param("threshold", 1.0)),
+        "integrate": {"mem": beta * mem + x},
+        "fire": mem - threshold,
+    }
+    return model(changes.pop("name", "Test"), **{**parts, **changes})
+
+
+def raw(**changes: Any) -> Model:
+    """A model from its parts, without what `model` fills in."""
+    parts = {field: getattr(LEAKY, field) for field in LEAKY.__dataclass_fields__}
+    return Model(**{**parts, "name": "Test", **changes})
+
+
+SILENT: dict[str, Any] = {"fire": None, "params": (Param("beta"),)}
+
+WRONG: dict[str, tuple[Callable[[], Model], str]] = {
+    "name": (lambda: build(name="my model"), "'my model' cannot name a model; use letters, digits and"),
+    "long name": (lambda: build(name="m" * 65), "cannot name a model"),
+    "name of a reset": (lambda: build(resets={"to zero": {}}), "'to zero' cannot name a reset"),
+    "name of a port": (lambda: build(ports=("x", "x\n")), r"'x\\n' cannot name a port, state or parameter"),
+    "reserved": (lambda: build(states="mem reset", integrate={"mem": mem}), "the name 'reset' is reserved"),
+    "reserved, spike": (lambda: build(ports=("x", "spike")), "the name 'spike' is reserved"),
+    "reserved, dt": (lambda: build(ports=("x", "dt")), "the name 'dt' is reserved"),
+    "reserved, levels": (lambda: build(ports=("x", "levels")), "the name 'levels' is reserved"),
+    "reserved, factor": (lambda: build(ports=("x", "graded_spikes_factor")), "'graded_spikes_factor' is reserved"),
+    "twice": (lambda: build(ports=("x", "beta")), "the name 'beta' is used twice"),
+    "too many": (
+        lambda: build(ports=("x", *(f"p{i}" for i in range(80)))),
+        "it has 84 ports, states and parameters; at most 64 are accepted",
+    ),
+    "no state": (lambda: build(integrate={"mem": mem, "u": x}), "integrate gives a value to 'u', which is no state"),
+    "unknown": (
+        lambda: build(integrate={"mem": mem + var("y") + var("z")}),
+        "integrate uses 'y', 'z'; declare it as a port, state or parameter",
+    ),
+    "many unknown": (
+        lambda: build(integrate={"mem": sum((var(f"y{i:02}") for i in range(20)), mem)}),
+        r"integrate uses 'y00', .*'y11' and 8 more; declare",
+    ),
+    "a condition": (
+        lambda: build(integrate={"mem": greater(mem, x)}, resets={"subtract": {}, "zero": {}}, fire=None),
+        "integrate must be a number, not a condition: mem > x",
+    ),
+    "a table": (lambda: build(integrate={"mem": nearest(x, "t")}), "integrate reads the table 't'; only a quantised"),
+    "reset in integrate": (lambda: build(integrate={"mem": mem - RESET}), "integrate uses 'reset'; declare"),
+    "spike in a reset": (
+        lambda: build(resets={"zero": {"mem": mem - SPIKE}}),
+        "reset 'zero' uses 'spike'; declare it",
+    ),
+    "unknown in a timing": (
+        lambda: build(post={"immediate": {"zero": {"mem": var("y")}}}),
+        "timing 'immediate', reset 'zero' uses 'y'; declare",
+    ),
+    "no state in a timing": (
+        lambda: build(post={"immediate": {"zero": {"u": mem}}}),
+        "timing 'immediate', reset 'zero' gives a value to 'u', which is no state",
+    ),
+    "a port in fire": (lambda: build(fire=mem - x), "fire uses 'x'; declare it"),
+    "a condition to fire": (lambda: build(fire=mem > threshold), "fire must be a number, not a condition"),
+    "threshold": (
+        lambda: build(params=(Param("beta"),), fire=mem - 1.0),
+        "reset 'subtract' uses 'threshold'; declare it as a port, state or parameter",
+    ),
+    "start": (
+        lambda: build(states=(State("mem", "start"),)),
+        "state 'mem' starts from 'start', which is no parameter",
+    ),
+    "start at nan": (
+        lambda: build(states=(State("mem", float("nan")),)),
+        "state 'mem' starts from nan; give a finite number",
+    ),
+    "default": (
+        lambda: build(params=(Param("beta", float("inf")), Param("threshold"))),
+        "parameter 'beta' has a default or bound that is no finite number; None means none",
+    ),
+    "bound": (
+        lambda: build(params=(Param("beta", low=float("-inf")), Param("threshold"))),
+        "parameter 'beta' has a default or bound that is no finite number",
+    ),
+    "default reset": (lambda: build(reset="zreo"), "default reset 'zreo' is not among none, subtract, zero"),
+    "timing": (lambda: build(post={"later": {"zero": {}}}), "unknown timing 'later'; known: delayed, retest, imm"),
+    "timing of no reset": (
+        lambda: build(post={"immediate": {"to_rest": {}}}),
+        "timing 'immediate' speaks of reset 'to_rest', which is none of the model's",
+    ),
+    "reset without timing": (
+        lambda: raw(post=FrozenMap({"delayed": FrozenMap({"none": FrozenMap()})})),
+        "no timing says what follows a spike under reset 'subtract'",
+    ),
+    "silent and incomplete": (
+        lambda: build(**SILENT, states="mem u"),
+        "state 'u' has no equation, and a neuron that never fires has no output to keep",
+    ),
+    "silent with resets": (
+        lambda: build(**SILENT, resets={"zero": {"mem": x}}),
+        "it never fires, so its reset 'zero' would do nothing; give a fire condition",
+    ),
+    "a state called spk": (
+        lambda: build(states="mem spk", integrate={"mem": mem + x, "spk": x}),
+        "state 'spk' has an equation, but that is the name of the output; choose another",
+    ),
+}
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG.values(), ids=WRONG)
+def test_messages(wrong: Callable[[], Model], message: str) -> None:
+    with pytest.raises(ProgramError, match=message) as caught:
+        wrong()
+    assert all(problem.startswith("model '") for problem in caught.value.problems)
+
+
+def test_all_problems_at_once() -> None:
+    with pytest.raises(ProgramError) as caught:
+        build(states=(State("mem", "start"),), integrate={"mem": var("y")}, fire=mem - x, reset="zreo")
+    text = " ".join(caught.value.problems)
+    assert all(part in text for part in ("'start'", "integrate uses 'y'", "fire uses 'x'", "'zreo'"))
+
+
+def test_what_is_composed_simplifies_like_anything_else() -> None:
+    step = compose(LEAKY, kind="none", timing="delayed", spike=ex.heaviside)
+    decay = clamp(beta, 0.0, 1.0)
+    assert step.updates["mem"] is decay * mem + x
+
+
+def test_every_option_of_every_model_composes() -> None:
+    for entry in MODELS.values():
+        for kind in entry.kinds:
+            for timing in entry.timings_of(kind):
+                for flag in (False, True):
+                    neuron = Neuron(entry, reset=kind, timing=timing, graded=flag, quantised=flag)
+                    assert tuple(neuron.step().outputs) == neuron.out_ports
+                    assert all(isinstance(value, Expr) for value in neuron.step().updates.values())

@@ -1,0 +1,304 @@
+"""Ops: what their attributes must be, and what they make of shapes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from ir_strategies import layers
+
+from snnhw.errors import ProgramError
+from snnhw.ir import (
+    MODELS,
+    OPS,
+    Add,
+    ATan,
+    AvgPool2d,
+    Conv2d,
+    Flatten,
+    FrozenMap,
+    Input,
+    Linear,
+    MaxPool2d,
+    Neuron,
+    Op,
+    Output,
+    Param,
+    ParamSpec,
+    Pointwise,
+    Shape,
+    nearest,
+    ops,
+    var,
+)
+
+LEAKY, x = MODELS["Leaky"], var("x")
+
+# -- The registry -----------------------------------------------------------------------------------
+
+
+def test_every_op_of_every_module_is_registered_and_exported() -> None:
+    found = set()
+    for info in iter_modules(ops.__path__):
+        module = import_module(f"{ops.__name__}.{info.name}")
+        found |= {
+            value
+            for value in vars(module).values()
+            if isinstance(value, type)
+            and issubclass(value, Op)
+            and value.__module__ == module.__name__
+            and not value.__name__.startswith("_")
+        }
+    assert found - {Op} == set(OPS.values())
+    assert {cls.__name__ for cls in found} <= {*ops.__all__}
+    assert all(cls.__name__ == name for name, cls in OPS.items())
+
+
+# -- Attributes -------------------------------------------------------------------------------------
+
+
+def pointwise(**outputs: Any) -> Pointwise:
+    return Pointwise(FrozenMap(outputs))
+
+
+WRONG: dict[str, tuple[Callable[[], Op], str]] = {
+    "Input": (lambda: Input([3]), r"Input\(shape=\[3\]\): give a tuple of positive integers, without"),  # type: ignore[arg-type]
+    "Input of nothing": (lambda: Input((3, 0)), r"Input\(shape=\(3, 0\)\): give a tuple of positive"),
+    "Input of True": (lambda: Input((True,)), r"Input\(shape=\(True,\)\): give"),
+    "Linear in": (lambda: Linear(0, 3), r"Linear\(in_features=0\): give a positive integer"),
+    "Linear out": (lambda: Linear(3, 2.0), r"Linear\(out_features=2.0\): give a positive integer"),  # type: ignore[arg-type]
+    "Conv2d in": (lambda: Conv2d(0, 1, (1, 1)), r"Conv2d\(in_channels=0\): give a positive integer"),
+    "Conv2d out": (lambda: Conv2d(1, -1, (1, 1)), r"Conv2d\(out_channels=-1\): give a positive integer"),
+    "Conv2d kernel": (lambda: Conv2d(1, 1, 3), r"Conv2d\(kernel=3\): give a pair of positive integers"),  # type: ignore[arg-type]
+    "Conv2d stride": (lambda: Conv2d(1, 1, (1, 1), (0, 1)), r"Conv2d\(stride=\(0, 1\)\): give a pair of pos"),
+    "Conv2d padding": (lambda: Conv2d(1, 1, (1, 1), padding=(-1, 0)), r"padding=\(-1, 0\)\): give a pair of int.*0 or"),
+    "Conv2d dilation": (lambda: Conv2d(1, 1, (1, 1), dilation=(1, 0)), r"dilation=\(1, 0\)\): give a pair of pos"),
+    "Conv2d groups": (lambda: Conv2d(4, 6, (1, 1), groups=4), r"groups=4\): give a positive integer that divides both"),
+    "Conv2d no groups": (lambda: Conv2d(4, 6, (1, 1), groups=0), r"groups=0\): give a positive integer that"),
+    "pool kernel": (lambda: MaxPool2d((0, 1), (1, 1)), r"MaxPool2d\(kernel=\(0, 1\)\): give a pair of positive"),
+    "pool stride": (lambda: AvgPool2d((1, 1), (1,)), r"AvgPool2d\(stride=\(1,\)\): give a pair of positive"),  # type: ignore[arg-type]
+    "pool padding": (lambda: MaxPool2d((2, 3), (1, 1), (1, 2)), r"padding=\(1, 2\)\): give a pair of .*half the kernel"),
+    "Flatten start": (lambda: Flatten(-1), r"Flatten\(start=-1\): give an axis of the sample, 0 or more"),
+    "Flatten end": (lambda: Flatten(0, -2), r"Flatten\(end=-2\): give an axis of the sample, or -1 for the last"),
+    "Neuron model": (lambda: Neuron("Leaky"), r"Neuron\(model='Leaky'\): give a Model, such as snnhw.ir.MODELS"),  # type: ignore[arg-type]
+    "Neuron reset": (
+        lambda: Neuron(LEAKY, reset="sub"),
+        r"Neuron\(reset='sub'\): give one of Leaky's: none, subtract, zero",
+    ),
+    "Neuron timing": (
+        lambda: Neuron(LEAKY, timing="now"),
+        r"Neuron\(timing='now'\): give one of Leaky's for 'subtract': delayed, retest, immediate",
+    ),
+    "Neuron surrogate": (
+        lambda: Neuron(LEAKY, surrogate=ATan),  # type: ignore[arg-type]  # the brackets are missing
+        r"Neuron\(surrogate=<class .*ATan'>\): give a value such as ATan\(\), or None for no gradient",
+    ),
+    "Neuron stray shape": (
+        lambda: Neuron(LEAKY, param_shapes=FrozenMap({"tau": (1,)})),
+        r"param_shapes=\{'tau': \(1,\)\}\): give shapes of 'beta', 'threshold'; not of 'tau'",
+    ),
+    "Neuron bad shape": (
+        lambda: Neuron(LEAKY, param_shapes=FrozenMap({"beta": [3]})),
+        r"param_shapes=\{'beta': \[3\]\}\): give tuples of positive integers",
+    ),
+    "Neuron shape of the factor, which it lacks": (
+        lambda: Neuron(LEAKY, param_shapes=FrozenMap({"graded_spikes_factor": (3,)})),
+        "give shapes of 'beta', 'threshold'; not of 'graded_spikes_factor'",
+    ),
+    "Pointwise empty": (lambda: pointwise(), r"Pointwise\(outputs=\{\}\): give at least one port and its expression"),
+    "Pointwise condition": (lambda: pointwise(y=x > 0), r"outputs=\{'y': x > 0\}\): give at least one port and its"),
+    "Pointwise number": (lambda: pointwise(y=1.0), r"outputs=\{'y': 1.0\}\): give at least one port"),
+    "Pointwise stray": (lambda: pointwise(y=x + var("p")), r"expressions of ports and parameters only; not of 'p'"),
+    "Pointwise table": (lambda: pointwise(y=nearest(x, "t")), "expressions of ports and parameters only; not of 't'"),
+    "Pointwise port": (lambda: pointwise(**{"a.b": x}), "Pointwise: 'a.b' cannot name a port, state or parameter"),
+    "Pointwise dt": (lambda: Pointwise(FrozenMap(y=x), ("x", "dt")), "Pointwise: the name 'dt' is reserved"),  # type: ignore[call-arg]
+    "Pointwise twice": (
+        lambda: Pointwise(FrozenMap({"y": x}), ("x",), (Param("x"),)),
+        "Pointwise: the name 'x' is used twice",
+    ),
+}
+WRONG["Pointwise dt"] = (lambda: Pointwise(FrozenMap({"y": x}), ("x", "dt")), "the name 'dt' is reserved")
+
+
+@pytest.mark.parametrize(("build", "message"), WRONG.values(), ids=WRONG)
+def test_attributes(build: Callable[[], Op], message: str) -> None:
+    with pytest.raises(ProgramError, match=message):
+        build()
+
+
+# -- Shapes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "wanted"),
+    [
+        (Linear(3, 5), (3,), (5,)),
+        (Linear(3, 5), (2, 4, 3), (2, 4, 5)),
+        (Conv2d(2, 6, (3, 3)), (2, 8, 9), (6, 6, 7)),
+        (Conv2d(2, 6, (3, 2), (2, 3), (1, 0), (2, 1), groups=2), (2, 9, 9), (6, 4, 3)),
+        (MaxPool2d((2, 2), (2, 2)), (3, 5, 5), (3, 2, 2)),
+        (AvgPool2d((3, 2), (1, 1), (1, 1)), (3, 5, 5), (3, 5, 6)),
+        (Flatten(), (2, 3, 4), (24,)),
+        (Flatten(1), (2, 3, 4), (2, 12)),
+        (Flatten(0, 1), (2, 3, 4), (6, 4)),
+        (Add(), (2, 3), (2, 3)),
+        (Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3, 1, 1)})), (3, 4, 5), (3, 4, 5)),
+        (Neuron(LEAKY, param_shapes=FrozenMap({"beta": ()})), (3, 4, 5), (3, 4, 5)),
+        (pointwise(y=x * 2), (2, 3), (2, 3)),
+    ],
+    ids=lambda value: value.summary() if isinstance(value, Op) else None,
+)
+def test_shapes(op: Op, shape: Shape, wanted: Shape) -> None:
+    assert op.infer({"x": shape}) == dict.fromkeys(op.out_ports, wanted)
+
+
+def test_ports_broadcast() -> None:
+    product = Pointwise(FrozenMap({"y": x * var("k")}), ("x", "k"))
+    assert product.infer({"x": (4, 1), "k": (3,)}) == {"y": (4, 3)}
+    assert product.infer({"x": (), "k": (2, 3)}) == {"y": (2, 3)}
+    assert Pointwise(FrozenMap({"y": x}), ("x",)).infer({"x": ()}) == {"y": ()}
+
+
+MISFITS: dict[str, tuple[Op, dict[str, Shape], str]] = {
+    "Linear": (Linear(3, 5), {"x": (4,)}, r"Linear takes \(..., 3\), not \(4,\); is a Flatten missing\?"),
+    "Linear of a scalar": (Linear(3, 5), {"x": ()}, r"Linear takes \(..., 3\), not \(\)"),
+    "Conv2d rank": (Conv2d(2, 1, (1, 1)), {"x": (2, 5)}, r"Conv2d takes \(2, height, width\), not \(2, 5\)"),
+    "Conv2d channels": (Conv2d(2, 1, (1, 1)), {"x": (3, 5, 5)}, r"Conv2d takes \(2, height, width\), not \(3, 5, 5\)"),
+    "Conv2d size": (Conv2d(2, 1, (6, 1)), {"x": (2, 5, 5)}, r"kernel \(6, 1\) is larger than its padded input"),
+    "pool rank": (MaxPool2d((1, 1), (1, 1)), {"x": (5, 5)}, r"MaxPool2d takes \(channels, height, width\), not"),
+    "pool size": (AvgPool2d((1, 6), (1, 1)), {"x": (2, 5, 5)}, r"AvgPool2d's window \(1, 6\) is larger than its input"),
+    "Flatten": (Flatten(1, 2), {"x": (2, 3)}, r"Flatten\(start=1, end=2\) does not fit a sample of shape \(2, 3\)"),
+    "Flatten backwards": (Flatten(2, 1), {"x": (2, 3, 4)}, r"Flatten\(start=2, end=1\) does not fit"),
+    "Flatten a scalar": (Flatten(), {"x": ()}, r"Flatten\(start=0, end=-1\) does not fit a sample of shape \(\)"),
+    "parameter of channels": (
+        Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3,)})),
+        {"x": (3, 4, 3)},
+        r"parameter 'beta' of shape \(3,\) does not fit a layer of shape \(3, 4, 3\); give a scalar, or 3 axes",
+    ),
+    "parameter of another size": (
+        Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3, 4, 1)})),
+        {"x": (3, 5, 4)},
+        r"parameter 'beta' of shape \(3, 4, 1\) does not fit a layer of shape \(3, 5, 4\)",
+    ),
+    "parameter wider than the layer": (
+        Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3,)})),
+        {"x": (1,)},
+        r"parameter 'beta' of shape \(3,\) does not fit a layer of shape \(1,\)",
+    ),
+    "broadcast": (
+        Pointwise(FrozenMap({"y": x + var("k")}), ("x", "k")),
+        {"x": (4,), "k": (3,)},
+        r"its inputs do not broadcast to one shape: x \(4,\), k \(3,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("op", "shapes", "message"), MISFITS.values(), ids=MISFITS)
+def test_shapes_that_do_not_fit(op: Op, shapes: dict[str, Shape], message: str) -> None:
+    with pytest.raises(ProgramError, match=message):
+        op.infer(shapes)
+
+
+sizes = st.integers(1, 3)
+
+
+@given(st.tuples(sizes, sizes), st.tuples(sizes, sizes), st.tuples(*[st.integers(0, 1)] * 2), st.tuples(sizes, sizes))
+def test_windows_are_torchs(
+    kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
+) -> None:
+    image = torch.zeros(1, 2, 8, 9)
+    conv = torch.nn.Conv2d(2, 4, kernel, stride, padding, dilation)
+    ours = Conv2d(2, 4, kernel, stride, padding, dilation)
+    assert ours.infer({"x": (2, 8, 9)})["y"] == tuple(conv(image).shape[1:])
+    assert {name: spec.shape for name, spec in ours.params().items()} == {
+        name: tuple(value.shape) for name, value in conv.named_parameters()
+    }
+    if all(2 * pad <= size for pad, size in zip(padding, kernel, strict=True)):
+        for op, theirs in ((MaxPool2d, torch.nn.MaxPool2d), (AvgPool2d, torch.nn.AvgPool2d)):
+            found = op(kernel, stride, padding).infer({"x": (2, 8, 9)})["y"]
+            assert found == tuple(theirs(kernel, stride, padding)(image).shape[1:])
+
+
+# -- Parameters, ports, values ----------------------------------------------------------------------
+
+
+def test_parameters() -> None:
+    assert Linear(3, 5).params() == {"weight": ParamSpec((5, 3), fan_in=3), "bias": ParamSpec((5,), fan_in=3)}
+    assert list(Linear(3, 5, bias=False).params()) == ["weight"]
+    assert Conv2d(4, 6, (3, 2), groups=2, bias=False).params() == {"weight": ParamSpec((6, 2, 3, 2), fan_in=12)}
+    levels = ParamSpec((0,), kind="buffer", table=True)
+    assert Neuron(LEAKY, graded=True, quantised=True, param_shapes=FrozenMap({"beta": (5,)})).params() == {
+        "beta": ParamSpec((5,)),
+        "threshold": ParamSpec((), default=1.0),
+        "graded_spikes_factor": ParamSpec((), default=1.0),
+        "levels": levels,
+    }
+    rounding = Pointwise(FrozenMap({"y": nearest(x, "t") * var("p")}), ("x",), (Param("p", 2.0), Param("t")))
+    assert rounding.params() == {"p": ParamSpec((), default=2.0), "t": levels}
+
+
+def test_specs_accept_shapes() -> None:
+    assert ParamSpec((2, 3)).accepts((2, 3))
+    assert not ParamSpec((2, 3)).accepts((3, 2))
+    table = ParamSpec((0,), table=True)
+    assert [table.accepts(shape) for shape in ((1,), (7,), (), (0,), (2, 2))] == [True, True, False, False, False]
+
+
+def test_ports() -> None:
+    assert (Input((1,)).in_ports, Input((1,)).out_ports) == ((), ("y",))
+    assert (Output().in_ports, Output().out_ports) == (("x",), ())
+    assert Neuron(LEAKY).out_ports == ("spk", "mem")
+    assert Pointwise(FrozenMap({"b": x, "a": x})).out_ports == ("b", "a")
+    assert [name for name, op in OPS.items() if not op.stateless] == ["Neuron"]
+
+
+@pytest.mark.parametrize(
+    ("op", "text"),
+    [
+        (Linear(3, 5), "Linear(3, 5)"),
+        (Linear(3, 5, bias=False), "Linear(3, 5, bias=False)"),
+        (Conv2d(1, 2, (3, 3)), "Conv2d(1, 2, (3, 3))"),
+        (
+            Conv2d(2, 2, (3, 3), (2, 2), (1, 1), (1, 2), 2, bias=False),
+            "Conv2d(2, 2, (3, 3), stride=(2, 2), padding=(1, 1), dilation=(1, 2), groups=2, bias=False)",
+        ),
+        (MaxPool2d((2, 2), (1, 1)), "MaxPool2d((2, 2), stride=(1, 1))"),
+        (AvgPool2d((2, 2), (2, 2), (1, 1)), "AvgPool2d((2, 2), stride=(2, 2), padding=(1, 1))"),
+        (Flatten(), "Flatten"),
+        (Flatten(1), "Flatten(1, -1)"),
+        (Add(), "Add"),
+        (Input((3,)), "Input"),
+        (Neuron(LEAKY), "Leaky subtract delayed ATan(alpha=2.0)"),
+        (
+            Neuron(LEAKY, "zero", "retest", None, True, True, FrozenMap({"beta": (3, 1)})),
+            "Leaky zero retest 'no gradient' graded quantised beta[3, 1]",
+        ),
+        (pointwise(y=x * 2, z=-x), "Pointwise y=x * 2, z=-x"),
+    ],
+)
+def test_summaries(op: Op, text: str) -> None:
+    assert op.summary() == text
+
+
+@given(st.sampled_from([(3,), (2, 4, 5)]).flatmap(layers))
+def test_ops_are_values(op: Op) -> None:
+    for again in (copy.deepcopy(op), pickle.loads(pickle.dumps(op))):
+        assert again == op
+        assert hash(again) == hash(op)
+        assert again.summary() == op.summary()
+
+
+def test_mappings_given_to_an_op_are_frozen() -> None:
+    shapes: Any = {"beta": (3,)}
+    neuron = Neuron(LEAKY, param_shapes=shapes)
+    shapes["beta"] = (4,)
+    assert neuron.param_shapes["beta"] == (3,)
+    assert hash(neuron) == hash(Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3,)})))

@@ -1,0 +1,130 @@
+"""Surrogates as values: checked, comparable, and derivatives as expressions."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from dataclasses import FrozenInstanceError, dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snnhw.errors import InputError
+from snnhw.ir import (
+    SURROGATES,
+    ATan,
+    Expr,
+    FastSigmoid,
+    StraightThrough,
+    Surrogate,
+    const,
+    evaluate,
+    gradient,
+    heaviside,
+    numpy_namespace,
+    spike,
+    var,
+)
+
+z = var("z")
+POINTS = np.array([-3.0, -0.1, 0.0, 0.1, 3.0])
+
+
+def derivative(surrogate: Surrogate) -> Any:
+    return evaluate([surrogate.derivative(z) + 0.0 * z], {"z": POINTS}, numpy_namespace())[0]
+
+
+FORMULAS = {
+    ATan(): 1.0 / (1 + (math.pi * POINTS) ** 2),
+    ATan(0.5): 0.25 / (1 + (math.pi * 0.25 * POINTS) ** 2),
+    FastSigmoid(): 1 / (1 + 25 * np.abs(POINTS)) ** 2,
+    FastSigmoid(2): 1 / (1 + 2 * np.abs(POINTS)) ** 2,
+    StraightThrough(): np.ones(5),
+}
+
+
+@pytest.mark.parametrize(("surrogate", "values"), FORMULAS.items(), ids=map(repr, FORMULAS))
+def test_derivatives_are_those_of_their_docstrings(surrogate: Surrogate, values: Any) -> None:
+    np.testing.assert_allclose(derivative(surrogate), values, rtol=1e-14)
+
+
+def test_every_surrogate_has_a_formula_above() -> None:
+    assert {type(surrogate) for surrogate in FORMULAS} == set(SURROGATES.values())
+    assert all(SURROGATES[name].__name__ == name for name in SURROGATES)
+
+
+@pytest.mark.parametrize("surrogate", [*FORMULAS, None], ids=repr)
+def test_a_spike_is_strict_whatever_its_surrogate(surrogate: Surrogate | None) -> None:
+    env = {"z": np.array([-1.0, -0.0, 0.0, 5e-324, 1.0])}
+    (found,) = evaluate([spike(z, surrogate)], env, numpy_namespace())
+    assert found.tolist() == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("surrogate", FORMULAS, ids=repr)
+def test_the_gradient_of_a_spike_is_the_surrogates(surrogate: Surrogate) -> None:
+    seed = var("g")
+    assert gradient([spike(z, surrogate)], [seed], [z]) == [seed * surrogate.derivative(z)]
+
+
+def test_without_a_surrogate_no_gradient_passes() -> None:
+    assert gradient([spike(z, None)], [var("g")], [z]) == [const(0.0)]
+
+
+def test_a_call_on_an_expression_is_a_spike() -> None:
+    assert ATan()(z) is spike(z, ATan())
+    assert ATan.apply(z, 3.0) is spike(z, ATan(3.0))
+    assert StraightThrough.apply(z).args[0] is heaviside(z)
+
+
+def test_values() -> None:
+    assert ATan(2) == ATan(2.0) == ATan(alpha=2.0)
+    assert hash(ATan(2)) == hash(ATan(2.0))
+    assert len({ATan(), ATan(1.0), FastSigmoid(), StraightThrough()}) == 4
+    assert repr(ATan(2)) == "ATan(alpha=2.0)"
+    assert repr(FastSigmoid()) == "FastSigmoid(slope=25.0)"
+    for again in (copy.deepcopy(ATan(3)), pickle.loads(pickle.dumps(ATan(3)))):
+        assert again == ATan(3)
+
+
+def test_immutable() -> None:
+    with pytest.raises(FrozenInstanceError):
+        ATan().alpha = 3.0  # type: ignore[misc]  # that this is an error is the point
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(math.nan, "nan"), (math.inf, "inf"), ("2", "'2'"), (True, "True"), (None, "None")]
+)
+def test_settings_are_finite_numbers(value: Any, shown: str) -> None:
+    with pytest.raises(InputError, match=rf"ATan\(alpha={shown}\): give a finite number"):
+        ATan(value)
+
+
+def test_a_setting_beyond_all_floats() -> None:
+    with pytest.raises(InputError, match=r"FastSigmoid\(slope=1000.*\): give a finite number"):
+        FastSigmoid(10**400)
+
+
+@pytest.mark.parametrize("value", [1.0, "z", None, np.zeros(3)])
+def test_what_is_neither_an_expression_nor_a_known_array(value: Any) -> None:
+    kind = type(value).__name__
+    with pytest.raises(InputError, match=f"takes an expression or a torch tensor, not {kind}; for tensors import"):
+        ATan()(value)
+
+
+def test_the_base_is_no_surrogate() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Surrogate()  # type: ignore[abstract]  # that this is an error is the point
+
+
+def test_a_surrogate_of_ones_own() -> None:
+    @dataclass(frozen=True)
+    class Box(Surrogate):
+        width: float = 1.0
+
+        def derivative(self, z: Expr) -> Expr:
+            return heaviside(self.width - abs(z))
+
+    assert derivative(Box(2)).tolist() == [0, 1, 1, 1, 0]
+    assert Box(2) == Box(2.0)
