@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from snnhw.nn.model import Model
 
-__all__ = ["SUFFIX", "backends", "compile", "export", "load", "lower", "make_job", "save"]
+__all__ = ["SUFFIX", "backends", "compile", "export", "load", "lower", "make_job", "require_supported", "save"]
 
 SUFFIX = ".snn"
 """Ending of snnhw's own files."""
@@ -121,11 +121,16 @@ def lower(plugin: Backend, program: Program, params: Params, job: Run | Train) -
     """Validate, check against the backend's capabilities, compile."""
     require_valid(program)
     check_params(program, params)
+    require_supported(plugin, program, job)
+    return plugin.compile(program, params, job)
+
+
+def require_supported(plugin: Backend, program: Program, job: Run | Train) -> None:
+    """Raise `Unsupported`, with every reason and who else could, or `InputError` for a job without sense."""
     check_job(program, job)
     reasons = reasons_against(program, plugin.capabilities(), job)
     if reasons:
         raise Unsupported(plugin.name, reasons, _others(plugin.name, program, job))
-    return plugin.compile(program, params, job)
 
 
 def _others(name: str, program: Program, job: Run | Train) -> tuple[str, ...]:

@@ -16,15 +16,15 @@ import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from snnhw.ir import write_atomic
 
-__all__ = ["load_function"]
+__all__ = ["load_module"]
 
 
-def load_function(source: str, name: str) -> Any:
-    """The function ``name`` of a source text, in a file of its own so that numba keeps its machine code."""
+def load_module(source: str, name: str) -> ModuleType:
+    """A source text as a module, in a file of its own so that numba keeps its machine code."""
     digest = hashlib.sha256(source.encode()).hexdigest()[:24]
     path = _folder() / f"{name}_{digest}.py"
     if not path.exists() or path.read_text() != source:
@@ -35,7 +35,7 @@ def load_function(source: str, name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # numba's cache finds a function's module by this name
     spec.loader.exec_module(module)
-    return getattr(module, name)
+    return module
 
 
 @lru_cache(maxsize=1)

@@ -34,6 +34,8 @@ class CpuBackend:
             import torch
         except ImportError as error:
             return Probe("missing", reason=str(error), install="pip install torch")
+        except OSError as error:  # a library of torch's own does not load
+            return Probe("broken", reason=str(error), install="pip install --force-reinstall torch")
         threads = torch.get_num_threads()
         return Probe("ready", version=f"torch {torch.__version__}", device=f"CPU, {threads} threads")
 
@@ -52,12 +54,13 @@ class CpuBackend:
         from snnhw_cpu.provider import NumbaProvider
         from snnhw_torch import TorchExecutable
 
+        options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()
         return TorchExecutable(
             program,
             params,
             job,
             device=torch.device("cpu"),
-            dtype=getattr(torch, job.options.dtype),
+            dtype=getattr(torch, options.dtype),
             provider=NumbaProvider(),
         )
 

@@ -2,68 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from threading import Lock
-from typing import Any
+from functools import cached_property
 
-import numpy as np
 import torch
-from numba import typeof
 from torch import Tensor
 
 from snnhw.passes import ScanKernel
 from snnhw.plugin import INTERFACE
 from snnhw.tensors.provider import Scan, ScanGrads, ScanInputs, ScanOutputs
-from snnhw_cpu.cache import load_function
+from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.source import BLOCK, backward_source, forward_source
 from snnhw_cpu.threads import share
 
-__all__ = ["COMPILED", "NumbaProvider"]
-
-LOG = logging.getLogger("snnhw.cpu")
-COMPILED: list[str] = []
-"""What this process had to compile, for tests that bound it."""
+__all__ = ["NumbaProvider"]
 
 NARROW = 64
-"""A layer of fewer neurons is laid out as one long row, its per-neuron values repeated."""
-
-Array = np.ndarray[Any, Any]
-
-
-class Kernel:
-    """A compiled function that says so when compiling it took the user's time."""
-
-    def __init__(self, source: str, name: str) -> None:
-        self.name = name
-        self._function = load_function(source, name)
-        self._ready = False
-        self._lock = Lock()
-
-    def __call__(self, *arguments: Any) -> None:
-        if not self._ready:
-            with self._lock:
-                self._prepare(arguments)
-        self._function(*arguments)
-
-    def _prepare(self, arguments: tuple[Any, ...]) -> None:
-        if self._ready:
-            return
-        before = time.perf_counter()
-        self._function.compile(tuple(map(typeof, arguments)))
-        self._ready = True
-        if sum(self._function.stats.cache_misses.values()):  # otherwise it was read from the cache
-            COMPILED.append(self.name)
-            LOG.info("compiled a %s kernel in %.1f s; it is kept for next time", self.name, time.perf_counter() - before)
-
-
-@lru_cache(maxsize=4096)
-def compiled(source: str, name: str) -> Kernel:
-    """The function of one source; equal sources share it."""
-    return Kernel(source, name)
+"""A layer of fewer neurons is laid out as one long row, its per-neuron parameters repeated."""
 
 
 class NumbaProvider:
@@ -76,8 +32,10 @@ class NumbaProvider:
         return NumbaScan(kernel, str(dtype).removeprefix("torch."))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NumbaScan:
+    """One kernel; each pass is compiled when it is first needed."""
+
     kernel: ScanKernel
     dtype: str
 
@@ -90,101 +48,64 @@ class NumbaScan:
         return compiled(backward_source(self.kernel, self.dtype), "backward")
 
     def forward(self, given: ScanInputs) -> ScanOutputs:
-        lay = _Layout.of(self.kernel, given)
-        outputs = [lay.empty(given.steps) for _ in self.kernel.output_exprs]
-        states = [lay.empty() for _ in self.kernel.next_states]
-        lay.call(self._forward, [*lay.arguments, *map(lay.array, outputs), *map(lay.array, states)])
+        like = given.inputs[0]
+        batch, neurons = like.shape[-2:]
+        outputs = [like.new_empty(given.steps, batch, neurons) for _ in self.kernel.output_exprs]
+        states = [like.new_empty(batch, neurons) for _ in self.kernel.next_states]
+        self._call(self._forward, given, [*outputs, *states])
         return ScanOutputs(outputs, states)
 
     def backward(
         self, given: ScanInputs, outputs: Sequence[Tensor], states: Sequence[Tensor | None]
     ) -> ScanGrads:
-        kernel = self.kernel
-        lay = _Layout.of(kernel, given)
+        kernel, like = self.kernel, given.inputs[0]
+        batch, neurons = like.shape[-2:]
         final = [torch.zeros_like(s) if a is None else a for s, a in zip(given.states, states, strict=True)]
         inputs = [
-            None if expr is None else lay.empty() if static else lay.empty(given.steps)
+            None if expr is None else like.new_empty(batch, neurons) if static else like.new_empty(
+                given.steps, batch, neurons
+            )
             for static, expr in zip(kernel.static, kernel.input_grads, strict=True)
         ]
-        values = [lay.sums(value.layout) if value.grad else None for value in kernel.values]
-        initial = [lay.empty() for _ in given.states]
-        lay.call(
-            self._backward,
-            [
-                *lay.arguments,
-                *map(lay.array, outputs),
-                *map(lay.array, final),
-                *(lay.array(x) for x in inputs if x is not None),
-                *(v for v in values if v is not None),
-                *map(lay.array, initial),
-            ],
-        )
+        rows, columns = self._layout(batch, neurons)
+        sums = [self._room(value.layout, like, rows, columns) if value.grad else None for value in kernel.values]
+        initial = [torch.empty_like(state) for state in given.states]
+        wanted = [x for x in (*inputs, *sums) if x is not None]
+        self._call(self._backward, given, [*outputs, *final, *wanted, *initial])
         totals = [
-            None if sums is None else lay.total(sums, value.layout)
-            for sums, value in zip(values, kernel.values, strict=True)
+            None if room is None else _total(room, value.layout, batch)
+            for room, value in zip(sums, kernel.values, strict=True)
         ]
         return ScanGrads(inputs, totals, initial)
 
+    def _layout(self, batch: int, neurons: int) -> tuple[int, int]:
+        """R rows of C neurons. Where parameters vary, a row is a sample; else all is one row."""
+        rows = batch if "neuron" in self.kernel.layouts and neurons >= NARROW else 1
+        return rows, batch * neurons // rows
 
-@dataclass(frozen=True)
-class _Layout:
-    """How a layer ``[B, N]`` lies before a kernel: R rows of C neurons."""
-
-    like: Tensor
-    steps: int
-    batch: int
-    rows: int
-    columns: int
-    arguments: list[Any]
-
-    @classmethod
-    def of(cls, kernel: ScanKernel, given: ScanInputs) -> _Layout:
-        batch, neurons = given.inputs[0].shape[-2:]
-        varying = "neuron" in kernel.layouts
-        rows = batch if varying and neurons >= NARROW else 1
-        lay = cls(given.inputs[0], given.steps, batch, rows, batch * neurons // rows, [])
-        lay.arguments.extend(lay.array(x) for x in given.inputs)
-        lay.arguments.extend(lay.param(p) for p in given.params)
-        lay.arguments.extend(table.detach().numpy() for table in given.tables)
-        lay.arguments.extend(lay.array(s) for s in given.states)
-        return lay
-
-    def param(self, tensor: Tensor) -> Any:
-        """One number, or ``[C]``."""
-        array: Array = tensor.detach().numpy()
-        if array.ndim == 0:
-            return array[()]
-        return array if self.rows > 1 else np.tile(array, self.batch)
-
-    def array(self, tensor: Tensor) -> Array:
-        """``[T, R, C]`` or ``[R, C]`` over the same memory."""
-        array: Array = tensor.detach().numpy()
-        return array.reshape(*array.shape[:-2], self.rows, self.columns)
-
-    def empty(self, steps: int | None = None) -> Tensor:
-        shape = (self.batch, self.rows * self.columns // self.batch)
-        return self.like.new_empty(shape if steps is None else (steps, *shape))
-
-    def sums(self, layout: str) -> Array:
+    def _room(self, layout: str, like: Tensor, rows: int, columns: int) -> Tensor:
         """Where a kernel leaves the adjoint of a value."""
         if layout == "neuron":
-            return np.empty((self.rows, self.columns), self.like.detach().numpy().dtype)
-        return np.empty((self.rows, self.blocks))
+            return like.new_empty(rows, columns)
+        return like.new_empty(rows, -(-columns // BLOCK), dtype=torch.float64)
 
-    @property
-    def blocks(self) -> int:
-        return -(-self.columns // BLOCK)
-
-    def total(self, sums: Array, layout: str) -> Tensor:
-        """Over the batch in float64, in an order that depends on shapes alone: ``[]`` or ``[N]``."""
-        if layout == "scalar":
-            return torch.tensor(float(sums.sum()), dtype=torch.float64)
-        return torch.from_numpy(sums.reshape(self.batch, -1).sum(axis=0, dtype=np.float64))
-
-    def call(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
-        sizes = (self.steps, self.rows, self.columns)
+    def _call(self, kernel: Kernel, given: ScanInputs, rest: Iterable[Tensor]) -> None:
+        batch, neurons = given.inputs[0].shape[-2:]
+        rows, columns = self._layout(batch, neurons)
+        params = [p if p.ndim == 0 or rows > 1 else p.repeat(batch) for p in given.params]
+        tensors = [*given.inputs, *params, *given.tables, *given.states, *rest]
+        sizes = [table.numel() for table in given.tables]
+        pointers = [*(tensor.data_ptr() for tensor in tensors), *sizes]  # the tensors outlive the call
+        tasks = rows * -(-columns // BLOCK)
         share(
-            lambda first, last: function(first, last, *sizes, *arguments),
-            tasks=self.rows * self.blocks,
-            cost=self.steps * self.rows * self.columns,
+            lambda first, last: kernel(first, last, given.steps, rows, columns, *pointers),
+            tasks=tasks,
+            cost=given.steps * rows * columns,
         )
+
+
+def _total(room: Tensor, layout: str, batch: int) -> Tensor:
+    """Over the batch in float64, in an order that depends on shapes alone: ``[]`` or ``[N]``."""
+    if layout == "scalar":
+        return torch.tensor(float(room.numpy().sum()), dtype=torch.float64)
+    return torch.from_numpy(room.numpy().reshape(batch, -1).sum(axis=0, dtype="float64"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from snnhw.ir.emit import Emitted, Target, emit
 from snnhw.passes import ScanKernel
@@ -49,20 +50,20 @@ _HEAD = '''\
 import math
 
 import numpy as np
-from numba import njit
+from numba import carray, cfunc, njit
 
 F = np.{dtype}
 BLOCK = {block}
 CHUNK = {chunk}
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def sigmoid(x):
     small = math.exp(-abs(x))
     return (F(1.0) if x >= F(0.0) else small) / (F(1.0) + small)
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy")
 def nearest(x, table):
     best = 0
     for k in range(1, table.size):
@@ -71,12 +72,11 @@ def nearest(x, table):
     return table[best]
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
 '''
 
 
 def forward_source(kernel: ScanKernel, dtype: str) -> str:
-    """The forward pass: ``forward(first, last, T, R, C, x.., p.., t.., s.., y.., f..)``."""
+    """The forward pass; addresses: ``x.. p.. t.. s.. y.. f..``."""
     states, outputs = range(len(kernel.next_states)), range(len(kernel.output_exprs))
     body = emit([*kernel.next_states, *kernel.output_exprs], _names(kernel), TARGET)
     results = [f"S{n}[i] = {text}" for n, text in zip(states, body.roots, strict=False)]
@@ -91,13 +91,17 @@ def forward_source(kernel: ScanKernel, dtype: str) -> str:
         *_in(_loop([*_loads(kernel, "S{}[i]", body), *body.lines, *results])),
         *_loop(f"f{n}_[i] = S{n}[i]" for n in states),
     ]
-    arguments = [*_arguments(kernel), *_row("y{}s", outputs), *_row("f{}s", states)]
+    arguments = [
+        *_read(kernel),
+        *(_Argument(f"y{n}s", "T, R, C") for n in outputs),
+        *(_Argument(f"f{n}s", "R, C") for n in states),
+    ]
     setup = [*_scalars(kernel), *(f"S{n} = np.empty(BLOCK, F)" for n in states)]
-    return _function("forward", arguments, setup, task, dtype)
+    return _function("forward", arguments, len(kernel.tables), setup, task, dtype)
 
 
 def backward_source(kernel: ScanKernel, dtype: str) -> str:
-    """The backward pass: ``backward(first, last, T, R, C, x.., p.., t.., s.., g.., a.., X.., V.., A..)``.
+    """The backward pass; addresses: ``x.. p.. t.. s.. g.. a.. X.. V.. A..``.
 
     ``a`` are adjoints of the final states and ``A`` of the initial ones; ``X`` adjoints of the inputs;
     ``V`` of the values: ``[R, C]`` for one that varies, else ``[R, blocks]`` sums in float64.
@@ -129,14 +133,17 @@ def backward_source(kernel: ScanKernel, dtype: str) -> str:
         *(line for n in summed for line in _give(f"V{n}", total=kernel.values[n].layout == "scalar")),
     ]
     arguments = [
-        *_arguments(kernel),
-        *_row("g{}s", outputs),
-        *_row("a{}s", states),
-        *_row("X{}s", wanted),
-        *_row("V{}s", summed),
-        *_row("A{}s", states),
+        *_read(kernel),
+        *(_Argument(f"g{n}s", "T, R, C") for n in outputs),
+        *(_Argument(f"a{n}s", "R, C") for n in states),
+        *(_Argument(f"X{n}s", "R, C" if kernel.static[n] else "T, R, C") for n in wanted),
+        *(
+            _Argument(f"V{n}s", "R, C") if kernel.values[n].layout == "neuron" else _Argument(f"V{n}s", "R, blocks", "D")
+            for n in summed
+        ),
+        *(_Argument(f"A{n}s", "R, C") for n in states),
     ]
-    return _function("backward", arguments, setup, task, dtype)
+    return _function("backward", arguments, len(kernel.tables), setup, task, dtype)
 
 
 def _chunk(kernel: ScanKernel) -> list[str]:
@@ -272,23 +279,47 @@ def _row(name: str, numbers: Iterable[int]) -> list[str]:
     return [name.format(n) for n in numbers]
 
 
-def _arguments(kernel: ScanKernel) -> list[str]:
-    """What both passes read; arrays end in s."""
+def _read(kernel: ScanKernel) -> list[_Argument]:
+    """What both passes read."""
     return [
-        *_row("x{}s", range(len(kernel.inputs))),
-        *(f"p{n}s" if layout == "neuron" else f"p{n}" for n, layout in enumerate(kernel.layouts)),
-        *_row("t{}s", range(len(kernel.tables))),
-        *_row("s{}s", range(len(kernel.next_states))),
+        *(_Argument(f"x{n}s", "R, C" if static else "T, R, C") for n, static in enumerate(kernel.static)),
+        *(
+            _Argument(f"p{n}s", "C") if layout == "neuron" else _Argument(f"p{n}", "")
+            for n, layout in enumerate(kernel.layouts)
+        ),
+        *(_Argument(f"t{n}s", f"L{n}") for n in range(len(kernel.tables))),
+        *(_Argument(f"s{n}s", "R, C") for n in range(len(kernel.next_states))),
     ]
 
 
-def _function(name: str, arguments: Sequence[str], setup: Sequence[str], task: Sequence[str], dtype: str) -> str:
-    head = _HEAD.format(dtype=dtype, block=BLOCK, chunk=CHUNK)
+class _Argument(NamedTuple):
+    """An address, and the shape of what lies there; no shape: one number."""
+
+    name: str
+    shape: str
+    dtype: str = "F"
+
+    def unpack(self) -> str:
+        if not self.shape:
+            return f"{self.name} = {self.name}_at[0]"
+        return f"{self.name} = carray({self.name}_at, ({self.shape},))"
+
+
+def _function(
+    name: str, arguments: Sequence[_Argument], tables: int, setup: Sequence[str], task: Sequence[str], dtype: str
+) -> str:
+    """``name(first, last, T, R, C, addresses..., sizes of tables...)`` over a range of tasks."""
+    kinds = {"F": dtype, "D": "float64"}
+    pointers = [f"CPointer({kinds[argument.dtype]})" for argument in arguments]
+    signature = ", ".join([*["intp"] * 5, *pointers, *["intp"] * tables])
+    names = [f"{argument.name}_at" for argument in arguments] + _row("L{}", range(tables))
     lines = [
-        f"def {name}(first, last, T, R, C, {', '.join(arguments)}):",
+        f'@cfunc("void({signature})", error_model="numpy", cache=True)',
+        f"def {name}(first, last, T, R, C, {', '.join(names)}):",
         *_in("blocks = (C + BLOCK - 1) // BLOCK"),
+        *_in(argument.unpack() for argument in arguments),
         *_in(setup),
         *_in("for k in range(first, last):"),
         *_in(_in(task)),
     ]
-    return head + "\n".join(lines) + "\n"
+    return _HEAD.format(dtype=dtype, block=BLOCK, chunk=CHUNK) + "\n".join(lines) + "\n"

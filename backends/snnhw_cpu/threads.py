@@ -22,7 +22,7 @@ def share(work: Callable[[int, int], object], tasks: int, cost: int) -> None:
     Args:
         cost: elements times steps in all; a small job is not worth waking anybody for.
     """
-    threads = min(torch.get_num_threads(), tasks, 1 + cost // 65536)
+    threads = min(torch.get_num_threads(), tasks, 1 + cost // 400_000)
     if threads <= 1:
         work(0, tasks)
         return

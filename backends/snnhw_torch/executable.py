@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -14,14 +14,16 @@ from snnhw.errors import InputError
 from snnhw.ir import Optimizer, Params, Program, check_params
 from snnhw.ir.inputs import check_inputs, check_state, check_targets
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
-from snnhw.tensors import Provider
+from snnhw.tensors import Provider, as_tensor
 from snnhw.tensors.losses import total_loss
 from snnhw_torch.module import ProgramModule
-from snnhw_torch.optimizers import build, settings
 from snnhw_torch.run import Network, Pass, run_network
 from snnhw_torch.schedule import plan
+from snnhw_torch.training import Trainer
 
 __all__ = ["TorchExecutable"]
+
+Array = np.ndarray[Any, Any]
 
 
 class TorchExecutable:
@@ -41,130 +43,92 @@ class TorchExecutable:
         self._device, self._dtype = device, dtype
         self._network = Network(program, plan(program), provider)
         self._host = {key: np.asarray(array).dtype for key, array in params.items()}
-        self._params = {key: self._leaf(key, array) for key, array in params.items()}
-        self._outputs = program.outputs()
-        self._pending = 0  # calls of step since the last update
-        self._closed = False
+        self._params = {key: self._like(array) for key, array in params.items()}
+        self._trainer: Trainer | None = None
         if isinstance(job, Train):
-            self._optimizer_value = job.optimizer
-            self._trained = [self._params[key] for key in sorted(program.trainable)]
-            self._optimizer = build(job.optimizer, self._trained)
+            trained = {key: self._params[key].requires_grad_() for key in program.trainable}
+            self._trainer = Trainer(job, trained)
+        self._outputs = program.outputs()
+        self._closed = False
 
     # -- running ----------------------------------------------------------------------------------
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         self._open()
         with torch.no_grad():
-            found = self._pass(self._signals(inputs), state, self._job.record)
+            found, _ = self._pass(inputs, state, self._job.record)
         outputs = {name: found.ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
-        job = self._training()
-        reads = [term.of for term in job.loss.terms if term.of is not None]
-        found = self._pass(self._signals(inputs), state, reads)
-        wanted = {name: self._tensor(array, None) for name, array in targets.items()}
-        check_targets(job.loss, _shapes(wanted), _batch_of(found))
-        loss = total_loss(job.loss, found.ports, wanted)
-        (loss / job.accumulate).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._pending += 1
-        if self._pending == job.accumulate:
-            self._update(job)
+        job, trainer = self._training()
+        wanted = {name: as_tensor("target", name, array) for name, array in targets.items()}
+        with torch.enable_grad():
+            found, batch = self._pass(inputs, state, [term.of for term in job.loss.terms if term.of])
+            check_targets(job.loss, _shapes(wanted), batch)
+            loss = total_loss(job.loss, found.ports, wanted)
+        trainer.learn(loss)
         outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
         return StepResult(float(loss.detach()), outputs, {key: x.detach() for key, x in found.state.items()})
 
-    def _update(self, job: Train) -> None:
-        if job.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self._trained, job.clip_norm)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        self._pending = 0
-
-    def _pass(self, inputs: Mapping[str, Tensor], state: Arrays | None, ports: Any) -> Pass:
+    def _pass(self, inputs: Arrays, state: Arrays | None, ports: Iterable[str]) -> tuple[Pass, int]:
+        """One pass, and the size of its batch."""
         program = self._network.program
-        steps, batch = check_inputs(program, _shapes(inputs), self._steps(inputs))
-        before = {}
+        given = {name: self._signal("input", name, array) for name, array in inputs.items()}
+        steps, batch = check_inputs(program, _shapes(given), self._steps(given))
+        before = {key: self._signal("state", key, array) for key, array in (state or {}).items()}
         if state is not None:
-            before = {key: self._tensor(array, self._dtype).detach() for key, array in state.items()}
             check_state(program, _shapes(before), batch)
         wanted = {*self._outputs.values(), *ports}
-        return run_network(self._network, self._params, inputs, before, steps, wanted)
+        found = run_network(
+            self._network, self._params, given, state=before, sizes=(steps, batch), wanted=wanted
+        )
+        return found, batch
 
     def _steps(self, inputs: Mapping[str, Tensor]) -> int | None:
         """T: the inputs', or the job's when all of them are static."""
         varying = set(inputs) - set(self._network.program.time.static_inputs)
         return None if varying else self._job.time_steps
 
-    def _signals(self, inputs: Arrays) -> dict[str, Tensor]:
-        return {name: self._tensor(array, self._dtype) for name, array in inputs.items()}
-
-    def _tensor(self, array: Any, dtype: torch.dtype | None) -> Tensor:
-        tensor = array if isinstance(array, Tensor) else torch.from_dlpack(array)
-        return tensor.to(self._device, dtype or tensor.dtype)
+    def _signal(self, what: str, name: str, array: Any) -> Tensor:
+        return as_tensor(what, name, array).detach().to(self._device, self._dtype)
 
     # -- parameters and training state ------------------------------------------------------------
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        self._training()
-        if type(optimizer) is not type(self._optimizer_value):
-            raise InputError(
-                f"the optimizer was compiled as {type(self._optimizer_value).__name__} and cannot become "
-                f"{type(optimizer).__name__}; compile again to change its kind"
-            )
-        self._optimizer_value = optimizer
-        for group in self._optimizer.param_groups:
-            group.update(settings(optimizer))
+        self._training()[1].set(optimizer)
 
     def get_params(self) -> Params:
         self._open()
-        return {key: self._array(x).astype(self._host[key]) for key, x in self._params.items()}
+        return {key: _host(x).astype(self._host[key]) for key, x in self._params.items()}
 
     def set_params(self, params: Params) -> None:
         self._open()
         check_params(self._network.program, {**self.get_params(), **params})
+        self._fill(params)
+
+    def _fill(self, params: Mapping[str, Array]) -> None:
         with torch.no_grad():
             for key, array in params.items():
                 self._params[key].copy_(torch.from_numpy(np.array(array)))
 
     def save_state(self) -> Arrays:
         self._open()
-        saved = {f"param/{key}": self._array(x) for key, x in self._params.items()}
-        if isinstance(self._job, Train):
-            saved["pending"] = np.array(self._pending)
-            for key in sorted(self._network.program.trainable):
-                param = self._params[key]
-                if param.grad is not None:
-                    saved[f"grad/{key}"] = self._array(param.grad)
-                for name, value in self._optimizer.state.get(param, {}).items():
-                    if value is not None:
-                        saved[f"optimizer/{key}/{name}"] = self._array(value)
-        return saved
+        parts: dict[str, Any] = {f"param/{key}": x for key, x in self._params.items()}
+        if self._trainer is not None:
+            parts |= self._trainer.save()
+        return {name: _host(x) if isinstance(x, Tensor) else x for name, x in parts.items()}
 
     def load_state(self, arrays: Arrays) -> None:
         self._open()
-        parts: dict[str, dict[str, Any]] = {"param": {}, "grad": {}, "optimizer": {}, "pending": {}}
-        for name, array in arrays.items():
-            kind, _, rest = name.partition("/")
-            if kind not in parts:
-                raise InputError(f"'{name}' is no part of a saved state; its names begin with {', '.join(parts)}")
-            parts[kind][rest] = np.asarray(array)
-        self.set_params(parts["param"])
-        if isinstance(self._job, Train):
-            self._pending = int(parts["pending"].get("", 0))
-            self._load_training(parts["grad"], parts["optimizer"])
-
-    def _load_training(self, grads: dict[str, Any], moments: dict[str, Any]) -> None:
-        self._optimizer.state.clear()
-        for key in sorted(self._network.program.trainable):
-            param = self._params[key]
-            param.grad = self._like(grads[key], param) if key in grads else None
-            own = {name.rpartition("/")[2]: value for name, value in moments.items() if name.rpartition("/")[0] == key}
-            if own:
-                self._optimizer.state[param] = {
-                    # torch keeps Adam's step count in float32 on the host, whatever the parameter
-                    name: torch.from_numpy(value.copy()) if name == "step" else self._like(value, param)
-                    for name, value in own.items()
-                }
+        given = {name: _host(as_tensor("saved state", name, array)) for name, array in arrays.items()}
+        params = {name.removeprefix("param/"): x for name, x in given.items() if name.startswith("param/")}
+        rest = {name: x for name, x in given.items() if not name.startswith("param/")}
+        check_params(self._network.program, params, allow_nonfinite=True)  # a run that diverged, too
+        if self._trainer is not None:
+            self._trainer.check(rest)
+            self._trainer.load(rest)
+        self._fill(params)
 
     def torch_module(self) -> ProgramModule:
         """A differentiable module that shares these parameters, for people who keep their own loop."""
@@ -184,31 +148,25 @@ class TorchExecutable:
 
     # -- small things -----------------------------------------------------------------------------
 
-    def _leaf(self, key: str, array: Any) -> Tensor:
-        trained = isinstance(self._job, Train) and key in self._network.program.trainable
-        return self._like(np.asarray(array)).requires_grad_(trained)
-
-    def _like(self, array: Any, param: Tensor | None = None) -> Tensor:
-        dtype = self._dtype if param is None else param.dtype
-        return torch.from_numpy(np.array(array)).to(self._device, dtype, copy=True)
-
-    def _array(self, tensor: Tensor) -> np.ndarray[Any, Any]:
-        return np.array(tensor.detach().cpu().numpy())
+    def _like(self, array: Any) -> Tensor:
+        return torch.from_numpy(np.array(array)).to(self._device, self._dtype)
 
     def _open(self) -> None:
         if self._closed:
             raise InputError("this executable is closed; compile the program again")
 
-    def _training(self) -> Train:
+    def _training(self) -> tuple[Train, Trainer]:
         self._open()
-        if not isinstance(self._job, Train):
+        if not isinstance(self._job, Train) or self._trainer is None:
             raise InputError("this program was compiled to run only; compile it with a loss and an optimizer")
-        return self._job
+        return self._job, self._trainer
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(x.shape) for name, x in tensors.items()}
 
 
-def _batch_of(found: Pass) -> int:
-    return next(iter(found.ports.values())).shape[1]
+def _host(tensor: Tensor) -> Array:
+    """A copy in main memory."""
+    array: Array = tensor.detach().cpu().numpy()
+    return array.copy()

@@ -16,37 +16,17 @@ Layer = Callable[[Any, Tensor, Mapping[str, Tensor]], Tensor]
 """``(op, x [M, ...], parameters by name) -> y [M, ...]``."""
 
 
-def _linear(op: Linear, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-    return F.linear(x, params["weight"], params.get("bias"))
-
-
 def _conv2d(op: Conv2d, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-    return F.conv2d(
-        x, params["weight"], params.get("bias"), op.stride, op.padding, op.dilation, op.groups
-    )
-
-
-def _max_pool2d(op: MaxPool2d, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-    return F.max_pool2d(x, op.kernel, op.stride, op.padding)
-
-
-def _avg_pool2d(op: AvgPool2d, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-    return F.avg_pool2d(x, op.kernel, op.stride, op.padding)
-
-
-def _flatten(op: Flatten, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-    return x.flatten(op.start + 1, op.end + 1 if op.end >= 0 else -1)
-
-
-def _add(op: Add, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-    return x
+    bias = params.get("bias")
+    return F.conv2d(x, params["weight"], bias, op.stride, op.padding, op.dilation, op.groups)
 
 
 LAYERS: Final[Mapping[type[Op], Layer]] = {
-    Linear: _linear,
+    Linear: lambda op, x, params: F.linear(x, params["weight"], params.get("bias")),
     Conv2d: _conv2d,
-    MaxPool2d: _max_pool2d,
-    AvgPool2d: _avg_pool2d,
-    Flatten: _flatten,
-    Add: _add,
+    MaxPool2d: lambda op, x, params: F.max_pool2d(x, op.kernel, op.stride, op.padding),
+    AvgPool2d: lambda op, x, params: F.avg_pool2d(x, op.kernel, op.stride, op.padding),
+    Flatten: lambda op, x, params: x.flatten(op.start + 1, -1 if op.end < 0 else op.end + 1),
+    Add: lambda op, x, params: x,  # edges into one port add up before they arrive
 }
+"""Op type -> its function. Ops that are not here are the schedule's own: inputs, outputs, pointwise nodes."""

@@ -19,7 +19,9 @@ Wire = Callable[[int, Tensors], Tensor]
 def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
     """All steps of a recurrent part, whose nodes stand in the order in which they run within one."""
     program = walk.network.program
-    edges = {name: {port: program.into(name, port) for port in program.nodes[name].in_ports} for name in nodes}
+    edges = {
+        name: {port: program.into(name, port) for port in program.nodes[name].in_ports} for name in nodes
+    }
     inner = [edge for ports in edges.values() for into in ports.values() for edge in into if edge.delay]
     lines = {edge.key: [*walk.under_way(edge)] for edge in inner if edge.source.node in edges}
     wires = {
@@ -66,6 +68,7 @@ def _sums(wires: Mapping[str, list[Wire]], step: int, now: Tensors) -> dict[str,
 def _step(walk: Walk, name: str, xs: Tensors, states: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
     """One node at one step: its ports by their full names. A neuron leaves its states in ``states``."""
     if isinstance(walk.network.program.nodes[name], Neuron):
-        found, states[name] = walk.neuron(name, {p: x.unsqueeze(0) for p, x in xs.items()}, states[name], 1)
-        return {f"{name}.{port}": y.squeeze(0) for port, y in found.items()}
-    return {f"{name}.{port}": y for port, y in walk.stateless(name, xs).items()}
+        found, states[name] = walk.neuron_step(name, xs, states[name])
+    else:
+        found = walk.stateless(name, xs)
+    return {f"{name}.{port}": y for port, y in found.items()}

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from snnhw.errors import InputError
 from snnhw.ir import Input
-from snnhw.ir.inputs import check_inputs
+from snnhw.ir.inputs import check_inputs, check_state
 from snnhw.plugin import Run
 from snnhw_torch.run import Network, run_network
 
@@ -43,22 +44,28 @@ class ProgramModule(nn.Module):
         Returns:
             Output name or recorded port -> ``[T, B, ...]``, and the final state.
         """
-        network = self._network
-        program = network.program
+        program = self._network.program
         if isinstance(inputs, Tensor):
-            (name,) = program.named(Input)
-            inputs = {name: inputs}
-        steps = self._job.time_steps if set(inputs) == set(program.time.static_inputs) else None
-        steps, _ = check_inputs(program, {name: tuple(x.shape) for name, x in inputs.items()}, steps)
+            inputs = {_only(program.named(Input)): inputs}
+        known = self._job.time_steps if set(inputs) <= set(program.time.static_inputs) else None
+        sizes = check_inputs(program, {name: tuple(x.shape) for name, x in inputs.items()}, known)
+        if state is not None:
+            check_state(program, {key: tuple(x.shape) for key, x in state.items()}, sizes[1])
         params = {key: getattr(self, _name(key)) for key in program.params()}
-        outputs = program.outputs()
-        wanted = {*outputs.values(), *self._job.record}
-        found = run_network(network, params, inputs, state or {}, steps, wanted)
-        named = {name: found.ports[port] for name, port in outputs.items()}
-        return named | {port: found.ports[port] for port in self._job.record}, found.state
+        outputs = program.outputs() | {port: port for port in self._job.record}
+        found = run_network(
+            self._network, params, inputs, state=state or {}, sizes=sizes, wanted=outputs.values()
+        )
+        return {name: found.ports[port] for name, port in outputs.items()}, found.state
 
     def extra_repr(self) -> str:
         return str(self._network.program)
+
+
+def _only(names: tuple[str, ...]) -> str:
+    if len(names) != 1:
+        raise InputError(f"this network has several inputs; give a mapping with {', '.join(names)}")
+    return names[0]
 
 
 def _name(key: str) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 
-from snnhw.errors import InputError
-from snnhw.ir import Edge, Neuron, Op, Pointwise, Program, infer_shapes
-from snnhw.tensors import Provider, run_scan
+from snnhw.ir import Edge, Neuron, Pointwise, Program, infer_shapes
+from snnhw.tensors import Provider, run_scan, run_step
 from snnhw_torch.layers import LAYERS
 from snnhw_torch.schedule import Schedule
 
@@ -60,6 +59,14 @@ class Network:
     def _into(self, name: str) -> Iterator[Edge]:
         for port in self.program.nodes[name].in_ports:
             yield from self.program.into(name, port)
+
+
+class How(TypedDict):
+    """What all scans of a program have in common."""
+
+    dt: float
+    provider: Provider
+    like: Tensor
 
 
 @dataclass
@@ -137,46 +144,48 @@ class Walk:
         return {state: self.before[f"{name}.{state}"] for state in names if f"{name}.{state}" in self.before}
 
     def neuron(
-        self, name: str, xs: Tensors, states: Tensors, steps: int, static: frozenset[str] = frozenset()
+        self, name: str, xs: Tensors, states: Tensors, static: frozenset[str]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """A neuron over ``steps``: the ports that somebody wants, and its states afterwards."""
-        op = self.network.program.nodes[name]
-        assert isinstance(op, Neuron)
-        used = self.network.read | self.wanted
-        try:
-            return run_scan(
-                op.step(),
-                xs,
-                self._params_of(name),
-                states,
-                steps=steps,
-                outputs=[port for port in op.out_ports if f"{name}.{port}" in used],
-                static=static,
-                dt=self.network.program.time.dt,
-                provider=self.network.provider,
-                like=self.like,
-            )
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
+        """A neuron over all steps: the ports that somebody wants, and its states afterwards."""
+        op = self._neuron(name)
+        return run_scan(
+            op.step(),
+            xs,
+            self._params_of(name),
+            states,
+            steps=self.steps,
+            outputs=self._used(name, op),
+            static=static,
+            **self._how(),
+        )
+
+    def neuron_step(
+        self, name: str, xs: Tensors, states: Tensors
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """A neuron over one step: inputs, ports and states are ``[B, ...]``."""
+        op = self._neuron(name)
+        return run_step(
+            op.step(), xs, self._params_of(name), states, outputs=self._used(name, op), **self._how()
+        )
 
     def stateless(self, name: str, rows: Tensors) -> dict[str, Tensor]:
         """A stateless node over rows ``[M, ...]``."""
-        op: Op = self.network.program.nodes[name]
-        params = self._params_of(name)
-        if not isinstance(op, Pointwise):
-            return {"y": LAYERS[type(op)](op, rows["x"], params)}
-        found, _ = run_scan(
-            op.step(),
-            {port: x.unsqueeze(0) for port, x in rows.items()},
-            params,
-            {},
-            steps=1,
-            outputs=op.out_ports,
-            dt=self.network.program.time.dt,
-            provider=self.network.provider,
-            like=self.like,
-        )
-        return {port: y.squeeze(0) for port, y in found.items()}
+        op, params = self.network.program.nodes[name], self._params_of(name)
+        if isinstance(op, Pointwise):
+            return run_step(op.step(), rows, params, {}, outputs=op.out_ports, **self._how())[0]
+        return {"y": LAYERS[type(op)](op, rows["x"], params)}
+
+    def _neuron(self, name: str) -> Neuron:
+        op = self.network.program.nodes[name]
+        assert isinstance(op, Neuron)
+        return op
+
+    def _used(self, name: str, op: Neuron) -> list[str]:
+        used = self.network.read | self.wanted
+        return [port for port in op.out_ports if f"{name}.{port}" in used]
+
+    def _how(self) -> How:
+        return {"dt": self.network.program.time.dt, "provider": self.network.provider, "like": self.like}
 
     def _params_of(self, name: str) -> dict[str, Tensor]:
         return {param: self.params[key] for param, key in self.network.program.param_keys(name).items()}

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
 
 from snnhw.ir import SGD, Adam, AdamW, Optimizer
 
-__all__ = ["OPTIMIZERS", "settings"]
+__all__ = ["OPTIMIZERS", "Rule", "build", "settings"]
+
+
+class Rule(NamedTuple):
+    """How torch does what an optimizer value says.
+
+    Attributes:
+        cls: torch's class.
+        settings: a value -> what torch calls a parameter group's options.
+        slots: what torch remembers of each parameter; ``step`` is a number, the rest have its shape.
+    """
+
+    cls: type[torch.optim.Optimizer]
+    settings: Callable[[Any], dict[str, Any]]
+    slots: tuple[str, ...]
 
 
 def _sgd(value: SGD) -> dict[str, Any]:
@@ -26,20 +40,22 @@ def _adam(value: Adam) -> dict[str, Any]:
     return {"lr": value.lr, "betas": value.betas, "eps": value.eps, "weight_decay": value.weight_decay}
 
 
-OPTIMIZERS: Final[Mapping[type[Optimizer], tuple[type[torch.optim.Optimizer], Callable[[Any], dict[str, Any]]]]] = {
-    SGD: (torch.optim.SGD, _sgd),
-    Adam: (torch.optim.Adam, _adam),
-    AdamW: (torch.optim.AdamW, _adam),
+MOMENTS: Final = ("step", "exp_avg", "exp_avg_sq")
+
+OPTIMIZERS: Final[Mapping[type[Optimizer], Rule]] = {
+    SGD: Rule(torch.optim.SGD, _sgd, ("momentum_buffer",)),
+    Adam: Rule(torch.optim.Adam, _adam, MOMENTS),
+    AdamW: Rule(torch.optim.AdamW, _adam, MOMENTS),
 }
-"""Optimizer type -> torch's class, and its settings from a value."""
+"""Optimizer type -> its rule."""
 
 
 def settings(value: Optimizer) -> dict[str, Any]:
     """What torch calls a parameter group's options."""
-    return OPTIMIZERS[type(value)][1](value)
+    return OPTIMIZERS[type(value)].settings(value)
 
 
 def build(value: Optimizer, params: Iterable[Tensor]) -> torch.optim.Optimizer:
     """A torch optimizer over the parameters."""
-    cls = OPTIMIZERS[type(value)][0]
-    return cls(list(params), **settings(value))
+    rule = OPTIMIZERS[type(value)]
+    return rule.cls(list(params), **rule.settings(value))

@@ -69,7 +69,6 @@ def _scan(walk: Walk, stage: Stage) -> None:
         name,
         {port: x for port, (x, _) in arriving.items()},
         walk.states_of(name),
-        walk.steps,
         static=frozenset(port for port, (_, fixed) in arriving.items() if fixed),
     )
     walk.keep(name, found)

@@ -141,7 +141,8 @@ def _input(building: _Building, node: fx.Node) -> None:
 
 def _output(building: _Building, node: fx.Node) -> None:
     returned = building.resolve(node.args[0])
-    signals = returned if isinstance(returned, (tuple, list)) else (returned,)
+    several = isinstance(returned, (tuple, list)) and not isinstance(returned, Signal)  # itself a tuple
+    signals = returned if several else (returned,)
     for number, signal in enumerate(signals):
         if not isinstance(signal, Signal):
             raise CaptureError(f"forward returns {signal!r}; return signals, alone or in one tuple")
@@ -179,7 +180,7 @@ def _neuron(building: _Building, node: fx.Node, path: str, module: SpikingNeuron
     op = module.op(len(signal.shape))
     converted = Converted(op, {"x": (signal.port,)}, module.op_params(len(signal.shape)))
     ports = _place_op(building, path, converted, module)
-    signals = ports if isinstance(ports, tuple) else (ports,)
+    signals = (ports,) if isinstance(ports, Signal) else ports
     if module.init_hidden and not module.output:
         return signals[0]
     return signals

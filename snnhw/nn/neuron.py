@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from inspect import Signature
 from typing import Any, ClassVar
 
@@ -10,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
-from snnhw.ir import ATan, Model, Neuron, Param, Params, Shape, Surrogate
+from snnhw.ir import ATan, FrozenMap, Model, Neuron, Param, Params, Shape, Step, Surrogate
 from snnhw.nn.arguments import FACTOR, signature_of
-from snnhw.tensors import run_scan
+from snnhw.tensors import run_step
 
 __all__ = ["SpikingNeuron", "neuron_class"]
+
+FIRES = ("spk",)
 
 RESETS = ("subtract", "zero", "none")
 """snnTorch's numbers for the kinds of reset, as its state_dict holds them."""
@@ -60,6 +64,7 @@ class SpikingNeuron(nn.Module):
         self.quantised = given["state_quant"] is not False
         if self.quantised:
             self.register_buffer("levels", _levels(given["state_quant"]))
+        self._steps: dict[Any, Step] = {}
         self.reset_mem()
 
     def _keep(self, name: str, value: Any, *, learn: bool) -> None:
@@ -127,23 +132,24 @@ class SpikingNeuron(nn.Module):
         given = dict(zip(self.state_names, states, strict=False)) | named
         self._check_call(states, named, given)
         before = {name: given[name] if given.get(name) is not None else getattr(self, name) for name in self.state_names}
-        compute = input_.float() if input_.dtype in (torch.float16, torch.bfloat16) else input_
-        params = self._tensors(compute.dtype)
-        lead = 0 if all(p.ndim < max(input_.ndim, 1) for p in params.values()) and input_.ndim > 0 else 1
-        found, after = run_scan(
-            self.op(input_.ndim - 1 + lead).step(),
-            {self.model.ports[0]: compute.reshape(1, *(1,) * lead, *input_.shape)},
+        x = input_.float() if input_.dtype in (torch.float16, torch.bfloat16) else input_
+        params = self._tensors(x.dtype)
+        # A sample keeps its axes apart from the batch, unless a parameter reaches over the batch too.
+        alone = x.ndim == 0 or any(param.ndim >= x.ndim for param in params.values())
+        shape = (1, *x.shape) if alone else x.shape
+        spikes, after = run_step(
+            self._step(),
+            {self.model.ports[0]: x.view(shape) if alone else x},
             params,
-            {name: self._state(name, state, compute, lead) for name, state in before.items() if state.numel()},
-            steps=1,
-            outputs=("spk",) if self.model.fire is not None else (),
+            {name: self._state(name, state, x, shape) for name, state in before.items() if state.numel()},
+            outputs=FIRES[: self.model.fire is not None],
         )
-        for name, value in after.items():
-            setattr(self, name, value.reshape(input_.shape))
-        spikes = [x.reshape(input_.shape).to(input_.dtype) for x in found.values()]
-        if self.init_hidden and not self.output:
-            return spikes[0]
-        return (*spikes, *(getattr(self, name) for name in self.state_names))
+        if alone:
+            spikes = {port: spk.view(x.shape) for port, spk in spikes.items()}
+            after = {name: state.view(x.shape) for name, state in after.items()}
+        self.__dict__.update(after)  # as setattr would, which asks at every step whether they are modules
+        returned = [spk.to(input_.dtype) for spk in spikes.values()]
+        return returned[0] if self.init_hidden and not self.output else (*returned, *after.values())
 
     def _check_call(self, states: Any, named: Any, given: Any) -> None:
         name = type(self).__name__
@@ -155,14 +161,23 @@ class SpikingNeuron(nn.Module):
                 "leave them out, or construct it with init_hidden=False"
             )
 
-    def _state(self, name: str, state: Tensor, like: Tensor, lead: int) -> Tensor:
-        if state.shape != like.shape:
+    def _state(self, name: str, state: Tensor, x: Tensor, shape: Sequence[int]) -> Tensor:
+        if state.shape != x.shape:
             raise InputError(
                 f"{type(self).__name__}: state '{name}' has shape {tuple(state.shape)}, the input "
-                f"{tuple(like.shape)}; when a new batch begins, call snnhw.utils.reset(net) first, or pass "
+                f"{tuple(x.shape)}; when a new batch begins, call snnhw.utils.reset(net) first, or pass "
                 "the state that reset_mem() returns"
             )
-        return state.to(like.device, like.dtype).reshape((1,) * lead + tuple(state.shape))
+        state = state.to(x.device, x.dtype)
+        return state if len(shape) == x.ndim else state.view(shape)
+
+    def _step(self) -> Step:
+        """The equations of one step under the present options; the factor of the spikes always counts,
+        since asking whether it is 1 would wait for the device."""
+        key = (self.reset_mechanism, self.reset_delay, self.surrogate)
+        if key not in self._steps:
+            self._steps[key] = replace(self.op(0), graded=True, param_shapes=FrozenMap()).step()
+        return self._steps[key]
 
     def _tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
         names = [*(param.name for param in self.model.params), FACTOR]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from snnhw.passes.graph import Component, components, static_ports
 from snnhw.passes.resolve import resolve_loss
-from snnhw.passes.scan import Request, ScanKernel, Value, derive
+from snnhw.passes.scan import Layout, Request, ScanKernel, Value, derive
 
 __all__ = [
     "Component",
+    "Layout",
     "Request",
     "ScanKernel",
     "Value",

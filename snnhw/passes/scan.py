@@ -7,6 +7,7 @@ reach generated code and equal structures share one compiled kernel:
     s0 s1 ...   states before the step         n0 n1 ...   states after it
     x0 x1 ...   inputs                         v0 v1 ...   per-parameter values
     p0 p1 ...   parameters (prologue, epilogue only)
+    t0 t1 ...   tables of ``nearest``
     a0 a1 ...   adjoints of the states after the step, carried backwards in time
     g0 g1 ...   adjoints of the outputs at this step
     c0 c1 ...   adjoints of the values, summed over time and batch (epilogue only)
@@ -26,7 +27,7 @@ from typing import Literal
 import msgspec
 
 from snnhw.ir import Expr, FrozenMap, Step, const, gradient, topological, var
-from snnhw.ir.expr import replace
+from snnhw.ir.expr import make, replace
 from snnhw.ir.text import dump
 
 __all__ = ["Layout", "Request", "ScanKernel", "Value", "derive"]
@@ -72,7 +73,8 @@ class ScanKernel:
     """One node's scan over time, forward and backward, as expressions.
 
     Attributes:
-        states, inputs, params, outputs, tables: the user's names, in the order of s, x, p, g.
+        states, inputs, params, outputs: the user's names, in the order of s, x, p, g.
+        tables: t0, t1, ...: tables stand in the order of the step's.
         static: for each input, whether it has no time axis.
         layouts: for each parameter, how it varies.
         values: what the prologue computes, in the order of v.
@@ -129,7 +131,7 @@ def derive(step: Step, request: Request) -> ScanKernel:
         "dt": const(request.dt),
     }
     roots = [step.updates[state] for state in states] + [step.outputs[port] for port in request.outputs]
-    roots = replace(roots, {var(name): own for name, own in renamed.items()})
+    roots = _rename_tables(replace(roots, {var(name): own for name, own in renamed.items()}), step.tables)
     params = FrozenMap({name: renamed[name] for name in step.params})
     values, roots = _hoist(roots, params, request)
     updates, outputs = roots[: len(states)], roots[len(states) :]
@@ -139,7 +141,7 @@ def derive(step: Step, request: Request) -> ScanKernel:
         inputs=step.ports,
         params=step.params,
         outputs=request.outputs,
-        tables=step.tables,
+        tables=tuple(f"t{number}" for number in range(len(step.tables))),
         static=tuple(port in request.static for port in step.ports),
         layouts=tuple(request.layouts.get(name, "scalar") for name in step.params),
         values=values,
@@ -155,6 +157,16 @@ def derive(step: Step, request: Request) -> ScanKernel:
 
 def _numbered(letter: str, names: Sequence[str]) -> dict[str, Expr]:
     return {name: var(f"{letter}{number}") for number, name in enumerate(names)}
+
+
+def _rename_tables(roots: Sequence[Expr], names: Sequence[str]) -> list[Expr]:
+    own = {name: f"t{number}" for number, name in enumerate(names)}
+    done: dict[Expr, Expr] = {}
+    for node in topological(roots) if own else ():
+        args = [done[arg] for arg in node.args]
+        data = own[str(node.data)] if node.op == "nearest" else node.data
+        done[node] = make(node.op, *args, data=data) if args else node
+    return [done.get(root, root) for root in roots]
 
 
 def _row(letter: str, count: int) -> list[Expr]:
@@ -224,12 +236,12 @@ def _backward(
     )
 
 
-def _epilogue(
-    values: Sequence[Value], params: Mapping[str, Expr], request: Request
-) -> FrozenMap[str, Expr]:
+def _epilogue(values: Sequence[Value], params: Mapping[str, Expr], request: Request) -> FrozenMap[str, Expr]:
     """Gradients of the parameters from the summed adjoints of the values."""
     trained = {name: own for name, own in params.items() if name in request.param_grads}
-    pairs = [(value.expr, own) for value, own in zip(values, _row("c", len(values)), strict=True) if value.grad]
+    pairs = [
+        (value.expr, own) for value, own in zip(values, _row("c", len(values)), strict=True) if value.grad
+    ]
     roots, seeds = [root for root, _ in pairs], [seed for _, seed in pairs]
     found = gradient(roots, seeds, list(trained.values()))
     return FrozenMap(dict(zip(trained, found, strict=True)))

@@ -6,7 +6,8 @@ Shared by the front end and by torch-based backends; importing it imports torch.
 from __future__ import annotations
 
 from snnhw.tensors import losses, surrogates
+from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.provider import Provider, Scan, ScanGrads
-from snnhw.tensors.scan import run_scan
+from snnhw.tensors.scan import run_scan, run_step
 
-__all__ = ["Provider", "Scan", "ScanGrads", "losses", "run_scan", "surrogates"]
+__all__ = ["Provider", "Scan", "ScanGrads", "as_tensor", "losses", "run_scan", "run_step", "surrogates"]

@@ -6,7 +6,6 @@ Derivatives come from `snnhw.ir.gradient`, so that they do not depend on torch's
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,9 +24,6 @@ def torch_namespace(dtype: torch.dtype, device: torch.device) -> Namespace:
 
     def nearest(x: Tensor, table: Tensor) -> Tensor:
         return table[torch.argmin((x.unsqueeze(-1) - table).abs(), dim=-1)]
-
-    def graft(value: Tensor, *pairs: Any) -> Tensor:
-        return value
 
     return {
         "const": const,
@@ -48,5 +44,5 @@ def torch_namespace(dtype: torch.dtype, device: torch.device) -> Namespace:
         "greater": torch.gt,
         "where": torch.where,
         "nearest": nearest,
-        "graft": graft,
+        "graft": lambda value, *pairs: value,
     }

@@ -78,6 +78,8 @@ class Provider(Protocol):
 
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan: ...
 
+    def __hash__(self) -> int: ...
+
 
 @lru_cache(maxsize=16)
 def provider_for(device_type: str) -> Provider:
@@ -88,7 +90,9 @@ def provider_for(device_type: str) -> Provider:
         try:
             found: Provider = registry.load(KERNELS, device_type)
         except PluginError as error:
-            warnings.warn(f"neurons run step by step in torch, which is slow: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"neurons run step by step in torch, which is slow: {error}", RuntimeWarning, stacklevel=2
+            )
         else:
             return found
     return EagerProvider()

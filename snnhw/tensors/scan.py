@@ -1,25 +1,29 @@
-"""Running a pointwise node over tensors: prologue, scan, epilogue, and their place in autograd."""
+"""Running a pointwise node over tensors, in autograd.
+
+The whole of it is one node of autograd's graph, whatever the number of steps; its backward pass is
+derived rather than recorded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from math import prod
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.ir import FrozenMap, Step, evaluate
-from snnhw.passes import Request, ScanKernel, derive
+from snnhw.ir import Step, evaluate
+from snnhw.passes import ScanKernel
+from snnhw.tensors.layer import Layer, broadcast_shape, layer_of
 from snnhw.tensors.namespace import torch_namespace
-from snnhw.tensors.provider import Provider, Scan, ScanInputs, provider_for
+from snnhw.tensors.provider import Provider, ScanInputs, provider_for
 
-__all__ = ["run_scan"]
+__all__ = ["run_scan", "run_step"]
 
 Tensors = Mapping[str, Tensor]
+Found = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
 def run_scan(
@@ -33,101 +37,164 @@ def run_scan(
     static: frozenset[str] = frozenset(),
     dt: float = 1.0,
     provider: Provider | None = None,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    like: Tensor | None = None,
+) -> Found:
     """One pointwise node over all steps; differentiable to inputs, parameters and initial states.
 
     Args:
-        inputs: port -> ``[T, B, *shape]``, or ``[B, *shape]`` for the ports in ``static``; shapes
-            broadcast against each other.
+        inputs: port -> ``[T, B, *shape]``, or ``[B, *shape]`` for the ports in ``static``; the shapes
+            of one sample broadcast against each other.
         params: parameter -> ``[]`` or the layer's rank with 1 where shared; tables ``[L]``.
         states: state -> ``[B, *shape]``; a state left out starts from its initial value.
         steps: T.
         outputs: the ports wanted.
         provider: who runs the kernel; None: whoever is installed for the device.
+        like: ``[B]``, of the dtype and on the device wanted: for a step without inputs.
 
     Returns:
         port -> ``[T, B, *shape]``, and state -> ``[B, *shape]`` after the last step.
     """
-    shapes = [x.shape[0 if port in static else 1 :] for port, x in inputs.items()]
-    shape = shapes[0] if len(shapes) == 1 else torch.broadcast_shapes(*shapes)
-    layer = _Layer(step, tuple(shape), steps, tuple(outputs), static, dt)
-    xs = [layer.signal(inputs[port], port in static) for port in step.ports]
-    initial = [layer.initial(state.name, state.init, states, params, xs[0]) for state in step.states]
-    given = [params[name] for name in step.params]
-    tables = [params[name] for name in step.tables]
-    tensors = [*xs, *given, *tables, *initial]
+    if not step.ports:
+        step, inputs, static = _fed(step, like)
+    xs = [inputs[port] for port in step.ports]
+    flags = tuple(port in static for port in step.ports)
+    shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
+    layer = layer_of(step, shape, steps, tuple(outputs), flags, dt, single=False)
+    return _run(layer, xs, params, states, provider)
+
+
+def run_step(
+    step: Step,
+    inputs: Tensors,
+    params: Tensors,
+    states: Tensors,
+    *,
+    outputs: Sequence[str],
+    dt: float = 1.0,
+    provider: Provider | None = None,
+    like: Tensor | None = None,
+) -> Found:
+    """`run_scan` for one step, without a time axis: inputs and outputs are ``[B, *shape]``."""
+    if not step.ports:
+        step, inputs, _ = _fed(step, like)
+    xs = [inputs[port] for port in step.ports]
+    layer = layer_of(
+        step, broadcast_shape(xs, [1] * len(xs)), 1, tuple(outputs), (True,) * len(xs), dt, single=True
+    )
+    return _run(layer, xs, params, states, provider)
+
+
+NOTHING = "_" * 64
+"""A name that no port has."""
+
+
+def _fed(step: Step, like: Tensor | None) -> tuple[Step, Tensors, frozenset[str]]:
+    """A step without inputs as one with an input that it does not read, so that its batch is known."""
+    assert like is not None
+    return replace(step, ports=(NOTHING,)), {NOTHING: like}, frozenset({NOTHING})
+
+
+def _run(
+    layer: Layer, xs: list[Tensor], params: Tensors, states: Tensors, provider: Provider | None
+) -> Found:
+    step = layer.step
+    tensors = [
+        *xs,
+        *(params[name] for name in step.params),
+        *(params[name] for name in step.tables),
+        *(_initial(layer, state.name, state.init, states, params, xs[0]) for state in step.states),
+    ]
     provider = provider or provider_for(xs[0].device.type)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        found = _ScanFunction.apply(layer, provider, *tensors)
+        found = _ScanFunction.apply(layer, provider, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     else:
         found = _forward(layer, provider, tensors)
-    unfolded = [layer.unfold(tensor) for tensor in found]
-    ends = unfolded[len(layer.outputs) :]
+    ends = found[len(layer.outputs) :]
     return (
-        dict(zip(layer.outputs, unfolded, strict=False)),
+        dict(zip(layer.outputs, found, strict=False)),
         {state.name: end for state, end in zip(step.states, ends, strict=True)},
     )
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """One use of a step: its shape ``[B, *shape]`` and what is wanted of it."""
-
-    step: Step
-    shape: tuple[int, ...]
-    steps: int
-    outputs: tuple[str, ...]
-    static: frozenset[str]
-    dt: float
-
-    def signal(self, x: Tensor, static: bool) -> Tensor:
-        """``[B, N]`` or ``[T, B, N]``, contiguous."""
-        lead = () if static else (self.steps,)
-        return x.expand(*lead, *self.shape).reshape(*lead, self.shape[0], -1).contiguous()
-
-    def initial(self, name: str, init: float | str, states: Tensors, params: Tensors, like: Tensor) -> Tensor:
-        flat = (self.shape[0], prod(self.shape[1:]))
-        if name in states:
-            if tuple(states[name].shape) != self.shape:
-                raise InputError(
-                    f"state '{name}' has shape {tuple(states[name].shape)}, but the layer is {self.shape} "
-                    "(batch first); pass the state of the same batch, or none to start from rest"
-                )
-            return states[name].reshape(flat).contiguous()
-        if isinstance(init, str):
-            return params[init].expand(self.shape).reshape(flat).contiguous()
-        return torch.full(flat, init, dtype=like.dtype, device=like.device)
-
-    def unfold(self, x: Tensor) -> Tensor:
-        return x.reshape(*x.shape[:-2], *self.shape)
+def _initial(
+    layer: Layer, name: str, init: float | str, states: Tensors, params: Tensors, like: Tensor
+) -> Tensor:
+    if name in states:
+        if tuple(states[name].shape) != layer.shape:
+            raise InputError(
+                f"state '{name}' has shape {tuple(states[name].shape)}, but the layer is {layer.shape} "
+                "(batch first); pass the state of the same batch, or none to start from rest"
+            )
+        return states[name]
+    if isinstance(init, str):
+        return params[init].expand(layer.shape)
+    return torch.full(layer.shape, init, dtype=like.dtype, device=like.device)
 
 
-def _kernel(
-    layer: _Layer, params: Sequence[Tensor], adjoints: tuple[str, ...] | None = None, needs: Sequence[bool] = ()
-) -> ScanKernel:
-    """The kernel for one use.
+def _split(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
+    """Inputs, parameters, tables, states."""
+    step = layer.step
+    one = len(step.ports)
+    two = one + len(step.params)
+    three = two + len(step.tables)
+    return tensors[:one], tensors[one:two], tensors[two:three], tensors[three:]
 
-    Args:
-        adjoints: None for the forward pass; else the outputs through which a gradient arrives.
-        needs: which inputs and parameters want a gradient.
-    """
-    ports, names = layer.step.ports, layer.step.params
-    varying = [name for name, param in zip(names, params, strict=True) if param.numel() > 1]
-    request = Request(
-        outputs=layer.outputs if adjoints is None else adjoints,
-        adjoints=adjoints or (),
-        static=layer.static,
-        input_grads=frozenset(port for port, need in zip(ports, needs, strict=False) if need),
-        param_grads=frozenset(name for name, need in zip(names, needs[len(ports) :], strict=False) if need),
-        layouts=FrozenMap(dict.fromkeys(varying, "neuron")),
-        dt=layer.dt,
+
+def _fold(layer: Layer, tensors: Sequence[Tensor]) -> ScanInputs:
+    inputs, params, tables, states = _split(layer, tensors)
+    return ScanInputs(
+        layer.steps,
+        [layer.fold_input(x, static) for x, static in zip(inputs, layer.static, strict=True)],
+        [layer.fold_param(param) for param in params],
+        tables,
+        [layer.fold_state(state) for state in states],
     )
-    return derive(layer.step, request)
+
+
+def _forward(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    given = _fold(layer, tensors)
+    _, scan = layer.scan(provider, given.inputs[0], given.params)
+    found = scan.forward(given)
+    return (
+        *(layer.unfold_output(x) for x in found.outputs),
+        *map(layer.unfold_state, found.states),
+    )
+
+
+def _backward(
+    layer: Layer,
+    provider: Provider,
+    tensors: Sequence[Tensor],
+    adjoints: Sequence[Tensor | None],
+    needs: tuple[bool, ...],
+) -> tuple[Tensor | None, ...]:
+    """Adjoints of all tensors, from those of the outputs and the final states; None is zero."""
+    inputs, params, tables, _ = _split(layer, tensors)
+    count = len(layer.outputs)
+    outputs = {port: g for port, g in zip(layer.outputs, adjoints, strict=False) if g is not None}
+    given = _fold(layer, tensors)
+    kernel, scan = layer.scan(
+        provider, given.inputs[0], given.params, tuple(outputs), needs[: len(inputs) + len(params)]
+    )
+    grads = scan.backward(
+        given,
+        [layer.fold_output(g) for g in outputs.values()],
+        [None if g is None else layer.fold_state(g) for g in adjoints[count:]],
+    )
+    return (
+        *(
+            None if g is None else layer.unfold_input(g, static, tuple(x.shape))
+            for g, static, x in zip(grads.inputs, layer.static, inputs, strict=True)
+        ),
+        *_epilogue(kernel, layer, params, tables, grads.values),
+        *(None for _ in tables),
+        *map(layer.unfold_state, grads.states),
+    )
 
 
 def _epilogue(
     kernel: ScanKernel,
-    layer: _Layer,
+    layer: Layer,
     params: Sequence[Tensor],
     tables: Sequence[Tensor],
     adjoints: Sequence[Tensor | None],
@@ -135,7 +202,7 @@ def _epilogue(
     """The gradient of every parameter from the values' adjoints, computed in float64."""
     if not kernel.epilogue:
         return [None] * len(params)
-    env = _numbered("p", [param.double() for param in params])
+    env = {f"p{number}": param.double() for number, param in enumerate(params)}
     env |= {name: table.double() for name, table in zip(kernel.tables, tables, strict=True)}
     for number, adjoint in enumerate(adjoints):
         if adjoint is not None:
@@ -148,83 +215,23 @@ def _epilogue(
     ]
 
 
-def _reduce(grad: Tensor, param: Tensor, layer: tuple[int, ...]) -> Tensor:
+def _reduce(grad: Tensor, param: Tensor, sample: tuple[int, ...]) -> Tensor:
     """Sum over the axes that a parameter shares."""
     if param.numel() == 1:
         return grad.sum().reshape(param.shape).to(param.dtype)
-    return grad.expand(layer).sum_to_size(param.shape).to(param.dtype)
-
-
-def _numbered(letter: str, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
-    return {f"{letter}{number}": tensor for number, tensor in enumerate(tensors)}
-
-
-@lru_cache(maxsize=1024)
-def _compiled(kernel: ScanKernel, dtype: torch.dtype, device: torch.device, provider: Provider) -> Scan:
-    return provider.compile(kernel, dtype, device)
-
-
-def _split(layer: _Layer, tensors: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-    """Inputs, parameters, tables, states."""
-    parts, start = [], 0
-    step = layer.step
-    for count in (len(step.ports), len(step.params), len(step.tables), len(step.states)):
-        parts.append(list(tensors[start : start + count]))
-        start += count
-    return tuple(parts)
-
-
-def _given(layer: _Layer, tensors: Sequence[Tensor]) -> ScanInputs:
-    """With every parameter one number or one for each neuron."""
-    inputs, params, tables, states = _split(layer, tensors)
-    flat = [
-        p.reshape(()) if p.numel() == 1 else p.expand(layer.shape[1:]).reshape(-1).contiguous() for p in params
-    ]
-    return ScanInputs(layer.steps, inputs, flat, tables, states)
-
-
-def _forward(layer: _Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    inputs, params, _, _ = _split(layer, tensors)
-    kernel = _kernel(layer, params)
-    scan = _compiled(kernel, inputs[0].dtype, inputs[0].device, provider)
-    found = scan.forward(_given(layer, tensors))
-    return (*found.outputs, *found.states)
-
-
-def _backward(
-    layer: _Layer,
-    provider: Provider,
-    tensors: Sequence[Tensor],
-    adjoints: Sequence[Tensor | None],
-    needs: Sequence[bool],
-) -> tuple[Tensor | None, ...]:
-    """Adjoints of all tensors, from those of the outputs and the final states; None is zero."""
-    inputs, params, tables, _ = _split(layer, tensors)
-    flat = [None if adjoint is None else adjoint.contiguous() for adjoint in adjoints]
-    outputs = {port: g for port, g in zip(layer.outputs, flat, strict=False) if g is not None}
-    kernel = _kernel(layer, params, tuple(outputs), needs)
-    scan = _compiled(kernel, inputs[0].dtype, inputs[0].device, provider)
-    grads = scan.backward(_given(layer, tensors), list(outputs.values()), flat[len(layer.outputs) :])
-    return (
-        *grads.inputs,
-        *_epilogue(kernel, layer, params, tables, grads.values),
-        *(None for _ in tables),
-        *grads.states,
-    )
+    return grad.expand(sample).sum_to_size(param.shape).to(param.dtype)
 
 
 class _ScanFunction(torch.autograd.Function):
-    """A scan in autograd: one node for all steps, its backward derived rather than recorded."""
-
     @staticmethod
-    def forward(ctx: Any, layer: _Layer, provider: Provider, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, layer: Layer, provider: Provider, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.layer, ctx.provider = layer, provider
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return _forward(layer, provider, tensors)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]  # torch leaves it untyped
     def backward(ctx: Any, *adjoints: Tensor | None) -> tuple[Any, ...]:
-        needs = ctx.needs_input_grad[2:]
+        needs = tuple(ctx.needs_input_grad[2:])
         return (None, None, *_backward(ctx.layer, ctx.provider, ctx.saved_tensors, adjoints, needs))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from snnhw.errors import ExpressionError
+from snnhw.errors import ExpressionError, ProgramError
 from snnhw.ir import (
     MODELS,
     Add,
@@ -126,6 +126,14 @@ def pointwise(draw: st.DrawFn, shape: Shape) -> Pointwise:
     )
 
 
+def fits(op: Op, shape: Shape) -> bool:
+    """Whether the op takes this shape: small images lose their windows."""
+    try:
+        return bool(op.infer({"x": shape}))
+    except ProgramError:
+        return False
+
+
 def layers(shape: Shape) -> st.SearchStrategy[Op]:
     """An op that takes this shape."""
     found: list[st.SearchStrategy[Op]] = [neurons(shape), pointwise(shape), st.just(Add()), st.just(Flatten())]
@@ -137,7 +145,7 @@ def layers(shape: Shape) -> st.SearchStrategy[Op]:
         found.append(st.builds(Conv2d, channels, sizes, st.just((1, 2)), padding=pairs, bias=st.booleans()))
         found.append(st.builds(MaxPool2d, st.just((2, 2)), pairs, st.just((1, 0))))
         found.append(st.builds(AvgPool2d, st.just((1, 1)), pairs))
-    return st.one_of(found)
+    return st.one_of(found).filter(lambda op: fits(op, shape))
 
 
 @st.composite

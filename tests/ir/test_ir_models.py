@@ -200,7 +200,7 @@ def test_a_neuron_that_never_fires() -> None:
     neuron = Neuron(silent, reset="none", quantised=True)
     assert (silent.kinds, silent.reset) == (("none",), "none")
     assert neuron.out_ports == ("mem",)
-    assert neuron.step().outputs == {"mem": nearest(0.5 * mem + x, "levels")} | FrozenMap()
+    assert neuron.step().outputs == FrozenMap({"mem": nearest(0.5 * mem + x, "levels")})
     assert neuron.step().fire is None
 
 

@@ -32,6 +32,8 @@ def problems(entry: Model) -> list[str]:
     names = [*entry.ports, *(state.name for state in entry.states), *(param.name for param in entry.params)]
     if len(names) > MAX_NAMES:
         return [f"it has {len(names)} ports, states and parameters; at most {MAX_NAMES} are accepted"]
+    if not entry.ports:
+        return ["it has no port; a neuron without input would have no shape"]
     found = [*_own_names(entry), *name_problems(names, RESERVED), *_numbers(entry)]
     found += [*_equations(entry, {*names, "dt"}), *_timings(entry)]
     if entry.reset not in entry.resets:

@@ -88,7 +88,7 @@ class Neuron(Op):
         return dict.fromkeys(self.out_ports, _broadcast(shapes, self.param_shapes))
 
     def summary(self) -> str:
-        words = [self.model.name, self.reset, self.timing, repr(self.surrogate or "no gradient")]
+        words = [self.model.name, self.reset, self.timing, repr(self.surrogate) if self.surrogate else "no gradient"]
         words += [word for word in ("graded", "quantised") if getattr(self, word)]
         words += [f"{name}{list(shape)}" for name, shape in self.param_shapes.items()]
         return " ".join(words)
@@ -119,8 +119,9 @@ class Pointwise(Op):
             raise ProgramError([f"Pointwise: {problem}" for problem in misnamed])
         real = all(isinstance(expr, Expr) and expr.sort == "real" for expr in self.outputs.values())
         need(self, bool(self.outputs) and real, "outputs", "at least one port and its expression, a number")
+        need(self, bool(self.ports), "ports", "at least one port, or it would have no shape")
         stray = sorted({*self.step().params, *self.step().tables} - set(names))
-        need(self, not stray, "outputs", f"expressions of ports and parameters only; {stray} are neither")
+        need(self, not stray, "outputs", f"expressions of ports and parameters only; not of {listing(stray)}")
         _check_shapes(self, self.param_shapes, names)
 
     @property

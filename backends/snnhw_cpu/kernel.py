@@ -1,0 +1,52 @@
+"""Compiled kernels: called with addresses, the interpreter lock let go."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import time
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from snnhw_cpu.cache import load_module
+
+__all__ = ["COMPILED", "Kernel", "compiled"]
+
+LOG = logging.getLogger("snnhw.cpu")
+
+COMPILED: list[str] = []
+"""What this process had to compile because no cache held it, for tests that bound it."""
+
+
+class Kernel:
+    """One emitted function. Calling it with addresses through ctypes costs microseconds, and lets
+    other threads run meanwhile."""
+
+    def __init__(self, source: str, name: str) -> None:
+        before = time.perf_counter()
+        self._cfunc = getattr(load_module(source, name), name)
+        if self._cfunc.cache_hits == 0:
+            COMPILED.append(name)
+            seconds = time.perf_counter() - before
+            LOG.info("compiled a %s kernel in %.1f s; it is kept for next time", name, seconds)
+        count = len(self._cfunc._sig.args)  # noqa: SLF001  # numba offers no public way to ask
+        self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(self._cfunc.address)
+
+    def __call__(self, *arguments: int) -> None:
+        """``(first, last, T, R, C, addresses..., sizes of tables...)``."""
+        self._call(*arguments)
+
+
+_LOCK = Lock()
+
+
+def compiled(source: str, name: str) -> Kernel:
+    """The function of one source; equal sources share it."""
+    with _LOCK:
+        return _compiled(source, name)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(source: str, name: str) -> Any:
+    return Kernel(source, name)

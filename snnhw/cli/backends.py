@@ -1,0 +1,49 @@
+"""``snnhw backends``: what is installed, and whether it can run here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from snnhw.cli.arguments import AsJson
+from snnhw.cli.console import err, out, print_json, table
+
+if TYPE_CHECKING:
+    from snnhw.plugin import Probe
+
+__all__ = ["command"]
+
+STYLES: Final = {"ready": "green", "missing": "yellow", "no device": "yellow", "broken": "red"}
+
+
+def command(as_json: AsJson = False) -> None:
+    """List the installed backends and whether they can run here."""
+    from snnhw import registry
+    from snnhw.plugin import BACKENDS
+
+    with err.status("asking every backend"):
+        found = registry.survey(BACKENDS)
+    if as_json:
+        print_json({"schema": 1, "backends": [{"name": name, **asdict(probe)} for name, probe in found.items()]})
+    else:
+        _show(found)
+
+
+def _show(found: Mapping[str, Probe]) -> None:
+    if not found:
+        out.print("No backend is installed.")
+        return
+    rows = [
+        (name, Text(probe.status, STYLES.get(probe.status, "")), probe.device, probe.version)
+        for name, probe in found.items()
+    ]
+    out.print(table(("backend", "status", "device", "version"), rows))
+    for name, probe in found.items():
+        if probe.ready:
+            continue
+        out.print(f"{name}: {probe.reason or 'its probe gives no reason'}", soft_wrap=True)
+        if probe.install:  # on a line of its own, to be copied
+            out.print(f"    {probe.install}", soft_wrap=True)

@@ -1,0 +1,41 @@
+"""Where output goes: results to stdout; progress of machine-readable runs, and errors, to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["complain", "err", "out", "print_json", "table"]
+
+out: Final = Console(markup=False, highlight=False, emoji=False)
+"""For results. Nothing printed is taken for markup: ``[T, B]`` is text."""
+
+err: Final = Console(stderr=True, markup=False, highlight=False, emoji=False)
+"""For what is said about them."""
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> Table:
+    """A table in the one style of this command; columns named in ``right`` are aligned to the right."""
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    """One JSON object, alone, on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def complain(message: str) -> None:
+    """An error, on stderr, as it was worded: not folded, so that what it says to copy can be copied."""
+    err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)

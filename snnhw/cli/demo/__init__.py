@@ -1,0 +1,127 @@
+"""``snnhw demo``: train, compare with the reference, save, draw. Every number is measured as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snnhw.cli.arguments import AsJson, Options, parse_options
+from snnhw.cli.console import complain, err, out, print_json
+from snnhw.cli.demo import screen
+from snnhw.cli.guard import FAILED
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from snnhw.cli.demo.digits import Data
+    from snnhw.conformance.compare import Parity
+    from snnhw.nn import Model
+    from snnhw.plugin import Backend
+
+__all__ = ["command"]
+
+
+def command(
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            "--backend",
+            "-b",
+            envvar="SNNHW_BACKEND",
+            metavar="NAME",
+            help="What to train on; `snnhw backends` lists them.",
+            show_default="the first that is ready and trains",
+        ),
+    ] = None,
+    option: Options = None,
+    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the images.")] = 15,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the weights and the order of the images.")] = 0,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=100, max=1797, help="Use only so many images, a fifth of them to test.", show_default="all"
+        ),
+    ] = None,
+    directory: Annotated[Path, typer.Option("--out", file_okay=False, help="The folder to write to.")] = Path("snnhw-demo"),
+    as_json: AsJson = False,
+) -> None:
+    """Train a spiking network on handwritten digits, and hold it against the reference.
+
+    Takes well under a minute and downloads nothing.
+    """
+    from snnhw import registry
+    from snnhw.cli.choice import default_backend
+
+    start, options, console = perf_counter(), parse_options(option), err if as_json else out
+    directory.mkdir(parents=True, exist_ok=True)  # before the work: what cannot be written ends here
+    with console.status("getting ready"):
+        plugin = registry.backend(backend or default_backend())
+        from snnhw.cli.demo import digits
+
+        train, test = digits.load(samples)
+        model = digits.build(plugin.name, seed, options)
+    fixed = plugin.capabilities().fixed_shapes
+    with model:
+        screen.begin(console, plugin, train, test)
+        with screen.Bar(console, epochs * digits.batches(train, fixed=fixed)) as bar:
+            for epoch in digits.train(model, train, test, epochs=epochs, seed=seed, fixed=fixed, tick=bar.tick):
+                bar.line(epoch)
+        with console.status("comparing every spike with the reference"):
+            parity = _parity(plugin, model, test, options)
+        with console.status("drawing"):
+            files = _write(directory, model, test, digits.evaluate(model, test.x, fixed=fixed))
+    if as_json:
+        print_json(
+            {
+                "schema": 1,
+                "backend": plugin.name,
+                "label": plugin.capabilities().label,
+                "accuracy": epoch.accuracy,
+                "epochs": epoch.number,
+                "spikes_per_sample": epoch.spikes,
+                "parity": _counts(parity),
+                "files": [str(file) for file in files],
+            }
+        )
+    else:
+        screen.end(console, plugin, epoch, parity, files, perf_counter() - start)
+    if not parity.ok:
+        complain(f"{plugin.name} differs from the reference by more than rounding explains: {parity.first}")
+        raise typer.Exit(FAILED)
+
+
+def _parity(plugin: Backend, model: Model, test: Data, options: Mapping[str, object]) -> Parity:
+    """The trained network, on all test images at once."""
+    from snnhw.cli.demo.digits import TIME_STEPS
+    from snnhw.conformance.compare import parity
+
+    (name,) = model.program.time.static_inputs
+    inputs = {name: test.x.numpy()}
+    return parity(plugin, model.program, model.params, inputs, time_steps=TIME_STEPS, options=options)
+
+
+def _counts(parity: Parity) -> dict[str, Any]:
+    return {
+        "spikes_compared": parity.spikes_compared,
+        "spike_mismatches": parity.spike_mismatches,
+        "excused_near_threshold": parity.excused_near_threshold,
+        "unexplained_mismatches": parity.unexplained_mismatches,
+        "max_membrane_error": parity.max_membrane_error,
+    }
+
+
+def _write(directory: Path, model: Model, test: Data, recorded: Mapping[str, Tensor]) -> list[Path]:
+    """Each file whole or not at all, whenever this is interrupted."""
+    from snnhw.cli.demo import pictures
+    from snnhw.ir import write_atomic
+
+    files = [directory / name for name in screen.FILES]
+    trained, raster, traces = files
+    model.save(str(trained))
+    write_atomic(raster, pictures.raster_picture(test, recorded))
+    write_atomic(traces, pictures.traces_picture(test, recorded))
+    return files

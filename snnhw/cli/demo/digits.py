@@ -1,0 +1,144 @@
+"""What the demo trains: handwritten digits, a network of two layers, a loop over epochs.
+
+This is how a user would write it; ``examples/digits.py`` is the same in one short script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+import snnhw as snn
+import snnhw.functional as SF
+from snnhw.nn import Model
+from snnhw.plugin import Result
+
+__all__ = ["BATCH", "HIDDEN", "OUTPUT", "TIME_STEPS", "Data", "Epoch", "Net", "batches", "build", "evaluate", "load", "train"]
+
+TIME_STEPS: Final = 20
+BATCH: Final = 64
+HIDDEN, OUTPUT = "lif1", "lif2"
+
+
+class Net(nn.Module):
+    """One time step: pixels in, spikes of ten neurons out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(64, 128)
+        self.lif1 = snn.Leaky(beta=0.9, init_hidden=True)
+        self.fc2 = nn.Linear(128, 10)
+        self.lif2 = snn.Leaky(beta=0.9, init_hidden=True)
+
+    def forward(self, pixels: Tensor) -> Any:
+        return self.lif2(self.fc2(self.lif1(self.fc1(pixels))))
+
+
+class Data(NamedTuple):
+    """Images ``[N, 64]`` with pixels in [0, 1], and the digits ``[N]`` they show."""
+
+    x: Tensor
+    y: Tensor
+
+
+def load(samples: int | None = None) -> tuple[Data, Data]:
+    """To train on, and to test on: four to one, every digit in proportion, always the same.
+
+    The images come with scikit-learn: 1,797 of 8 x 8 pixels with values from 0 to 16.
+
+    Args:
+        samples: how many of them to take, in both parts together; None: all.
+    """
+    images, digits = load_digits(return_X_y=True)
+    parts = train_test_split(images / 16, digits, test_size=360, stratify=digits, random_state=0)
+    train_x, test_x, train_y, test_y = (torch.from_numpy(part) for part in parts)
+    train, test = Data(train_x.float(), train_y), Data(test_x.float(), test_y)
+    if samples is None:
+        return train, test
+    tested = max(1, samples // 5)
+    return Data(*(part[: samples - tested] for part in train)), Data(*(part[:tested] for part in test))
+
+
+def build(backend: str, seed: int, options: Mapping[str, object]) -> Model:
+    """The network, compiled to train; ``seed`` decides its weights."""
+    torch.manual_seed(seed)
+    return snn.compile(
+        Net(),
+        torch.zeros(BATCH, 64),
+        backend=backend,
+        time_steps=TIME_STEPS,
+        static=True,  # an image is a current that does not change over time
+        # The right neuron is asked to fire at 8 steps in 10, the others at 1: none falls silent, and
+        # what has no spikes at all could not learn.
+        loss=SF.mse_count_loss(correct_rate=0.8, incorrect_rate=0.1),
+        optimizer=snn.optim.Adam(lr=5e-3),
+        record=[f"{layer}.{port}" for layer in (HIDDEN, OUTPUT) for port in ("spk", "mem")],
+        options=options,
+    )
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How far training is.
+
+    Attributes:
+        number: epochs done.
+        loss: mean over the epoch's samples, each before the update that it led to.
+        accuracy: share of test images whose digit has the most active neuron.
+        spikes: of all neurons together over all steps, mean per test image.
+    """
+
+    number: int
+    loss: float
+    accuracy: float
+    spikes: float
+
+
+def batches(images: Data, *, fixed: bool = False) -> int:
+    """How many batches an epoch has."""
+    return len(images.y) // BATCH if fixed else -(-len(images.y) // BATCH)
+
+
+def train(
+    model: Model,
+    images: Data,
+    test: Data,
+    *,
+    epochs: int,
+    seed: int,
+    fixed: bool = False,
+    tick: Callable[[], object] = lambda: None,
+) -> Iterator[Epoch]:
+    """Train, epoch by epoch; ``seed`` decides the order of the images, which changes every epoch.
+
+    Args:
+        fixed: the backend takes batches of `BATCH` and no others: the ragged last one of an epoch is
+            left out, and what it holds has its turn in another.
+        tick: called after every batch.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for number in range(1, epochs + 1):
+        total, seen = 0.0, 0
+        order = torch.randperm(len(images.y), generator=generator).split(BATCH)
+        for rows in order[: batches(images, fixed=fixed)]:
+            loss, _ = model.step(images.x[rows], images.y[rows])
+            total, seen = total + loss * len(rows), seen + len(rows)
+            tick()
+        found = evaluate(model, test.x, fixed=fixed)
+        accuracy = SF.accuracy_rate(found[f"{OUTPUT}.spk"], test.y)
+        spikes = sum(float(found[f"{layer}.spk"].sum()) for layer in (HIDDEN, OUTPUT))
+        yield Epoch(number, total / seen, accuracy, spikes / len(test.y))
+
+
+def evaluate(model: Model, x: Tensor, *, fixed: bool = False) -> dict[str, Tensor]:
+    """What was recorded, ``[T, N, ...]``, at once or, where shapes are ``fixed``, in padded batches."""
+    size = BATCH if fixed else len(x)
+    rows = torch.arange(-(-len(x) // size) * size) % len(x)
+    found = [model.run(x[part]).recordings for part in rows.split(size)]
+    return {port: torch.cat([each[port].cpu() for each in found], 1)[:, : len(x)] for port in found[0]}

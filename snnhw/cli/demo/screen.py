@@ -1,0 +1,102 @@
+"""What the demo shows: a line for each epoch, and in the end what it made and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+if TYPE_CHECKING:
+    from snnhw.cli.demo.digits import Data, Epoch
+    from snnhw.conformance.compare import Parity
+    from snnhw.plugin import Backend
+
+__all__ = ["FILES", "Bar", "begin", "end"]
+
+FILES: Final = {
+    "model.snn": "the trained network: structure, equations and weights; no code",
+    "raster.png": "which neuron fires when, for four test images",
+    "traces.png": "the membranes behind one answer",
+}
+
+
+def begin(console: Console, plugin: Backend, train: Data, test: Data) -> None:
+    """What is about to happen, and on what."""
+    found, label = plugin.probe(), plugin.capabilities().label
+    where = ", ".join(part for part in (found.device, found.version, label) if part)
+    console.print(f"Backend {plugin.name}: {where}", soft_wrap=True)
+    console.print(f"Handwritten digits: {len(train.y):,} to train on, {len(test.y):,} to test on\n")
+    console.print("epoch      loss  accuracy  spikes per image", style="bold")
+
+
+class Bar:
+    """Lines, and below them, where there is a terminal, a bar that follows every batch."""
+
+    def __init__(self, console: Console, batches: int) -> None:
+        columns = (TextColumn("     "), BarColumn(), TaskProgressColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task("", total=batches)
+
+    def tick(self) -> None:
+        """One batch is done."""
+        self._progress.advance(self._task)
+
+    def line(self, epoch: Epoch) -> None:
+        """One epoch is done."""
+        text = f"{epoch.number:5d}  {epoch.loss:8.4f}  {epoch.accuracy:8.1%}  {epoch.spikes:16.1f}"
+        self._progress.console.print(text)
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+def end(
+    console: Console, plugin: Backend, last: Epoch, parity: Parity, files: Sequence[Path], seconds: float
+) -> None:
+    """What was found and made, and where to go from here."""
+    console.print()
+    _rows(
+        console,
+        {
+            "accuracy": f"{last.accuracy:.1%} of the test images, {seconds:.0f} s in all",
+            "reference": _in_words(parity),
+            **{str(file): FILES[file.name] for file in files},
+        },
+    )
+    console.print("\nTry next:", style="bold")
+    trained = files[0]
+    _rows(
+        console,
+        {
+            f"snnhw inspect {trained}": "what the file holds",
+            f"snnhw explain {trained} --backend {plugin.name}": "how the backend runs it",
+            f"snnhw conformance {plugin.name}": "everything the backend promises, checked",
+        },
+    )
+
+
+def _rows(console: Console, rows: dict[str, str]) -> None:
+    """Two columns, never folded: paths and commands are there to be copied."""
+    width = max(map(len, rows))
+    for left, right in rows.items():
+        console.print(f"  {left:{width}}  {right}", soft_wrap=True)
+
+
+def _in_words(parity: Parity) -> str:
+    differing = parity.spike_mismatches
+    if not differing:
+        return f"all {parity.spikes_compared:,} spikes equal"
+    return (
+        f"{differing:,} of {parity.spikes_compared:,} spikes differ: {parity.excused_near_threshold:,} lie "
+        f"within rounding of the threshold, {parity.unexplained_mismatches:,} are unexplained"
+    )

@@ -1,0 +1,90 @@
+"""The equations of a program's nodes, in lines that people can read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from snnhw.ir import Expr, FrozenMap, Neuron, Op, Pointwise, Program, substitute, topological, var
+from snnhw.ir.expr import make
+from snnhw.ir.text import infix
+
+__all__ = ["Equations", "equations"]
+
+Line = tuple[str, str]
+"""A name, and what it is."""
+
+
+@dataclass(frozen=True)
+class Equations:
+    """What one or more nodes compute at every step.
+
+    Attributes:
+        nodes: their names.
+        title: what they are, in a few words.
+        lines: in the order in which they are computed; a prime marks a state after the step.
+    """
+
+    nodes: tuple[str, ...]
+    title: str
+    lines: tuple[Line, ...]
+
+
+def equations(program: Program) -> list[Equations]:
+    """A group for each different kind of node that has equations, in the order of the nodes."""
+    found: dict[Op, Equations] = {}
+    for name, op in program.nodes.items():
+        kind = replace(op, keys=FrozenMap())  # where its parameters lie changes no equation
+        if kind in found:
+            found[kind] = replace(found[kind], nodes=(*found[kind].nodes, name))
+        elif isinstance(op, Neuron):
+            found[kind] = Equations((name,), op.summary(), tuple(_neuron(op)))
+        elif isinstance(op, Pointwise):
+            lines = tuple((port, _text(value)) for port, value in op.outputs.items())
+            found[kind] = Equations((name,), op.summary(), lines)
+    return list(found.values())
+
+
+def _neuron(op: Neuron) -> Iterator[Line]:
+    """As the model's author wrote them, where `Neuron.step` would give one long expression."""
+    model, resets = op.model, op.timing != "immediate"
+    before = model.resets[op.reset] if resets else model.integrate
+    if model.fire is not None and any("reset" in _names(value) for value in before.values()):
+        yield "reset", f"1 where {_text(model.fire)} > 0, else 0"
+    for state, value in before.items():
+        text = _text(value)
+        yield f"{state}'", f"the nearest of levels to {text}" if op.quantised else text
+    if model.fire is None:
+        return
+    states = [state.name for state in model.states]
+    yield "spike", f"1 where {_text(model.fire, states)} > 0, else 0"
+    for state, value in model.post[op.timing][op.reset].items():
+        yield f"{state}'", _text(value, states)
+    yield "spk", "spike * graded_spikes_factor" if op.graded else "spike"
+    yield from ((f"{state}'", "spk") for state in states if state not in before)
+    if op.surrogate is not None:
+        (slope,) = substitute([op.surrogate.derivative(var("z"))], {"z": model.fire})
+        yield "slope", f"{_text(slope, states)}, in place of the spike's derivative"
+
+
+def _names(root: Expr) -> set[object]:
+    return {node.data for node in topological([root]) if node.op == "var"}
+
+
+def _text(root: Expr, after: list[str] | tuple[()] = ()) -> str:
+    """An expression's value in infix; states named in ``after`` are those after the step."""
+    text = infix(_value(root))
+    return re.sub(rf"\b({'|'.join(after)})\b", r"\1'", text) if after else text
+
+
+def _value(root: Expr) -> Expr:
+    """Without the derivatives that are grafted on: they do not change what is computed."""
+    done: dict[Expr, Expr] = {}
+    for node in topological([root]):
+        args = [done[arg] for arg in node.args]
+        if node.op == "graft":
+            done[node] = args[0]
+        else:
+            done[node] = make(node.op, *args, data=node.data) if args else node
+    return done[root]

@@ -1,0 +1,144 @@
+"""Small networks of every shape the language has: dense, convolutional, recurrent, residual.
+
+Each is a function of a neuron `Setting`, so that every model is tried in every one of them. A port of
+the model besides the first is fed by a layer of its own from the same source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from snnhw.conformance.case import Array
+from snnhw.conformance.cases.neurons import Setting
+from snnhw.conformance.cases.numbers import Numbers
+from snnhw.ir import (
+    AvgPool2d,
+    Conv2d,
+    Edge,
+    Flatten,
+    FrozenMap,
+    Input,
+    Linear,
+    MaxPool2d,
+    Op,
+    Output,
+    Program,
+    Surrogate,
+    trainable,
+)
+from snnhw.ir.ops import Shape
+
+__all__ = ["NETWORKS", "Make", "Network", "dense", "recurrent"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A program, and which of its nodes are neurons: node -> setting and shape of its parameters."""
+
+    program: Program
+    neurons: Mapping[str, tuple[Setting, Shape]]
+
+    def values(self, numbers: Numbers) -> dict[str, Array]:
+        """Parameters of the neurons."""
+        found: dict[str, Array] = {}
+        for node, (setting, shape) in self.neurons.items():
+            found |= setting.values(node, shape, numbers)
+        return found
+
+
+Make = Callable[[Setting, "Surrogate | None"], Network]
+
+
+class _Draft:
+    """A program in the making."""
+
+    def __init__(self, setting: Setting, surrogate: Surrogate | None, shape: Shape) -> None:
+        self.setting, self.surrogate = setting, surrogate
+        self.nodes: dict[str, Op] = {"x": Input(shape)}
+        self.edges: list[Edge] = []
+        self.neurons: dict[str, tuple[Setting, Shape]] = {}
+
+    def layer(self, name: str, op: Op, source: str) -> str:
+        """A stateless op, and where its output is."""
+        self.nodes[name] = op
+        self.edges.append(Edge(source, f"{name}.x"))
+        return f"{name}.y"
+
+    def neuron(self, name: str, feed: Op, source: str, shape: Shape) -> str:
+        """Neurons behind a ``feed`` into each of their ports, and where their spikes are.
+
+        ``shape`` is that of their parameters, when they have one.
+        """
+        for number, port in enumerate(self.setting.model.ports):
+            fed = self.layer(f"{name}_in" + (f"_{port}" if number else ""), feed, source)
+            self.edges.append(Edge(fed, f"{name}.{port}"))
+        self.nodes[name] = self.setting.neuron(shape, self.surrogate)
+        self.neurons[name] = (self.setting, shape)
+        return f"{name}.{self.nodes[name].out_ports[0]}"
+
+    def into(self, source: str, name: str, delay: int = 0) -> None:
+        """One more edge into the first port of a neuron."""
+        self.edges.append(Edge(source, f"{name}.{self.setting.model.ports[0]}", delay=delay))
+
+    def network(self, **outputs: str) -> Network:
+        for name, source in outputs.items():
+            self.nodes[name] = Output()
+            self.edges.append(Edge(source, f"{name}.x"))
+        return Network(trainable(Program(FrozenMap(self.nodes), tuple(self.edges))), self.neurons)
+
+
+def dense(
+    setting: Setting, surrogate: Surrogate | None, sizes: tuple[int, int, int] = (6, 8, 4)
+) -> Network:
+    """Two layers behind dense products."""
+    inside, hidden, outside = sizes
+    draft = _Draft(setting, surrogate, (inside,))
+    first = draft.neuron("lif1", Linear(inside, hidden), "x.y", (hidden,))
+    return draft.network(out=draft.neuron("lif2", Linear(hidden, outside), first, (outside,)))
+
+
+def recurrent(setting: Setting, surrogate: Surrogate | None) -> Network:
+    """A layer that feeds itself through a Linear, one step late; read out now and from two steps ago."""
+    draft = _Draft(setting, surrogate, (6,))
+    spikes = draft.neuron("lif1", Linear(6, 5), "x.y", (5,))
+    draft.nodes["back"] = Linear(5, 5)
+    draft.edges.append(Edge(spikes, "back.x", delay=1))
+    draft.into("back.y", "lif1")
+    last = draft.neuron("lif2", Linear(5, 4), spikes, (4,))
+    draft.nodes["late"] = Linear(5, 4, bias=False)
+    draft.edges.append(Edge(spikes, "late.x", delay=2, init=0.5))
+    draft.into("late.y", "lif2")
+    return draft.network(out=last)
+
+
+def residual(setting: Setting, surrogate: Surrogate | None) -> Network:
+    """Three edges into one port, one of them past a layer, one from a state a step ago; two outputs."""
+    draft = _Draft(setting, surrogate, (6,))
+    first = draft.neuron("lif1", Linear(6, 5), "x.y", (5,))
+    state = f"lif2.{setting.model.states[-1].name}"
+    last = draft.neuron("lif2", Linear(5, 5), first, (5,))
+    draft.into(first, "lif2")
+    draft.into(state, "lif2", delay=1)
+    return draft.network(out=last, state=state)
+
+
+def _images(pool: Op) -> Make:
+    def make(setting: Setting, surrogate: Surrogate | None) -> Network:
+        draft = _Draft(setting, surrogate, (2, 5, 4))
+        first = draft.neuron("lif1", Conv2d(2, 3, (3, 3), padding=(1, 1)), "x.y", (3, 1, 1))
+        flat = draft.layer("flat", Flatten(), draft.layer("pool", pool, first))
+        return draft.network(out=draft.neuron("lif2", Linear(12, 4), flat, (4,)))
+
+    return make
+
+
+NETWORKS: Final[Mapping[str, Make]] = {
+    "dense": dense,
+    "recurrent": recurrent,
+    "residual": residual,
+    "convolutional": _images(AvgPool2d((2, 2), (2, 2))),
+    "pooled": _images(MaxPool2d((2, 2), (2, 2))),
+}
+"""Name -> the network for a setting and a surrogate."""

@@ -1,0 +1,58 @@
+"""Class pointwise: a neuron alone on random reals, bit for bit; near: the same where functions round.
+
+What a neuron computes is its equations in written order, every operation rounded once. As long as these
+are sums, products, quotients and comparisons, there is one right answer in every bit, for any numbers
+and any T, on every backend that does not contract. No two libraries agree on an exponential, so models
+that need one are held to the error bound instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from snnhw.conformance.case import Case
+from snnhw.conformance.cases.examples import EXAMPLES, subjects
+from snnhw.conformance.cases.harness import NODE, Subject, alone, observed
+from snnhw.conformance.cases.neurons import Setting, settings
+from snnhw.conformance.cases.numbers import Randoms
+from snnhw.conformance.cases.search import first, lively, randoms
+from snnhw.conformance.forward import forward_primitives
+from snnhw.ir import Neuron, Pointwise
+
+__all__ = ["TRANSCENDENTAL", "cases", "is_arithmetic"]
+
+TRANSCENDENTAL: Final = frozenset({"exp", "log", "sqrt", "sigmoid", "tanh", "atan"})
+"""Primitives whose last bits are nobody's promise."""
+
+STEPS: Final = 50
+BATCH: Final = 3
+SHAPE: Final = (2, 3)
+
+
+def cases() -> Iterator[Case]:
+    """Every neuron, and every stateless function of the examples."""
+    for setting in settings():
+        yield neuron_case(setting)
+    for subject in subjects({Pointwise: EXAMPLES[Pointwise]}):
+        case_id = f"pointwise/{subject.name}"
+        numbers = next(randoms(case_id))
+        yield observed(case_id, alone(subject), numbers, time_steps=STEPS, batch=BATCH)
+
+
+def neuron_case(setting: Setting) -> Case:
+    """The case of one neuron, in the class that its equations allow."""
+    op = setting.neuron(SHAPE)
+    case_id = f"{'pointwise' if is_arithmetic(op) else 'near'}/{setting.name}"
+    program = alone(Subject(setting.name, op, dict.fromkeys(setting.model.ports, SHAPE)))
+
+    def build(numbers: Randoms) -> Case:
+        given = setting.values(NODE, SHAPE, numbers)
+        return observed(case_id, program, numbers, given=given, time_steps=STEPS, batch=BATCH)
+
+    return first(case_id, randoms(case_id), build, lively)
+
+
+def is_arithmetic(op: Neuron | Pointwise) -> bool:
+    """Whether there is one right answer in every bit."""
+    return not forward_primitives(op.step()) & TRANSCENDENTAL

@@ -1,0 +1,73 @@
+"""Class training: twenty steps, for every optimizer and each of its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from snnhw.conformance.case import Case
+from snnhw.conformance.cases.classify import classified
+from snnhw.conformance.cases.gradient import default_setting
+from snnhw.conformance.cases.networks import Network, dense
+from snnhw.conformance.cases.search import lively
+from snnhw.conformance.cases.variants import variants
+from snnhw.conformance.yardstick import batch_of, trained
+from snnhw.ir import OPTIMIZERS, SGD, ATan, CERate, L1Rate, Loss, Optimizer, Term
+from snnhw.reference import execute
+
+__all__ = ["STEPS", "cases", "steady"]
+
+STEPS: Final = 20
+
+SAFE: Final = 1e-4
+"""How far every neuron stays from its threshold in all steps of training. Parameters on two precisions
+drift apart by about 1e-6 in twenty steps, so that no spike can differ."""
+
+
+def cases() -> Iterator[Case]:
+    """Every optimizer; and what a job may add to any of them."""
+    for name, kind in OPTIMIZERS.items():
+        for variant, optimizer in variants(kind, lr=0.05):
+            yield _case(f"training/{name}-{variant}", optimizer)
+    plain = SGD(lr=0.05, momentum=0.5)
+    yield _case("training/clipped", plain, clip_norm=0.25)
+    yield _case("training/accumulated", plain, accumulate=2)
+    yield _case("training/accumulated-clipped", plain, clip_norm=0.25, accumulate=3)
+    yield _case("training/frozen", plain, frozen="lif1_in.weight")
+
+
+def _case(
+    case_id: str, optimizer: Optimizer, *, clip_norm: float | None = None, accumulate: int = 1, frozen: str = ""
+) -> Case:
+    loss = Loss((Term(CERate(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.002)))
+    return classified(
+        case_id,
+        _network(frozen),
+        loss,
+        optimizer,
+        time_steps=5,
+        batch=8,
+        clip_norm=clip_norm,
+        accumulate=accumulate,
+        needs=(lively, steady),
+    )
+
+
+def _network(frozen: str) -> Network:
+    network = dense(default_setting(), ATan())
+    program = network.program
+    return replace(network, program=replace(program, trainable=program.trainable - {frozen}))
+
+
+def steady(case: Case) -> bool:
+    """Whether no neuron comes near its threshold in any step of training."""
+    for step, params in enumerate(trained(case, STEPS).history):
+        inputs, _ = batch_of(case, step)
+        found = execute(case.program, params, inputs, time_steps=case.time_steps, margins=True)
+        if min(np.min(np.abs(z)) for z in found.margins.values()) < SAFE:
+            return False
+    return True

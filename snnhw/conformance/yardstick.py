@@ -1,0 +1,76 @@
+"""Training as the reference does it: what every update of a case should give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from snnhw.conformance.case import Array, Arrays, Case
+from snnhw.ir import Params
+from snnhw.reference import Gradients, clip_by_norm, gradients, update
+
+__all__ = ["Trained", "batch_of", "gradient_of", "trained"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training run: the loss of every step, and the parameters after the last.
+
+    Attributes:
+        history: the parameters before every step.
+    """
+
+    losses: tuple[float, ...]
+    params: Params
+    history: tuple[Params, ...]
+
+
+def gradient_of(case: Case, params: Params | None = None, inputs: Arrays | None = None, targets: Arrays | None = None) -> Gradients:
+    """Loss and gradients in float64, by default of what the case holds."""
+    assert case.loss is not None
+    return gradients(
+        case.program,
+        case.params if params is None else params,
+        case.inputs if inputs is None else inputs,
+        case.targets if targets is None else targets,
+        case.loss,
+        time_steps=case.time_steps,
+        state=case.state,
+    )
+
+
+def batch_of(case: Case, step: int) -> tuple[Arrays, Arrays]:
+    """Inputs and targets of one step of training: every second sample, the even and the odd in turn."""
+    half = slice(step % 2, None, 2)
+    static = case.program.time.static_inputs
+    inputs = {name: x[half] if name in static else x[:, half] for name, x in case.inputs.items()}
+    return inputs, {name: target[half] for name, target in case.targets.items()}
+
+
+@lru_cache(maxsize=64)
+def trained(case: Case, steps: int) -> Trained:
+    """The case trained for ``steps`` calls of ``step``, ``accumulate`` of which share an update."""
+    assert case.optimizer is not None
+    params: Params = {key: np.asarray(array, np.float64) for key, array in case.params.items()}
+    losses: list[float] = []
+    history: list[Params] = []
+    memory: Mapping[str, Array] = {}
+    pending: list[dict[str, Array]] = []
+    for step in range(steps):
+        found = gradient_of(case, params, *batch_of(case, step))
+        losses.append(found.loss)
+        history.append(params)
+        pending.append(found.params)
+        if len(pending) == case.accumulate:
+            params, memory = update(case.optimizer, params, _shared(case, pending), memory)
+            pending = []
+    return Trained(tuple(losses), params, tuple(history))
+
+
+def _shared(case: Case, pending: list[dict[str, Array]]) -> dict[str, Array]:
+    """The mean gradient of some steps, clipped if the case asks for it."""
+    mean = {key: np.mean([grads[key] for grads in pending], axis=0) for key in pending[0]}
+    return mean if case.clip_norm is None else clip_by_norm(mean, case.clip_norm)

@@ -1,0 +1,390 @@
+"""Files: whole or not at all, equal bytes for equal content, and safe to read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ir_strategies import params_of, programs
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from snnhw.errors import LoadError, ProgramError
+from snnhw.ir import (
+    MODELS,
+    ATan,
+    Edge,
+    FrozenMap,
+    Input,
+    Linear,
+    Neuron,
+    Params,
+    Program,
+    files,
+    init_params,
+    load,
+    save,
+    sequential,
+    write_atomic,
+)
+
+LEAKY = MODELS["Leaky"]
+SMALL = sequential({"input": Input((4,)), "fc": Linear(4, 3), "lif": Neuron(LEAKY)})
+VALUES = init_params(SMALL, given={"lif.beta": 0.5})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "net.snn"
+
+
+def same(one: Params, other: Params) -> bool:
+    return set(one) == set(other) and all(
+        one[key].dtype == other[key].dtype
+        and one[key].shape == other[key].shape
+        and one[key].tobytes() == other[key].tobytes()
+        for key in one
+    )
+
+
+# -- Round trips ------------------------------------------------------------------------------------
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_round_trip(path: Path, data: st.DataObject) -> None:
+    program = data.draw(programs())
+    params = data.draw(params_of(program))
+    save(path, program, params)
+    again, found = load(path)
+    assert again == program
+    assert str(again) == str(program)
+    assert same(found, params)
+    first = path.read_bytes()
+    save(path, again, found)
+    assert path.read_bytes() == first
+
+
+def test_arrays_of_any_layout_keep_their_values(path: Path) -> None:
+    weight = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for odd in (np.asfortranarray(weight), weight[::-1][::-1], np.repeat(weight, 2, 1)[:, ::2], weight.astype(">f4")):
+        save(path, SMALL, {**VALUES, "fc.weight": odd})
+        np.testing.assert_array_equal(load(path)[1]["fc.weight"], weight)
+
+
+def test_loaded_arrays_may_be_changed(path: Path) -> None:
+    save(path, SMALL, VALUES)
+    params = load(path)[1]
+    params["fc.weight"] += 1  # type: ignore[operator]  # of a generic dtype
+    np.testing.assert_array_equal(params["fc.weight"], VALUES["fc.weight"] + 1)  # type: ignore[operator]
+
+
+def test_names_of_files_may_be_strings(path: Path) -> None:
+    save(str(path), SMALL, VALUES)
+    assert load(str(path))[0] == SMALL
+
+
+def test_any_reader_of_safetensors_sees_the_arrays(path: Path) -> None:
+    save(path, SMALL, VALUES)
+    assert same(load_tensors(path.read_bytes()), VALUES)
+
+
+def test_equal_content_gives_equal_bytes_in_every_process(tmp_path: Path) -> None:
+    script = """
+import sys, hashlib, random
+from snnhw.ir import *
+names = ["a", "b", "c", "d"]
+layers = {"input": Input((4,)), **{n: Linear(4, 4) for n in names},
+          "lif": Neuron(MODELS["Leaky"], param_shapes=FrozenMap({"beta": (4,), "threshold": (1,)}))}
+program = sequential(layers)
+params = init_params(program, given={"lif.beta": 0.5})
+shuffled = list(params); random.shuffle(shuffled)
+save(sys.argv[1], program, {key: params[key] for key in shuffled})
+print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())
+"""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / f"{seed}.snn")],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(digests) == 1
+
+
+# -- What save refuses --------------------------------------------------------------------------------
+
+
+def test_a_program_that_is_not_valid(path: Path) -> None:
+    wrong = Program(SMALL.nodes, (*SMALL.edges, Edge("gone.y", "fc.x")))
+    with pytest.raises(ProgramError, match="there is no node 'gone'"):
+        save(path, wrong, VALUES)
+    assert not path.exists()
+
+
+def test_parameters_that_do_not_fit(path: Path) -> None:
+    with pytest.raises(ProgramError, match="parameter 'fc.bias' has shape"):
+        save(path, SMALL, {**VALUES, "fc.bias": np.zeros(4)})
+    assert not path.exists()
+
+
+def test_what_could_not_be_read_back(path: Path) -> None:
+    @dataclass(frozen=True)
+    class Mine(ATan):
+        pass
+
+    own = sequential({"input": Input((4,)), "lif": Neuron(LEAKY, surrogate=Mine())})
+    with pytest.raises(ProgramError, match="it cannot be written: .*'Mine' is not one of"):
+        save(path, own, init_params(own, given={"lif.beta": 0.5}))
+    impostor = type("ATan", (ATan,), {})
+    own = sequential({"input": Input((4,)), "lif": Neuron(LEAKY, surrogate=impostor())})
+    with pytest.raises(ProgramError, match="it cannot be written: read back, it would be another program"):
+        save(path, own, init_params(own, given={"lif.beta": 0.5}))
+    assert not path.exists()
+
+
+def test_a_program_beyond_the_bounds(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_HEADER", 1000)
+    with pytest.raises(ProgramError, match="it cannot be written: it takes .* bytes; at most 500 are accepted"):
+        save(path, SMALL, VALUES)
+
+
+def test_numbers_of_numpy_are_numbers(path: Path) -> None:
+    loop = Edge("lif.spk", "lif.x", 1, np.float64(0.5))
+    program = Program(SMALL.nodes, (*SMALL.edges, loop))
+    save(path, program, VALUES)
+    assert load(path)[0] == program
+
+
+# -- Whole or not at all ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["fsync", "replace", "write"])
+def test_a_crash_leaves_the_old_file_and_nothing_else(
+    path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    save(path, SMALL, VALUES)
+    before = path.read_bytes()
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    data: Any = b"new" * 100_000
+    if stage == "fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    elif stage == "replace":
+        monkeypatch.setattr(Path, "replace", fail)
+    else:
+        data = "text, which a binary file refuses"
+    with pytest.raises((KeyboardInterrupt, TypeError)):
+        write_atomic(path, data)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_process_killed_while_saving_leaves_a_file_that_loads(path: Path) -> None:
+    script = """
+import sys
+from snnhw.ir import *
+program = sequential({"input": Input((300,)), "fc": Linear(300, 300)})
+params = init_params(program)
+save(sys.argv[1], program, params)
+print("saved", flush=True)
+while True:
+    save(sys.argv[1], program, params)
+"""
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"saved\n"
+            process.kill()
+        assert load(path)[0].named(Linear) == ("fc",)
+
+
+def test_an_existing_file_is_replaced(path: Path) -> None:
+    path.write_bytes(b"old")
+    write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    write_atomic(tmp_path / ("n" * 255), b"new")
+    assert (tmp_path / ("n" * 255)).read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of posix")
+def test_permissions_follow_the_umask(path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomic(path, b"new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        save(tmp_path / "gone" / "net.snn", SMALL, VALUES)
+
+
+# -- What load refuses --------------------------------------------------------------------------------
+
+
+def rewritten(change: Any) -> bytes:
+    """The bytes of a file whose program was changed as JSON."""
+    header = json.loads(files._written(SMALL))
+    change(header)
+    return save_tensors(VALUES, metadata={"snnhw": json.dumps(header)})
+
+
+def tensors(**changes: Any) -> bytes:
+    arrays = {key: value for key, value in {**VALUES, **changes}.items() if value is not None}
+    return save_tensors(arrays, metadata={"snnhw": files._written(SMALL)})
+
+
+def raw(header: Any, body: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def with_tensor(**entry: Any) -> bytes:
+    """A file of one tensor, described freely."""
+    tied = {"__metadata__": {"snnhw": files._written(SMALL)}, "fc.bias": entry}
+    return raw(tied, b"\0" * 64)
+
+
+NOT_OURS = "its header holds no snnhw program; was it written by snnhw.save"
+NO_HEADER = "it is no safetensors file, or its header is cut off or too large"
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", NO_HEADER),
+    "seven bytes": (b"\0" * 7, NO_HEADER),
+    "a header longer than the file": ((100).to_bytes(8, "little") + b"{}", NO_HEADER),
+    "a huge header": (b"\xff" * 100, NO_HEADER),
+    "an empty header": (b"\0" * 8, NOT_OURS),
+    "a pickle": (b"\x80\x04\x95\x0f\0\0\0\0\0\0\0\x8c\x02os\x94.", NO_HEADER),
+    "another safetensors file": (save_tensors({"a": np.zeros(3)}), NOT_OURS),
+    "metadata of another kind": (save_tensors({"a": np.zeros(3)}, metadata={"format": "pt"}), NOT_OURS),
+    "a header that is a list": (raw([1]), NOT_OURS),
+    "metadata that is a number": (raw({"__metadata__": 1}), NOT_OURS),
+    "a program that is a number": (raw({"__metadata__": {"snnhw": 1}}), NOT_OURS),
+    "a program that is no JSON": (raw({"__metadata__": {"snnhw": "{"}}), NOT_OURS),
+    "a program with NaN": (raw({"__metadata__": {"snnhw": "[NaN]"}}), NOT_OURS),
+    "deep nesting": (raw({"__metadata__": {"snnhw": "[" * 500_000}}), NOT_OURS),
+    "deep nesting of the header": ((200_000).to_bytes(8, "little") + b"[" * 200_000, NOT_OURS),
+    "a number of five thousand digits": (raw({"__metadata__": {"snnhw": "[" + "1" * 5000 + "]"}}), NOT_OURS),
+    "a program that is a list": (raw({"__metadata__": {"snnhw": "[]"}}), r"file: \[\] is not an object"),
+    "another version": (rewritten(lambda h: h.update(ir_version=99)), "ir_version 99; this release reads 1"),
+    "a program that is not valid": (rewritten(lambda h: h["edges"].pop()), "output.x: nothing arrives here"),
+    "a missing tensor": (tensors(**{"fc.bias": None}), "parameter 'fc.bias' is missing"),
+    "a tensor too many": (tensors(extra=np.zeros(1)), "'extra' is no parameter of this program"),
+    "a tensor of another shape": (tensors(**{"fc.bias": np.zeros(4)}), r"'fc.bias' has shape \(4,\), not \(3,\)"),
+    "a tensor of integers": (tensors(**{"fc.bias": np.zeros(3, int)}), "'fc.bias' has dtype int64; accepted"),
+    "NaN": (tensors(**{"fc.bias": np.float32([0, np.nan, 0])}), "'fc.bias' holds values that are not finite"),
+    "infinity": (tensors(**{"lif.beta": np.array(np.inf, np.float32)}), "'lif.beta' holds values that are not finite"),
+    "a dtype that NumPy lacks": (
+        with_tensor(dtype="BF16", shape=[32], data_offsets=[0, 64]),
+        "its tensors cannot be read: 'BF16'",
+    ),
+    "a dtype that nobody has": (
+        with_tensor(dtype="F99", shape=[16], data_offsets=[0, 64]),
+        "its tensors cannot be read: .*F99",
+    ),
+    "offsets beyond the file": (
+        with_tensor(dtype="F32", shape=[10**9], data_offsets=[0, 4 * 10**9]),
+        "its tensors cannot be read",
+    ),
+    "a size that overflows": (
+        with_tensor(dtype="F32", shape=[2**62, 2**62], data_offsets=[0, 64]),
+        "its tensors cannot be read: .*overflow",
+    ),
+    "nothing, of enormous shape": (
+        with_tensor(dtype="F32", shape=[2**62, 0, 4], data_offsets=[0, 0]),
+        "its tensors cannot be read",
+    ),
+    "seventy axes": (
+        with_tensor(dtype="F32", shape=[0] + [1] * 70, data_offsets=[0, 0]),
+        "its tensors cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_save_did_not_write(path: Path, data: bytes, message: str) -> None:
+    path.write_bytes(data)
+    with pytest.raises(LoadError, match=f"cannot load '{re.escape(str(path))}': ") as caught:
+        load(path)
+    assert re.search(message, str(caught.value))
+
+
+def test_what_is_not_finite_may_be_allowed(path: Path) -> None:
+    params = {**VALUES, "fc.bias": np.float32([0, np.nan, np.inf])}
+    save(path, SMALL, params)
+    assert same(load(path, allow_nonfinite=True)[1], params)
+
+
+def test_a_file_that_is_not_there(path: Path) -> None:
+    with pytest.raises(LoadError, match="No such file or directory"):
+        load(path)
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="it is not a regular file"):
+        load(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices are those of posix")
+@pytest.mark.timeout(10)
+def test_what_could_be_read_for_ever(path: Path) -> None:
+    os.mkfifo(path)
+    for endless in (path, "/dev/zero"):
+        with pytest.raises(LoadError, match="it is not a regular file"):
+            load(endless)
+
+
+def test_a_file_too_large_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(path, SMALL, VALUES)
+    size = path.stat().st_size
+    monkeypatch.setattr(files, "MAX_FILE", size)
+    assert load(path)[0] == SMALL
+    monkeypatch.setattr(files, "MAX_FILE", size - 1)
+    monkeypatch.setattr(Path, "open", None)
+    with pytest.raises(LoadError, match=f"it holds {size} bytes; at most {size - 1} are read"):
+        load(path)
+
+
+def test_a_name_beyond_bounds_is_cut_short_in_the_error(path: Path) -> None:
+    path.write_bytes(tensors(**{"n" * 100_000: np.zeros(1)}))
+    with pytest.raises(LoadError) as caught:
+        load(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_tied_and_shaped_parameters_come_back(path: Path) -> None:
+    tied = sequential(
+        {
+            "input": Input((3,)),
+            "one": Linear(3, 3),
+            "two": Linear(3, 3, keys=FrozenMap({"weight": "one.weight"})),
+            "lif": Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3,)})),
+        }
+    )
+    params = init_params(tied, given={"lif.beta": [0.1, 0.2, 0.3]})
+    save(path, tied, params)
+    again, found = load(path)
+    assert again == tied
+    assert same(found, params)
