@@ -65,6 +65,6 @@ class CpuBackend:
         )
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:
-        from snnhw_torch import explain
+        from snnhw_cpu.explain import explain
 
-        return explain(program)
+        return explain(program, job)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from snnhw.ir import Expr, FrozenMap, Neuron, Op, Pointwise, Program, substitute, topological, var
+from snnhw.ir import Expr, FrozenMap, Neuron, Op, Pointwise, Program, topological, var
 from snnhw.ir.expr import make
 from snnhw.ir.text import infix
 
@@ -58,14 +58,14 @@ def _neuron(op: Neuron) -> Iterator[Line]:
     if model.fire is None:
         return
     states = [state.name for state in model.states]
-    yield "spike", f"1 where {_text(model.fire, states)} > 0, else 0"
+    yield "z", _text(model.fire, states)
+    yield "spike", "1 where z > 0, else 0"
     for state, value in model.post[op.timing][op.reset].items():
         yield f"{state}'", _text(value, states)
     yield "spk", "spike * graded_spikes_factor" if op.graded else "spike"
     yield from ((f"{state}'", "spk") for state in states if state not in before)
     if op.surrogate is not None:
-        (slope,) = substitute([op.surrogate.derivative(var("z"))], {"z": model.fire})
-        yield "slope", f"{_text(slope, states)}, in place of the spike's derivative"
+        yield "slope", f"{_text(op.surrogate.derivative(var('z')))}, in place of the spike's derivative"
 
 
 def _names(root: Expr) -> set[object]:

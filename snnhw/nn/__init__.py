@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from snnhw.nn.capture import Captured, capture
+from snnhw.nn.classes import neuron_class
 from snnhw.nn.model import Model
-from snnhw.nn.neuron import SpikingNeuron, neuron_class
+from snnhw.nn.neuron import SpikingNeuron
 
 __all__ = ["Captured", "Leaky", "Model", "SpikingNeuron", "capture", "neuron_class"]
 

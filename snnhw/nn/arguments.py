@@ -25,6 +25,19 @@ COMMON: dict[str, object] = {
 }
 """Options between a model's parameters and what may be learnt, in snnTorch's order."""
 
+REST: dict[str, object] = {
+    "reset_mechanism": None,
+    "state_quant": False,
+    "output": False,
+    FACTOR: 1.0,
+    f"learn_{FACTOR}": False,
+    "reset_delay": True,
+}
+"""Options after what may be learnt."""
+
+OPTIONS = frozenset({*COMMON, *REST, "validate_args"})
+"""Names that no parameter of a model may have."""
+
 
 def signature_of(model: Model) -> Signature:
     """``(parameters..., options..., learn_..., reset_mechanism, state_quant, output, ...)``.
@@ -34,17 +47,9 @@ def signature_of(model: Model) -> Signature:
     params = sorted(model.params, key=lambda param: param.default is not None)
     given = {param.name: Parameter.empty if param.default is None else param.default for param in params}
     learnt = {f"learn_{param.name}": False for param in model.params}
-    rest = {
-        "reset_mechanism": model.reset,
-        "state_quant": False,
-        "output": False,
-        FACTOR: 1.0,
-        f"learn_{FACTOR}": False,
-        "reset_delay": True,
-    }
+    defaults = given | COMMON | learnt | REST | {"reset_mechanism": model.reset}
     parameters = [
-        Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default)
-        for name, default in (given | COMMON | learnt | rest).items()
+        Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value) for name, value in defaults.items()
     ]
     return Signature([*parameters, Parameter("validate_args", Parameter.KEYWORD_ONLY, default=True)])
 

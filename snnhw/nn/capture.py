@@ -168,7 +168,9 @@ def _module(building: _Building, node: fx.Node) -> None:
     building.values[node] = _place_op(building, path, convert(module, arguments[0]), module)
 
 
-def _neuron(building: _Building, node: fx.Node, path: str, module: SpikingNeuron, arguments: list[Any]) -> Any:
+def _neuron(
+    building: _Building, node: fx.Node, path: str, module: SpikingNeuron, arguments: list[Any]
+) -> Any:
     if len(arguments) > 1 or node.kwargs:
         raise CaptureError(
             f"'{path}' is handed its state; construct it with init_hidden=True and leave the state out, "
@@ -225,11 +227,15 @@ def _call(building: _Building, node: fx.Node) -> None:
         called = getattr(node.target, "__name__", str(node.target))
         raise CaptureError(f"'{called}' has no counterpart in a program")
     made = convert(*arguments, **options)
-    building.values[node] = _place_op(building, node.name, made, None) if isinstance(made, Converted) else made
+    building.values[node] = (
+        _place_op(building, node.name, made, None) if isinstance(made, Converted) else made
+    )
 
 
 def _attribute(building: _Building, node: fx.Node) -> None:
-    raise CaptureError(f"the tensor '{node.target}' is used directly; only layers and neurons may hold parameters")
+    raise CaptureError(
+        f"the tensor '{node.target}' is used directly; only layers and neurons may hold parameters"
+    )
 
 
 _HANDLERS = {

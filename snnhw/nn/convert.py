@@ -94,13 +94,24 @@ def _flatten_module(module: nn.Flatten, x: Signal) -> Converted:
 
 def _max_pool_module(module: nn.MaxPool2d, x: Signal) -> Converted:
     return _max_pool2d(
-        x, module.kernel_size, module.stride, module.padding, module.dilation, module.ceil_mode, module.return_indices
+        x,
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.dilation,
+        module.ceil_mode,
+        module.return_indices,
     )
 
 
 def _avg_pool_module(module: nn.AvgPool2d, x: Signal) -> Converted:
     return _avg_pool2d(
-        x, module.kernel_size, module.stride, module.padding, module.ceil_mode, module.count_include_pad,
+        x,
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.ceil_mode,
+        module.count_include_pad,
         module.divisor_override,
     )
 
@@ -142,7 +153,11 @@ def _max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Converted:
-    _plain(dilation=(_pair(dilation), (1, 1)), ceil_mode=(ceil_mode, False), return_indices=(return_indices, False))
+    _plain(
+        dilation=(_pair(dilation), (1, 1)),
+        ceil_mode=(ceil_mode, False),
+        return_indices=(return_indices, False),
+    )
     op = MaxPool2d(_pair(kernel_size), _pair(stride or kernel_size), _pair(padding))
     return _layer(op, x)
 
@@ -204,7 +219,9 @@ def _view(x: Signal, *sizes: Any) -> Converted:
     wanted = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     flat = len(wanted) == 2 and (wanted[0] is BATCH or wanted[0] == -1 or wanted[1] == -1)
     if not flat or wanted[1] not in (-1, _count(x.shape)):
-        raise CaptureError("only views that keep the batch and flatten the rest are supported; use flatten(1)")
+        raise CaptureError(
+            "only views that keep the batch and flatten the rest are supported; use flatten(1)"
+        )
     return _layer(Flatten(), x)
 
 

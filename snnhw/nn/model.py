@@ -89,7 +89,9 @@ class Model:
         params = self.params
         missing = sorted(name for name in self._names.values() if name not in own)
         if missing:
-            raise InputError(f"the module has no parameter {', '.join(missing)}; is it the one that was compiled?")
+            raise InputError(
+                f"the module has no parameter {', '.join(missing)}; is it the one that was compiled?"
+            )
         with torch.no_grad():
             for key, name in self._names.items():
                 own[name].copy_(torch.as_tensor(params[key]).reshape(own[name].shape))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import Signature
 from typing import Any, ClassVar
@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
-from snnhw.ir import ATan, FrozenMap, Model, Neuron, Param, Params, Shape, Step, Surrogate
-from snnhw.nn.arguments import FACTOR, signature_of
+from snnhw.ir import FrozenMap, Model, Neuron, Param, Params, Shape, Step, TimeAxis
+from snnhw.nn.arguments import FACTOR, check_value, levels_of, own_tensor, shown, surrogate_of
 from snnhw.tensors import run_step
 
-__all__ = ["SpikingNeuron", "neuron_class"]
+__all__ = ["SpikingNeuron"]
 
-FIRES = ("spk",)
+SPK = "spk"
+FIRES = (SPK,)
 
 RESETS = ("subtract", "zero", "none")
 """snnTorch's numbers for the kinds of reset, as its state_dict holds them."""
@@ -26,13 +27,17 @@ RESETS = ("subtract", "zero", "none")
 TIMINGS = {True: "delayed", False: "retest"}
 """``reset_delay`` -> timing."""
 
+DT = TimeAxis().dt
+"""Length of a step called by itself: that of a program which says nothing else."""
+
 
 class SpikingNeuron(nn.Module):
     """A layer of neurons of one `Model`, called step by step.
 
     A call takes ``(input, *states)`` and returns ``(spk, *states)``; states left out go on from the
     call before. With ``init_hidden`` the states stay inside and only ``spk`` is returned, unless
-    ``output`` asks for all. An input is ``[B, ...]``; spikes have its dtype.
+    ``output`` asks for all. An input is ``[B, ...]``; spikes have its dtype, states that of the
+    computation: float32 for half precision. A model that never fires returns its states alone.
 
     Class attributes:
         model: the equations.
@@ -52,27 +57,31 @@ class SpikingNeuron(nn.Module):
         for param in (*self.model.params, Param(FACTOR)):
             value = given[param.name]
             if given["validate_args"]:
-                _check_value(type(self).__name__, param, value)
+                check_value(type(self).__name__, param, value)
             self._keep(param.name, value, learn=given[f"learn_{param.name}"])
         self.init_hidden, self.output = bool(given["init_hidden"]), bool(given["output"])
-        self.surrogate = _surrogate(given["spike_grad"], disabled=given["surrogate_disable"])
+        self.surrogate = surrogate_of(given["spike_grad"], disabled=given["surrogate_disable"])
         self.reset_mechanism = given["reset_mechanism"]
-        self.register_load_state_dict_post_hook(_follow_state_dict)
+        self.register_load_state_dict_post_hook(_follow_state_dict)  # type: ignore[no-untyped-call]  # torch's own
         self.reset_delay = bool(given["reset_delay"])
+        if TIMINGS[self.reset_delay] not in self.model.timings_of(self.reset_mechanism):
+            raise InputError(
+                f"{type(self).__name__}(reset_delay={self.reset_delay}): its equations do not say when reset "
+                f"'{self.reset_mechanism}' acts then; leave reset_delay out"
+            )
         if given["inhibition"]:
             raise InputError(f"{type(self).__name__}(inhibition=True) is not supported yet; leave it out")
         self.quantised = given["state_quant"] is not False
-        if self.quantised:
-            self.register_buffer("levels", _levels(given["state_quant"]))
+        if self.quantised:  # not in the state_dict, as snnTorch has it: the constructor gives them
+            self.register_buffer("levels", levels_of(given["state_quant"]), persistent=False)
         self._steps: dict[Any, Step] = {}
         self.reset_mem()
 
     def _keep(self, name: str, value: Any, *, learn: bool) -> None:
-        tensor = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.get_default_dtype())
         if learn:
-            setattr(self, name, nn.Parameter(tensor.detach().clone()))
+            setattr(self, name, nn.Parameter(own_tensor(value)))
         else:
-            self.register_buffer(name, tensor)
+            self.register_buffer(name, own_tensor(value))
 
     # -- options that are also part of a state_dict -------------------------------------------------
 
@@ -85,9 +94,14 @@ class SpikingNeuron(nn.Module):
     def reset_mechanism(self, kind: str) -> None:
         known = [reset for reset in RESETS if reset in self.model.kinds]
         if kind not in known:
-            raise InputError(f"{type(self).__name__}(reset_mechanism={kind!r}): give one of {', '.join(known)}")
+            owner = type(self).__name__
+            raise InputError(f"{owner}(reset_mechanism={kind!r}): give one of {', '.join(known)}")
         self._reset: str = kind  # read at every step, where a number on a device would have to be fetched
-        self.register_buffer("reset_mechanism_val", torch.tensor(RESETS.index(kind)))
+        number = self._buffers.get("reset_mechanism_val")
+        if number is None:
+            self.register_buffer("reset_mechanism_val", torch.tensor(RESETS.index(kind)))
+        else:
+            number.fill_(RESETS.index(kind))
 
     # -- state --------------------------------------------------------------------------------------
 
@@ -120,19 +134,18 @@ class SpikingNeuron(nn.Module):
 
         Args:
             input_: ``[B, ...]``.
-            states: in the model's order, or by name; None or nothing: go on from the last call.
+            states: in the model's order, or by name; None or nothing: go on from the last call. A
+                state of one element stands for all neurons.
 
         Returns:
             ``(spk, *states)``, or ``spk`` alone with ``init_hidden`` and without ``output``.
 
         Raises:
             TypeError: states were passed although ``init_hidden`` keeps them inside.
-            InputError: a state has not the shape of the input.
+            InputError: a state or a parameter has not the shape of the input.
         """
-        given = dict(zip(self.state_names, states, strict=False)) | named
-        self._check_call(states, named, given)
-        before = {name: given[name] if given.get(name) is not None else getattr(self, name) for name in self.state_names}
-        x = input_.float() if input_.dtype in (torch.float16, torch.bfloat16) else input_
+        given = self._given(states, named)
+        x = _computed(input_)
         params = self._tensors(x.dtype)
         # A sample keeps its axes apart from the batch, unless a parameter reaches over the batch too.
         alone = x.ndim == 0 or any(param.ndim >= x.ndim for param in params.values())
@@ -141,35 +154,53 @@ class SpikingNeuron(nn.Module):
             self._step(),
             {self.model.ports[0]: x.view(shape) if alone else x},
             params,
-            {name: self._state(name, state, x, shape) for name, state in before.items() if state.numel()},
+            {name: state.view(shape) if alone else state for name, state in self._before(given, x).items()},
             outputs=FIRES[: self.model.fire is not None],
+            dt=DT,
         )
         if alone:
             spikes = {port: spk.view(x.shape) for port, spk in spikes.items()}
             after = {name: state.view(x.shape) for name, state in after.items()}
         self.__dict__.update(after)  # as setattr would, which asks at every step whether they are modules
-        returned = [spk.to(input_.dtype) for spk in spikes.values()]
-        return returned[0] if self.init_hidden and not self.output else (*returned, *after.values())
+        returned = [spk.to(input_.dtype) if input_.is_floating_point() else spk for spk in spikes.values()]
+        returned += [state for name, state in after.items() if name != SPK]
+        return returned[0] if self.init_hidden and not self.output else tuple(returned)
 
-    def _check_call(self, states: Any, named: Any, given: Any) -> None:
-        name = type(self).__name__
-        if len(states) > len(self.state_names) or set(named) - set(self.state_names):
-            raise TypeError(f"{name} takes an input and the states {', '.join(self.state_names)}")
+    def _given(
+        self, states: Sequence[Tensor | None], named: Mapping[str, Tensor | None]
+    ) -> dict[str, Tensor | None]:
+        """The states of a call by name."""
+        name, known = type(self).__name__, self.state_names
+        given = dict(zip(known, states, strict=False))
+        if len(states) > len(known) or not named.keys() <= set(known) or named.keys() & given.keys():
+            raise TypeError(f"{name} takes an input and, once each, the states {', '.join(known)}")
+        given |= named
         if self.init_hidden and any(state is not None for state in given.values()):
             raise TypeError(
                 f"{name} keeps its states inside (init_hidden=True), so none can be passed; "
                 "leave them out, or construct it with init_hidden=False"
             )
+        return given
 
-    def _state(self, name: str, state: Tensor, x: Tensor, shape: Sequence[int]) -> Tensor:
-        if state.shape != x.shape:
-            raise InputError(
-                f"{type(self).__name__}: state '{name}' has shape {tuple(state.shape)}, the input "
-                f"{tuple(x.shape)}; when a new batch begins, call snnhw.utils.reset(net) first, or pass "
-                "the state that reset_mem() returns"
-            )
-        state = state.to(x.device, x.dtype)
-        return state if len(shape) == x.ndim else state.view(shape)
+    def _before(self, given: Mapping[str, Tensor | None], x: Tensor) -> dict[str, Tensor]:
+        """The states to go on from; those at rest are left out."""
+        found = {}
+        for name in self.state_names:
+            state, passed = given.get(name), True
+            if state is None:
+                state, passed = getattr(self, name), False
+            if state.numel() == 0:
+                continue
+            if passed and state.numel() == 1:
+                state = state.reshape(()).expand(x.shape)
+            if state.shape != x.shape:
+                raise InputError(
+                    f"{type(self).__name__}: state '{name}' has shape {tuple(state.shape)}, the input "
+                    f"{tuple(x.shape)}; when a new batch begins, call snnhw.utils.reset(net) first, or pass "
+                    "the state that reset_mem() returns"
+                )
+            found[name] = state.to(x.device, x.dtype)
+        return found
 
     def _step(self) -> Step:
         """The equations of one step under the present options; the factor of the spikes always counts,
@@ -187,7 +218,6 @@ class SpikingNeuron(nn.Module):
 
     def op(self, rank: int) -> Neuron:
         """This layer as an op, for samples of ``rank`` axes."""
-        shapes = {name: shape for name, shape in self._shapes(rank).items() if shape}
         return Neuron(
             self.model,
             reset=self.reset_mechanism,
@@ -195,15 +225,15 @@ class SpikingNeuron(nn.Module):
             surrogate=self.surrogate,
             graded=self._graded(),
             quantised=self.quantised,
-            param_shapes=shapes,
+            param_shapes=FrozenMap({name: shape for name, shape in self._shapes(rank).items() if shape}),
         )
 
     def op_params(self, rank: int) -> Params:
         """The arrays of `op`'s parameters."""
-        names = [*self._shapes(rank), *(["levels"] if self.quantised else [])]
-        shapes = self._shapes(rank)
+        shapes: dict[str, Any] = {**self._shapes(rank), **({"levels": -1} if self.quantised else {})}
         return {
-            name: getattr(self, name).detach().cpu().numpy().reshape(shapes.get(name, -1)).copy() for name in names
+            name: getattr(self, name).detach().cpu().numpy().reshape(shape).copy()
+            for name, shape in shapes.items()
         }
 
     def _graded(self) -> bool:
@@ -220,81 +250,34 @@ class SpikingNeuron(nn.Module):
         found = {}
         for name in names:
             shape = tuple(getattr(self, name).shape)
+            while len(shape) > rank and shape[0] == 1:  # an axis for the batch
+                shape = shape[1:]
             found[name] = () if math.prod(shape) == 1 else (1,) * (rank - len(shape)) + shape
         return found
 
     def extra_repr(self) -> str:
         names = [param.name for param in self.model.params]
-        shown = [f"{name}={_brief(getattr(self, name))}" for name in names]
-        shown += [f"learn_{name}=True" for name in [*names, FACTOR] if isinstance(getattr(self, name), nn.Parameter)]
+        parts = [f"{name}={shown(getattr(self, name))}" for name in names]
+        learnt = [name for name in (*names, FACTOR) if isinstance(getattr(self, name), nn.Parameter)]
+        parts += [f"learn_{name}=True" for name in learnt]
         if self._graded():
-            shown.append(f"{FACTOR}={_brief(getattr(self, FACTOR))}")
-        shown += [f"spike_grad={self.surrogate!r}", f"reset_mechanism={self.reset_mechanism!r}"]
-        shown += [f"{name}={value}" for name, value, usual in (
-            ("reset_delay", self.reset_delay, True),
-            ("init_hidden", self.init_hidden, False),
-            ("output", self.output, False),
-        ) if value != usual]
-        return ", ".join(shown)
+            parts.append(f"{FACTOR}={shown(getattr(self, FACTOR))}")
+        parts += [f"spike_grad={self.surrogate!r}"] if self.surrogate else ["surrogate_disable=True"]
+        parts.append(f"reset_mechanism={self.reset_mechanism!r}")
+        flags = {"reset_delay": True, "init_hidden": False, "output": False}
+        parts += [f"{name}={not usual}" for name, usual in flags.items() if getattr(self, name) != usual]
+        parts += [f"state_quant={shown(self.levels)}"] if self.quantised else []
+        return ", ".join(parts)
 
 
-def neuron_class(model: Model, *, module: str) -> type[SpikingNeuron]:
-    """The module class of a model; ``module`` is where it will be found, for pickle."""
-    equations = "\n".join(f"        {state}' = {expr!r}" for state, expr in model.integrate.items())
-    doc = [f"{model.name} as a torch module; see `SpikingNeuron` for how it is called.", ""]
-    doc += ["    Without a reset:", "", equations, "", "    Args:"]
-    doc += [f"        {param.name}: {param.about}." for param in model.params if param.about]
-    name = model.name
-    init = {f"init_{name.lower()}": SpikingNeuron.reset_mem}
-    return type(
-        name,
-        (SpikingNeuron,),
-        {
-            "model": model,
-            "__signature__": signature_of(model),
-            "__doc__": "\n".join(doc) + "\n",
-            "__module__": module,
-            **init,
-        },
-    )
+def _computed(input_: Tensor) -> Tensor:
+    """The input in the dtype that the step computes in."""
+    if not input_.is_floating_point():  # spikes as integers or booleans
+        return input_.to(torch.get_default_dtype())
+    return input_.float() if input_.dtype in (torch.float16, torch.bfloat16) else input_
 
 
-def _follow_state_dict(module: nn.Module, incompatible: Any) -> None:
+def _follow_state_dict(module: nn.Module, _: object) -> None:
     """The kind of reset that a loaded state_dict names is the one that acts."""
     assert isinstance(module, SpikingNeuron)
     module.reset_mechanism = RESETS[int(module.get_buffer("reset_mechanism_val"))]
-
-
-def _check_value(owner: str, param: Param, value: Any) -> None:
-    tensor = torch.as_tensor(value)
-    if tensor.dtype.is_complex or tensor.dtype == torch.bool or not bool(torch.isfinite(tensor).all()):
-        raise InputError(f"{owner}({param.name}={_brief(tensor)}): give finite numbers")
-    low = -math.inf if param.low is None else param.low
-    high = math.inf if param.high is None else param.high
-    if bool((tensor < low).any()) or bool((tensor > high).any()):
-        raise InputError(
-            f"{owner}({param.name}={_brief(tensor)}) lies outside [{low:g}, {high:g}]; "
-            "pass validate_args=False to use it all the same"
-        )
-
-
-def _surrogate(given: Any, *, disabled: bool) -> Surrogate | None:
-    if disabled:
-        return None
-    if given is None:
-        return ATan()
-    if not isinstance(given, Surrogate):
-        raise InputError(f"spike_grad is a surrogate such as snnhw.surrogate.fast_sigmoid(slope=25), not {given!r}")
-    return given
-
-
-def _levels(given: Any) -> Tensor:
-    levels = getattr(given, "levels", given)
-    if not isinstance(levels, Tensor) or levels.ndim != 1 or levels.numel() == 0:
-        raise InputError(f"state_quant is False or a tensor of levels [L], not {given!r}")
-    return levels
-
-
-def _brief(tensor: Any) -> str:
-    tensor = torch.as_tensor(tensor)
-    return f"{float(tensor):.6g}" if tensor.numel() == 1 else f"tensor{list(tensor.shape)}"

@@ -1,0 +1,80 @@
+"""What the CPU backend would do with a program: its schedule, and the source of every kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from snnhw.ir import FrozenMap, Input, Neuron, Pointwise, Program
+from snnhw.passes import Request, ScanKernel, derive
+from snnhw.plugin import Explanation, Run, Train
+from snnhw_cpu.source import backward_source, forward_source
+from snnhw_torch import explain as explain_schedule
+from snnhw_torch.schedule import Schedule, plan
+
+__all__ = ["explain"]
+
+
+def explain(program: Program, job: Run | Train) -> Explanation:
+    """The schedule; a row for each pointwise node; its emitted sources, each structure once."""
+    schedule = plan(program)
+    rows = [("node", "states", "values", "static", "forward", "backward")]
+    sources: dict[str, str] = {}
+    for name, op in program.nodes.items():
+        if isinstance(op, (Neuron, Pointwise)):
+            forward, backward = _kernels(program, schedule, name, op, job)
+            files = [_file(sources, "forward", forward_source(forward, job.options.dtype))]
+            files += [_file(sources, "backward", backward_source(k, job.options.dtype)) for k in backward]
+            rows.append((name, *_facts(forward), *files, *["-"] * (2 - len(files))))
+    tables = {**explain_schedule(program).tables, "kernels": tuple(rows)}
+    return Explanation(tables, sources)
+
+
+def _kernels(
+    program: Program, schedule: Schedule, name: str, op: Neuron | Pointwise, job: Run | Train
+) -> tuple[ScanKernel, list[ScanKernel]]:
+    step = op.step()
+    read = {edge.src for edge in program.edges} | set(job.record)
+    if isinstance(job, Train):
+        read |= {term.of for term in job.loss.terms if term.of}
+    outputs = tuple(port for port in step.outputs if f"{name}.{port}" in read)
+    static = {
+        port for port in step.ports if all(edge.src in schedule.static for edge in program.into(name, port))
+    }
+    forward = Request(
+        outputs=outputs,
+        static=frozenset(static),
+        layouts=FrozenMap({param: "neuron" for param, shape in op.param_shapes.items() if shape}),
+        dt=program.time.dt,
+    )
+    if not isinstance(job, Train):
+        return derive(step, forward), []
+    keys = program.param_keys(name)
+    backward = replace(
+        forward,
+        adjoints=outputs,
+        input_grads=frozenset(p for p in step.ports if not _only_inputs(program, name, p)),
+        param_grads=frozenset(param for param in step.params if keys.get(param) in program.trainable),
+    )
+    return derive(step, forward), [derive(step, backward)]
+
+
+def _only_inputs(program: Program, name: str, port: str) -> bool:
+    """Whether nothing before a port could be trained."""
+    nodes = [program.nodes[edge.source.node] for edge in program.into(name, port)]
+    return all(isinstance(node, Input) for node in nodes)
+
+
+def _facts(kernel: ScanKernel) -> tuple[str, str, str]:
+    values = ", ".join(f"{value.expr!r} ({value.layout})" for value in kernel.values)
+    static = ", ".join(port for port, fixed in zip(kernel.inputs, kernel.static, strict=True) if fixed)
+    return ", ".join(kernel.states) or "-", values or "-", static or "-"
+
+
+def _file(sources: dict[str, str], name: str, text: str) -> str:
+    """The file name under which a source is shown; equal sources share one."""
+    for known, other in sources.items():
+        if other == text:
+            return known
+    file = f"{name}_{len(sources)}.py"
+    sources[file] = text
+    return file
