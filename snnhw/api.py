@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     from snnhw.nn.model import Model
 
-__all__ = ["SUFFIX", "backends", "compile", "export", "load", "lower", "make_job", "require_supported", "save"]
+__all__ = [
+    "SUFFIX",
+    "backends",
+    "compile",
+    "export",
+    "load",
+    "lower",
+    "make_job",
+    "require_supported",
+    "save",
+]
 
 SUFFIX = ".snn"
 """Ending of snnhw's own files."""
@@ -51,7 +61,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
     Args:
         net: a torch module that computes one time step; or a program, with its parameters or, to
             start afresh, without.
-        sample: one time step of input, ``[B, ...]``; input name -> array when there are several.
+        sample: one time step of input, ``[B, ...]``; a tuple, or input name -> array, for several.
         backend: its name; ``snnhw backends`` lists them.
         time_steps: T.
         static: whether inputs do not change over time, and are given as ``[B, ...]``.
@@ -156,6 +166,7 @@ def _take(net: Network, sample: Any, static: bool) -> tuple[Program, Params, Map
         program, params = net, init_params(net)
     elif isinstance(net, tuple):
         program, params = net
+        require_valid(program)
     else:
         from snnhw.nn.capture import capture  # imports torch
 
@@ -168,7 +179,10 @@ def _take(net: Network, sample: Any, static: bool) -> tuple[Program, Params, Map
 
 
 def _batch(sample: Any) -> int:
-    first = next(iter(sample.values())) if isinstance(sample, Mapping) else sample
+    several = (
+        sample.values() if isinstance(sample, Mapping) else sample if isinstance(sample, tuple) else (sample,)
+    )
+    first = next(iter(several), None)
     shape = getattr(first, "shape", None)
     if not shape:
         raise InputError(f"the sample is one time step of input, an array [B, ...], not {sample!r}")
@@ -216,5 +230,7 @@ def _format_of(path: str | os.PathLike[str]) -> str:
     name = Path(path).suffix.removeprefix(".")
     if name not in known:
         listed = ", ".join([SUFFIX, *(f".{other}" for other in known)])
-        raise InputError(f"'{os.fspath(path)}': no installed format has the ending '.{name}'; known: {listed}")
+        raise InputError(
+            f"'{os.fspath(path)}': no installed format has the ending '.{name}'; known: {listed}"
+        )
     return name

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from snnhw.errors import InputError
 from snnhw.ir import Loss, Neuron, Optimizer, Pointwise, Program, topological
+from snnhw.ir.inputs import check_record
 from snnhw.passes import components
 from snnhw.plugin import Capabilities, Run, Train
 
@@ -50,8 +51,9 @@ def _training(can: Capabilities, job: Run | Train) -> Iterator[str]:
     if not can.train:
         yield "training is not supported"
         return
-    for kind in {type(term.kind) for term in job.loss.terms} - can.losses:
-        yield f"the loss term {kind.__name__} is not supported"
+    for kind in dict.fromkeys(type(term.kind) for term in job.loss.terms):
+        if kind not in can.losses:
+            yield f"the loss term {kind.__name__} is not supported"
     if type(job.optimizer) not in can.optimizers:
         yield f"the optimizer {type(job.optimizer).__name__} is not supported"
 
@@ -61,10 +63,7 @@ def check_job(program: Program, job: Run | Train) -> None:
     for name, value in (("time_steps", job.time_steps), ("batch", job.batch)):
         if type(value) is not int or value < 1:
             raise InputError(f"{name} is a whole number, 1 or more, not {value!r}")
-    known = [f"{name}.{port}" for name, op in program.nodes.items() for port in op.out_ports]
-    for port in job.record:
-        if port not in known:
-            raise InputError(f"cannot record '{port}': there is no such port; ports: {', '.join(known)}")
+    check_record(program, job.record)
     if isinstance(job, Train):
         _check_training(program, job)
 

@@ -74,7 +74,8 @@ def traces(
     if spk is not None:
         spikes = _host(spk)
         if spikes.shape != mem.shape:
-            raise InputError(f"traces takes spikes as {list(mem.shape)}, like the membranes, not {list(spikes.shape)}")
+            given, wanted = list(spikes.shape), list(mem.shape)
+            raise InputError(f"traces takes spikes {wanted}, like the membranes, not {given}")
         mem = mem + spk_height * spikes
     if fig is None:
         from matplotlib import pyplot as plt

@@ -1,4 +1,4 @@
-"""Surrogate gradients under snnTorch's names: ``Leaky(beta=0.9, spike_grad=surrogate.fast_sigmoid(slope=25))``.
+"""Surrogate gradients under snnTorch's names: ``Leaky(0.9, spike_grad=surrogate.fast_sigmoid(25))``.
 
 What these return are frozen values that every backend understands; called on a tensor, they give
 spikes that are differentiable.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import sys
 import time
 from functools import lru_cache
 from threading import Lock
@@ -29,13 +30,20 @@ class Kernel:
         if self._cfunc.cache_hits == 0:
             COMPILED.append(name)
             seconds = time.perf_counter() - before
-            LOG.info("compiled a %s kernel in %.1f s; it is kept for next time", name, seconds)
+            _tell(f"compiled a {name} kernel in {seconds:.1f} s; it is kept for next time")
         count = len(self._cfunc._sig.args)  # noqa: SLF001  # numba offers no public way to ask
         self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(self._cfunc.address)
 
     def __call__(self, *arguments: int) -> None:
         """``(first, last, T, R, C, addresses..., sizes of tables...)``."""
         self._call(*arguments)
+
+
+def _tell(text: str) -> None:
+    """Waiting should have a reason that one can see; a log file gets it in any case."""
+    LOG.info(text)
+    if sys.stderr.isatty():
+        sys.stderr.write(f"snnhw: {text}\n")
 
 
 _LOCK = Lock()

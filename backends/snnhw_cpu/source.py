@@ -100,7 +100,7 @@ def forward_source(kernel: ScanKernel, dtype: str) -> str:
     return _function("forward", arguments, len(kernel.tables), setup, task, dtype)
 
 
-def backward_source(kernel: ScanKernel, dtype: str) -> str:
+def backward_source(kernel: ScanKernel, dtype: str, chunk: int = CHUNK) -> str:
     """The backward pass; addresses: ``x.. p.. t.. s.. g.. a.. X.. V.. A..``.
 
     ``a`` are adjoints of the final states and ``A`` of the initial ones; ``X`` adjoints of the inputs;
@@ -143,7 +143,7 @@ def backward_source(kernel: ScanKernel, dtype: str) -> str:
         ),
         *(_Argument(f"A{n}s", "R, C") for n in states),
     ]
-    return _function("backward", arguments, len(kernel.tables), setup, task, dtype)
+    return _function("backward", arguments, len(kernel.tables), setup, task, dtype, chunk)
 
 
 def _chunk(kernel: ScanKernel) -> list[str]:
@@ -306,7 +306,13 @@ class _Argument(NamedTuple):
 
 
 def _function(
-    name: str, arguments: Sequence[_Argument], tables: int, setup: Sequence[str], task: Sequence[str], dtype: str
+    name: str,
+    arguments: Sequence[_Argument],
+    tables: int,
+    setup: Sequence[str],
+    task: Sequence[str],
+    dtype: str,
+    chunk: int = CHUNK,
 ) -> str:
     """``name(first, last, T, R, C, addresses..., sizes of tables...)`` over a range of tasks."""
     kinds = {"F": dtype, "D": "float64"}
@@ -322,4 +328,4 @@ def _function(
         *_in("for k in range(first, last):"),
         *_in(_in(task)),
     ]
-    return _HEAD.format(dtype=dtype, block=BLOCK, chunk=CHUNK) + "\n".join(lines) + "\n"
+    return _HEAD.format(dtype=dtype, block=BLOCK, chunk=chunk) + "\n".join(lines) + "\n"

@@ -66,7 +66,6 @@ class How(TypedDict):
 
     dt: float
     provider: Provider
-    like: Tensor
 
 
 @dataclass
@@ -77,7 +76,7 @@ class Walk:
         params: parameter key -> value.
         before: state key -> what the pass starts from; what is missing starts from its initial value.
         steps: T; batch: B.
-        like: a tensor ``[B]`` of the compute dtype, on the device.
+        like: a tensor of the compute dtype, on the device.
         wanted: ports to keep to the end.
         ports: what has been computed: ``[T, B, ...]``, or ``[B, ...]`` for what does not change.
         after: state key -> its value after the pass.
@@ -185,7 +184,7 @@ class Walk:
         return [port for port in op.out_ports if f"{name}.{port}" in used]
 
     def _how(self) -> How:
-        return {"dt": self.network.program.time.dt, "provider": self.network.provider, "like": self.like}
+        return {"dt": self.network.program.time.dt, "provider": self.network.provider}
 
     def _params_of(self, name: str) -> dict[str, Tensor]:
         return {param: self.params[key] for param, key in self.network.program.param_keys(name).items()}

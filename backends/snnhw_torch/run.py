@@ -31,7 +31,7 @@ def run_network(
         wanted: ports to return.
     """
     steps, batch = sizes
-    like = next(iter(inputs.values())).new_empty(batch)
+    like = next(iter(inputs.values()))
     walk = Walk(network, params, state, steps, batch, like, frozenset(wanted))
     walk.ports |= {f"{name}.y": x for name, x in inputs.items()}
     for stage, done in zip(network.schedule.stages, network.last_read, strict=True):

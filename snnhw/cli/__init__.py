@@ -26,15 +26,17 @@ app: Final = typer.Typer(
 
 START, LOOK, PROVE = "Start here", "Look inside", "Compare backends"
 
-app.command("demo", rich_help_panel=START, epilog="Example: snnhw demo --epochs 5 --out first")(demo.command)
-app.command("backends", rich_help_panel=START, epilog="Example: snnhw backends --json")(backends.command)
-app.command("inspect", rich_help_panel=LOOK, epilog="Example: snnhw inspect model.snn")(inspect.command)
-app.command("explain", rich_help_panel=LOOK, epilog="Example: snnhw explain model.snn --backend NAME")(
-    explain.command
+VERBS: Final = (
+    ("demo", demo.command, START, "snnhw demo --epochs 5 --out first"),
+    ("backends", backends.command, START, "snnhw backends --json"),
+    ("inspect", inspect.command, LOOK, "snnhw inspect model.snn"),
+    ("explain", explain.command, LOOK, "snnhw explain model.snn --backend NAME"),
+    ("conformance", conformance.command, PROVE, "snnhw conformance NAME --json report.json"),
 )
-app.command("conformance", rich_help_panel=PROVE, epilog="Example: snnhw conformance cuda --json report.json")(
-    conformance.command
-)
+"""Name, command, heading in the help text, an example."""
+
+for name, command, heading, example in VERBS:
+    app.command(name, rich_help_panel=heading, epilog=f"Example: {example}")(command)
 
 
 def _print_version(wanted: bool) -> None:

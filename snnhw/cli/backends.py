@@ -27,7 +27,8 @@ def command(as_json: AsJson = False) -> None:
     with err.status("asking every backend"):
         found = registry.survey(BACKENDS)
     if as_json:
-        print_json({"schema": 1, "backends": [{"name": name, **asdict(probe)} for name, probe in found.items()]})
+        rows = [{"name": name, **asdict(probe)} for name, probe in found.items()]
+        print_json({"schema": 1, "backends": rows})
     else:
         _show(found)
 

@@ -45,12 +45,55 @@ def command(
     from snnhw import conformance
     from snnhw.ir import write_atomic
 
-    options = parse_options(option)
+    options, chosen = parse_options(option), tuple(classes or ())
     with _progress() as on_result:
-        report = conformance.run(name, options, select=select, classes=tuple(classes or ()), on_result=on_result)
+        report = conformance.run(name, options, select=select, classes=chosen, on_result=on_result)
     if file is not None:
         write_atomic(file, report.to_json().encode())
     _show(report)
     if not report.ok:
         complain(_why(report))
         raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Any], None]]:
+    """What to call with every result: a running count on a terminal, a line now and then elsewhere."""
+    counts: Counter[str] = Counter()
+
+    def line() -> str:
+        return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
+
+    with err.status("choosing cases") as status:
+
+        def on_result(result: Any) -> None:
+            counts[result.outcome] += 1
+            status.update(f"{line()}; last: {result.id}")
+            if not err.is_terminal and counts.total() % 100 == 0:
+                err.print(f"{counts.total()} cases: {line()}")
+
+        yield on_result
+
+
+def _show(report: ConformanceReport) -> None:
+    """A row for each class, then everything that failed, with its reason."""
+    by_class: dict[str, Counter[str]] = {}
+    for case in report.cases:
+        by_class.setdefault(case.cls, Counter())[case.outcome] += 1
+    rows = [(cls, *(str(counts[outcome]) for outcome in OUTCOMES)) for cls, counts in by_class.items()]
+    out.print(f"Backend {report.backend}{f' ({report.label})' if report.label else ''}", style="bold")
+    out.print(table(("class", *OUTCOMES), rows, right=OUTCOMES))
+    for case in report.cases:
+        if case.outcome == "failed":
+            out.print(f"\n{case.id}", style="red", soft_wrap=True)
+            out.print(f"  {case.reason}", soft_wrap=True)
+    if report.ok:
+        out.print(f"{report.passed} passed, none failed")
+
+
+def _why(report: ConformanceReport) -> str:
+    if report.failed:
+        return f"{report.failed} of {len(report.cases)} cases failed"
+    if report.cases:
+        return f"nothing was run: the backend declined all {len(report.cases)} cases"
+    return "nothing was run: no case fits --select and --class"

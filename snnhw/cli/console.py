@@ -21,7 +21,10 @@ err: Final = Console(stderr=True, markup=False, highlight=False, emoji=False)
 """For what is said about them."""
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> Table:
+Cell = str | Text
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = ()) -> Table:
     """A table in the one style of this command; columns named in ``right`` are aligned to the right."""
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
     for heading in headings:

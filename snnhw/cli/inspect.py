@@ -96,4 +96,5 @@ def _show(found: _Contents) -> None:
         for array in found.arrays
     ]
     out.print(table(("parameter", "shape", "dtype", "values", "trainable"), rows))
-    out.print(f"{found.neurons:,} neurons, {found.parameters:,} parameters, {found.trainable:,} of them trainable")
+    trainable = f"{found.trainable:,} of them trainable"
+    out.print(f"{found.neurons:,} neurons, {found.parameters:,} parameters, {trainable}")

@@ -7,6 +7,6 @@ from snnhw.ir import L1Rate, Loss, Term
 __all__ = ["l1_rate_sparsity"]
 
 
-def l1_rate_sparsity(Lambda: float = 1e-5) -> Loss:  # noqa: N803  # snnTorch's name
+def l1_rate_sparsity(Lambda: float = 1e-5) -> Loss:  # snnTorch's spelling
     """``Lambda`` times the number of spikes, of the output or of any port: ``.of("lif1.spk")``."""
     return Loss((Term(L1Rate(), weight=Lambda),))

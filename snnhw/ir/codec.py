@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -180,6 +180,9 @@ class _Reader:
         hints = _hints(cls)
         stray = sorted(set(data) - set(hints))
         _accept(not stray, stray, where, f"a field; known: {', '.join(hints)}")
+        missing = [name for name in _required(cls) if name not in data]
+        if missing:
+            raise LoadError(f"{where}: the field '{missing[0]}' is missing")
         values = {name: self.read(hints[name], item, f"{where}.{name}") for name, item in data.items()}
         return _build(cls, values, where)
 
@@ -235,6 +238,14 @@ def _sizes(roots: list[Expr]) -> dict[Expr, int]:
 def _hints(cls: type) -> dict[str, Any]:
     hints = get_type_hints(cls)
     return {item.name: hints[item.name] for item in fields(cls) if item.init}
+
+
+@lru_cache(maxsize=256)
+def _required(cls: type) -> tuple[str, ...]:
+    free = (MISSING, MISSING)
+    return tuple(
+        item.name for item in fields(cls) if item.init and (item.default, item.default_factory) == free
+    )
 
 
 def _build(make: Callable[..., Any], values: dict[str, Any], where: str) -> Any:

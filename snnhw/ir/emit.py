@@ -61,7 +61,9 @@ def emit(roots: Sequence[Expr], names: Mapping[str, str], target: Target, prefix
             if node.op == "nearest":
                 operands.append(names[str(node.data)])
             texts[node] = f"{prefix}{len(lines)}"
-            lines.append(target.statement.format(name=texts[node], value=target.ops[node.op].format(*operands)))
+            lines.append(
+                target.statement.format(name=texts[node], value=target.ops[node.op].format(*operands))
+            )
     return Emitted(lines, [texts[root] for root in roots])
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
-from snnhw.errors import CaptureError, ProgramError
-from snnhw.ir import Edge, Input, Op, Output, Params, Program, Shape, TimeAxis, require_valid
-from snnhw.nn.convert import FUNCTIONS, METHODS, MODULES, Converted, Signal
+from snnhw.errors import CaptureError, ProgramError, SnnhwError
+from snnhw.ir import Input, Output, Params, Program, Shape, require_valid
+from snnhw.nn.building import Building
+from snnhw.nn.functions import ARITHMETIC, FUNCTIONS, METHODS
+from snnhw.nn.layers import MODULES
 from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.signals import Converted, Held, Signal, described
+from snnhw.nn.trace import place, trace
 
 __all__ = ["Captured", "capture"]
 
@@ -44,201 +45,139 @@ def capture(net: nn.Module, sample: Any) -> Captured:
     Raises:
         CaptureError: something in ``forward`` has no counterpart in a program; names the line.
     """
-    graph = _trace(net)
-    building = _Building(net, _samples(graph, sample))
+    root, graph = trace(net)
+    building = Building(root, _samples(graph, sample))
     for node in graph.nodes:
         try:
             _HANDLERS[node.op](building, node)
-        except (CaptureError, ProgramError) as error:
+        except SnnhwError as error:
             reason = error.problems[0] if isinstance(error, ProgramError) else str(error)
-            raise CaptureError(f"{_place(node)}: {reason}") from None
+            raise CaptureError(f"{place(node)}: {reason}") from None
     program = building.program()
     require_valid(program)
-    return Captured(program, building.params, building.names)
+    names = {key: name if root is net else name.partition(".")[2] for key, name in building.names.items()}
+    return Captured(program, building.params, names)
 
 
-class _Tracer(fx.Tracer):
-    record_stack_traces = True
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        container = isinstance(m, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
-        return isinstance(m, SpikingNeuron) or (type(m).__module__.startswith("torch.nn") and not container)
-
-
-def _trace(net: nn.Module) -> fx.Graph:
-    if isinstance(net, SpikingNeuron) or type(net) in MODULES:
-        net = nn.Sequential(net)
-    try:
-        return _Tracer().trace(net)
-    except Exception as error:  # whatever the user's forward does with a symbolic tensor
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename]
-        last = frames[-1]
-        raise CaptureError(
-            f"{last.filename}:{last.lineno}: `{last.line}` cannot be captured: {error} "
-            "The forward must compute one time step without a choice that depends on values; "
-            "write the loop over time outside it"
-        ) from error
-
-
-def _samples(graph: fx.Graph, sample: Any) -> dict[str, Tensor]:
+def _samples(graph: fx.Graph, sample: Any) -> dict[str, Shape]:
+    """Input name -> shape of its sample."""
     names = [str(node.target) for node in graph.nodes if node.op == "placeholder"]
+    listed = ", ".join(names) or "nothing"
     if isinstance(sample, Mapping):
         given = dict(sample)
     else:
-        given = dict(zip(names, sample if isinstance(sample, tuple) else (sample,), strict=False))
+        items = sample if isinstance(sample, tuple) else (sample,)
+        if len(items) > len(names):
+            raise CaptureError(f"forward takes {listed}, but the sample holds {len(items)} arrays")
+        given = dict(zip(names, items, strict=False))
+    stray = [name for name in given if name not in names]
+    if stray:
+        raise CaptureError(f"forward takes {listed}, but the sample is for {', '.join(stray)}")
     missing = [name for name in names if name not in given]
     if missing:
         raise CaptureError(
-            f"forward takes {', '.join(names)}, but the sample has nothing for {', '.join(missing)}; give a "
+            f"forward takes {listed}, but the sample has nothing for {', '.join(missing)}; give a "
             "mapping by argument. States are kept by neurons with init_hidden=True, not passed as arguments"
         )
-    return {name: given[name] for name in names}
+    shapes = {name: tuple(getattr(array, "shape", ())) for name, array in given.items()}
+    for name, shape in shapes.items():
+        if not shape:
+            raise CaptureError(
+                f"the sample for '{name}' is one time step of input, an array [B, ...], "
+                f"not {described(given[name])}"
+            )
+    return shapes
 
 
-@dataclass
-class _Building:
-    """The program so far."""
-
-    net: nn.Module
-    samples: Mapping[str, Tensor]
-    nodes: dict[str, Op] = field(default_factory=dict)
-    edges: list[Edge] = field(default_factory=list)
-    params: Params = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    trainable: set[str] = field(default_factory=set)
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    values: dict[fx.Node, Any] = field(default_factory=dict)
-    uses: dict[str, str] = field(default_factory=dict)  # module path -> its first node
-
-    def add(self, name: str, op: Op, arriving: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-        """Add a node; returns its output ports."""
-        while name in self.nodes:
-            stem, _, number = name.rpartition("_")
-            name = f"{stem}_{int(number) + 1}" if stem and number.isdigit() else f"{name}_1"
-        self.nodes[name] = op
-        for port, sources in arriving.items():
-            self.edges += [Edge(source, f"{name}.{port}") for source in sources]
-        found = op.infer({port: self.shapes[sources[0]] for port, sources in arriving.items()})
-        self.shapes |= {f"{name}.{port}": shape for port, shape in found.items()}
-        return tuple(f"{name}.{port}" for port in op.out_ports)
-
-    def resolve(self, argument: Any) -> Any:
-        """What a node's argument stands for: a signal, or a plain value."""
-        return fx.node.map_arg(argument, lambda node: self.values[node])
-
-    def program(self) -> Program:
-        return Program(self.nodes, tuple(self.edges), TimeAxis(), frozenset(self.trainable))  # type: ignore[arg-type]  # frozen by Program
-
-
-def _input(building: _Building, node: fx.Node) -> None:
+def _input(building: Building, node: fx.Node) -> None:
     name = str(node.target)
-    shape = tuple(building.samples[name].shape)
-    if not shape:
-        raise CaptureError(f"the sample for '{name}' is one time step, [B, ...], not a single number")
-    (port,) = building.add(name, Input(shape[1:]), {})
-    building.values[node] = Signal(port, shape[1:])
+    batch, *sample = building.samples[name]
+    (port,) = building.add(name, Input(tuple(sample)), {})
+    building.values[node] = Signal(port, tuple(sample), batch)
 
 
-def _output(building: _Building, node: fx.Node) -> None:
+def _output(building: Building, node: fx.Node) -> None:
     returned = building.resolve(node.args[0])
-    several = isinstance(returned, (tuple, list)) and not isinstance(returned, Signal)  # itself a tuple
-    signals = returned if several else (returned,)
+    signals = returned if isinstance(returned, (tuple, list)) else (returned,)
     for number, signal in enumerate(signals):
         if not isinstance(signal, Signal):
-            raise CaptureError(f"forward returns {signal!r}; return signals, alone or in one tuple")
+            raise CaptureError(f"forward returns {described(signal)}; return signals, alone or in one tuple")
         name = "output" if len(signals) == 1 else f"output.{number}"
-        building.add(name, Output(), {"x": (signal.port,)})
+        building.add(building.free(name), Output(), {"x": (signal.port,)})
 
 
-def _module(building: _Building, node: fx.Node) -> None:
+def _module(building: Building, node: fx.Node) -> None:
     path = str(node.target)
-    module = building.net.get_submodule(path) if path in dict(building.net.named_modules()) else building.net
-    arguments = [building.resolve(argument) for argument in node.args]
-    if not arguments or not isinstance(arguments[0], Signal):
-        raise CaptureError(f"'{path}' is called without a signal")
+    module = building.root.get_submodule(path)
+    positional, named = building.arguments(node)
+    given = [*positional, *named.values()]
+    if not given or not isinstance(given[0], Signal):
+        raise CaptureError(f"'{path}' takes a signal, not {described(given[0]) if given else 'nothing'}")
     if isinstance(module, SpikingNeuron):
-        building.values[node] = _neuron(building, node, path, module, arguments)
+        building.values[node] = _neuron(building, path, module, given)
         return
     convert = MODULES.get(type(module))
     if convert is None:
         raise CaptureError(
-            f"'{path}' is a {type(module).__name__}, which has no counterpart; "
+            f"'{path}' is a {type(module).__name__}, which has no counterpart in a program; "
             f"known: {', '.join(kind.__name__ for kind in MODULES)} and snnhw's neurons"
         )
-    building.values[node] = _place_op(building, path, convert(module, arguments[0]), module)
+    building.values[node] = building.place_module(path, module, convert(module, given[0]))
 
 
-def _neuron(
-    building: _Building, node: fx.Node, path: str, module: SpikingNeuron, arguments: list[Any]
-) -> Any:
-    if len(arguments) > 1 or node.kwargs:
+def _neuron(building: Building, path: str, module: SpikingNeuron, given: list[Any]) -> Any:
+    signal, *states = given
+    if any(state is not None for state in states):
         raise CaptureError(
             f"'{path}' is handed its state; construct it with init_hidden=True and leave the state out, "
-            "so that the program can carry it from step to step"
+            "so that the program can carry it from step to step; write the loop over time outside forward"
         )
-    if path in building.uses:
+    if path in building.called:
         raise CaptureError(f"'{path}' is called twice within a step, but has one state; use two neurons")
-    signal = arguments[0]
-    op = module.op(len(signal.shape))
-    converted = Converted(op, {"x": (signal.port,)}, module.op_params(len(signal.shape)))
-    ports = _place_op(building, path, converted, module)
-    signals = (ports,) if isinstance(ports, Signal) else ports
-    if module.init_hidden and not module.output:
-        return signals[0]
-    return signals
+    building.called.add(path)
+    rank = len(signal.shape)
+    arriving = {module.model.ports[0]: (signal.port,)}
+    ports = building.place_module(path, module, Converted(module.op(rank), arriving, module.op_params(rank)))
+    signals = ports if isinstance(ports, tuple) else (ports,)
+    return signals[0] if module.init_hidden and not module.output else signals
 
 
-def _place_op(building: _Building, path: str, converted: Converted | Signal, module: nn.Module | None) -> Any:
-    """Add what a converter made; a second use of a module shares the first one's parameters."""
-    if isinstance(converted, Signal):
-        return converted
-    op, first = converted.op, building.uses.get(path)
-    if first is not None:
-        op = _tied(op, {name: f"{first}.{name}" for name in op.params()})
-    ports = building.add(path, op, converted.arriving)
-    name = ports[0].rpartition(".")[0]
-    if first is None and module is not None:
-        building.uses[path] = name
-        for param, array in converted.params.items():
-            key = f"{name}.{param}"
-            building.params[key] = array
-            building.names[key] = f"{path}.{param}"
-            if getattr(getattr(module, param), "requires_grad", False):
-                building.trainable.add(key)
-    signals = tuple(Signal(port, building.shapes[port]) for port in ports)
-    return signals[0] if len(signals) == 1 else signals
-
-
-def _tied(op: Op, keys: Mapping[str, str]) -> Op:
-    from dataclasses import replace
-
-    from snnhw.ir import FrozenMap
-
-    return replace(op, keys=FrozenMap(keys))
-
-
-def _call(building: _Building, node: fx.Node) -> None:
-    """A function or a method on a signal."""
-    table: Mapping[Any, Any] = FUNCTIONS if node.op == "call_function" else METHODS
-    arguments = [building.resolve(argument) for argument in node.args]
-    options = {name: building.resolve(argument) for name, argument in node.kwargs.items()}
-    convert = table.get(node.target)
-    if convert is None:
-        called = getattr(node.target, "__name__", str(node.target))
-        raise CaptureError(f"'{called}' has no counterpart in a program")
+def _call(building: Building, node: fx.Node) -> None:
+    """A function, or a method of a tensor."""
+    arguments, options = building.arguments(node)
+    for item in (*arguments, *options.values()):
+        if isinstance(item, Held):
+            raise CaptureError(f"it uses {described(item)}")
+    called = getattr(node.target, "__name__", str(node.target))
+    convert = _converter(called, node, arguments)
+    try:
+        signature(convert).bind(*arguments, **options)
+    except TypeError as error:
+        raise CaptureError(f"'{called}' is not supported in this form: {error}") from None
     made = convert(*arguments, **options)
-    building.values[node] = (
-        _place_op(building, node.name, made, None) if isinstance(made, Converted) else made
-    )
+    if isinstance(made, Converted):
+        made = building.place(building.free(node.name), made)
+    building.values[node] = made
 
 
-def _attribute(building: _Building, node: fx.Node) -> None:
-    raise CaptureError(
-        f"the tensor '{node.target}' is used directly; only layers and neurons may hold parameters"
-    )
+def _converter(called: str, node: fx.Node, arguments: list[Any]) -> Callable[..., Any]:
+    if node.target in ARITHMETIC:
+        return ARITHMETIC[node.target]
+    convert = (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target)  # type: ignore[arg-type]  # keyed by either
+    if convert is None:
+        raise CaptureError(f"'{called}' has no counterpart in a program")
+    if not arguments or not isinstance(arguments[0], Signal):
+        raise CaptureError(
+            f"'{called}' takes a signal, not {described(arguments[0]) if arguments else 'nothing'}"
+        )
+    return convert
 
 
-_HANDLERS = {
+def _attribute(building: Building, node: fx.Node) -> None:
+    building.values[node] = Held(str(node.target))
+
+
+_HANDLERS: Mapping[str, Callable[[Building, fx.Node], None]] = {
     "placeholder": _input,
     "output": _output,
     "call_module": _module,
@@ -246,14 +185,3 @@ _HANDLERS = {
     "call_method": _call,
     "get_attr": _attribute,
 }
-
-
-def _place(node: fx.Node) -> str:
-    """The user's line that made a node."""
-    trace = [line.strip() for line in (node.stack_trace or "").splitlines() if line.strip()]
-    files = [place for place, line in enumerate(trace) if line.startswith("File ") and "/torch/" not in line]
-    if not files:
-        return f"'{node.name}'"
-    file, line, *_ = trace[files[-1]].removeprefix("File ").split(", ")
-    code = trace[files[-1] + 1] if files[-1] + 1 < len(trace) else ""
-    return f"{file.strip(chr(34))}:{line.removeprefix('line ')}: `{code}`"

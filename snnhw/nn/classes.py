@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from snnhw.errors import InputError
 from snnhw.ir import Model
 from snnhw.nn.arguments import OPTIONS, signature_of

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from snnhw.errors import InputError
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.plugin import Arrays, Executable, Result
+from snnhw.tensors import as_tensor
 
 __all__ = ["Model"]
 
@@ -124,4 +125,4 @@ def _named(given: Any, names: tuple[str, ...], what: str) -> dict[str, Any]:
 
 
 def _tensors(arrays: Arrays) -> dict[str, Tensor]:
-    return {name: x if isinstance(x, Tensor) else torch.from_dlpack(x) for name, x in arrays.items()}
+    return {name: as_tensor("result", name, x) for name, x in arrays.items()}

@@ -7,7 +7,6 @@ derived rather than recorded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -37,7 +36,6 @@ def run_scan(
     static: frozenset[str] = frozenset(),
     dt: float = 1.0,
     provider: Provider | None = None,
-    like: Tensor | None = None,
 ) -> Found:
     """One pointwise node over all steps; differentiable to inputs, parameters and initial states.
 
@@ -49,13 +47,10 @@ def run_scan(
         steps: T.
         outputs: the ports wanted.
         provider: who runs the kernel; None: whoever is installed for the device.
-        like: ``[B]``, of the dtype and on the device wanted: for a step without inputs.
 
     Returns:
         port -> ``[T, B, *shape]``, and state -> ``[B, *shape]`` after the last step.
     """
-    if not step.ports:
-        step, inputs, static = _fed(step, like)
     xs = [inputs[port] for port in step.ports]
     flags = tuple(port in static for port in step.ports)
     shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
@@ -72,26 +67,13 @@ def run_step(
     outputs: Sequence[str],
     dt: float = 1.0,
     provider: Provider | None = None,
-    like: Tensor | None = None,
 ) -> Found:
     """`run_scan` for one step, without a time axis: inputs and outputs are ``[B, *shape]``."""
-    if not step.ports:
-        step, inputs, _ = _fed(step, like)
     xs = [inputs[port] for port in step.ports]
     layer = layer_of(
         step, broadcast_shape(xs, [1] * len(xs)), 1, tuple(outputs), (True,) * len(xs), dt, single=True
     )
     return _run(layer, xs, params, states, provider)
-
-
-NOTHING = "_" * 64
-"""A name that no port has."""
-
-
-def _fed(step: Step, like: Tensor | None) -> tuple[Step, Tensors, frozenset[str]]:
-    """A step without inputs as one with an input that it does not read, so that its batch is known."""
-    assert like is not None
-    return replace(step, ports=(NOTHING,)), {NOTHING: like}, frozenset({NOTHING})
 
 
 def _run(

@@ -46,8 +46,23 @@ NASTY: tuple[Json, ...] = (
     *(None, True, False, -1, 0, 1, 7, 2**31, 2**63, 2**64, 10**300, 10**400, -(10**400)),
     *(0.5, -0.0, 1e308, 5e-324, "", "x", "x\n", "lambda", "__import__('os').system('true')", "x" * 10_000),
     *("\0", "é", "\ud7ff", "../../etc/passwd", "__metadata__", "input.y", "lif.beta", "0x1.0p+9999", DEEP),
-    *([], {}, [[]] * 50, [0, 0, 0], ["var", "x"], ["neg", 0], ["graft", *range(9)], ["root", 0], {"type": "Neuron"}),
-    *({"type": "Input", "shape": [10**30]}, {"type": "os.system", "cmd": "true"}, {"__class__": "Op"}, list(range(999))),
+    *(
+        [],
+        {},
+        [[]] * 50,
+        [0, 0, 0],
+        ["var", "x"],
+        ["neg", 0],
+        ["graft", *range(9)],
+        ["root", 0],
+        {"type": "Neuron"},
+    ),
+    *(
+        {"type": "Input", "shape": [10**30]},
+        {"type": "os.system", "cmd": "true"},
+        {"__class__": "Op"},
+        list(range(999)),
+    ),
 )
 
 
@@ -118,7 +133,14 @@ def _size(data: bytearray, choose: random.Random) -> bytes:
     return choose.choice((0, 1, 2**20, 2**40, 2**63, 2**64 - 1)).to_bytes(8, "little") + bytes(data[8:])
 
 
-BYTES: tuple[Callable[[bytearray, random.Random], bytes], ...] = (_flip, _flip, _overwrite, _cut, _grow, _size)
+BYTES: tuple[Callable[[bytearray, random.Random], bytes], ...] = (
+    _flip,
+    _flip,
+    _overwrite,
+    _cut,
+    _grow,
+    _size,
+)
 
 
 def _places(data: Json) -> list[tuple[Json, Any]]:
@@ -137,7 +159,7 @@ def _replace(data: Json, name: Any, choose: random.Random) -> None:
     data[name] = copy.deepcopy(choose.choice(NASTY))
 
 
-def _remove(data: Json, name: Any, choose: random.Random) -> None:
+def _remove(data: Json, name: Any, _: random.Random) -> None:
     del data[name]
 
 
@@ -162,7 +184,9 @@ def _nudge(data: Json, name: Any, choose: random.Random) -> None:
     if isinstance(data[name], int):
         data[name] += choose.choice((-2, -1, 1, 2))
     elif isinstance(data[name], str):
-        data[name] = data[name][: choose.randint(0, len(data[name]))] + choose.choice(("", "x", "\n", ".", "0"))
+        data[name] = data[name][: choose.randint(0, len(data[name]))] + choose.choice(
+            ("", "x", "\n", ".", "0")
+        )
 
 
 EDITS: tuple[Callable[[Json, Any, random.Random], None], ...] = (
@@ -179,7 +203,11 @@ def bombs() -> Iterator[bytes]:
         {"expressions": [["var", "x"], ["graft", *[0] * (10**5 + 1)], ["root", 1]]},
         {"nodes": [[f"n{i}", {"type": "Input", "shape": [2**40, 2**40]}] for i in range(10_000)]},
         {"nodes": [["n", {"type": "Input", "shape": [2] * 10**5}]]},
-        {"nodes": [["n", {"type": "Conv2d", "in_channels": 2**62, "out_channels": 2**62, "kernel": [2**62] * 2}]]},
+        {
+            "nodes": [
+                ["n", {"type": "Conv2d", "in_channels": 2**62, "out_channels": 2**62, "kernel": [2**62] * 2}]
+            ]
+        },
         {"edges": [{"src": "input.y", "dst": "output.x", "delay": 2**62}] * 10_000},
         {"edges": [{"src": "a" * 10**5 + f"{i}.y", "dst": "output.x"} for i in range(20)]},
         {"trainable": ["x" * 1000 + str(i) for i in range(1000)]},

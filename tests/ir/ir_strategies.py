@@ -25,7 +25,6 @@ from snnhw.ir import (
     MaxPool2d,
     Neuron,
     Op,
-    Output,
     Param,
     Params,
     Pointwise,
@@ -136,7 +135,12 @@ def fits(op: Op, shape: Shape) -> bool:
 
 def layers(shape: Shape) -> st.SearchStrategy[Op]:
     """An op that takes this shape."""
-    found: list[st.SearchStrategy[Op]] = [neurons(shape), pointwise(shape), st.just(Add()), st.just(Flatten())]
+    found: list[st.SearchStrategy[Op]] = [
+        neurons(shape),
+        pointwise(shape),
+        st.just(Add()),
+        st.just(Flatten()),
+    ]
     sizes = st.integers(1, 3)
     pairs = st.tuples(sizes, sizes)
     found.append(st.builds(Linear, st.just(shape[-1]), sizes, st.booleans()))
@@ -148,6 +152,11 @@ def layers(shape: Shape) -> st.SearchStrategy[Op]:
     return st.one_of(found).filter(lambda op: fits(op, shape))
 
 
+def starts(key: str) -> st.SearchStrategy[float | str]:
+    """What a delayed edge may start from."""
+    return st.one_of(st.just(0.0), st.just(-0.5), st.just(key))
+
+
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
     """A valid program: a chain, with loops around its neurons and sometimes a tied weight."""
@@ -157,9 +166,16 @@ def programs(draw: st.DrawFn) -> Program:
         nodes[draw(st.sampled_from(["net.l", "l", "0.L_"])) + str(number)] = draw(layers(shape))
         known = infer_shapes(sequential(nodes)).shapes
         shape = known[f"{list(nodes)[-1]}.{list(nodes.values())[-1].out_ports[0]}"]
-    chain = sequential(nodes, time=TimeAxis(draw(st.floats(1e-6, 1.0)), draw(st.sampled_from([(), ("input",)]))))
+    chain = sequential(
+        nodes, time=TimeAxis(draw(st.floats(1e-6, 1.0)), draw(st.sampled_from([(), ("input",)])))
+    )
     loops = tuple(
-        Edge(f"{name}.mem", f"{name}.x", draw(st.integers(1, 3)), draw(st.sampled_from([0.0, -0.5, f"{name}.beta"])))
+        Edge(
+            f"{name}.mem",
+            f"{name}.x",
+            draw(st.integers(1, 3)),
+            draw(starts(f"{name}.beta")),
+        )
         for name in chain.named(Neuron)
         if draw(st.booleans()) and not chain.nodes[name].params()["beta"].shape
     )
@@ -168,7 +184,7 @@ def programs(draw: st.DrawFn) -> Program:
     return Program(_tied(chain), chain.edges + loops, chain.time, frozenset(trained) & _tied_keys(chain))
 
 
-def _tied(program: Program) -> dict[str, Op]:
+def _tied(program: Program) -> FrozenMap[str, Op]:
     """The nodes, with every weight tied to the first of the same shape."""
     first: dict[Shape, str] = {}
     nodes = dict(program.nodes)
@@ -176,7 +192,7 @@ def _tied(program: Program) -> dict[str, Op]:
         key = first.setdefault(nodes[name].params()["weight"].shape, f"{name}.weight")
         if key != f"{name}.weight":
             nodes[name] = replace(nodes[name], keys=FrozenMap({"weight": key}))
-    return nodes
+    return FrozenMap(nodes)
 
 
 def _tied_keys(program: Program) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,16 @@ from snnhw.ir import expr as ex
 
 a, b, c = variables("a b c")
 
+Singles = npt.NDArray[np.float32]
+
+
+def single(*values: Any) -> Singles:
+    return np.array(values, np.float32)
+
+
 DOUBLE, SINGLE = numpy_namespace(np.float64), numpy_namespace(np.float32)
 
-MEANING = {
+MEANING: dict[str, tuple[Expr, Callable[[float, float], float]]] = {
     "add": (a + b, lambda a, b: a + b),
     "sub": (a - b, lambda a, b: a - b),
     "mul": (a * b, lambda a, b: a * b),
@@ -45,8 +53,8 @@ MEANING = {
     "sigmoid": (ex.sigmoid(a), lambda a, b: 1 / (1 + math.exp(-a))),
     "tanh": (ex.tanh(a), lambda a, b: math.tanh(a)),
     "atan": (ex.atan(a), lambda a, b: math.atan(a)),
-    "minimum": (minimum(a, b), lambda a, b: min(a, b)),
-    "maximum": (maximum(a, b), lambda a, b: max(a, b)),
+    "minimum": (minimum(a, b), min),
+    "maximum": (maximum(a, b), max),
     "greater": (where(greater(a, b), 1.0, 0.0), lambda a, b: float(a > b)),
     "where": (where(a > b, a * 2, b * 3), lambda a, b: a * 2 if a > b else b * 3),
     "nearest": (nearest(a, "levels"), lambda a, b: min([-1.0, 0.25, 2.0], key=lambda level: abs(a - level))),
@@ -87,9 +95,9 @@ def test_float32_stays_float32(op: str, scalar: bool) -> None:
 
 @given(expressions())
 def test_float32_stays_float32_in_any_expression(root: Expr) -> None:
-    given_ = {"a": np.float32([0.5, -1]), "b": np.float32(2.0), "c": np.float32([[1], [3]])}
+    given_ = {"a": single(0.5, -1), "b": np.float32(2.0), "c": single([1], [3])}
     with np.errstate(all="ignore"):
-        (found,) = evaluate([root], given_ | {"levels": np.float32(LEVELS)}, SINGLE)
+        (found,) = evaluate([root], given_ | {"levels": single(*LEVELS)}, SINGLE)
     assert np.asarray(found).dtype == np.float32
 
 
@@ -144,7 +152,7 @@ def test_a_missing_value_is_named() -> None:
 # -- nearest: the least rounded difference, the lower index at a tie --------------------------------
 
 
-def nearest_by_hand(x: np.float32, table: npt.NDArray[np.float32]) -> np.float32:
+def nearest_by_hand(x: np.float32, table: Singles) -> np.float32:
     best = 0
     for index in range(1, len(table)):
         if abs(np.float32(x - table[index])) < abs(np.float32(x - table[best])):
@@ -154,7 +162,7 @@ def nearest_by_hand(x: np.float32, table: npt.NDArray[np.float32]) -> np.float32
 
 @given(st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=9, unique=True), st.data())
 def test_nearest_at_midpoints_and_one_ulp_off(levels: list[float], data: st.DataObject) -> None:
-    table = np.float32(levels)
+    table = single(*levels)
     left, right = (data.draw(st.sampled_from(levels)) for _ in range(2))
     middle = np.float32((left + right) / 2)
     up, down = np.nextafter(middle, np.float32(99)), np.nextafter(middle, np.float32(-99))
@@ -163,9 +171,11 @@ def test_nearest_at_midpoints_and_one_ulp_off(levels: list[float], data: st.Data
     assert found.tolist() == [nearest_by_hand(point, table) for point in points]
 
 
-@pytest.mark.parametrize(("levels", "chosen"), [([0.0, 1.0], 0.0), ([1.0, 0.0], 1.0), ([3.0, 1.0, 0.0, 1.0], 1.0)])
+@pytest.mark.parametrize(
+    ("levels", "chosen"), [([0.0, 1.0], 0.0), ([1.0, 0.0], 1.0), ([3.0, 1.0, 0.0, 1.0], 1.0)]
+)
 def test_the_lower_index_wins_a_tie(levels: list[float], chosen: float) -> None:
-    found = evaluate([nearest(a, "t")], {"a": np.float32(0.5), "t": np.float32(levels)}, SINGLE)
+    found = evaluate([nearest(a, "t")], {"a": np.float32(0.5), "t": single(*levels)}, SINGLE)
     assert found == [chosen]
 
 

@@ -37,12 +37,12 @@ def test_compares_and_hashes_without_order() -> None:
     other = FrozenMap([("a", 2), ("b", 1)])
     assert other == ONE
     assert hash(other) == hash(ONE)
-    assert ONE != FrozenMap({"b": 1})
+    assert FrozenMap({"b": 1}) != ONE
     assert ONE != {"b": 1, "a": 2}  # a dict cannot be hashed, so it is no equal
 
 
 def test_a_union_is_a_new_map() -> None:
-    assert ONE | {"a": 3, "c": 4} == FrozenMap({"b": 1, "a": 3, "c": 4})
+    assert FrozenMap({"b": 1, "a": 3, "c": 4}) == ONE | {"a": 3, "c": 4}
     assert ONE["a"] == 2
 
 

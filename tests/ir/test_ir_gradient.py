@@ -89,7 +89,9 @@ def test_every_primitive_has_an_example_or_passes_nothing() -> None:
 def test_every_primitive_against_central_differences(op: str, point: tuple[float, float]) -> None:
     root, env = EXAMPLES[op], {"a": point[0], "b": point[1]}
     found = at(gradient([root], [const(1.0)], [a, b]), **env)
-    np.testing.assert_allclose(found, [central(root, env, "a"), central(root, env, "b")], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        found, [central(root, env, "a"), central(root, env, "b")], rtol=1e-6, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("op", sorted(PASS_NOTHING))

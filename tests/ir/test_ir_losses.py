@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ir_calls import call
 
 from snnhw.errors import InputError
 from snnhw.ir import LOSS_TERMS, CECount, CEMembrane, CERate, L1Rate, Loss, LossKind, MSECount, Term
@@ -25,7 +26,7 @@ def test_losses_add_in_order() -> None:
 def test_losses_scale_by_numbers_from_either_side() -> None:
     scaled = 1e-5 * L1
     assert scaled.terms == (Term(L1Rate(), weight=1e-5),)
-    assert L1 * 1e-5 == scaled
+    assert scaled == L1 * 1e-5
     assert [term.weight for term in (2 * (RATE + 3 * L1)).terms] == [2, 6]
 
 
@@ -46,25 +47,27 @@ def test_values() -> None:
 
 
 def test_kinds() -> None:
-    assert LOSS_TERMS == {cls.__name__: cls for cls in (CERate, CECount, CEMembrane, MSECount, L1Rate)}
-    assert {name: cls.reads for name, cls in LOSS_TERMS.items() if cls.reads != "spk"} == {"CEMembrane": "mem"}
+    assert {cls.__name__: cls for cls in (CERate, CECount, CEMembrane, MSECount, L1Rate)} == LOSS_TERMS
+    assert {name: cls.reads for name, cls in LOSS_TERMS.items() if cls.reads != "spk"} == {
+        "CEMembrane": "mem"
+    }
     assert {name for name, cls in LOSS_TERMS.items() if cls.target == "none"} == {"L1Rate"}
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: CEMembrane("max"), r"CEMembrane\(over_time='max'\): give 'sum' or 'mean'"),
-        (lambda: MSECount(math.nan), r"MSECount\(correct_rate=nan\): give a finite number"),
-        (lambda: MSECount(1.0, math.inf), r"MSECount\(incorrect_rate=inf\): give a finite number"),
-        (lambda: MSECount("1"), r"MSECount\(correct_rate='1'\): give a finite number"),
-        (lambda: MSECount(None), r"MSECount\(correct_rate=None\): give a finite number"),
-        (lambda: Term(CERate(), weight=math.inf), "the weight of a loss term is a finite number, not inf"),
-        (lambda: Term(CERate(), weight=True), "the weight of a loss term is a finite number, not True"),
-        (lambda: Term(CERate(), weight="1"), "the weight of a loss term is a finite number, not '1'"),
-        (lambda: Term(CERate), "a term of a loss needs a kind such as CERate\\(\\), not <class"),
-        (lambda: math.nan * RATE, "the weight of a loss term is a finite number, not nan"),
-        (lambda: RATE * L1, "the weight of a loss term is a finite number, not Loss"),
+        (call(CEMembrane, "max"), r"CEMembrane\(over_time='max'\): give 'sum' or 'mean'"),
+        (call(MSECount, math.nan), r"MSECount\(correct_rate=nan\): give a finite number"),
+        (call(MSECount, 1.0, math.inf), r"MSECount\(incorrect_rate=inf\): give a finite number"),
+        (call(MSECount, "1"), r"MSECount\(correct_rate='1'\): give a finite number"),
+        (call(MSECount, None), r"MSECount\(correct_rate=None\): give a finite number"),
+        (call(Term, CERate(), weight=math.inf), "the weight of a loss term is a finite number, not inf"),
+        (call(Term, CERate(), weight=True), "the weight of a loss term is a finite number, not True"),
+        (call(Term, CERate(), weight="1"), "the weight of a loss term is a finite number, not '1'"),
+        (call(Term, CERate), r"a term of a loss needs a kind such as CERate\(\), not <class"),
+        (call(RATE.__mul__, math.nan), "the weight of a loss term is a finite number, not nan"),
+        (call(RATE.__mul__, L1), "the weight of a loss term is a finite number, not Loss"),
     ],
 )
 def test_messages(build: Any, message: str) -> None:
@@ -78,7 +81,9 @@ def test_a_loss_adds_to_losses_only() -> None:
 
 
 def test_arrays_that_nobody_registered() -> None:
-    with pytest.raises(InputError, match=r"takes a torch tensor \[T, B, C\], not ndarray; import snnhw.functional"):
+    with pytest.raises(
+        InputError, match=r"takes a torch tensor \[T, B, C\], not ndarray; import snnhw.functional"
+    ):
         RATE(np.zeros((2, 3, 4)), np.zeros(3))
 
 

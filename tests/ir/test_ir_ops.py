@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from ir_calls import call
 from ir_strategies import layers
 
 from snnhw.errors import ProgramError
@@ -70,61 +71,97 @@ def pointwise(**outputs: Any) -> Pointwise:
 
 
 WRONG: dict[str, tuple[Callable[[], Op], str]] = {
-    "Input": (lambda: Input([3]), r"Input\(shape=\[3\]\): give a tuple of positive integers, without"),  # type: ignore[arg-type]
-    "Input of nothing": (lambda: Input((3, 0)), r"Input\(shape=\(3, 0\)\): give a tuple of positive"),
-    "Input of True": (lambda: Input((True,)), r"Input\(shape=\(True,\)\): give"),
-    "Linear in": (lambda: Linear(0, 3), r"Linear\(in_features=0\): give a positive integer"),
-    "Linear out": (lambda: Linear(3, 2.0), r"Linear\(out_features=2.0\): give a positive integer"),  # type: ignore[arg-type]
-    "Conv2d in": (lambda: Conv2d(0, 1, (1, 1)), r"Conv2d\(in_channels=0\): give a positive integer"),
-    "Conv2d out": (lambda: Conv2d(1, -1, (1, 1)), r"Conv2d\(out_channels=-1\): give a positive integer"),
-    "Conv2d kernel": (lambda: Conv2d(1, 1, 3), r"Conv2d\(kernel=3\): give a pair of positive integers"),  # type: ignore[arg-type]
-    "Conv2d stride": (lambda: Conv2d(1, 1, (1, 1), (0, 1)), r"Conv2d\(stride=\(0, 1\)\): give a pair of pos"),
-    "Conv2d padding": (lambda: Conv2d(1, 1, (1, 1), padding=(-1, 0)), r"padding=\(-1, 0\)\): give a pair of int.*0 or"),
-    "Conv2d dilation": (lambda: Conv2d(1, 1, (1, 1), dilation=(1, 0)), r"dilation=\(1, 0\)\): give a pair of pos"),
-    "Conv2d groups": (lambda: Conv2d(4, 6, (1, 1), groups=4), r"groups=4\): give a positive integer that divides both"),
-    "Conv2d no groups": (lambda: Conv2d(4, 6, (1, 1), groups=0), r"groups=0\): give a positive integer that"),
-    "pool kernel": (lambda: MaxPool2d((0, 1), (1, 1)), r"MaxPool2d\(kernel=\(0, 1\)\): give a pair of positive"),
-    "pool stride": (lambda: AvgPool2d((1, 1), (1,)), r"AvgPool2d\(stride=\(1,\)\): give a pair of positive"),  # type: ignore[arg-type]
-    "pool padding": (lambda: MaxPool2d((2, 3), (1, 1), (1, 2)), r"padding=\(1, 2\)\): give a pair of .*half the kernel"),
-    "Flatten start": (lambda: Flatten(-1), r"Flatten\(start=-1\): give an axis of the sample, 0 or more"),
-    "Flatten end": (lambda: Flatten(0, -2), r"Flatten\(end=-2\): give an axis of the sample, or -1 for the last"),
-    "Neuron model": (lambda: Neuron("Leaky"), r"Neuron\(model='Leaky'\): give a Model, such as snnhw.ir.MODELS"),  # type: ignore[arg-type]
+    "Input": (call(Input, [3]), r"Input\(shape=\[3\]\): give a tuple of positive integers, without"),
+    "Input of nothing": (call(Input, (3, 0)), r"Input\(shape=\(3, 0\)\): give a tuple of positive"),
+    "Input of True": (call(Input, (True,)), r"Input\(shape=\(True,\)\): give"),
+    "Linear in": (call(Linear, 0, 3), r"Linear\(in_features=0\): give a positive integer"),
+    "Linear out": (call(Linear, 3, 2.0), r"Linear\(out_features=2.0\): give a positive integer"),
+    "Conv2d in": (call(Conv2d, 0, 1, (1, 1)), r"Conv2d\(in_channels=0\): give a positive integer"),
+    "Conv2d out": (call(Conv2d, 1, -1, (1, 1)), r"Conv2d\(out_channels=-1\): give a positive integer"),
+    "Conv2d kernel": (call(Conv2d, 1, 1, 3), r"Conv2d\(kernel=3\): give a pair of positive integers"),
+    "Conv2d stride": (call(Conv2d, 1, 1, (1, 1), (0, 1)), r"Conv2d\(stride=\(0, 1\)\): give a pair of pos"),
+    "Conv2d padding": (
+        call(Conv2d, 1, 1, (1, 1), padding=(-1, 0)),
+        r"padding=\(-1, 0\)\): give a pair of int.*0 or",
+    ),
+    "Conv2d dilation": (
+        call(Conv2d, 1, 1, (1, 1), dilation=(1, 0)),
+        r"dilation=\(1, 0\)\): give a pair of pos",
+    ),
+    "Conv2d groups": (
+        call(Conv2d, 4, 6, (1, 1), groups=4),
+        r"groups=4\): give a positive integer that divides both",
+    ),
+    "Conv2d no groups": (call(Conv2d, 4, 6, (1, 1), groups=0), r"groups=0\): give a positive integer that"),
+    "pool kernel": (
+        call(MaxPool2d, (0, 1), (1, 1)),
+        r"MaxPool2d\(kernel=\(0, 1\)\): give a pair of positive",
+    ),
+    "pool stride": (call(AvgPool2d, (1, 1), (1,)), r"AvgPool2d\(stride=\(1,\)\): give a pair of positive"),
+    "pool padding": (
+        call(MaxPool2d, (2, 3), (1, 1), (1, 2)),
+        r"padding=\(1, 2\)\): give a pair of .*half the kernel",
+    ),
+    "Flatten start": (call(Flatten, -1), r"Flatten\(start=-1\): give an axis of the sample, 0 or more"),
+    "Flatten end": (
+        call(Flatten, 0, -2),
+        r"Flatten\(end=-2\): give an axis of the sample, or -1 for the last",
+    ),
+    "Neuron model": (
+        call(Neuron, "Leaky"),
+        r"Neuron\(model='Leaky'\): give a Model, such as snnhw.ir.MODELS",
+    ),
     "Neuron reset": (
-        lambda: Neuron(LEAKY, reset="sub"),
+        call(Neuron, LEAKY, reset="sub"),
         r"Neuron\(reset='sub'\): give one of Leaky's: none, subtract, zero",
     ),
     "Neuron timing": (
-        lambda: Neuron(LEAKY, timing="now"),
+        call(Neuron, LEAKY, timing="now"),
         r"Neuron\(timing='now'\): give one of Leaky's for 'subtract': delayed, retest, immediate",
     ),
     "Neuron surrogate": (
-        lambda: Neuron(LEAKY, surrogate=ATan),  # type: ignore[arg-type]  # the brackets are missing
+        call(Neuron, LEAKY, surrogate=ATan),
         r"Neuron\(surrogate=<class .*ATan'>\): give a value such as ATan\(\), or None for no gradient",
     ),
     "Neuron stray shape": (
-        lambda: Neuron(LEAKY, param_shapes=FrozenMap({"tau": (1,)})),
+        call(Neuron, LEAKY, param_shapes=FrozenMap({"tau": (1,)})),
         r"param_shapes=\{'tau': \(1,\)\}\): give shapes of 'beta', 'threshold'; not of 'tau'",
     ),
     "Neuron bad shape": (
-        lambda: Neuron(LEAKY, param_shapes=FrozenMap({"beta": [3]})),
+        call(Neuron, LEAKY, param_shapes=FrozenMap({"beta": [3]})),
         r"param_shapes=\{'beta': \[3\]\}\): give tuples of positive integers",
     ),
     "Neuron shape of the factor, which it lacks": (
-        lambda: Neuron(LEAKY, param_shapes=FrozenMap({"graded_spikes_factor": (3,)})),
+        call(Neuron, LEAKY, param_shapes=FrozenMap({"graded_spikes_factor": (3,)})),
         "give shapes of 'beta', 'threshold'; not of 'graded_spikes_factor'",
     ),
-    "Pointwise empty": (lambda: pointwise(), r"Pointwise\(outputs=\{\}\): give at least one port and its expression"),
-    "Pointwise condition": (lambda: pointwise(y=x > 0), r"outputs=\{'y': x > 0\}\): give at least one port and its"),
-    "Pointwise number": (lambda: pointwise(y=1.0), r"outputs=\{'y': 1.0\}\): give at least one port"),
-    "Pointwise stray": (lambda: pointwise(y=x + var("p")), r"expressions of ports and parameters only; not of 'p'"),
-    "Pointwise table": (lambda: pointwise(y=nearest(x, "t")), "expressions of ports and parameters only; not of 't'"),
-    "Pointwise port": (lambda: pointwise(**{"a.b": x}), "Pointwise: 'a.b' cannot name a port, state or parameter"),
+    "Pointwise empty": (
+        call(pointwise),
+        r"Pointwise\(outputs=\{\}\): give at least one port and its expression",
+    ),
+    "Pointwise condition": (
+        call(pointwise, y=x > 0),
+        r"outputs=\{'y': x > 0\}\): give at least one port and its",
+    ),
+    "Pointwise number": (call(pointwise, y=1.0), r"outputs=\{'y': 1.0\}\): give at least one port"),
+    "Pointwise stray": (
+        call(pointwise, y=x + var("p")),
+        r"expressions of ports and parameters only; not of 'p'",
+    ),
+    "Pointwise table": (
+        call(pointwise, y=nearest(x, "t")),
+        "expressions of ports and parameters only; not of 't'",
+    ),
+    "Pointwise port": (
+        call(pointwise, **{"a.b": x}),
+        "Pointwise: 'a.b' cannot name a port, state or parameter",
+    ),
     "Pointwise dt": (
-        lambda: Pointwise(FrozenMap({"y": x}), ("x", "dt")),
+        call(Pointwise, FrozenMap({"y": x}), ("x", "dt")),
         "Pointwise: the name 'dt' is reserved",
     ),
     "Pointwise twice": (
-        lambda: Pointwise(FrozenMap({"y": x}), ("x",), (Param("x"),)),
+        call(Pointwise, FrozenMap({"y": x}), ("x",), (Param("x"),)),
         "Pointwise: the name 'x' is used twice",
     ),
 }
@@ -173,17 +210,41 @@ MISFITS: dict[str, tuple[Op, dict[str, Shape], str]] = {
     "Linear": (Linear(3, 5), {"x": (4,)}, r"Linear takes \(..., 3\), not \(4,\); is a Flatten missing\?"),
     "Linear of a scalar": (Linear(3, 5), {"x": ()}, r"Linear takes \(..., 3\), not \(\)"),
     "Conv2d rank": (Conv2d(2, 1, (1, 1)), {"x": (2, 5)}, r"Conv2d takes \(2, height, width\), not \(2, 5\)"),
-    "Conv2d channels": (Conv2d(2, 1, (1, 1)), {"x": (3, 5, 5)}, r"Conv2d takes \(2, height, width\), not \(3, 5, 5\)"),
-    "Conv2d size": (Conv2d(2, 1, (6, 1)), {"x": (2, 5, 5)}, r"kernel \(6, 1\) is larger than its padded input"),
-    "pool rank": (MaxPool2d((1, 1), (1, 1)), {"x": (5, 5)}, r"MaxPool2d takes \(channels, height, width\), not"),
-    "pool size": (AvgPool2d((1, 6), (1, 1)), {"x": (2, 5, 5)}, r"AvgPool2d's window \(1, 6\) is larger than its input"),
-    "Flatten": (Flatten(1, 2), {"x": (2, 3)}, r"Flatten\(start=1, end=2\) does not fit a sample of shape \(2, 3\)"),
+    "Conv2d channels": (
+        Conv2d(2, 1, (1, 1)),
+        {"x": (3, 5, 5)},
+        r"Conv2d takes \(2, height, width\), not \(3, 5, 5\)",
+    ),
+    "Conv2d size": (
+        Conv2d(2, 1, (6, 1)),
+        {"x": (2, 5, 5)},
+        r"kernel \(6, 1\) is larger than its padded input",
+    ),
+    "pool rank": (
+        MaxPool2d((1, 1), (1, 1)),
+        {"x": (5, 5)},
+        r"MaxPool2d takes \(channels, height, width\), not",
+    ),
+    "pool size": (
+        AvgPool2d((1, 6), (1, 1)),
+        {"x": (2, 5, 5)},
+        r"AvgPool2d's window \(1, 6\) is larger than its input",
+    ),
+    "Flatten": (
+        Flatten(1, 2),
+        {"x": (2, 3)},
+        r"Flatten\(start=1, end=2\) does not fit a sample of shape \(2, 3\)",
+    ),
     "Flatten backwards": (Flatten(2, 1), {"x": (2, 3, 4)}, r"Flatten\(start=2, end=1\) does not fit"),
-    "Flatten a scalar": (Flatten(), {"x": ()}, r"Flatten\(start=0, end=-1\) does not fit a sample of shape \(\)"),
+    "Flatten a scalar": (
+        Flatten(),
+        {"x": ()},
+        r"Flatten\(start=0, end=-1\) does not fit a sample of shape \(\)",
+    ),
     "parameter of channels": (
         Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3,)})),
         {"x": (3, 4, 3)},
-        r"parameter 'beta' of shape \(3,\) does not fit a layer of shape \(3, 4, 3\); give a scalar, or 3 axes",
+        r"parameter 'beta' of shape \(3,\) does not fit a layer of shape \(3, 4, 3\); give a scalar, or",
     ),
     "parameter of another size": (
         Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3, 4, 1)})),
@@ -212,7 +273,12 @@ def test_shapes_that_do_not_fit(op: Op, shapes: dict[str, Shape], message: str) 
 sizes = st.integers(1, 3)
 
 
-@given(st.tuples(sizes, sizes), st.tuples(sizes, sizes), st.tuples(*[st.integers(0, 1)] * 2), st.tuples(sizes, sizes))
+@given(
+    st.tuples(sizes, sizes),
+    st.tuples(sizes, sizes),
+    st.tuples(*[st.integers(0, 1)] * 2),
+    st.tuples(sizes, sizes),
+)
 def test_windows_are_torchs(
     kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
 ) -> None:
@@ -235,7 +301,9 @@ def test_windows_are_torchs(
 def test_parameters() -> None:
     assert Linear(3, 5).params() == {"weight": ParamSpec((5, 3), fan_in=3), "bias": ParamSpec((5,), fan_in=3)}
     assert list(Linear(3, 5, bias=False).params()) == ["weight"]
-    assert Conv2d(4, 6, (3, 2), groups=2, bias=False).params() == {"weight": ParamSpec((6, 2, 3, 2), fan_in=12)}
+    assert Conv2d(4, 6, (3, 2), groups=2, bias=False).params() == {
+        "weight": ParamSpec((6, 2, 3, 2), fan_in=12)
+    }
     levels = ParamSpec((0,), kind="buffer", table=True)
     assert Neuron(LEAKY, graded=True, quantised=True, param_shapes=FrozenMap({"beta": (5,)})).params() == {
         "beta": ParamSpec((5,)),
@@ -251,7 +319,13 @@ def test_specs_accept_shapes() -> None:
     assert ParamSpec((2, 3)).accepts((2, 3))
     assert not ParamSpec((2, 3)).accepts((3, 2))
     table = ParamSpec((0,), table=True)
-    assert [table.accepts(shape) for shape in ((1,), (7,), (), (0,), (2, 2))] == [True, True, False, False, False]
+    assert [table.accepts(shape) for shape in ((1,), (7,), (), (0,), (2, 2))] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_ports() -> None:

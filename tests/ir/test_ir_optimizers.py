@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from ir_calls import call
 
 from snnhw.errors import InputError
 from snnhw.ir import OPTIMIZERS, SGD, Adam, AdamW, Optimizer
 
 
 def test_every_optimizer_is_in_the_table() -> None:
-    assert OPTIMIZERS == {"SGD": SGD, "Adam": Adam, "AdamW": AdamW}
+    assert {"SGD": SGD, "Adam": Adam, "AdamW": AdamW} == OPTIMIZERS
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
@@ -47,22 +48,22 @@ NUMBER = "give a finite number, 0 or more"
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: SGD(lr=-1.0), rf"SGD\(lr=-1.0\): {NUMBER}"),
-        (lambda: SGD(lr=math.nan), rf"SGD\(lr=nan\): {NUMBER}"),
-        (lambda: Adam(lr=math.inf), rf"Adam\(lr=inf\): {NUMBER}"),
-        (lambda: Adam(lr="1e-3"), rf"Adam\(lr='1e-3'\): {NUMBER}"),
-        (lambda: SGD(lr=True), rf"SGD\(lr=True\): {NUMBER}"),
-        (lambda: SGD(lr=(0.1,)), rf"SGD\(lr=\(0.1,\)\): {NUMBER}"),
-        (lambda: SGD(momentum=-0.1), rf"SGD\(momentum=-0.1\): {NUMBER}"),
-        (lambda: AdamW(weight_decay=10**400), rf"AdamW\(weight_decay=10.*\): {NUMBER}"),
-        (lambda: Adam(eps=-1e-8), rf"Adam\(eps=-1e-08\): {NUMBER}"),
-        (lambda: SGD(nesterov=1, momentum=0.9), r"SGD\(nesterov=1\): give True or False"),
-        (lambda: SGD(nesterov=True), r"SGD\(nesterov=True, momentum=0\): give a momentum greater than 0"),
-        (lambda: Adam(betas=0.9), r"Adam\(betas=0.9\): give a tuple of 2 finite numbers"),
-        (lambda: Adam(betas=[0.9, 0.99]), r"Adam\(betas=\[0.9, 0.99\]\): give a tuple of 2 finite numbers"),
-        (lambda: Adam(betas=(0.9,)), r"Adam\(betas=\(0.9,\)\): give a tuple of 2"),
-        (lambda: AdamW(betas=(0.9, 1.0)), r"AdamW\(betas=\(0.9, 1.0\)\): give a pair .* each below 1"),
-        (lambda: Adam(betas=(-0.1, 0.9)), r"Adam\(betas=\(-0.1, 0.9\)\): give a tuple of 2 finite numbers"),
+        (call(SGD, lr=-1.0), rf"SGD\(lr=-1.0\): {NUMBER}"),
+        (call(SGD, lr=math.nan), rf"SGD\(lr=nan\): {NUMBER}"),
+        (call(Adam, lr=math.inf), rf"Adam\(lr=inf\): {NUMBER}"),
+        (call(Adam, lr="1e-3"), rf"Adam\(lr='1e-3'\): {NUMBER}"),
+        (call(SGD, lr=True), rf"SGD\(lr=True\): {NUMBER}"),
+        (call(SGD, lr=(0.1,)), rf"SGD\(lr=\(0.1,\)\): {NUMBER}"),
+        (call(SGD, momentum=-0.1), rf"SGD\(momentum=-0.1\): {NUMBER}"),
+        (call(AdamW, weight_decay=10**400), rf"AdamW\(weight_decay=10.*\): {NUMBER}"),
+        (call(Adam, eps=-1e-8), rf"Adam\(eps=-1e-08\): {NUMBER}"),
+        (call(SGD, nesterov=1, momentum=0.9), r"SGD\(nesterov=1\): give True or False"),
+        (call(SGD, nesterov=True), r"SGD\(nesterov=True, momentum=0\): give a momentum greater than 0"),
+        (call(Adam, betas=0.9), r"Adam\(betas=0.9\): give a tuple of 2 finite numbers"),
+        (call(Adam, betas=[0.9, 0.99]), r"Adam\(betas=\[0.9, 0.99\]\): give a tuple of 2 finite numbers"),
+        (call(Adam, betas=(0.9,)), r"Adam\(betas=\(0.9,\)\): give a tuple of 2"),
+        (call(AdamW, betas=(0.9, 1.0)), r"AdamW\(betas=\(0.9, 1.0\)\): give a pair .* each below 1"),
+        (call(Adam, betas=(-0.1, 0.9)), r"Adam\(betas=\(-0.1, 0.9\)\): give a tuple of 2 finite numbers"),
     ],
 )
 def test_messages(build: Any, message: str) -> None:

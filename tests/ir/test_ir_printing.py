@@ -38,7 +38,7 @@ program dt=0.001 static=image
   fc      Linear(8, 3)                                                    (3,)       <- flat.y
   lif2    Leaky subtract delayed ATan(alpha=2.0)                          (3,)       <- fc.y + rec.y
   rec     Linear(3, 3, bias=False)                                        (3,)       <- lif2.spk @-1 from 0.5
-  mix     Pointwise y=0.5 * x + k                                         (3,)       <- lif2.spk; k: lif2.mem @-2
+  mix     Pointwise y=x + k                                               (3,)       <- lif2.spk; k: lif2.mem @-2
   output  Output                                                                     <- mix.y"""
 
 
@@ -48,15 +48,32 @@ def network() -> Program:
         "image": Input((1, 6, 6)),
         "conv": Conv2d(1, 2, (3, 3)),
         "pool": MaxPool2d((2, 2), (2, 2)),
-        "lif1": Neuron(LEAKY, "zero", "retest", slow, graded=True, param_shapes=FrozenMap({"beta": (2, 1, 1)})),
+        "lif1": Neuron(
+            LEAKY, "zero", "retest", slow, graded=True, param_shapes=FrozenMap({"beta": (2, 1, 1)})
+        ),
         "flat": Flatten(),
         "fc": Linear(8, 3),
         "lif2": Neuron(LEAKY),
         "rec": Linear(3, 3, bias=False),
-        "mix": Pointwise(FrozenMap({"y": 0.5 * var("x") + var("k")}), ("x", "k")),
+        "mix": Pointwise(FrozenMap({"y": var("x") + var("k")}), ("x", "k")),
         "output": Output(),
     }
-    wires = "image.y conv.x conv.y pool.x pool.y lif1.x lif1.spk flat.x flat.y fc.x fc.y lif2.x rec.y lif2.x".split()
+    wires = [
+        "image.y",
+        "conv.x",
+        "conv.y",
+        "pool.x",
+        "pool.y",
+        "lif1.x",
+        "lif1.spk",
+        "flat.x",
+        "flat.y",
+        "fc.x",
+        "fc.y",
+        "lif2.x",
+        "rec.y",
+        "lif2.x",
+    ]
     edges = [Edge(a, b) for a, b in zip(wires[::2], wires[1::2], strict=True)]
     edges += [Edge("lif2.spk", "rec.x", 1, 0.5), Edge("lif2.spk", "mix.x"), Edge("lif2.mem", "mix.k", 2)]
     return Program(FrozenMap(nodes), (*edges, Edge("mix.y", "output.x")), TimeAxis(static_inputs=("image",)))
@@ -76,7 +93,12 @@ def test_start_values_from_parameters() -> None:
 
 def test_what_is_wrong_with_a_program_does_not_keep_it_from_being_shown() -> None:
     nodes = {"input": Input((2,)), "sum": Add(), "fc": Linear(3, 3), "output": Output()}
-    edges = (Edge("gone.y", "sum.x"), Edge("input.y", "fc.x"), Edge("fc.z", "output.x"), Edge("fc.y", "nowhere"))
+    edges = (
+        Edge("gone.y", "sum.x"),
+        Edge("input.y", "fc.x"),
+        Edge("fc.z", "output.x"),
+        Edge("fc.y", "nowhere"),
+    )
     assert str(Program(FrozenMap(nodes), edges)).splitlines()[1:] == [
         "  input   Input         (2,)",
         "  sum     Add           ?     <- gone.y",

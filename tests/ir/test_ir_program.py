@@ -60,7 +60,9 @@ def test_sequential_keeps_the_time_axis() -> None:
 
 
 def test_the_name_of_the_last_node_is_taken() -> None:
-    with pytest.raises(ProgramError, match="'output' is the name that sequential gives to the last node; rename"):
+    with pytest.raises(
+        ProgramError, match="'output' is the name that sequential gives to the last node; rename"
+    ):
         sequential({"input": Input((4,)), "output": Linear(4, 3)})
 
 
@@ -72,7 +74,9 @@ def test_the_name_of_the_last_node_is_taken() -> None:
     ],
 )
 def test_sequential_needs_ports_on_both_sides(layers: dict[str, Op], pair: str) -> None:
-    with pytest.raises(ProgramError, match=f"sequential cannot connect {pair}; put an Input first, and no Output"):
+    with pytest.raises(
+        ProgramError, match=f"sequential cannot connect {pair}; put an Input first, and no Output"
+    ):
         sequential(layers)
 
 
@@ -87,7 +91,11 @@ def test_edges_into_a_port_keep_their_listed_order() -> None:
     nodes = {"a": Input((1,)), "b": Input((1,)), "sum": Add(), "out": Output()}
     edges = (Edge("b.y", "sum.x"), Edge("sum.y", "out.x"), Edge("a.y", "sum.x"), Edge("b.y", "sum.x", 1))
     program = Program(FrozenMap(nodes), edges)
-    assert [(edge.src, edge.delay) for edge in program.into("sum", "x")] == [("b.y", 0), ("a.y", 0), ("b.y", 1)]
+    assert [(edge.src, edge.delay) for edge in program.into("sum", "x")] == [
+        ("b.y", 0),
+        ("a.y", 0),
+        ("b.y", 1),
+    ]
     assert program.into("a", "x") == ()
 
 

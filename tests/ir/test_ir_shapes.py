@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from snnhw.ir import MODELS, Add, Edge, FrozenMap, Input, Linear, Neuron, Op, Output, Pointwise, Program, infer_shapes, var
+from snnhw.ir import (
+    MODELS,
+    Add,
+    Edge,
+    FrozenMap,
+    Input,
+    Linear,
+    Neuron,
+    Op,
+    Output,
+    Pointwise,
+    Program,
+    infer_shapes,
+    var,
+)
 
 LIF = Neuron(MODELS["Leaky"])
 
@@ -77,7 +91,9 @@ def test_a_loop_that_changes_the_shape() -> None:
             Edge("lif.spk", "out.x"),
         )
     )
-    assert found.problems == ("lif.x: the edges into one port must have one shape, not input.y (4,), rec.y (3,)",)
+    assert found.problems == (
+        "lif.x: the edges into one port must have one shape, not input.y (4,), rec.y (3,)",
+    )
 
 
 def test_every_broken_node_is_named_and_what_follows_is_not() -> None:
@@ -112,6 +128,11 @@ def test_several_ports_wait_for_each_other() -> None:
 
 def test_edges_of_a_broken_program_are_left_to_validate() -> None:
     found = infer_shapes(
-        program({"input": Input((4,))}, Edge("input.y", "gone.x"), Edge("input.z", "input.x"), Edge("gone.y", "input.x"))
+        program(
+            {"input": Input((4,))},
+            Edge("input.y", "gone.x"),
+            Edge("input.z", "input.x"),
+            Edge("gone.y", "input.x"),
+        )
     )
     assert found == ({"input.y": (4,)}, ())

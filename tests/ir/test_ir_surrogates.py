@@ -109,7 +109,9 @@ def test_a_setting_beyond_all_floats() -> None:
 @pytest.mark.parametrize("value", [1.0, "z", None, np.zeros(3)])
 def test_what_is_neither_an_expression_nor_a_known_array(value: Any) -> None:
     kind = type(value).__name__
-    with pytest.raises(InputError, match=f"takes an expression or a torch tensor, not {kind}; for tensors import"):
+    with pytest.raises(
+        InputError, match=f"takes an expression or a torch tensor, not {kind}; for tensors import"
+    ):
         ATan()(value)
 
 

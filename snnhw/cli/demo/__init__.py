@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from snnhw.cli import console
 from snnhw.cli.arguments import AsJson, Options, parse_options
-from snnhw.cli.console import complain, err, out, print_json
 from snnhw.cli.demo import screen
 from snnhw.cli.guard import FAILED
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from snnhw.cli.demo.digits import Data
+    from snnhw.cli.demo.digits import Data, Epoch
     from snnhw.conformance.compare import Parity
     from snnhw.nn import Model
     from snnhw.plugin import Backend
 
 __all__ = ["command"]
 
+DIRECTORY: Final = Path("snnhw-demo")
+
 
 def command(
+    *,
     backend: Annotated[
         str | None,
         typer.Option(
@@ -46,7 +49,7 @@ def command(
             min=100, max=1797, help="Use only so many images, a fifth of them to test.", show_default="all"
         ),
     ] = None,
-    directory: Annotated[Path, typer.Option("--out", file_okay=False, help="The folder to write to.")] = Path("snnhw-demo"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to.")] = DIRECTORY,
     as_json: AsJson = False,
 ) -> None:
     """Train a spiking network on handwritten digits, and hold it against the reference.
@@ -56,9 +59,9 @@ def command(
     from snnhw import registry
     from snnhw.cli.choice import default_backend
 
-    start, options, console = perf_counter(), parse_options(option), err if as_json else out
-    directory.mkdir(parents=True, exist_ok=True)  # before the work: what cannot be written ends here
-    with console.status("getting ready"):
+    start, options, to = perf_counter(), parse_options(option), console.err if as_json else console.out
+    out.mkdir(parents=True, exist_ok=True)  # before the work: what cannot be written ends here
+    with to.status("getting ready"):
         plugin = registry.backend(backend or default_backend())
         from snnhw.cli.demo import digits
 
@@ -66,31 +69,21 @@ def command(
         model = digits.build(plugin.name, seed, options)
     fixed = plugin.capabilities().fixed_shapes
     with model:
-        screen.begin(console, plugin, train, test)
-        with screen.Bar(console, epochs * digits.batches(train, fixed=fixed)) as bar:
-            for epoch in digits.train(model, train, test, epochs=epochs, seed=seed, fixed=fixed, tick=bar.tick):
+        screen.begin(to, plugin, len(train.y), len(test.y))
+        with screen.Bar(to, epochs * digits.batches(train, fixed=fixed)) as bar:
+            for epoch in digits.train(model, train, test, epochs, seed, fixed=fixed, tick=bar.tick):
                 bar.line(epoch)
-        with console.status("comparing every spike with the reference"):
+        with to.status("comparing every spike with the reference"):
             parity = _parity(plugin, model, test, options)
-        with console.status("drawing"):
-            files = _write(directory, model, test, digits.evaluate(model, test.x, fixed=fixed))
+        with to.status("drawing"):
+            files = _write(out, model, test, digits.evaluate(model, test.x, fixed=fixed))
     if as_json:
-        print_json(
-            {
-                "schema": 1,
-                "backend": plugin.name,
-                "label": plugin.capabilities().label,
-                "accuracy": epoch.accuracy,
-                "epochs": epoch.number,
-                "spikes_per_sample": epoch.spikes,
-                "parity": _counts(parity),
-                "files": [str(file) for file in files],
-            }
-        )
+        console.print_json(_record(plugin, epoch, parity, files))
     else:
-        screen.end(console, plugin, epoch, parity, files, perf_counter() - start)
+        to.print(f"\nDone in {perf_counter() - start:.0f} s.")
+        screen.end(to, plugin, epoch, parity, files)
     if not parity.ok:
-        complain(f"{plugin.name} differs from the reference by more than rounding explains: {parity.first}")
+        console.complain(f"{plugin.name} differs from the reference beyond rounding: {parity.first}")
         raise typer.Exit(FAILED)
 
 
@@ -104,13 +97,23 @@ def _parity(plugin: Backend, model: Model, test: Data, options: Mapping[str, obj
     return parity(plugin, model.program, model.params, inputs, time_steps=TIME_STEPS, options=options)
 
 
-def _counts(parity: Parity) -> dict[str, Any]:
+def _record(plugin: Backend, last: Epoch, parity: Parity, files: Sequence[Path]) -> dict[str, object]:
+    """What a machine is told."""
     return {
-        "spikes_compared": parity.spikes_compared,
-        "spike_mismatches": parity.spike_mismatches,
-        "excused_near_threshold": parity.excused_near_threshold,
-        "unexplained_mismatches": parity.unexplained_mismatches,
-        "max_membrane_error": parity.max_membrane_error,
+        "schema": 1,
+        "backend": plugin.name,
+        "label": plugin.capabilities().label,
+        "accuracy": last.accuracy,
+        "epochs": last.number,
+        "spikes_per_sample": last.spikes,
+        "parity": {
+            "spikes_compared": parity.spikes_compared,
+            "spike_mismatches": parity.spike_mismatches,
+            "excused_near_threshold": parity.excused_near_threshold,
+            "unexplained_mismatches": parity.unexplained_mismatches,
+            "max_membrane_error": parity.max_membrane_error,
+        },
+        "files": [str(file) for file in files],
     }
 
 

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 import snnhw as snn
 import snnhw.functional as SF
 from snnhw.nn import Model
-from snnhw.plugin import Result
 
-__all__ = ["BATCH", "HIDDEN", "OUTPUT", "TIME_STEPS", "Data", "Epoch", "Net", "batches", "build", "evaluate", "load", "train"]
+__all__ = ["TIME_STEPS", "Data", "Epoch", "Net", "batches", "build", "evaluate", "load", "train"]
 
 TIME_STEPS: Final = 20
 BATCH: Final = 64
@@ -109,9 +108,9 @@ def train(
     model: Model,
     images: Data,
     test: Data,
-    *,
     epochs: int,
     seed: int,
+    *,
     fixed: bool = False,
     tick: Callable[[], object] = lambda: None,
 ) -> Iterator[Epoch]:
@@ -125,7 +124,7 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     for number in range(1, epochs + 1):
         total, seen = 0.0, 0
-        order = torch.randperm(len(images.y), generator=generator).split(BATCH)
+        order = torch.split(torch.randperm(len(images.y), generator=generator), BATCH)
         for rows in order[: batches(images, fixed=fixed)]:
             loss, _ = model.step(images.x[rows], images.y[rows])
             total, seen = total + loss * len(rows), seen + len(rows)
@@ -140,5 +139,5 @@ def evaluate(model: Model, x: Tensor, *, fixed: bool = False) -> dict[str, Tenso
     """What was recorded, ``[T, N, ...]``, at once or, where shapes are ``fixed``, in padded batches."""
     size = BATCH if fixed else len(x)
     rows = torch.arange(-(-len(x) // size) * size) % len(x)
-    found = [model.run(x[part]).recordings for part in rows.split(size)]
+    found = [model.run(x[part]).recordings for part in torch.split(rows, size)]
     return {port: torch.cat([each[port].cpu() for each in found], 1)[:, : len(x)] for port in found[0]}

@@ -35,7 +35,8 @@ def raster_picture(test: Data, recorded: Mapping[str, Tensor]) -> bytes:
         _image(image, test, sample, winner)
         _raster(hidden, recorded[f"{HIDDEN}.spk"][:, sample], marker="|", s=7, linewidths=1.1, c=INK)
         answer.axhspan(winner - 0.5, winner + 0.5, color=ACCENT, alpha=0.12, lw=0)
-        _raster(answer, spikes, s=16, linewidths=0, c=[ACCENT if n == winner else INK for n in spikes.nonzero()[:, 1]])
+        colours = [ACCENT if neuron == winner else INK for _, neuron in spikes.nonzero()]
+        _raster(answer, spikes, s=16, linewidths=0, c=colours)
         answer.set(yticks=range(10), xlabel="time step")
         hidden.tick_params(labelbottom=False)
         if column == 0:
@@ -53,11 +54,8 @@ def traces_picture(test: Data, recorded: Mapping[str, Tensor]) -> bytes:
     mem, spk = (recorded[f"{OUTPUT}.{port}"][:, sample] for port in ("mem", "spk"))
     figure = Figure(figsize=(11, 5), layout="constrained")
     shown = int(test.y[sample])
-    figure.suptitle(
-        f"Membranes of the output neurons while they see a {shown}, raised by 1 where they fire. Dashed: the threshold.",
-        color=INK,
-        fontsize=10,
-    )
+    caption = f"The output neurons' membranes while they see a {shown}, raised by 1 where they fire"
+    figure.suptitle(f"{caption}; dashed: the threshold", color=INK, fontsize=10)
     axes = traces(mem, spk, dim=(2, 5), spk_height=1, titles=[f"digit {n}" for n in range(10)], fig=figure)
     for number, ax in enumerate(axes):
         right = number == shown

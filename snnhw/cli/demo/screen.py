@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 if TYPE_CHECKING:
-    from snnhw.cli.demo.digits import Data, Epoch
+    from snnhw.cli.demo.digits import Epoch
     from snnhw.conformance.compare import Parity
     from snnhw.plugin import Backend
 
@@ -24,12 +24,12 @@ FILES: Final = {
 }
 
 
-def begin(console: Console, plugin: Backend, train: Data, test: Data) -> None:
+def begin(console: Console, plugin: Backend, train: int, test: int) -> None:
     """What is about to happen, and on what."""
     found, label = plugin.probe(), plugin.capabilities().label
     where = ", ".join(part for part in (found.device, found.version, label) if part)
     console.print(f"Backend {plugin.name}: {where}", soft_wrap=True)
-    console.print(f"Handwritten digits: {len(train.y):,} to train on, {len(test.y):,} to test on\n")
+    console.print(f"Handwritten digits: {train:,} to train on, {test:,} to test on\n")
     console.print("epoch      loss  accuracy  spikes per image", style="bold")
 
 
@@ -60,15 +60,12 @@ class Bar:
         self._progress.stop()
 
 
-def end(
-    console: Console, plugin: Backend, last: Epoch, parity: Parity, files: Sequence[Path], seconds: float
-) -> None:
+def end(console: Console, plugin: Backend, last: Epoch, parity: Parity, files: Sequence[Path]) -> None:
     """What was found and made, and where to go from here."""
-    console.print()
     _rows(
         console,
         {
-            "accuracy": f"{last.accuracy:.1%} of the test images, {seconds:.0f} s in all",
+            "accuracy": f"{last.accuracy:.1%} of the test images",
             "reference": _in_words(parity),
             **{str(file): FILES[file.name] for file in files},
         },

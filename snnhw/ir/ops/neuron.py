@@ -88,7 +88,12 @@ class Neuron(Op):
         return dict.fromkeys(self.out_ports, _broadcast(shapes, self.param_shapes))
 
     def summary(self) -> str:
-        words = [self.model.name, self.reset, self.timing, repr(self.surrogate) if self.surrogate else "no gradient"]
+        words = [
+            self.model.name,
+            self.reset,
+            self.timing,
+            repr(self.surrogate) if self.surrogate else "no gradient",
+        ]
         words += [word for word in ("graded", "quantised") if getattr(self, word)]
         words += [f"{name}{list(shape)}" for name, shape in self.param_shapes.items()]
         return " ".join(words)

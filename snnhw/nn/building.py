@@ -1,0 +1,102 @@
+"""A program while capture puts it together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from torch import fx, nn
+
+from snnhw.errors import CaptureError
+from snnhw.ir import Edge, FrozenMap, Op, Params, Program, Shape, TimeAxis
+from snnhw.nn.signals import Converted, Signal
+
+__all__ = ["Building"]
+
+
+@dataclass
+class Building:
+    """The program so far.
+
+    Attributes:
+        root: the module that paths start from.
+        names: parameter key -> its name in the root.
+        values: traced node -> what it stands for.
+        owners: id of a parameter's tensor -> the key it has already.
+        called: paths of the neurons called so far.
+    """
+
+    root: nn.Module
+    samples: Mapping[str, Shape]
+    nodes: dict[str, Op] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
+    params: Params = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    trainable: set[str] = field(default_factory=set)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    values: dict[fx.Node, Any] = field(default_factory=dict)
+    owners: dict[int, str] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
+
+    def add(self, name: str, op: Op, arriving: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """Add a node under a name that is free; returns its output ports."""
+        self.nodes[name] = op
+        for port, sources in arriving.items():
+            self.edges += [Edge(source, f"{name}.{port}") for source in sources]
+        found = op.infer({port: self.shapes[sources[0]] for port, sources in arriving.items()})
+        self.shapes |= {f"{name}.{port}": shape for port, shape in found.items()}
+        return tuple(f"{name}.{port}" for port in op.out_ports)
+
+    def free(self, name: str, *, path: bool = False) -> str:
+        """The name, numbered where it is taken; that of a module belongs to the module."""
+        candidate, number = name, 0
+        while candidate in self.nodes or (candidate in self._paths and not path):
+            number += 1
+            candidate = f"{name}_{number}"
+        return candidate
+
+    @cached_property
+    def _paths(self) -> frozenset[str]:
+        return frozenset(path for path, _ in self.root.named_modules())
+
+    def resolve(self, argument: Any) -> Any:
+        """What an argument stands for: a signal, or a plain value."""
+        return fx.node.map_arg(argument, lambda node: self.values[node])
+
+    def arguments(self, node: fx.Node) -> tuple[list[Any], dict[str, Any]]:
+        given = [self.resolve(argument) for argument in node.args]
+        return given, {name: self.resolve(argument) for name, argument in node.kwargs.items()}
+
+    def place(self, name: str, converted: Converted | Signal) -> Signal | tuple[Signal, ...]:
+        """Add what a converter made, without parameters; returns what it gives."""
+        if isinstance(converted, Signal):
+            return converted
+        batch = next(iter(self.samples.values()))[0]
+        ports = self.add(name, converted.op, converted.arriving)
+        signals = tuple(Signal(port, self.shapes[port], batch) for port in ports)
+        return signals[0] if len(signals) == 1 else signals
+
+    def place_module(self, path: str, module: nn.Module, converted: Converted | Signal) -> Any:
+        """Add what a converter made of a module; tensors that stood before are shared."""
+        if isinstance(converted, Signal):
+            return converted
+        name, op = self.free(path, path=True), converted.op
+        tied = {}
+        for param, array in converted.params.items():
+            tensor = getattr(module, param)
+            key = self.owners.setdefault(id(tensor), f"{name}.{param}")
+            if key in self.params:
+                tied[param] = key
+                if self.params[key].shape != array.shape:
+                    raise CaptureError(f"'{path}.{param}' is shared with '{key}', but in another shape")
+                continue
+            self.params[key], self.names[key] = array, f"{path}.{param}"
+            if tensor.requires_grad:
+                self.trainable.add(key)
+        return self.place(name, replace(converted, op=replace(op, keys=FrozenMap(tied)) if tied else op))
+
+    def program(self) -> Program:
+        nodes = FrozenMap(self.nodes)
+        return Program(nodes, tuple(self.edges), TimeAxis(), frozenset(self.trainable))

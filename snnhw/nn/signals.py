@@ -1,0 +1,57 @@
+"""What the values of a traced forward stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from snnhw.ir import Op, Params, Shape
+
+__all__ = ["BatchSize", "Converted", "Held", "Signal", "described"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A port, the shape of one sample there, and how many samples are traced."""
+
+    port: str
+    shape: Shape
+    batch: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """What torch calls its shape."""
+        return (BatchSize(self.batch), *self.shape)
+
+
+class BatchSize(int):
+    """The first size of a traced tensor: a number while tracing, unknown to a program."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A tensor that a module holds and uses by itself."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An op to add, the ports that arrive at each of its inputs, and its parameters."""
+
+    op: Op
+    arriving: Mapping[str, tuple[str, ...]]
+    params: Params = field(default_factory=dict)
+
+
+def described(value: Any) -> str:
+    """A traced value in words."""
+    if isinstance(value, tuple) and all(isinstance(item, Signal) for item in value):
+        return (
+            f"{len(value)} signals at once, as a neuron returns its spikes and states; take the first of "
+            "them, or construct the neuron with init_hidden=True"
+        )
+    if isinstance(value, Held):
+        return f"the tensor '{value.name}'; only layers and neurons may hold parameters"
+    return f"{value!r}"
