@@ -17,9 +17,13 @@ class CpuOptions:
 
     Attributes:
         dtype: of signals, states and parameters while computing.
+        precision: ``bf16`` rounds the operands of matrix products to bfloat16; neurons stay as they are.
+        deterministic: keep to dense products, so that sums do not depend on how active the first batch was.
     """
 
     dtype: Literal["float32", "float64"] = "float32"
+    precision: Literal["full", "bf16"] = "full"
+    deterministic: bool = False
 
 
 class CpuBackend:
@@ -51,8 +55,11 @@ class CpuBackend:
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
 
+        from snnhw_cpu.products import layers_of
         from snnhw_cpu.provider import NumbaProvider
         from snnhw_torch import TorchExecutable
+
+        options = job.options
 
         options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()
         return TorchExecutable(

@@ -16,6 +16,7 @@ from snnhw.ir.inputs import check_inputs, check_state, check_targets
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.tensors import Provider, as_tensor
 from snnhw.tensors.losses import total_loss
+from snnhw_torch.layers import Layer
 from snnhw_torch.module import ProgramModule
 from snnhw_torch.run import Network, Pass, run_network
 from snnhw_torch.schedule import plan
@@ -38,10 +39,11 @@ class TorchExecutable:
         device: torch.device,
         dtype: torch.dtype,
         provider: Provider,
+        layers: Mapping[str, Layer] | None = None,
     ) -> None:
         self._job = job
         self._device, self._dtype = device, dtype
-        self._network = Network(program, plan(program), provider)
+        self._network = Network(program, plan(program), provider, layers or {})
         self._host = {key: np.asarray(array).dtype for key, array in params.items()}
         self._params = {key: self._like(array) for key, array in params.items()}
         self._trainer: Trainer | None = None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snnhw.ir import Edge, Neuron, Pointwise, Program, infer_shapes
 from snnhw.tensors import Provider, run_scan, run_step
-from snnhw_torch.layers import LAYERS
+from snnhw_torch.layers import LAYERS, Layer
 from snnhw_torch.schedule import Schedule
 
 __all__ = ["Network", "Pass", "Tensors", "Walk"]
@@ -29,11 +29,17 @@ class Pass(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """A program, how it is scheduled, and who runs its neurons."""
+    """A program, how it is scheduled, and who runs its nodes.
+
+    Attributes:
+        provider: runs the neurons.
+        layers: stateless node -> how it is run, where that is not as `LAYERS` says for its type.
+    """
 
     program: Program
     schedule: Schedule
     provider: Provider
+    layers: Mapping[str, Layer] = field(default_factory=dict)
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -172,7 +178,8 @@ class Walk:
         op, params = self.network.program.nodes[name], self._params_of(name)
         if isinstance(op, Pointwise):
             return run_step(op.step(), rows, params, {}, outputs=op.out_ports, **self._how())[0]
-        return {"y": LAYERS[type(op)](op, rows["x"], params)}
+        layer = self.network.layers.get(name) or LAYERS[type(op)]
+        return {"y": layer(op, rows["x"], params)}
 
     def _neuron(self, name: str) -> Neuron:
         op = self.network.program.nodes[name]

@@ -58,4 +58,5 @@ def settings(value: Optimizer) -> dict[str, Any]:
 def build(value: Optimizer, params: Iterable[Tensor]) -> torch.optim.Optimizer:
     """A torch optimizer over the parameters."""
     rule = OPTIMIZERS[type(value)]
-    return rule.cls(list(params), **rule.settings(value))
+    # fused: one pass over the parameters instead of one for each operation; same formulas
+    return rule.cls(list(params), **rule.settings(value), fused=True)

@@ -104,8 +104,10 @@ class Trainer:
             found = {slot: arrays[f"optimizer/{key}/{slot}"] for slot in slots}
             if found:
                 self._optimizer.state[param] = {
-                    # torch keeps a count of steps in float32 on the host, whatever the parameter
-                    slot: torch.tensor(float(array)) if slot == "step" else _like(array, param)
+                    # a count of steps is in float32, whatever the parameter
+                    slot: torch.tensor(float(array), device=param.device)
+                    if slot == "step"
+                    else _like(array, param)
                     for slot, array in found.items()
                 }
 

@@ -12,12 +12,13 @@ from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.compare import Parity, hold
 from snnhw.conformance.differ import Disagreement, host, hosts, same_bits, within
+from snnhw.conformance.laws import LAWS
 from snnhw.conformance.yardstick import batch_of, gradient_of, trained
 from snnhw.ir import Params
 from snnhw.plugin import Result
 from snnhw.reference import execute, update
 
-__all__ = ["CHECKS", "Check", "exact"]
+__all__ = ["CHECKS", "Check", "check"]
 
 Check = Callable[[Bench, Case], None]
 
@@ -187,3 +188,8 @@ CHECKS: Final[Mapping[str, Check]] = {
     "training": training,
 }
 """Class of case -> its check. A law brings its own."""
+
+
+def check(bench: Bench, case: Case) -> None:
+    """Hold a backend to a case; raises what is wrong."""
+    (LAWS[case.law] if case.cls == "law" else CHECKS[case.cls])(bench, case)

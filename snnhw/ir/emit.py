@@ -50,8 +50,8 @@ def emit(roots: Sequence[Expr], names: Mapping[str, str], target: Target, prefix
     lines: list[str] = []
     texts: dict[Expr, str] = {}
     for node in _values(roots):
-        if node.op == "const":
-            texts[node] = target.constant(float(node.data or 0.0))
+        if isinstance(node.data, float):
+            texts[node] = target.constant(node.data)
         elif node.op == "var":
             texts[node] = names[str(node.data)]
         elif node.op == "graft":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import linecache
 import traceback
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -16,6 +18,9 @@ __all__ = ["place", "trace"]
 
 OTHERS = tuple(f"{Path(package).parent}/" for package in (torch.__file__, Path(__file__).parent))
 """Folders whose files are not the user's: torch's, and snnhw's."""
+
+PLACE = "snnhw.place"
+"""Where a node keeps the user's line."""
 
 
 def trace(net: nn.Module) -> tuple[nn.Module, fx.Graph]:
@@ -44,7 +49,11 @@ def trace(net: nn.Module) -> tuple[nn.Module, fx.Graph]:
 
 
 class _Tracer(fx.Tracer):
-    record_stack_traces = True
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        # Not by fx's own record_stack_traces: it imports torch's compiler, which takes seconds.
+        node = super().create_node(*args, **kwargs)
+        node.meta[PLACE] = _users_line()
+        return node
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         container = isinstance(m, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
@@ -66,10 +75,13 @@ class _Alone(nn.Module):
 
 def place(node: fx.Node) -> str:
     """The user's line that made a node."""
-    lines = [line.strip() for line in (node.stack_trace or "").splitlines() if line.strip()]
-    for number in reversed(range(len(lines))):
-        if lines[number].startswith('File "') and not lines[number][6:].startswith(OTHERS):
-            file, line, *_ = lines[number].removeprefix("File ").split(", ")
-            code = lines[number + 1] if number + 1 < len(lines) else ""
-            return f"{file.strip(chr(34))}:{line.removeprefix('line ')}: `{code}`"
-    return f"'{node.name}'"
+    return node.meta[PLACE] or f"'{node.name}'"
+
+
+def _users_line() -> str:
+    """The innermost line on the stack that is the user's, with where it stands; empty when none is."""
+    for frame, number in traceback.walk_stack(None):
+        file = frame.f_code.co_filename
+        if not file.startswith(OTHERS):
+            return f"{file}:{number}: `{linecache.getline(file, number).strip()}`"
+    return ""

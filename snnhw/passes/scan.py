@@ -105,7 +105,8 @@ class ScanKernel:
 
     @cached_property
     def key(self) -> str:
-        """Names the compiled kernel: equal for equal loops, whatever names or values they carry."""
+        """Names the compiled kernel: equal for equal loops, whatever values they carry, and whatever names
+        as long as these sort alike."""
         wanted = [*self.input_grads, *self.value_grads]
         shape = {
             "loop": dump([*self.next_states, *self.output_exprs]),

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snnhw.errors import InputError
 from snnhw.ir import FrozenMap, Step
 from snnhw.passes import Layout, Request, ScanKernel, derive
 from snnhw.tensors.provider import Provider, Scan
@@ -69,11 +70,17 @@ class Layer:
         narrow = (*lead, *(1,) * (whole.ndim - len(like)), *like[len(lead) :])
         return whole.sum_to_size(narrow).reshape(like)
 
-    def fold_param(self, param: Tensor) -> Tensor:
+    def fold_param(self, name: str, param: Tensor) -> Tensor:
         """One number ``[]``, or ``[N]``."""
         if param.numel() == 1:
             return param if param.ndim == 0 else param.reshape(())
-        return param.expand(self.shape[1:]).reshape(-1).contiguous()
+        try:
+            return param.expand(self.shape[1:]).reshape(-1).contiguous()
+        except RuntimeError:
+            raise InputError(
+                f"parameter '{name}' of shape {list(param.shape)} does not fit samples of shape "
+                f"{list(self.shape[1:])}; give one number, or 1 or the size on every axis"
+            ) from None
 
     def fold_state(self, state: Tensor) -> Tensor:
         return (state if state.shape == self.flat else state.reshape(self.flat)).contiguous()
@@ -134,6 +141,7 @@ def layer_of(
     shape: Shape,
     steps: int,
     outputs: tuple[str, ...],
+    *,
     static: tuple[bool, ...],
     dt: float,
     single: bool,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.ir import Step, evaluate
+from snnhw.ir import State, Step, evaluate
 from snnhw.passes import ScanKernel
 from snnhw.tensors.layer import Layer, broadcast_shape, layer_of
 from snnhw.tensors.namespace import torch_namespace
@@ -54,7 +54,7 @@ def run_scan(
     xs = [inputs[port] for port in step.ports]
     flags = tuple(port in static for port in step.ports)
     shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
-    layer = layer_of(step, shape, steps, tuple(outputs), flags, dt, single=False)
+    layer = layer_of(step, shape, steps, tuple(outputs), static=flags, dt=dt, single=False)
     return _run(layer, xs, params, states, provider)
 
 
@@ -71,7 +71,13 @@ def run_step(
     """`run_scan` for one step, without a time axis: inputs and outputs are ``[B, *shape]``."""
     xs = [inputs[port] for port in step.ports]
     layer = layer_of(
-        step, broadcast_shape(xs, [1] * len(xs)), 1, tuple(outputs), (True,) * len(xs), dt, single=True
+        step,
+        broadcast_shape(xs, [1] * len(xs)),
+        1,
+        tuple(outputs),
+        static=(True,) * len(xs),
+        dt=dt,
+        single=True,
     )
     return _run(layer, xs, params, states, provider)
 
@@ -84,7 +90,7 @@ def _run(
         *xs,
         *(params[name] for name in step.params),
         *(params[name] for name in step.tables),
-        *(_initial(layer, state.name, state.init, states, params, xs[0]) for state in step.states),
+        *(_initial(layer, state, states, params, xs[0]) for state in step.states),
     ]
     provider = provider or provider_for(xs[0].device.type)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
@@ -98,19 +104,18 @@ def _run(
     )
 
 
-def _initial(
-    layer: Layer, name: str, init: float | str, states: Tensors, params: Tensors, like: Tensor
-) -> Tensor:
-    if name in states:
-        if tuple(states[name].shape) != layer.shape:
+def _initial(layer: Layer, state: State, states: Tensors, params: Tensors, like: Tensor) -> Tensor:
+    if state.name in states:
+        given = states[state.name]
+        if tuple(given.shape) != layer.shape:
             raise InputError(
-                f"state '{name}' has shape {tuple(states[name].shape)}, but the layer is {layer.shape} "
+                f"state '{state.name}' has shape {tuple(given.shape)}, but the layer is {layer.shape} "
                 "(batch first); pass the state of the same batch, or none to start from rest"
             )
-        return states[name]
-    if isinstance(init, str):
-        return params[init].expand(layer.shape)
-    return torch.full(layer.shape, init, dtype=like.dtype, device=like.device)
+        return given
+    if isinstance(state.init, str):
+        return params[state.init].expand(layer.shape)
+    return torch.full(layer.shape, state.init, dtype=like.dtype, device=like.device)
 
 
 def _split(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
@@ -127,7 +132,7 @@ def _fold(layer: Layer, tensors: Sequence[Tensor]) -> ScanInputs:
     return ScanInputs(
         layer.steps,
         [layer.fold_input(x, static) for x, static in zip(inputs, layer.static, strict=True)],
-        [layer.fold_param(param) for param in params],
+        [layer.fold_param(name, param) for name, param in zip(layer.step.params, params, strict=True)],
         tables,
         [layer.fold_state(state) for state in states],
     )
@@ -213,7 +218,7 @@ class _ScanFunction(torch.autograd.Function):
         return _forward(layer, provider, tensors)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]  # torch leaves it untyped
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *adjoints: Tensor | None) -> tuple[Any, ...]:
         needs = tuple(ctx.needs_input_grad[2:])
         return (None, None, *_backward(ctx.layer, ctx.provider, ctx.saved_tensors, adjoints, needs))

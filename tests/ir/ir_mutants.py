@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from safetensors.numpy import save as save_tensors
 
 from snnhw.ir import (
@@ -34,7 +33,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.codec import to_json
 
-__all__ = ["bombs", "good", "mutants", "packed"]
+__all__ = ["BOMBS", "bomb", "good", "mutants", "packed"]
 
 Json = Any
 
@@ -194,23 +193,29 @@ EDITS: tuple[Callable[[Json, Any, random.Random], None], ...] = (
 )
 
 
-def bombs() -> Iterator[bytes]:
-    """Small files that ask for a lot."""
+HUGE = {"in_channels": 2**62, "out_channels": 2**62, "kernel": [2**62] * 2}
+
+BOMBS: dict[str, Callable[[], Json]] = {
+    "a long product": lambda: {
+        "expressions": [["var", "x"], *(["mul", i, i] for i in range(20_000)), ["root", 20_000]]
+    },
+    "many variables": lambda: {"expressions": [["var", "x"]] * 30_000},
+    "many operands": lambda: {"expressions": [["var", "x"], ["graft", *[0] * 100_001], ["root", 1]]},
+    "huge inputs": lambda: {
+        "nodes": [[f"n{i}", {"type": "Input", "shape": [2**40] * 2}] for i in range(3000)]
+    },
+    "many axes": lambda: {"nodes": [["n", {"type": "Input", "shape": [2] * 30_000}]]},
+    "a huge kernel": lambda: {"nodes": [["n", {"type": "Conv2d", **HUGE}]]},
+    "huge delays": lambda: {"edges": [{"src": "input.y", "dst": "output.x", "delay": 2**62}] * 3000},
+    "long names": lambda: {
+        "edges": [{"src": "a" * 100_000 + f"{i}.y", "dst": "output.x"} for i in range(20)]
+    },
+    "many keys": lambda: {"trainable": ["x" * 1000 + str(i) for i in range(1000)]},
+}
+"""Small files that ask for a lot: what is changed in a good program."""
+
+
+def bomb(name: str) -> bytes:
+    """The file of one of `BOMBS`."""
     program, params = good()
-    for change in (
-        {"expressions": [["var", "x"], *(["mul", i, i] for i in range(60_000)), ["root", 60_000]]},
-        {"expressions": [["var", "x"]] * 10**5},
-        {"expressions": [["var", "x"], ["graft", *[0] * (10**5 + 1)], ["root", 1]]},
-        {"nodes": [[f"n{i}", {"type": "Input", "shape": [2**40, 2**40]}] for i in range(10_000)]},
-        {"nodes": [["n", {"type": "Input", "shape": [2] * 10**5}]]},
-        {
-            "nodes": [
-                ["n", {"type": "Conv2d", "in_channels": 2**62, "out_channels": 2**62, "kernel": [2**62] * 2}]
-            ]
-        },
-        {"edges": [{"src": "input.y", "dst": "output.x", "delay": 2**62}] * 10_000},
-        {"edges": [{"src": "a" * 10**5 + f"{i}.y", "dst": "output.x"} for i in range(20)]},
-        {"trainable": ["x" * 1000 + str(i) for i in range(1000)]},
-    ):
-        yield packed({**to_json(program), **change}, params)
-    yield packed(to_json(program), {**params, **{f"x{i}": np.zeros(0) for i in range(5000)}})
+    return packed({**to_json(program), **BOMBS[name]()}, params)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from snnhw.errors import ExpressionError, ProgramError
@@ -42,6 +43,12 @@ from snnhw.ir import (
     where,
 )
 from snnhw.ir import expr as ex
+
+QUICK = settings(max_examples=30, deadline=None)
+"""For tests that draw whole programs."""
+
+CALM = settings(deadline=None)
+"""For the others: a busy machine is no failure."""
 
 UNARY = (ex.exp, ex.log, ex.sqrt, ex.sigmoid, ex.tanh, ex.atan, abs, lambda a: -a)
 BINARY = (

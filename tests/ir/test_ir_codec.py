@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
-from ir_strategies import programs
+from ir_strategies import QUICK, programs
 
 from snnhw.errors import LoadError
 from snnhw.ir import (
@@ -63,6 +63,7 @@ def network() -> Program:
     return Program(chain.nodes, (*chain.edges, Edge("lif.spk", "lif.x", 1, 0.5)), chain.time, chain.trainable)
 
 
+@QUICK
 @given(programs())
 def test_round_trip(program: Program) -> None:
     again = through(program)
@@ -298,9 +299,9 @@ def quick(data: Json) -> None:
 
 def test_many_references_to_one_large_expression() -> None:
     data = to_json(network())
-    data["expressions"] = chain_of(60_000)
+    data["expressions"] = chain_of(20_000)
     data["models"], data["nodes"] = [], [data["nodes"][0]]
-    data["nodes"] += [[f"p{i}", {"type": "Pointwise", "outputs": {"y": 0}}] for i in range(50_000)]
+    data["nodes"] += [[f"p{i}", {"type": "Pointwise", "outputs": {"y": 0}}] for i in range(5000)]
     quick(data)
 
 
@@ -309,7 +310,7 @@ def test_many_models_of_one_large_expression() -> None:
     data["expressions"] = chain_of(4000)
     one: Json = {"name": "M", "states": [{"name": "s"}], "params": [], "integrate": {"s": 0}, "fire": None}
     one |= {"resets": {"none": {"s": 0}}, "post": {"delayed": {"none": {}}}, "reset": "none"}
-    data["nodes"], data["models"] = [], [one] * 50_000
+    data["nodes"], data["models"] = [], [one] * 5000
     quick(data)
 
 
@@ -321,13 +322,13 @@ def test_many_neurons_of_one_large_model() -> None:
     data["models"] = [one]
     neuron = {"type": "Neuron", "model": 0, "reset": "none"}
     data["nodes"] = [
-        [f"n{i}", {**neuron, "surrogate": {"type": "ATan", "alpha": 1.0 + i}}] for i in range(10_000)
+        [f"n{i}", {**neuron, "surrogate": {"type": "ATan", "alpha": 1.0 + i}}] for i in range(2000)
     ]
     quick(data)
 
 
 def test_many_equal_neurons_are_no_bomb() -> None:
-    layers: dict[str, Op] = {"input": Input((4,)), **{f"lif{i}": Neuron(LEAKY) for i in range(10_000)}}
+    layers: dict[str, Op] = {"input": Input((4,)), **{f"lif{i}": Neuron(LEAKY) for i in range(3000)}}
     program = sequential(layers)
     assert through(program) == program
 

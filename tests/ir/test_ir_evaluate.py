@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from ir_strategies import expressions
+from ir_strategies import CALM, expressions
 
 from snnhw.errors import ExpressionError
 from snnhw.ir import (
@@ -93,6 +93,7 @@ def test_float32_stays_float32(op: str, scalar: bool) -> None:
     assert np.asarray(found).dtype == np.float32
 
 
+@CALM
 @given(expressions())
 def test_float32_stays_float32_in_any_expression(root: Expr) -> None:
     given_ = {"a": single(0.5, -1), "b": np.float32(2.0), "c": single([1], [3])}
@@ -109,6 +110,7 @@ def test_constants_are_rounded_to_the_compute_dtype_first() -> None:
     assert (found != widened).any()  # so that the line above says something
 
 
+@CALM
 @given(st.tuples(*[st.floats(-(2.0**60), 2.0**60, width=32)] * 3))
 def test_the_order_of_operations_is_the_order_of_rounding(point: tuple[float, ...]) -> None:
     x, y, z = (np.float32(number) for number in point)
@@ -160,6 +162,7 @@ def nearest_by_hand(x: np.float32, table: Singles) -> np.float32:
     return np.float32(table[best])
 
 
+@CALM
 @given(st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=9, unique=True), st.data())
 def test_nearest_at_midpoints_and_one_ulp_off(levels: list[float], data: st.DataObject) -> None:
     table = single(*levels)
@@ -179,6 +182,7 @@ def test_the_lower_index_wins_a_tie(levels: list[float], chosen: float) -> None:
     assert found == [chosen]
 
 
+@CALM
 @given(expressions(smooth=True), st.integers(0, 2**32))
 def test_one_value_at_a_time_gives_the_same(root: Expr, seed: int) -> None:
     inexact = {"exp", "log", "sigmoid", "tanh", "atan"}  # NumPy's vary with the position in an array

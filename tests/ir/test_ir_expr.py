@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import given
-from ir_strategies import expressions
+from ir_strategies import CALM, expressions
 
 from snnhw.errors import ExpressionError
 from snnhw.ir import (
@@ -119,6 +119,7 @@ def test_heaviside_is_strict(value: float, fires: float) -> None:
 # -- Walks ----------------------------------------------------------------------------------------
 
 
+@CALM
 @given(expressions())
 def test_arguments_come_before_their_users_and_everything_once(root: Expr) -> None:
     order = topological([root])

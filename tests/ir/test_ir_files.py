@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ir_strategies import params_of, programs
+from ir_strategies import QUICK, params_of, programs
 from safetensors.numpy import load as load_tensors
 
 from snnhw.errors import LoadError, ProgramError
@@ -58,7 +58,7 @@ def same(one: Params, other: Params) -> bool:
 # -- Round trips ------------------------------------------------------------------------------------
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(QUICK, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_round_trip(path: Path, data: st.DataObject) -> None:
     program = data.draw(programs())
@@ -138,7 +138,7 @@ def test_a_program_that_is_not_valid(path: Path) -> None:
 
 
 def test_parameters_that_do_not_fit(path: Path) -> None:
-    with pytest.raises(ProgramError, match="parameter 'fc.bias' has shape"):
+    with pytest.raises(ProgramError, match=r"parameter 'fc.bias' has shape"):
         save(path, SMALL, {**VALUES, "fc.bias": np.zeros(4)})
     assert not path.exists()
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from ir_strategies import expressions
+from ir_strategies import CALM, expressions
 
 from snnhw.ir import (
     PRIMITIVES,
@@ -114,6 +114,7 @@ def shape_of(root: Expr, env: Mapping[str, float]) -> tuple[list[bool], float]:
     return branches, max(size if math.isfinite(size) else math.inf for size in sizes)
 
 
+@CALM
 @given(expressions(most=9, smooth=True), st.tuples(*[st.floats(-2, 2)] * 3))
 def test_random_expressions_against_central_differences(root: Expr, point: tuple[float, ...]) -> None:
     env = dict(zip("abc", point, strict=True))

@@ -9,8 +9,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
-from ir_mutants import bombs, good, mutants, packed
+from ir_mutants import BOMBS, bomb, good, mutants, packed
 
 from snnhw.errors import LoadError
 from snnhw.ir import check_params, load, validate
@@ -54,21 +55,27 @@ def test_many_more_mutants(tmp_path: Path) -> None:
     assert found.total() == 100_000
 
 
-@pytest.mark.parametrize("number", range(10))
-def test_bombs(tmp_path: Path, number: int) -> None:
-    assert verdict(tmp_path / "net.snn", list(bombs())[number]) == "refused"
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs(tmp_path: Path, name: str) -> None:
+    assert verdict(tmp_path / "net.snn", bomb(name)) == "refused"
+
+
+def test_many_superfluous_tensors(tmp_path: Path) -> None:
+    program, params = good()
+    data = packed(to_json(program), {**params, **{f"x{i}": np.zeros(0) for i in range(5000)}})
+    assert verdict(tmp_path / "net.snn", data) == "refused"
 
 
 WATCHED = """
 import resource, sys
 from pathlib import Path
-from ir_mutants import bombs, good, mutants, packed
+from ir_mutants import BOMBS, bomb, good, mutants, packed
 from snnhw.errors import LoadError
 from snnhw.ir import load
 from snnhw.ir.codec import to_json
 
 folder = Path(sys.argv[1])
-corpus = [packed(to_json(good()[0]), good()[1]), *mutants(300, seed=2), *bombs()]
+corpus = [packed(to_json(good()[0]), good()[1]), *mutants(300, seed=2), *map(bomb, BOMBS)]
 paths = [folder / f"{number}.snn" for number in range(len(corpus))]
 for path, data in zip(paths, corpus):
     path.write_bytes(data)

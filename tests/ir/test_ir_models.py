@@ -138,6 +138,26 @@ def test_a_step_names_what_it_reads_and_writes() -> None:
     assert step.fire is step.updates["mem"] - threshold
 
 
+# -- Synaptic at numbers worked by hand: (reset, timing) -> (spk, syn, mem) -----------------------------
+
+SYNAPTIC = {
+    ("none", "delayed"): (1, 0.5, 1.25),
+    ("subtract", "delayed"): (0, 0.5, 0.25),
+    ("zero", "delayed"): (0, 0.5, 0.0),  # the whole new membrane, not only the old one as Leaky does
+    ("subtract", "retest"): (0, 0.5, 1.25),
+    ("zero", "retest"): (0, 0.5, 0.0),
+    ("subtract", "immediate"): (1, 0.5, 0.25),
+    ("zero", "immediate"): (1, 0.5, 0.0),
+}
+
+
+@pytest.mark.parametrize(("kind", "timing"), SYNAPTIC)
+def test_synaptic(kind: str, timing: str) -> None:
+    step = Neuron(MODELS["Synaptic"], reset=kind, timing=timing).step()
+    found = run(step, alpha=0.5, syn=0.5, mem=1.5, x=0.25)
+    assert tuple(found.values()) == SYNAPTIC[kind, timing]
+
+
 # -- Models of one's own ----------------------------------------------------------------------------
 
 

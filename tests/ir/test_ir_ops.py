@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from ir_calls import call
-from ir_strategies import layers
+from ir_strategies import QUICK, layers
 
 from snnhw.errors import ProgramError
 from snnhw.ir import (
@@ -273,6 +273,7 @@ def test_shapes_that_do_not_fit(op: Op, shapes: dict[str, Shape], message: str) 
 sizes = st.integers(1, 3)
 
 
+@QUICK
 @given(
     st.tuples(sizes, sizes),
     st.tuples(sizes, sizes),
@@ -364,6 +365,7 @@ def test_summaries(op: Op, text: str) -> None:
     assert op.summary() == text
 
 
+@QUICK
 @given(st.sampled_from([(3,), (2, 4, 5)]).flatmap(layers))
 def test_ops_are_values(op: Op) -> None:
     for again in (copy.deepcopy(op), pickle.loads(pickle.dumps(op))):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ir_strategies import params_of, programs
+from ir_strategies import QUICK, params_of, programs
 
 from snnhw.errors import ProgramError
 from snnhw.ir import (
@@ -44,6 +44,7 @@ def arrays(**changes: Any) -> Params:
     return {key: value for key, value in {**fresh, **given_}.items() if value is not None}
 
 
+@QUICK
 @given(st.data())
 def test_params_that_fit(data: st.DataObject) -> None:
     found = data.draw(programs())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import given
-from ir_strategies import programs
+from ir_strategies import QUICK, programs
 
 from snnhw.ir import (
     MODELS,
@@ -30,16 +30,16 @@ LEAKY = MODELS["Leaky"]
 
 GOLDEN = """\
 program dt=0.001 static=image
-  image   Input                                                           (1, 6, 6)
-  conv    Conv2d(1, 2, (3, 3))                                            (2, 4, 4)  <- image.y
-  pool    MaxPool2d((2, 2), stride=(2, 2))                                (2, 2, 2)  <- conv.y
-  lif1    Leaky zero retest FastSigmoid(slope=25.0) graded beta[2, 1, 1]  (2, 2, 2)  <- pool.y
-  flat    Flatten                                                         (8,)       <- lif1.spk
-  fc      Linear(8, 3)                                                    (3,)       <- flat.y
-  lif2    Leaky subtract delayed ATan(alpha=2.0)                          (3,)       <- fc.y + rec.y
-  rec     Linear(3, 3, bias=False)                                        (3,)       <- lif2.spk @-1 from 0.5
-  mix     Pointwise y=x + k                                               (3,)       <- lif2.spk; k: lif2.mem @-2
-  output  Output                                                                     <- mix.y"""
+  image   Input                                                    (1, 6, 6)
+  conv    Conv2d(1, 2, (3, 3))                                     (2, 4, 4)  <- image.y
+  pool    MaxPool2d((2, 2), stride=(2, 2))                         (2, 2, 2)  <- conv.y
+  lif1    Leaky zero retest FastSigmoid(slope=25.0) beta[2, 1, 1]  (2, 2, 2)  <- pool.y
+  flat    Flatten                                                  (8,)       <- lif1.spk
+  fc      Linear(8, 3)                                             (3,)       <- flat.y
+  lif2    Leaky subtract delayed ATan(alpha=2.0)                   (3,)       <- fc.y + rec.y
+  rec     Linear(3, 3, bias=False)                                 (3,)       <- lif2.spk @-1 from 0.5
+  mix     Pointwise y=x + k                                        (3,)       <- lif2.spk; k: lif2.mem @-2
+  output  Output                                                              <- mix.y"""
 
 
 def network() -> Program:
@@ -48,9 +48,7 @@ def network() -> Program:
         "image": Input((1, 6, 6)),
         "conv": Conv2d(1, 2, (3, 3)),
         "pool": MaxPool2d((2, 2), (2, 2)),
-        "lif1": Neuron(
-            LEAKY, "zero", "retest", slow, graded=True, param_shapes=FrozenMap({"beta": (2, 1, 1)})
-        ),
+        "lif1": Neuron(LEAKY, "zero", "retest", slow, param_shapes=FrozenMap({"beta": (2, 1, 1)})),
         "flat": Flatten(),
         "fc": Linear(8, 3),
         "lif2": Neuron(LEAKY),
@@ -111,6 +109,7 @@ def test_an_empty_program() -> None:
     assert str(Program(FrozenMap(), ())) == "program dt=0.001"
 
 
+@QUICK
 @given(programs())
 def test_one_line_per_node(program: Program) -> None:
     lines = str(program).splitlines()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from ir_strategies import programs
+from ir_strategies import QUICK, programs
 
 from snnhw.errors import ProgramError
 from snnhw.ir import (
@@ -115,6 +115,7 @@ def test_tied_parameters_stand_once() -> None:
     assert program.param_keys("one") == {"weight": "one.weight", "bias": "one.bias"}
 
 
+@QUICK
 @given(programs())
 def test_programs_are_values(program: Program) -> None:
     program.into("input", "x")  # fills a cache, which is no part of the value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from passes_programs import graph, valid
@@ -67,7 +68,7 @@ def test_cycles_that_touch_are_one_component_and_those_that_do_not_are_two() -> 
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_a_long_chain_neither_recurses_nor_takes_long(recurrent: bool) -> None:
     names = ["in", *(f"n{number}" for number in range(20_000)), "out"]
-    wires = [f"{a}>{b}" for a, b in zip(names, names[1:], strict=False)]
+    wires = [f"{a}>{b}" for a, b in pairwise(names)]
     wires += ["n19999>1>n0"] if recurrent else []
     program = graph(names, wires)
     start = time.perf_counter()
@@ -78,7 +79,7 @@ def test_a_long_chain_neither_recurses_nor_takes_long(recurrent: bool) -> None:
 def test_many_small_cycles_do_not_take_long() -> None:
     names = [f"n{number}" for number in range(20_000)]
     pairs = list(zip(names[::2], names[1::2], strict=True))
-    wires = ["in>n0", *(f"{a}>{b}" for a, b in zip(names, names[1:], strict=False)), "n19999>out"]
+    wires = ["in>n0", *(f"{a}>{b}" for a, b in pairwise(names)), "n19999>out"]
     program = graph(["in", *names, "out"], wires + [f"{b}>1>{a}" for a, b in pairs])
     start = time.perf_counter()
     found = components(program)

@@ -14,7 +14,7 @@ from snnhw.conformance.cases.examples import subjects
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
 from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, settings
 from snnhw.conformance.cases.numbers import Dyadics
-from snnhw.conformance.cases.search import first_proven
+from snnhw.conformance.cases.search import first_proven, required
 from snnhw.conformance.forward import forward_primitives
 
 __all__ = ["ROUNDING", "cases"]
@@ -31,8 +31,8 @@ Build = Callable[[int, Dyadics], Case]
 def cases() -> Iterator[Case]:
     """All of the class that come from registries."""
     for subject in subjects():
-        yield _required(f"exact/{subject.name}", _forward(f"exact/{subject.name}", subject))
-        yield _required(f"exact/{subject.name}/step", _step(f"exact/{subject.name}/step", subject))
+        yield required(f"exact/{subject.name}", _forward(f"exact/{subject.name}", subject))
+        yield required(f"exact/{subject.name}/step", _step(f"exact/{subject.name}/step", subject))
     for setting in settings():
         for case_id, build in _of(setting):
             found = first_proven(case_id, build)
@@ -47,13 +47,6 @@ def _of(setting: Setting) -> Iterator[tuple[str, Build]]:
     forward, step = f"exact/{setting.name}", f"exact/{setting.name}/step"
     yield forward, _forward(forward, subject, setting)
     yield step, _step(step, subject, setting)
-
-
-def _required(case_id: str, build: Build) -> Case:
-    found = first_proven(case_id, build)
-    if found is None:
-        raise LookupError(f"no numbers make conformance case '{case_id}' exact")
-    return found
 
 
 def _forward(case_id: str, subject: Subject, setting: Setting | None = None) -> Build:

@@ -14,7 +14,7 @@ from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.examples import subjects
 from snnhw.conformance.cases.harness import NODE, Subject, observed, probed, stepped
 from snnhw.conformance.cases.networks import NETWORKS, Network, dense
-from snnhw.conformance.cases.neurons import Setting, settings, usual
+from snnhw.conformance.cases.neurons import Setting, common, settings, usual
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import certain, first, lively, randoms
 from snnhw.conformance.cases.variants import variants
@@ -33,7 +33,7 @@ from snnhw.ir import (
 )
 from snnhw.passes import resolve_loss
 
-__all__ = ["cases", "default_setting"]
+__all__ = ["cases"]
 
 STEPS: Final = 8
 BATCH: Final = 3
@@ -55,14 +55,8 @@ def cases() -> Iterator[Case]:
     yield from _losses()
 
 
-def default_setting() -> Setting:
-    """The neuron of cases that are about something else."""
-    model = next(iter(MODELS.values()))
-    return Setting(model, *usual(model))
-
-
 def _surrogates() -> Iterator[Case]:
-    setting = default_setting()
+    setting = common()
     yield _neuron("gradient/surrogate-none", setting, None)
     for name, kind in SURROGATES.items():
         for variant, surrogate in variants(kind):
@@ -101,7 +95,7 @@ def _network(case_id: str, network: Network) -> Case:
 
 def _losses() -> Iterator[Case]:
     """Every kind of term, weighted, on the port that it takes by itself."""
-    network = dense(default_setting(), ATan())
+    network = dense(common(), ATan())
     for name, kind in LOSS_TERMS.items():
         for variant, value in variants(kind):
             loss = resolve_loss(network.program, Loss((Term(value, weight=0.5),)))

@@ -13,7 +13,7 @@ from snnhw.conformance.cases.numbers import Numbers
 from snnhw.ir import MODELS, FrozenMap, Model, Neuron, Param, StraightThrough, Surrogate
 from snnhw.ir.ops import Shape
 
-__all__ = ["Setting", "settings", "timings"]
+__all__ = ["EXACT_LEVELS", "LEVELS", "Setting", "common", "settings", "timings", "usual"]
 
 EXACT_LEVELS: Final = np.array([-2, -1, -0.5, 0, 0.25, 0.5, 1, 1.5, 2, 4], np.float32)
 LEVELS: Final = np.array([-2.1, -1.3, -0.6, -0.2, 0.05, 0.3, 0.7, 1.05, 1.4, 2.2], np.float32)
@@ -89,3 +89,9 @@ def timings(model: Model) -> Iterator[tuple[str, str]]:
 def usual(model: Model) -> tuple[str, str]:
     """What a user gets who asks for nothing: the model's own reset, under its first timing."""
     return model.reset, model.timings_of(model.reset)[0]
+
+
+def common() -> Setting:
+    """The neuron of cases that are about something else."""
+    model = MODELS["Leaky"]
+    return Setting(model, *usual(model))

@@ -17,7 +17,7 @@ from snnhw.conformance.walk import walk
 from snnhw.ir import Neuron
 from snnhw.reference import execute
 
-__all__ = ["certain", "dyadics", "first", "first_proven", "lively", "randoms"]
+__all__ = ["certain", "dyadics", "first", "first_proven", "lively", "randoms", "required"]
 
 DRIVES: Final = (1.0, 2.0, 4.0, 0.5, 8.0)
 SEEDS: Final = 12
@@ -89,3 +89,11 @@ def certain(case: Case) -> bool:
         and all(np.max(port.error) < DOUBT for port in moment.ports.values())
         for moment in moments
     )
+
+
+def required(name: str, build: Callable[[int, Dyadics], Case]) -> Case:
+    """`first_proven`, for cases that must be exact."""
+    found = first_proven(name, build)
+    if found is None:
+        raise LookupError(f"no numbers make conformance case '{name}' exact")
+    return found

@@ -11,8 +11,8 @@ import numpy as np
 
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.classify import classified
-from snnhw.conformance.cases.gradient import default_setting
 from snnhw.conformance.cases.networks import Network, dense
+from snnhw.conformance.cases.neurons import common
 from snnhw.conformance.cases.search import lively
 from snnhw.conformance.cases.variants import variants
 from snnhw.conformance.yardstick import batch_of, trained
@@ -58,7 +58,7 @@ def _case(
 
 
 def _network(frozen: str) -> Network:
-    network = dense(default_setting(), ATan())
+    network = dense(common(), ATan())
     program = network.program
     return replace(network, program=replace(program, trainable=program.trainable - {frozen}))
 

@@ -1,0 +1,38 @@
+"""How matrix products run on the CPU: skipping zeros where that pays, or in bfloat16 where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnhw.ir import Conv2d, Linear, Program
+from snnhw_cpu.events import EventLinear
+from snnhw_torch.layers import LAYERS, Layer
+
+__all__ = ["layers_of"]
+
+PRODUCTS = (Linear, Conv2d)
+
+
+def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[str, Layer]:
+    """Node -> how it runs, for the products that do not run as torch's own at full precision."""
+    found: dict[str, Layer] = {}
+    for name, op in program.nodes.items():
+        if precision == "bf16" and isinstance(op, PRODUCTS):
+            found[name] = _in_bfloat16
+        elif isinstance(op, Linear) and not deterministic:
+            found[name] = EventLinear()
+    return found
+
+
+def _in_bfloat16(op: Any, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
+    """Operands rounded to bfloat16, which a spike of 1 survives; sums and bias at full precision."""
+    rounded = {name: value.to(torch.bfloat16) for name, value in params.items() if name != "bias"}
+    y = LAYERS[type(op)](op, x.to(torch.bfloat16), rounded).to(x.dtype)
+    if "bias" not in params:
+        return y
+    axes = (1,) * (len(params["weight"].shape) - 2)
+    return y + params["bias"].reshape(-1, *axes)

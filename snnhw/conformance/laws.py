@@ -1,0 +1,256 @@
+"""Laws: what must hold between several runs of one backend, whatever it computes.
+
+Each is a function of the backend and a case. Where bits are compared across batches or splits, the case
+is proven exact, so that no order of sums can be an excuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from snnhw.check import reasons_against
+from snnhw.conformance.bench import Bench
+from snnhw.conformance.case import Array, Arrays, Case
+from snnhw.conformance.differ import Disagreement, hosts, same_bits
+from snnhw.conformance.yardstick import batch_of, gradient_of
+from snnhw.errors import SnnhwError
+from snnhw.ir import Edge, FrozenMap, Input, Op, Params, Program
+from snnhw.ir.ops import Shape
+from snnhw.plugin import Executable, Result
+from snnhw.reference import execute, update
+
+__all__ = ["LAWS", "Law"]
+
+Law = Callable[[Bench, Case], None]
+
+
+def repeats(bench: Bench, case: Case) -> None:
+    """The same run gives the same bits: again, in another executable, and after other runs."""
+    with bench.compile(case) as one, bench.compile(case) as other:
+        first = _kept(one.run(case.inputs, case.state))
+        one.run({name: -x for name, x in case.inputs.items()}, case.state)
+        for again in (one.run(case.inputs, case.state), other.run(case.inputs, case.state)):
+            _same("when repeated, ", again, first)
+
+
+def trains_alike(bench: Bench, case: Case) -> None:
+    """The same training gives the same bits."""
+    with bench.compile(case) as one, bench.compile(case) as other:
+        _steps(one, case, 3)
+        _steps(other, case, 3)
+        same_bits("after the same training, parameter", one.get_params(), other.get_params())
+
+
+def permutes(bench: Bench, case: Case) -> None:
+    """Samples do not see each other: their order makes no difference."""
+    order = np.random.default_rng(0).permutation(case.batch)
+    with bench.compile(case) as executable:
+        straight = _kept(executable.run(case.inputs))
+        mixed = executable.run(_samples(case, order))
+    _same("with samples in another order, ", mixed, _chosen(case, straight, order))
+
+
+def splits(bench: Bench, case: Case) -> None:
+    """A run may stop at any step and go on from its state."""
+    cut = case.time_steps // 3
+    with bench.compile(case) as executable:
+        whole = _kept(executable.run(case.inputs))
+        before = _kept(executable.run(_steps_of(case, slice(None, cut))))
+        after = _kept(executable.run(_steps_of(case, slice(cut, None)), before.state))
+    joined = Result(_joined(before.outputs, after.outputs), _joined(before.recordings, after.recordings), after.state)
+    _same(f"when stopped at step {cut} and continued, ", joined, whole)
+
+
+def fits(bench: Bench, case: Case) -> None:
+    """Another batch and another number of steps are computed, or refused by a backend that says so."""
+    half = np.arange(case.batch // 2)
+    inputs = {name: x[1:] for name, x in _samples(case, half).items()}
+    with bench.compile(case) as executable:
+        try:
+            found = executable.run(inputs)
+        except SnnhwError:
+            if bench.capabilities.fixed_shapes:
+                return
+            raise
+    smaller = replace(case, inputs=inputs, time_steps=case.time_steps - 1)
+    _same("with fewer samples and steps, ", found, _reference(smaller))
+
+
+def resumes(bench: Bench, case: Case) -> None:
+    """Training goes on from a saved state, in another executable, as if nothing had happened."""
+    with bench.compile(case) as one, bench.compile(case) as other:
+        _steps(one, case, 3)
+        saved = hosts(one.save_state())
+        _steps(one, case, 4, first=3)
+        other.load_state({name: np.array(array) for name, array in saved.items()})
+        _steps(other, case, 4, first=3)
+        same_bits("after training was resumed, parameter", other.get_params(), one.get_params())
+
+
+def evaluates(bench: Bench, case: Case) -> None:
+    """Running between steps of training changes nothing."""
+    with bench.compile(case) as one, bench.compile(case) as other:
+        for step in range(3):
+            _steps(one, case, 1, first=step)
+            _steps(other, case, 1, first=step)
+            other.run(case.inputs)
+        same_bits("after runs between its steps, parameter", other.get_params(), one.get_params())
+
+
+def round_trips(bench: Bench, case: Case) -> None:
+    """Parameters come back as they were given, and those that are replaced are used."""
+    with bench.compile(case) as executable:
+        _as_given(executable.get_params(), case.params)
+        halved = {key: np.asarray(array / 2, array.dtype) for key, array in case.params.items()}
+        executable.set_params(halved)
+        _as_given(executable.get_params(), halved)
+        key, array = next(iter(case.params.items()))
+        executable.set_params({key: array})
+        _as_given(executable.get_params(), {**halved, key: array})
+        executable.set_params(case.params)
+        found = executable.run(case.inputs)
+    _same("with parameters set again, ", found, _reference(case))
+
+
+def owns(bench: Bench, case: Case) -> None:
+    """Arrays that were handed over belong to the caller, and those received stay as they were."""
+    inputs = {name: np.array(x) for name, x in case.inputs.items()}
+    with bench.compile(case) as executable:
+        found = executable.run(inputs)
+        kept = _kept(found)
+        same_bits("after a run, input", inputs, case.inputs)
+        for array in executable.get_params().values():
+            array += 1  # the caller's copy
+        for x in inputs.values():
+            x[...] = 0  # the caller's buffer, filled for the next batch
+        executable.run(inputs, found.state)
+        _same("after a later run, ", found, kept)
+        _same("after the caller changed its arrays, ", executable.run(case.inputs), kept)
+
+
+def reschedules(bench: Bench, case: Case) -> None:
+    """Another learning rate takes effect at once; at 0 nothing moves."""
+    assert case.optimizer is not None
+    still = replace(case, optimizer=replace(case.optimizer, lr=0.0))
+    with bench.compile(still) as executable:
+        executable.step(case.inputs, case.targets)
+        _as_given(executable.get_params(), case.params)
+        executable.set_optimizer(case.optimizer)
+        executable.step(case.inputs, case.targets)
+        after = executable.get_params()
+    wanted, _ = update(case.optimizer, case.params, gradient_of(case).params, {})
+    same_bits("after the learning rate was raised from 0, parameter", after, wanted)
+
+
+def agrees(bench: Bench, case: Case) -> None:
+    """What it computes is exact, in a situation that is easily forgotten."""
+    with bench.compile(case) as executable:
+        _same("", executable.run(case.inputs, case.state), _reference(case))
+
+
+def refuses(bench: Bench, case: Case) -> None:
+    """An op that nobody has heard of is neither claimed nor run."""
+    program = Program(FrozenMap({**case.program.nodes, "odd": Unheard()}), case.program.edges)
+    first = program.named(Input)[0]
+    program = replace(program, edges=(*program.edges, Edge(f"{first}.y", "odd.x")))
+    strange = replace(case, program=program, record=("odd.y",))
+    if not reasons_against(program, bench.capabilities, bench.job(strange)):
+        raise Disagreement("its capabilities claim an op that no version of the language has")
+    try:
+        with bench.compile(strange) as executable:
+            executable.run(strange.inputs)
+    except Exception:  # noqa: BLE001  # any refusal will do: core asks the capabilities first
+        return
+    raise Disagreement("it runs an op that its capabilities do not list")
+
+
+@dataclass(frozen=True)
+class Unheard(Op):
+    """An op of this suite alone."""
+
+    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        return {"y": shapes["x"]}
+
+
+LAWS: Final[Mapping[str, Law]] = {
+    "repeats": repeats,
+    "trains-alike": trains_alike,
+    "permutes": permutes,
+    "splits": splits,
+    "fits": fits,
+    "resumes": resumes,
+    "evaluates": evaluates,
+    "round-trips": round_trips,
+    "owns": owns,
+    "reschedules": reschedules,
+    "agrees": agrees,
+    "refuses": refuses,
+}
+"""Name -> law."""
+
+
+# -- pieces -----------------------------------------------------------------------------------------
+
+
+def _reference(case: Case) -> Result:
+    found = execute(
+        case.program,
+        case.params,
+        case.inputs,
+        time_steps=case.time_steps,
+        state=case.state,
+        record=case.record,
+    )
+    return Result(found.outputs, found.recordings, found.state)
+
+
+def _steps(executable: Executable, case: Case, count: int, *, first: int = 0) -> None:
+    for step in range(first, first + count):
+        executable.step(*batch_of(case, step))
+
+
+def _same(when: str, found: Result, wanted: Result) -> None:
+    same_bits(f"{when}output", found.outputs, wanted.outputs)
+    same_bits(f"{when}port", found.recordings, wanted.recordings)
+    same_bits(f"{when}final state", found.state, wanted.state)
+
+
+def _as_given(found: Params, given: Params) -> None:
+    same_bits("as it comes back, parameter", found, given)
+
+
+def _kept(found: Result) -> Result:
+    """Copies, which later calls cannot reach."""
+    return Result(*(_copies(arrays) for arrays in (found.outputs, found.recordings, found.state)))
+
+
+def _copies(arrays: Mapping[str, Any]) -> dict[str, Array]:
+    return {name: np.array(array) for name, array in hosts(arrays).items()}
+
+
+def _samples(case: Case, which: Array) -> dict[str, Array]:
+    static = case.program.time.static_inputs
+    return {name: x[which] if name in static else x[:, which] for name, x in case.inputs.items()}
+
+
+def _steps_of(case: Case, which: slice) -> dict[str, Array]:
+    static = case.program.time.static_inputs
+    return {name: x if name in static else x[which] for name, x in case.inputs.items()}
+
+
+def _joined(before: Arrays, after: Arrays) -> dict[str, Array]:
+    return {name: np.concatenate([x, after[name]]) for name, x in before.items()}
+
+
+def _chosen(case: Case, found: Result, which: Array) -> Result:
+    """Some samples of a result; a delayed edge's state has its own length in front of the batch."""
+    lines = {edge.key for edge in case.program.edges if edge.delay}
+    return Result(
+        {name: x[:, which] for name, x in found.outputs.items()},
+        {port: x[:, which] for port, x in found.recordings.items()},
+        {key: x[:, which] if key in lines else x[which] for key, x in found.state.items()},
+    )
