@@ -105,4 +105,4 @@ def _check(mem: npt.NDArray[Any], dim: tuple[int, int], titles: Sequence[str] | 
 
 def _host(data: Any) -> npt.NDArray[Any]:
     """A tensor of any device, with or without a gradient, or anything NumPy takes."""
-    return np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
+    return np.asarray(data.detach().cpu().numpy() if hasattr(data, "detach") else data)

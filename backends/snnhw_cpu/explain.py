@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snnhw.ir import FrozenMap, Input, Neuron, Pointwise, Program
-from snnhw.passes import Request, ScanKernel, derive
+from snnhw.passes import Layout, Request, ScanKernel, derive
 from snnhw.plugin import Explanation, Run, Train
 from snnhw_cpu.source import backward_source, forward_source
 from snnhw_torch import explain as explain_schedule
@@ -13,11 +13,13 @@ from snnhw_torch.schedule import Schedule, plan
 
 __all__ = ["explain"]
 
+VARYING: Layout = "neuron"
+
 
 def explain(program: Program, job: Run | Train) -> Explanation:
     """The schedule; a row for each pointwise node; its emitted sources, each structure once."""
     schedule = plan(program)
-    rows = [("node", "states", "values", "static", "forward", "backward")]
+    rows: list[tuple[str, ...]] = [("node", "states", "values", "static", "forward", "backward")]
     sources: dict[str, str] = {}
     for name, op in program.nodes.items():
         if isinstance(op, (Neuron, Pointwise)):
@@ -43,7 +45,7 @@ def _kernels(
     forward = Request(
         outputs=outputs,
         static=frozenset(static),
-        layouts=FrozenMap({param: "neuron" for param, shape in op.param_shapes.items() if shape}),
+        layouts=FrozenMap(dict.fromkeys((p for p, shape in op.param_shapes.items() if shape), VARYING)),
         dt=program.time.dt,
     )
     if not isinstance(job, Train):

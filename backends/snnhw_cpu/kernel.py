@@ -6,9 +6,7 @@ import ctypes
 import logging
 import sys
 import time
-from functools import lru_cache
 from threading import Lock
-from typing import Any
 
 from snnhw_cpu.cache import load_module
 
@@ -31,7 +29,7 @@ class Kernel:
             COMPILED.append(name)
             seconds = time.perf_counter() - before
             _tell(f"compiled a {name} kernel in {seconds:.1f} s; it is kept for next time")
-        count = len(self._cfunc._sig.args)  # noqa: SLF001  # numba offers no public way to ask
+        count = len(self._cfunc._sig.args)  # numba offers no public way to ask
         self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(self._cfunc.address)
 
     def __call__(self, *arguments: int) -> None:
@@ -49,12 +47,12 @@ def _tell(text: str) -> None:
 _LOCK = Lock()
 
 
+_KERNELS: dict[tuple[str, str], Kernel] = {}
+
+
 def compiled(source: str, name: str) -> Kernel:
-    """The function of one source; equal sources share it."""
+    """One function of a source; equal sources share it."""
     with _LOCK:
-        return _compiled(source, name)
-
-
-@lru_cache(maxsize=4096)
-def _compiled(source: str, name: str) -> Any:
-    return Kernel(source, name)
+        if (source, name) not in _KERNELS:
+            _KERNELS[source, name] = Kernel(source, name)
+        return _KERNELS[source, name]

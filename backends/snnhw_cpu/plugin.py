@@ -55,7 +55,6 @@ class CpuBackend:
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
 
-        from snnhw_cpu.products import layers_of
         from snnhw_cpu.provider import NumbaProvider
         from snnhw_torch import TorchExecutable
 

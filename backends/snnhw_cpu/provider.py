@@ -13,7 +13,8 @@ from snnhw.passes import ScanKernel
 from snnhw.plugin import INTERFACE
 from snnhw.tensors.provider import Scan, ScanGrads, ScanInputs, ScanOutputs
 from snnhw_cpu.kernel import Kernel, compiled
-from snnhw_cpu.source import BLOCK, backward_source, forward_source
+from snnhw_cpu.loops import BLOCK
+from snnhw_cpu.source import backward_source, forward_source
 from snnhw_cpu.threads import share
 
 __all__ = ["NumbaProvider"]
@@ -62,13 +63,17 @@ class NumbaScan:
         batch, neurons = like.shape[-2:]
         final = [torch.zeros_like(s) if a is None else a for s, a in zip(given.states, states, strict=True)]
         inputs = [
-            None if expr is None else like.new_empty(batch, neurons) if static else like.new_empty(
-                given.steps, batch, neurons
-            )
+            None
+            if expr is None
+            else like.new_empty(batch, neurons)
+            if static
+            else like.new_empty(given.steps, batch, neurons)
             for static, expr in zip(kernel.static, kernel.input_grads, strict=True)
         ]
         rows, columns = self._layout(batch, neurons)
-        sums = [self._room(value.layout, like, rows, columns) if value.grad else None for value in kernel.values]
+        sums = [
+            self._room(value.layout, like, rows, columns) if value.grad else None for value in kernel.values
+        ]
         initial = [torch.empty_like(state) for state in given.states]
         wanted = [x for x in (*inputs, *sums) if x is not None]
         self._call(self._backward, given, [*outputs, *final, *wanted, *initial])
@@ -80,7 +85,7 @@ class NumbaScan:
 
     def _layout(self, batch: int, neurons: int) -> tuple[int, int]:
         """R rows of C neurons. Where parameters vary, a row is a sample; else all is one row."""
-        rows = batch if "neuron" in self.kernel.layouts and neurons >= NARROW else 1
+        rows = batch if batch and "neuron" in self.kernel.layouts and neurons >= NARROW else 1
         return rows, batch * neurons // rows
 
     def _room(self, layout: str, like: Tensor, rows: int, columns: int) -> Tensor:

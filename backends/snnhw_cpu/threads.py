@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import torch
 
@@ -28,8 +29,8 @@ def share(work: Callable[[int, int], object], tasks: int, cost: int) -> None:
         return
     bounds = [tasks * n // threads for n in range(threads + 1)]
     pool = _pool(threads - 1)
-    others = [pool.submit(work, first, last) for first, last in zip(bounds[1:], bounds[2:], strict=False)]
-    work(bounds[0], bounds[1])
+    others = [pool.submit(work, first, last) for first, last in pairwise(bounds[1:])]
+    work(*bounds[:2])
     for other in others:
         other.result()
 

@@ -22,7 +22,7 @@ class Rule(NamedTuple):
         slots: what torch remembers of each parameter; ``step`` is a number, the rest have its shape.
     """
 
-    cls: type[torch.optim.Optimizer]
+    cls: Callable[..., torch.optim.Optimizer]
     settings: Callable[[Any], dict[str, Any]]
     slots: tuple[str, ...]
 

@@ -15,7 +15,12 @@ __all__ = ["ENVIRONMENT", "START", "call", "fork"]
 
 ENVIRONMENT = {**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
 
-START = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from snnhw.cli import main; main()"
+START = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from snnhw.cli import main
+main()
+"""
 """As a terminal starts it: where tests run in the background, Ctrl-C would be ignored."""
 
 

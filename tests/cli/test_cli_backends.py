@@ -12,7 +12,7 @@ from snnhw.plugin import Probe
 
 FOUND = {
     "alpha": Probe("ready", version="alpha 1.2", device="one alpha"),
-    "beta": Probe("missing", reason="the package 'beta' is not installed", install='pip install "snnhw[beta]"'),
+    "beta": Probe("missing", reason="there is no package 'beta'", install='pip install "snnhw[beta]"'),
     "gamma": Probe("broken"),
     "delta": Probe("no device", reason="no delta [rev 2] answers"),
 }
@@ -29,9 +29,14 @@ def test_every_backend_has_a_row_and_a_reason() -> None:
     assert result.exit_code == 0
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[0] == "backend status device version"
-    assert lines[2:6] == ["alpha ready one alpha alpha 1.2", "beta missing", "gamma broken", "delta no device"]
+    assert lines[2:6] == [
+        "alpha ready one alpha alpha 1.2",
+        "beta missing",
+        "gamma broken",
+        "delta no device",
+    ]
     assert lines[6:] == [
-        "beta: the package 'beta' is not installed",
+        "beta: there is no package 'beta'",
         'pip install "snnhw[beta]"',
         "gamma: its probe gives no reason",
         "delta: no delta [rev 2] answers",
@@ -48,7 +53,7 @@ def test_json_is_alone_on_stdout() -> None:
     assert found["backends"][1] == {
         "name": "beta",
         "status": "missing",
-        "reason": "the package 'beta' is not installed",
+        "reason": "there is no package 'beta'",
         "install": 'pip install "snnhw[beta]"',
         "version": "",
         "device": "",

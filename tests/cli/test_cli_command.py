@@ -100,8 +100,8 @@ def test_an_error_shows_its_origin_when_asked(
     assert isinstance(result.exception, snnhw.errors.LoadError)
 
 
-def test_brackets_in_a_message_are_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(group: str) -> None:
+def test_brackets_in_a_message_are_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_group: str) -> None:
         raise DeviceError("expected [T, B, ...] :smile: [bold]")
 
     monkeypatch.setattr(registry, "survey", fail)
@@ -117,7 +117,7 @@ def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(group: str) -> None:
+    def fail(_group: str) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(registry, "survey", fail)
@@ -125,7 +125,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_ctrl_c_is_one_line_and_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(group: str) -> None:
+    def interrupted(_group: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(registry, "survey", interrupted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from cli_calls import call
 from snnhw import ir, registry
 from snnhw.cli.equations import equations
 from snnhw.ir import MODELS, FrozenMap, Input, Linear, Neuron, Pointwise, Program, sequential, var
-from snnhw.plugin import BACKENDS, Capabilities, Explanation
+from snnhw.plugin import BACKENDS, Capabilities, Explanation, Run
 
 
 def network(neuron: Neuron) -> Program:
@@ -141,11 +142,16 @@ def test_explain_shows_tables(file: Path) -> None:
     assert "node op shape" in lines(result.stdout)
 
 
+@dataclass(frozen=True)
+class PrinterOptions:
+    x: int = 0
+
+
 class Printer:
     """A backend that explains itself, and can do nothing else."""
 
     name = "printer"
-    Options = type(registry.load(BACKENDS, "cpu").Options())
+    Options = PrinterOptions
 
     def __init__(self, can: Capabilities) -> None:
         self.can = can
@@ -153,9 +159,10 @@ class Printer:
     def capabilities(self) -> Capabilities:
         return self.can
 
-    def explain(self, program: Program, job: object) -> Explanation:
+    def explain(self, program: Program, job: Run) -> Explanation:
+        row = (str(job.time_steps), str(job.batch), str(job.options.x))
         return Explanation(
-            tables={"job": (("steps", "batch"), (str(job.time_steps), str(job.batch)))},  # type: ignore[attr-defined]  # a Run
+            tables={"job": (("steps", "batch", "x"), row)},
             sources={"kernel.c": "x[i] = 1;"},
         )
 
@@ -163,9 +170,10 @@ class Printer:
 def test_explain_shows_sources_and_passes_the_job(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = Printer(registry.load(BACKENDS, "cpu").capabilities())
     monkeypatch.setattr(registry, "load", lambda group, name: plugin)
-    result = call("explain", file, "-b", "printer", "--time-steps", "7", "--batch", "3", "-o", "dtype=float64")
+    result = call("explain", file, "-b", "printer", "--time-steps", "7", "--batch", "3", "-o", "x=1")
     assert result.exit_code == 0
-    assert lines(result.stdout)[:4] == ["job", "steps batch", lines(result.stdout)[2], "7 3"]
+    assert lines(result.stdout)[:2] == ["job", "steps batch x"]
+    assert lines(result.stdout)[3] == "7 3 1"
     assert "kernel.c" in result.stdout
     assert "x[i] = 1;" in result.stdout
 
@@ -174,7 +182,9 @@ def test_explain_lists_what_is_not_supported(file: Path, monkeypatch: pytest.Mon
     real = registry.load
 
     def load(group: str, name: str) -> object:
-        return Printer(Capabilities(ops={}, expressions=frozenset())) if name == "printer" else real(group, name)
+        return (
+            Printer(Capabilities(ops={}, expressions=frozenset())) if name == "printer" else real(group, name)
+        )
 
     monkeypatch.setattr(registry, "load", load)
     result = call("explain", file, "-b", "printer")

@@ -63,6 +63,7 @@ WRONG: dict[str, tuple[Callable[[], Model], str]] = {
         lambda: build(ports=("x", *(f"p{i}" for i in range(80)))),
         "it has 84 ports, states and parameters; at most 64 are accepted",
     ),
+    "no port": (lambda: build(ports=()), "it has no port; a neuron without input would have no shape"),
     "no state": (
         lambda: build(integrate={"mem": mem, "u": x}),
         "integrate gives a value to 'u', which is no state",

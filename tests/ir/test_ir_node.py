@@ -96,13 +96,12 @@ def test_a_long_chain_is_freed_without_recursion() -> None:
 
 def test_threads_agree_on_every_node() -> None:
     barrier, found = threading.Barrier(8), []
+    held = [x * number for number in range(2, 402)]  # nothing of them is forgotten in between
 
     def build() -> None:
-        barrier.wait()
-        chain = var("shared_by_threads")
-        for number in range(300):
-            chain = chain * (number + 0.5) + y
-        found.append(chain)
+        for part in held:
+            barrier.wait()
+            found.append(part + y)  # the first to build it, or so each of them thinks
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -114,8 +113,8 @@ def test_threads_agree_on_every_node() -> None:
             thread.join()
     finally:
         sys.setswitchinterval(interval)
-    assert len(found) == 8
-    assert all(chain is found[0] for chain in found)
+    assert len(found) == 8 * len(held)
+    assert len({id(node) for node in found}) == len(held)
 
 
 # -- Sorts ----------------------------------------------------------------------------------------

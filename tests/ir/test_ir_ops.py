@@ -156,6 +156,10 @@ WRONG: dict[str, tuple[Callable[[], Op], str]] = {
         call(pointwise, **{"a.b": x}),
         "Pointwise: 'a.b' cannot name a port, state or parameter",
     ),
+    "Pointwise without ports": (
+        call(Pointwise, FrozenMap({"y": var("p")}), (), (Param("p"),)),
+        r"Pointwise\(ports=\(\)\): give at least one port, or it would have no shape",
+    ),
     "Pointwise dt": (
         call(Pointwise, FrozenMap({"y": x}), ("x", "dt")),
         "Pointwise: the name 'dt' is reserved",

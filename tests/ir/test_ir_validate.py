@@ -138,6 +138,15 @@ PROBLEMS: dict[str, tuple[Program, str]] = {
         program(edges=[Edge("fc.y", "output.x")]),
         "output: an Output takes one edge, not 2; add them in an Add first",
     ),
+    "a delay to an output": (
+        program(only=[*EDGES[:2], Edge("lif.spk", "output.x", 1)]),
+        "output: the edge into an Output has no delay; delay it on the way to an Add before",
+    ),
+    "initial parameter of another shape": (
+        program(edges=[loop(1, "fc.weight")]),
+        "edge lif.spk->fc.x: it starts from 'fc.weight' of shape (4, 4), which does not fit values of shape (4,); "
+        "give a scalar, or a shape of that rank with 1 where it is shared",
+    ),
     "dt of 0": (program(time=TimeAxis(0.0)), "dt is a number of seconds greater than 0, not 0.0"),
     "dt of nan": (program(time=TimeAxis(float("nan"))), "dt is a number of seconds greater than 0, not nan"),
     "dt of text": (program(time=TimeAxis("1")), "dt is a number of seconds greater than 0, not '1'"),  # type: ignore[arg-type]

@@ -35,7 +35,10 @@ def adaptive() -> Model:
         "Adaptive",
         states="mem rise",
         params=(Param("beta", 0.9), Param("threshold", 1.0), Param("step", 0.25)),
-        integrate={"mem": beta * mem + x, "rise": 0.875 * rise + step * expr.where(mem > threshold, 1.0, 0.0)},
+        integrate={
+            "mem": beta * mem + x,
+            "rise": 0.875 * rise + step * expr.where(mem > threshold, 1.0, 0.0),
+        },
         fire=mem - (threshold + rise),
     )
 
@@ -69,7 +72,9 @@ ACTIVATIONS = Pointwise(
 
 X = frozenset({"x"})
 POOL: dict[str, Pooled] = {
-    "leaky": Pooled(_neuron("Leaky"), {"beta": 0.9, "threshold": 1.0}, train=frozenset({"beta", "threshold"})),
+    "leaky": Pooled(
+        _neuron("Leaky"), {"beta": 0.9, "threshold": 1.0}, train=frozenset({"beta", "threshold"})
+    ),
     "leaky-static": Pooled(_neuron("Leaky", reset="zero"), {"beta": 0.9, "threshold": 0.5}, static=X),
     "leaky-per-neuron": Pooled(
         _neuron("Leaky", surrogate=FastSigmoid(4.0)),
@@ -113,7 +118,9 @@ def tensors_of(pooled: Pooled, steps: int, dtype: torch.dtype = torch.float32) -
         for port in pooled.step.ports
     }
     for name, value in pooled.params.items():
-        found[name] = torch.rand(WIDTH, dtype=dtype) if value == "neuron" else torch.tensor(value, dtype=dtype)
+        found[name] = (
+            torch.rand(WIDTH, dtype=dtype) if value == "neuron" else torch.tensor(value, dtype=dtype)
+        )
     found |= {state.name: torch.randn(BATCH, WIDTH, dtype=dtype) for state in pooled.step.states}
     wanted = {*pooled.step.ports, *pooled.train, *(state.name for state in pooled.step.states)}
     for name in wanted:

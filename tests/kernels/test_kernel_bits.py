@@ -13,8 +13,9 @@ from snnhw.passes import Request, derive
 from snnhw.tensors.eager import EagerProvider
 from snnhw_cpu import provider as cpu
 from snnhw_cpu.kernel import compiled
+from snnhw_cpu.loops import TARGET
 from snnhw_cpu.provider import NumbaProvider
-from snnhw_cpu.source import TARGET, backward_source
+from snnhw_cpu.source import backward_source, forward_source
 
 EAGER, NUMBA = EagerProvider(), NumbaProvider()
 
@@ -85,7 +86,7 @@ def test_the_gradient_of_one_number_is_summed_in_float64() -> None:
 def test_equal_sources_are_compiled_once_whatever_their_names_and_values() -> None:
     step = POOL["leaky"].step
     one = derive(step, Request(outputs=("spk",)))
-    source = cpu.forward_source(one, "float32")
+    source = forward_source(one, "float32")
     assert compiled(source, "forward") is compiled(str(source), "forward")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from snnhw_cpu.kernel import COMPILED
 from snnhw_cpu.provider import NumbaProvider
 params = {"beta": torch.tensor(0.9), "threshold": torch.tensor(1.0)}
 x = torch.ones(2, 3, 4)
-run_scan(Neuron(MODELS["Leaky"]).step(), {"x": x}, params, {}, steps=2, outputs=("spk",), provider=NumbaProvider())
+step = Neuron(MODELS["Leaky"]).step()
+run_scan(step, {"x": x}, params, {}, steps=2, outputs=("spk",), provider=NumbaProvider())
 print(COMPILED)
 """
 
@@ -33,10 +35,10 @@ def in_a_new_process(folder: Path) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SNNHW_CACHE_DIR", str(tmp_path))
     cache._folder.cache_clear()
-    yield tmp_path  # type: ignore[misc]  # a generator fixture
+    yield tmp_path
     cache._folder.cache_clear()
 
 
@@ -52,7 +54,8 @@ def test_a_changed_source_file_is_written_again(folder: Path) -> None:
     assert cache.load_module("value = 1\n", "probe").value == 1
 
 
-def test_a_folder_that_others_may_write_is_not_used(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_a_folder_that_others_may_write_is_not_used() -> None:
     own = cache._folder()
     cache._folder.cache_clear()
     own.chmod(0o777)

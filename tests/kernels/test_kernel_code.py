@@ -69,7 +69,9 @@ def test_no_name_that_a_user_chose_reaches_the_code() -> None:
         membrane="import_os",
         ports=("eval_x",),
     )
-    pooled = Pooled(Neuron(odd).step(), {"__import__": 0.5, "threshold": 1.0}, train=frozenset({"__import__"}))
+    pooled = Pooled(
+        Neuron(odd).step(), {"__import__": 0.5, "threshold": 1.0}, train=frozenset({"__import__"})
+    )
     kernel = kernel_of(pooled)
     for text in (forward_source(kernel, "float32"), backward_source(kernel, "float32")):
         assert not re.search(r"import_os|__import__|eval_x|threshold|Odd", text)

@@ -24,7 +24,7 @@ def test_every_task_is_done_once(tasks: int, threads: int) -> None:
 
 
 def test_an_error_in_a_thread_is_the_callers() -> None:
-    def work(first: int, last: int) -> None:
+    def work(first: int, _: int) -> None:
         if first > 0:
             raise ValueError("second half")
 

@@ -20,8 +20,10 @@ Found = tuple[Tensors, Tensors]
 Loop = Callable[[Tensors, Tensors, Tensors, int], Found]
 """``(inputs, params, states, steps) -> (ports [T, B, ...], final states)``."""
 
-PROVIDERS: dict[str, Provider] = {"eager": EagerProvider(), "installed": provider_for("cpu")}
+EAGER: Provider = EagerProvider()
+PROVIDERS: dict[str, Provider] = {"eager": EAGER, "installed": provider_for("cpu")}
 both_providers = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+"""For what a provider decides; its kernels are compared with the equations in tests/kernels."""
 
 
 class Spike(torch.autograd.Function):

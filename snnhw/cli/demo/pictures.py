@@ -71,7 +71,7 @@ def _examples(test: Data) -> Sequence[int]:
 
 
 def _image(ax: Axes, test: Data, sample: int, answer: int) -> None:
-    ax.imshow(test.x[sample].reshape(8, 8), cmap="gray_r")
+    ax.imshow(test.x[sample].reshape(8, 8).numpy(), cmap="gray_r")
     ax.set_title(f"a {int(test.y[sample])}, taken for a {answer}", color=INK, fontsize=10)
     ax.axis("off")
 

@@ -1,0 +1,103 @@
+"""Times of two jobs, taken in turns, so that whatever else the machine does meets both."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from statistics import median, quantiles
+from time import perf_counter
+from typing import Final
+
+from benchmarks.side import Job
+
+__all__ = ["Timing", "compare"]
+
+WARM_UP: Final = 3
+"""Calls before any is timed: kernels are compiled, pools filled, threads started."""
+
+LONG_ENOUGH: Final = 0.02
+"""Seconds that one timing takes at least; a shorter job is repeated within it."""
+
+FEWEST: Final = 5
+"""Pairs of timings, however long they take."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds per call, and ratios of neighbouring timings.
+
+    Attributes:
+        ratio: median of peer / ours; ``low`` and ``high`` are its 10th and 90th percentile.
+    """
+
+    ours_ms: float
+    peer_ms: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    pairs: int
+
+
+def compare(ours: Job, peer: Job, *, repeats: int, seconds: float) -> Timing:
+    """Time two jobs in turns, each of them first in every other pair.
+
+    Args:
+        repeats: pairs of timings.
+        seconds: stop after this long, but not before `FEWEST` pairs.
+    """
+    jobs = (ours, peer)
+    calls = [_calls(job) for job in jobs]
+    pairs: list[list[float]] = []
+    begun = perf_counter()
+    with collected():
+        while len(pairs) < repeats and (len(pairs) < FEWEST or perf_counter() - begun < seconds):
+            pair = [0.0, 0.0]
+            for side in (0, 1) if len(pairs) % 2 else (1, 0):
+                pair[side] = _time(jobs[side], calls[side])
+            pairs.append(pair)
+    return _summary(pairs)
+
+
+@contextmanager
+def collected() -> Iterator[None]:
+    """No garbage is collected meanwhile, but for when we ask."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _calls(job: Job) -> int:
+    """Warm up, and see how many calls one timing needs."""
+    for _ in range(WARM_UP):
+        begun = perf_counter()
+        job()
+    return max(1, ceil(LONG_ENOUGH / (perf_counter() - begun)))
+
+
+def _time(job: Job, calls: int) -> float:
+    """Seconds of one call."""
+    gc.collect()
+    begun = perf_counter()
+    for _ in range(calls):
+        job()
+    return (perf_counter() - begun) / calls
+
+
+def _summary(pairs: list[list[float]]) -> Timing:
+    ratios = [peer / ours for ours, peer in pairs]
+    tenths = quantiles(ratios, n=10, method="inclusive") if len(ratios) > 1 else ratios * 9
+    return Timing(
+        ours_ms=1e3 * median(ours for ours, _ in pairs),
+        peer_ms=1e3 * median(peer for _, peer in pairs),
+        ratio=median(ratios),
+        ratio_low=tenths[0],
+        ratio_high=tenths[-1],
+        pairs=len(pairs),
+    )

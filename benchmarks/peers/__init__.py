@@ -1,0 +1,36 @@
+"""The libraries that snnhw is measured beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from benchmarks.peers.peer import Peer
+from benchmarks.peers.snntorch import SNNTORCH
+from benchmarks.peers.spikingjelly import HOISTED, MULTI_STEP
+
+__all__ = ["PEERS", "Peer", "families", "select"]
+
+PEERS = (SNNTORCH, MULTI_STEP, HOISTED)
+
+
+def families() -> tuple[str, ...]:
+    """Packages that peers come from."""
+    return tuple(dict.fromkeys(peer.package for peer in PEERS))
+
+
+def select(names: Sequence[str]) -> tuple[Peer, ...]:
+    """Peers by their own name or by that of their package, which stands for all of its modes.
+
+    Raises:
+        ValueError: there is no such peer, or it is not installed.
+    """
+    known = {*families(), *(peer.name for peer in PEERS)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"no peer {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    found = tuple(peer for peer in PEERS if {peer.name, peer.package} & {*names})
+    missing = sorted({peer.package for peer in found if find_spec(peer.package) is None})
+    if missing:
+        raise ValueError(f"{', '.join(missing)} is not installed; benchmarks/README.md says how")
+    return found

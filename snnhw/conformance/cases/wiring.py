@@ -1,0 +1,157 @@
+"""Edges, names, static inputs and shared parameters: what connects nodes, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from snnhw.conformance.case import Case, ports_of
+from snnhw.conformance.cases.classify import classified
+from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
+from snnhw.conformance.cases.networks import Network
+from snnhw.conformance.cases.neurons import Setting, common
+from snnhw.conformance.cases.numbers import Dyadics
+from snnhw.conformance.cases.search import first, lively, randoms, required
+from snnhw.ir import (
+    SGD,
+    Add,
+    CECount,
+    Edge,
+    FrozenMap,
+    Input,
+    L1Rate,
+    Linear,
+    Loss,
+    Op,
+    Output,
+    Program,
+    StraightThrough,
+    Term,
+    TimeAxis,
+    trainable,
+)
+
+__all__ = ["cases"]
+
+WIDTH: Final = 4
+SHAPE: Final = (WIDTH,)
+SCALAR: Final = common()
+SHAPED: Final = replace(common(), shaped=True)
+
+Nodes = Mapping[str, Op]
+
+
+def cases() -> Iterator[Case]:
+    """All of them."""
+    yield _three_edges()
+    yield from _exact("bias-at-start", _feeding_back("back.y"), silent=True)
+    yield from _exact("itself", _feeding_back("lif.spk"))
+    yield from _exact("long-delay", _delayed(init=0.5), steps=2, state=True)
+    yield from _exact("start-of-a-delay", _delayed(init="fc.bias"))
+    yield from _exact("two-ways", _two_ways())
+    yield from _exact("shared", _shared())
+    yield from _exact("odd-names", _odd_names())
+    yield from _static()
+    yield _two_heads()
+
+
+def _three_edges() -> Case:
+    """Edges into one port add up in listed order; in float32 another order gives other bits."""
+    nodes: dict[str, Op] = {name: Input(SHAPE) for name in ("c", "a", "b")}
+    nodes |= {"lif": SHAPED.neuron(SHAPE), "out": Output()}
+    edges = [Edge(f"{name}.y", "lif.x") for name in ("b", "c", "a")]
+    program = Program(FrozenMap(nodes), (*edges, Edge("lif.spk", "out.x")))
+    name = "pointwise/three-edges"
+    return first(
+        name,
+        randoms(name),
+        lambda numbers: observed(
+            name, program, numbers, given=SHAPED.values("lif", SHAPE, numbers), time_steps=20, batch=2
+        ),
+        lively,
+    )
+
+
+def _net(nodes: Nodes, edges: list[tuple[str, str]], *delayed: Edge) -> Program:
+    wires = [Edge(src, dst) for src, dst in edges]
+    return trainable(Program(FrozenMap(nodes), (*wires, *delayed)))
+
+
+def _feeding_back(source: str) -> Program:
+    """A neuron that hears itself one step late: directly, or through a Linear, whose bias arrives at once."""
+    nodes = {"x": Input(SHAPE), "fc": Linear(WIDTH, WIDTH), "lif": SCALAR.neuron(SHAPE), "out": Output()}
+    edges = [("x.y", "fc.x"), ("fc.y", "lif.x"), ("lif.spk", "out.x")]
+    if source == "lif.spk":
+        return _net(nodes, edges, Edge("lif.spk", "lif.x", delay=1))
+    back = {**nodes, "back": Linear(WIDTH, WIDTH)}
+    return _net(back, [*edges, ("back.y", "lif.x")], Edge("lif.spk", "back.x", delay=1))
+
+
+def _delayed(init: float | str) -> Program:
+    """Spikes that arrive three steps late, and what arrives before them."""
+    nodes = {"x": Input(SHAPE), "fc": Linear(WIDTH, WIDTH), "lif": SCALAR.neuron(SHAPE), "sum": Add(), "out": Output()}
+    edges = [("x.y", "fc.x"), ("fc.y", "lif.x"), ("lif.mem", "sum.x"), ("sum.y", "out.x")]
+    return _net(nodes, edges, Edge("lif.spk", "sum.x", delay=3, init=init))
+
+
+def _two_ways() -> Program:
+    """Two inputs, three outputs; one of them returns an input as it came, two return the same port."""
+    nodes = {
+        "x": Input(SHAPE),
+        "y": Input((2,)),
+        "fc": Linear(2, WIDTH),
+        "lif": SCALAR.neuron(SHAPE),
+        "same": Output(),
+        "spikes": Output(),
+        "again": Output(),
+    }
+    edges = [("x.y", "lif.x"), ("y.y", "fc.x"), ("fc.y", "lif.x"), ("x.y", "same.x")]
+    return _net(nodes, [*edges, ("lif.spk", "spikes.x"), ("lif.spk", "again.x")])
+
+
+def _shared() -> Program:
+    """Two layers with the same weights, two neurons with the same threshold: gradients add up."""
+    weights = FrozenMap({"weight": "fc1.weight", "bias": "fc1.bias"})
+    nodes = {
+        "x": Input(SHAPE),
+        "fc1": Linear(WIDTH, WIDTH),
+        "lif1": SCALAR.neuron(SHAPE),
+        "fc2": Linear(WIDTH, WIDTH, keys=weights),
+        "lif": replace(SCALAR.neuron(SHAPE), keys=FrozenMap({"threshold": "lif1.threshold"})),
+        "out": Output(),
+    }
+    chain = ["x.y", "fc1.x", "fc1.y", "lif1.x", "lif1.spk", "fc2.x", "fc2.y", "lif.x", "lif.spk", "out.x"]
+    return _net(nodes, list(zip(chain[::2], chain[1::2], strict=True)))
+
+
+def _odd_names() -> Program:
+    """Names that mean something to Python, to file systems or to generated code."""
+    nodes = {
+        "lambda": Input(SHAPE),
+        "0": Linear(WIDTH, WIDTH),
+        "class.None.__init__": SCALAR.neuron(SHAPE),
+        "x" * 200: Linear(WIDTH, WIDTH),
+        "lif": SCALAR.neuron(SHAPE),
+        "import.out": Output(),
+    }
+    names = list(nodes)
+    ports = [("y", "x"), ("y", "x"), ("spk", "x"), ("y", "x"), ("spk", "x")]
+    pairs = zip(names, names[1:], ports, strict=False)
+    return _net(nodes, [(f"{a}.{out}", f"{b}.{into}") for a, b, (out, into) in pairs])
+
+
+def _exact(
+    name: str, program: Program, *, steps: int | None = None, state: bool = False, silent: bool = False
+) -> Iterator[Case]:
+    """A network forward, and through a step of training on all that its last neuron gives."""
+    run = f"exact/{name}"
+    loss = Loss((Term(L1Rate(), of="lif.spk", weight=0.5), Term(L1Rate(), of="lif.mem", weight=0.25)))
+
+    def build(proposed: int, numbers: Dyadics) -> Case:
+        given: dict[str, np.ndarray] = {}
+        ...
+
+    yield required(run, build)

@@ -1,0 +1,94 @@
+"""Products that skip zeros, or round their operands: when they are used, and that they are right."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from snnhw.ir import Conv2d, Linear, sequential
+from snnhw.ir.ops import Input
+from snnhw_cpu.events import COSTS, EventLinear
+from snnhw_cpu.products import layers_of
+
+OP = Linear(96, 40)
+
+
+def spikes(density: float, rows: int = 70) -> Tensor:
+    torch.manual_seed(0)
+    return (torch.rand(rows, OP.in_features) < density).float() * 0.5
+
+
+def params() -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return {
+        "weight": torch.randn(40, 96, requires_grad=True),
+        "bias": torch.randn(40, requires_grad=True),
+    }
+
+
+def skipping() -> EventLinear:
+    layer = EventLinear()
+    layer.skips = True
+    return layer
+
+
+@pytest.mark.parametrize("density", [0.0, 0.03, 0.5, 1.0])
+def test_skipping_zeros_is_the_same_product(density: float) -> None:
+    x, given = spikes(density).requires_grad_(), params()
+    seed = torch.randn(70, 40)
+    ours = torch.autograd.grad(skipping()(OP, x, given), [x, *given.values()], seed)
+    plain = torch.autograd.grad(F.linear(x, given["weight"], given["bias"]), [x, *given.values()], seed)
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)  # sums of up to 96 terms in another order
+
+
+def test_a_changed_weight_is_seen() -> None:
+    layer, x, given = skipping(), spikes(0.1), params()
+    with torch.no_grad():
+        layer(OP, x, given)
+        given["weight"].mul_(2.0)
+        torch.testing.assert_close(layer(OP, x, given), F.linear(x, given["weight"], given["bias"]))
+
+
+def test_the_choice_is_made_once() -> None:
+    layer, given = EventLinear(), params()
+    layer(OP, spikes(1.0), given)
+    assert layer.skips is False
+    layer(OP, spikes(0.0), given)
+    assert layer.skips is False
+
+
+def test_the_costs_prefer_skipping_for_few_spikes_and_wide_outputs_only() -> None:
+    assert COSTS.wins(3200, 1000, 1000, 0.02)
+    assert not COSTS.wins(3200, 1000, 1000, 0.5)
+    assert not COSTS.wins(3200, 1000, 10, 0.02)  # asking every input costs more than ten products
+    assert not COSTS.wins(1, 1000, 1000, 0.02)  # turning the matrix costs more than one row
+
+
+def test_options_decide_how_products_run() -> None:
+    program = sequential(
+        {"x": Input((3, 8, 8)), "conv": Conv2d(3, 4, (3, 3)), "fc": Linear(6, 5)}, train=False
+    )
+    free = layers_of(program, precision="full", deterministic=False)
+    assert {name: type(layer) for name, layer in free.items()} == {"fc": EventLinear}
+    assert layers_of(program, precision="full", deterministic=True) == {}
+    assert set(layers_of(program, precision="bf16", deterministic=False)) == {"conv", "fc"}
+
+
+@pytest.mark.parametrize("name", ["conv", "fc"])
+def test_bfloat16_rounds_operands_but_neither_bias_nor_result(name: str) -> None:
+    op = {"conv": Conv2d(3, 4, (3, 3)), "fc": Linear(96, 40)}[name]
+    torch.manual_seed(0)
+    given = {key: torch.randn(spec.shape) for key, spec in op.params().items()}
+    x = torch.randn(5, 3, 8, 8) if name == "conv" else torch.randn(5, 96)
+    layer = layers_of(sequential({"x": Input((3, 8, 8)), name: op}), precision="bf16", deterministic=False)[
+        name
+    ]
+    found = layer(op, x, given)
+    weight, rounded = given["weight"].bfloat16().float(), x.bfloat16().float()
+    exact = F.conv2d(rounded, weight) if name == "conv" else F.linear(rounded, weight)
+    bias = given["bias"].reshape(-1, 1, 1) if name == "conv" else given["bias"]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found - bias, exact, rtol=2**-7, atol=2**-4)  # the result is rounded once too
