@@ -56,13 +56,13 @@ def answer(question: Question) -> float:
     peer = next(peer for peer in PEERS if peer.name == question.peer)
     case = next(case for case in CASES if case.key == question.case)
     small = prepare(tiny(case), peer)
-    _call(small.build(question.side).job(mode, small.data))
+    _call(small.build[question.side]().job(mode, small.data))
     pair = prepare(tiny(case) if question.quick else case, peer)
     del small
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     before = _megabytes("VmRSS")
-    _call(pair.build(question.side).job(mode, pair.data))
+    _call(pair.build[question.side]().job(mode, pair.data))
     return _megabytes("VmHWM") - before
 
 

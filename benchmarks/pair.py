@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from benchmarks import ours
 from benchmarks.inputs import Data, make_data
@@ -13,24 +13,19 @@ from benchmarks.quiet import quieted
 from benchmarks.side import Side
 from benchmarks.workloads import Case
 
-__all__ = ["SIDES", "Pair", "prepare"]
-
-SIDES = ("ours", "peer")
+__all__ = ["Pair", "prepare"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A case, its data, and how to build each side of it."""
+    """A case, its data, and how to build its sides, ``ours`` and ``peer``.
+
+    A builder raises `Unavailable` for what its library cannot do.
+    """
 
     case: Case
     data: Data
-    ours: partial[Side]
-    peer: partial[Side]
-
-    def build(self, side: str) -> Side:
-        """``ours`` or ``peer``; raises `Unavailable` for what it cannot do."""
-        made: Side = {"ours": self.ours, "peer": self.peer}[side]()
-        return made
+    build: Mapping[str, Callable[[], Side]]
 
 
 def prepare(case: Case, peer: Peer) -> Pair:
@@ -38,4 +33,8 @@ def prepare(case: Case, peer: Peer) -> Pair:
     data, weights = make_data(case), init_weights(case.net)
     if case.quiet:
         case = quieted(case, data, weights)
-    return Pair(case, data, partial(ours.build, case, weights, peer.dynamics), partial(peer.build, case, weights))
+    builders: dict[str, Callable[[], Side]] = {
+        "ours": lambda: ours.build(case, weights, peer.dynamics),
+        "peer": lambda: peer.build(case, weights),
+    }
+    return Pair(case, data, builders)

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
-    from snnhw import functional, ir, nn, optim, surrogate, utils
+    from snnhw import functional, ir, nn, optim, spikeplot, surrogate, utils
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
     from snnhw.nn import Leaky, Synaptic, capture
 
@@ -27,7 +27,7 @@ _HOMES = {
 }
 """Public name -> the module that defines it."""
 
-_SUBMODULES = ("functional", "ir", "nn", "optim", "surrogate", "utils")
+_SUBMODULES = ("functional", "ir", "nn", "optim", "spikeplot", "surrogate", "utils")
 """Modules that are reached as attributes: ``snn.surrogate.atan()``."""
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "nn",
     "optim",
     "save",
+    "spikeplot",
     "surrogate",
     "utils",
 ]

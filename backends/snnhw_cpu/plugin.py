@@ -55,10 +55,9 @@ class CpuBackend:
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
 
+        from snnhw_cpu.products import layers_of
         from snnhw_cpu.provider import NumbaProvider
         from snnhw_torch import TorchExecutable
-
-        options = job.options
 
         options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()
         return TorchExecutable(
@@ -68,6 +67,7 @@ class CpuBackend:
             device=torch.device("cpu"),
             dtype=getattr(torch, options.dtype),
             provider=NumbaProvider(),
+            layers=layers_of(program, precision=options.precision, deterministic=options.deterministic),
         )
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:

@@ -41,6 +41,7 @@ def _show(found: Explanation) -> None:
     for title, (headings, *rows) in found.tables.items():
         out.print(title, style="bold")
         out.print(table(headings, rows))
+        out.print()
     for name, text in found.sources.items():
         out.rule(name)
         out.print(text, soft_wrap=True)

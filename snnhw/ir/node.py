@@ -57,6 +57,8 @@ class Expr:
     data: float | str | None
     sort: Sort
 
+    __array_ufunc__ = None  # NumPy's operators leave the work to these, and build no arrays of objects
+
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise ExpressionError(f"expressions are immutable; cannot set '{name}'")
 

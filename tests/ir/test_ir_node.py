@@ -88,7 +88,7 @@ def test_expressions_that_nobody_holds_are_forgotten() -> None:
 
 def test_a_long_chain_is_freed_without_recursion() -> None:
     held = var("x")
-    for _ in range(40_000):
+    for _ in range(20_000):
         held = -(held + y)
     del held
     gc.collect()
@@ -171,6 +171,15 @@ def test_expressions_have_no_truth_value() -> None:
 def test_the_number_of_operands(op: str, count: int, message: str) -> None:
     with pytest.raises(ExpressionError, match=message):
         ex.make(op, *[x] * count)
+
+
+def test_numbers_of_numpy_are_numbers_and_its_arrays_are_not() -> None:
+    assert np.float64(2.0) * x is 2.0 * x
+    assert x - np.float64(2.0) is x - 2.0
+    others: list[Any] = [np.ones(3), np.float32(2.0)]
+    for odd in others:
+        with pytest.raises(ExpressionError, match="a constant is an int or a float"):
+            odd * x
 
 
 # -- Immutability, copies, pickles ----------------------------------------------------------------

@@ -144,8 +144,7 @@ PROBLEMS: dict[str, tuple[Program, str]] = {
     ),
     "initial parameter of another shape": (
         program(edges=[loop(1, "fc.weight")]),
-        "edge lif.spk->fc.x: it starts from 'fc.weight' of shape (4, 4), which does not fit values of shape (4,); "
-        "give a scalar, or a shape of that rank with 1 where it is shared",
+        "it starts from 'fc.weight' of shape (4, 4), which does not fit values of shape (4,); give a scalar",
     ),
     "dt of 0": (program(time=TimeAxis(0.0)), "dt is a number of seconds greater than 0, not 0.0"),
     "dt of nan": (program(time=TimeAxis(float("nan"))), "dt is a number of seconds greater than 0, not nan"),

@@ -29,7 +29,6 @@ from snnhw.ir import MODELS, Expr, FrozenMap, Neuron, Param, Pointwise, State, S
 from snnhw.tensors import Provider, run_scan, run_step
 
 T, B = 6, 2
-INSTALLED = PROVIDERS["installed"]
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -47,7 +46,7 @@ def compare(
     params: Tensors,
     states: Tensors,
     *,
-    provider: Provider,
+    provider: Provider = EAGER,
     static: frozenset[str] = frozenset(),
 ) -> Tensors:
     """Outputs, final states and every gradient, all at once; returns the gradients."""
@@ -85,7 +84,6 @@ def test_leaky(reset: str, timing: str) -> None:
         {"x": randn(T, B, 5)},
         params,
         {"mem": randn(B, 5, seed=1) + 0.5},
-        provider=EAGER,
     )
 
 
@@ -93,7 +91,7 @@ def test_two_states() -> None:
     params = {"alpha": number(0.6), "beta": number(0.8), "threshold": number(0.7)}
     states = {"syn": randn(B, 5, seed=1), "mem": randn(B, 5, seed=2)}
     step = Neuron(MODELS["Synaptic"]).step()
-    compare(step, synaptic_loop, {"x": randn(T, B, 5)}, params, states, provider=EAGER)
+    compare(step, synaptic_loop, {"x": randn(T, B, 5)}, params, states)
 
 
 @both_providers
@@ -133,7 +131,6 @@ def test_beta_at_and_beyond_its_bounds() -> None:
         {"x": randn(T, B, 5)},
         params,
         {"mem": randn(B, 5, seed=1)},
-        provider=EAGER,
     )
     assert (grads["beta"] != 0).tolist() == [False, True, True, True, False]
 
@@ -146,7 +143,6 @@ def test_quantised_states() -> None:
         {"x": randn(T, B, 5)},
         params,
         {"mem": randn(B, 5, seed=1)},
-        provider=EAGER,
     )
 
 
@@ -154,7 +150,7 @@ def test_graded_spikes() -> None:
     params = {"beta": number(0.8), "threshold": number(0.7), "graded_spikes_factor": number(1.7)}
     step = leaky(graded=True, timing="retest").step()
     states = {"mem": randn(B, 5, seed=1)}
-    grads = compare(step, leaky_loop(timing="retest"), {"x": randn(T, B, 5)}, params, states, provider=EAGER)
+    grads = compare(step, leaky_loop(timing="retest"), {"x": randn(T, B, 5)}, params, states)
     assert grads["graded_spikes_factor"] != 0
 
 
@@ -188,7 +184,7 @@ def test_several_inputs(static: bool) -> None:
     step = Neuron(GATED, reset="none").step()
     states = {"mem": randn(B, 4, seed=1)}
     ports = frozenset({"y"} if static else ())
-    compare(step, gated_loop, inputs, {"b": number(0.8)}, states, provider=EAGER, static=ports)
+    compare(step, gated_loop, inputs, {"b": number(0.8)}, states, static=ports)
 
 
 @pytest.mark.parametrize("narrow", [(4,), (1, 4), (2, 1)], ids=str)
@@ -262,7 +258,7 @@ def test_a_state_that_starts_from_a_parameter(shape: tuple[int, ...]) -> None:
 
 def test_a_state_left_out_starts_at_rest() -> None:
     params, signal = {"beta": number(0.8), "threshold": number(0.7)}, {"x": randn(T, B, 5)}
-    settings: dict[str, Any] = {"steps": T, "outputs": ("spk", "mem"), "provider": provider}
+    settings: dict[str, Any] = {"steps": T, "outputs": ("spk", "mem"), "provider": EAGER}
     at_rest = {"mem": torch.zeros(B, 5, dtype=torch.float64)}
     ours = run_scan(leaky().step(), signal, params, {}, **settings)
     assert_same(ours, run_scan(leaky().step(), signal, params, at_rest, **settings))
@@ -270,7 +266,7 @@ def test_a_state_left_out_starts_at_rest() -> None:
 
 def test_carried_states_make_one_long_run_of_two() -> None:
     params, signal = {"beta": number(0.8), "threshold": number(0.7)}, randn(2 * T, B, 5)
-    settings: dict[str, Any] = {"outputs": ("spk", "mem"), "provider": provider}
+    settings: dict[str, Any] = {"outputs": ("spk", "mem"), "provider": EAGER}
     whole, ends = run_scan(leaky().step(), {"x": signal}, params, {}, steps=2 * T, **settings)
     first, between = run_scan(leaky().step(), {"x": signal[:T]}, params, {}, steps=T, **settings)
     second, last = run_scan(leaky().step(), {"x": signal[T:]}, params, between, steps=T, **settings)
@@ -293,8 +289,9 @@ def test_any_number_of_steps(steps: int) -> None:
 def test_one_step_is_a_scan_without_an_axis_of_time() -> None:
     params, signal = {"beta": number(0.8), "threshold": number(0.7)}, randn(B, 5)
     state = {"mem": randn(B, 5, seed=1)}
-    one = run_step(leaky().step(), {"x": signal}, params, state, outputs=("spk", "mem"))
-    scan, ends = run_scan(leaky().step(), {"x": signal[None]}, params, state, steps=1, outputs=("spk", "mem"))
+    settings: dict[str, Any] = {"outputs": ("spk", "mem"), "provider": EAGER}
+    one = run_step(leaky().step(), {"x": signal}, params, state, **settings)
+    scan, ends = run_scan(leaky().step(), {"x": signal[None]}, params, state, steps=1, **settings)
     assert_same(one, ({port: y[0] for port, y in scan.items()}, ends))
 
 
@@ -349,7 +346,9 @@ def test_gradcheck_where_the_function_is_smooth() -> None:
 
 def simple(signal: Tensor, beta: Tensor) -> Tensor:
     params = {"beta": beta, "threshold": torch.tensor(0.7)}
-    found, _ = run_scan(leaky().step(), {"x": signal}, params, {}, steps=T, outputs=("spk", "mem"))
+    found, _ = run_scan(
+        leaky().step(), {"x": signal}, params, {}, steps=T, outputs=("spk", "mem"), provider=EAGER
+    )
     return found["spk"].sum() + found["mem"].sum()
 
 

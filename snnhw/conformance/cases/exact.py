@@ -12,7 +12,7 @@ from typing import Final
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.examples import subjects
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
-from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, settings
+from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, backwards, settings
 from snnhw.conformance.cases.numbers import Dyadics
 from snnhw.conformance.cases.search import first_proven, required
 from snnhw.conformance.forward import forward_primitives
@@ -46,7 +46,8 @@ def _of(setting: Setting) -> Iterator[tuple[str, Build]]:
     subject = Subject(setting.name, setting.neuron(SHAPE), dict.fromkeys(setting.model.ports, SHAPE))
     forward, step = f"exact/{setting.name}", f"exact/{setting.name}/step"
     yield forward, _forward(forward, subject, setting)
-    yield step, _step(step, subject, setting)
+    if backwards(setting):
+        yield step, _step(step, subject, setting)
 
 
 def _forward(case_id: str, subject: Subject, setting: Setting | None = None) -> Build:

@@ -7,6 +7,7 @@ its threshold: the gradient of another spike pattern would be another gradient.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from snnhw.conformance.case import Arrays, Case
@@ -14,7 +15,7 @@ from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.examples import subjects
 from snnhw.conformance.cases.harness import NODE, Subject, observed, probed, stepped
 from snnhw.conformance.cases.networks import NETWORKS, Network, dense
-from snnhw.conformance.cases.neurons import Setting, common, settings, usual
+from snnhw.conformance.cases.neurons import Setting, backwards, common, settings, usual
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import certain, first, lively, randoms
 from snnhw.conformance.cases.variants import variants
@@ -28,6 +29,8 @@ from snnhw.ir import (
     CEMembrane,
     L1Rate,
     Loss,
+    Neuron,
+    StraightThrough,
     Surrogate,
     Term,
 )
@@ -43,24 +46,29 @@ SHAPE: Final = (4,)
 def cases() -> Iterator[Case]:
     """All of the class that come from registries."""
     for setting in settings():
-        if not setting.quantised or (setting.reset, setting.timing) == usual(setting.model):
-            yield _neuron(f"gradient/{setting.name}", setting, ATan())
+        if backwards(setting):
+            yield _neuron(f"gradient/{setting.name}", setting, StraightThrough())
     yield from _surrogates()
     for subject in subjects():
         case_id = f"gradient/{subject.name}"
         yield _probe(case_id, subject, next(randoms(case_id)), {})
     for model in MODELS.values():
+        setting = Setting(model, *usual(model), shaped=True)
         for name, make in NETWORKS.items():
-            yield _network(f"gradient/{name}-{model.name}", make(Setting(model, *usual(model), shaped=True), ATan()))
+            yield _network(f"gradient/{name}-{model.name}", make(setting, StraightThrough()))
     yield from _losses()
 
 
 def _surrogates() -> Iterator[Case]:
-    setting = common()
-    yield _neuron("gradient/surrogate-none", setting, None)
+    """Every surrogate with one neuron; the one that users get unasked, under every timing."""
+    yield _neuron("gradient/surrogate-none", common(), None)
     for name, kind in SURROGATES.items():
         for variant, surrogate in variants(kind):
-            yield _neuron(f"gradient/surrogate-{name}-{variant}", setting, surrogate)
+            yield _neuron(f"gradient/surrogate-{name}-{variant}", common(), surrogate)
+    for timing in common().model.timings_of(common().reset):
+        if timing != common().timing:
+            setting = replace(common(), timing=timing)
+            yield _neuron(f"gradient/surrogate-default-{timing}", setting, Neuron(setting.model).surrogate)
 
 
 def _neuron(case_id: str, setting: Setting, surrogate: Surrogate | None) -> Case:
@@ -80,14 +88,15 @@ def _probe(case_id: str, subject: Subject, numbers: Randoms, given: Arrays) -> C
 
 
 def _network(case_id: str, network: Network) -> Case:
-    """A loss on the output, on hidden spikes, and on a membrane, all at once."""
+    """A loss on the output, on a hidden membrane and on the last one: with what is carried from step to
+    step, three gradients meet in every neuron."""
     program = network.program
-    hidden, last = (f"{name}.{program.nodes[name].out_ports[at]}" for name, at in (("lif1", 0), ("lif2", -1)))
+    state = program.nodes["lif1"].out_ports[-1]
     loss = Loss(
         (
             Term(CECount(), of=program.outputs()["out"]),
-            Term(L1Rate(), of=hidden, weight=0.01),
-            Term(CEMembrane(over_time="mean"), of=last, weight=0.5),
+            Term(L1Rate(), of=f"lif1.{state}", weight=0.01),
+            Term(CEMembrane(over_time="mean"), of=f"lif2.{state}", weight=0.5),
         )
     )
     return classified(case_id, network, loss, SGD(lr=1.0))

@@ -13,7 +13,7 @@ from snnhw.conformance.cases.numbers import Numbers
 from snnhw.ir import MODELS, FrozenMap, Model, Neuron, Param, StraightThrough, Surrogate
 from snnhw.ir.ops import Shape
 
-__all__ = ["EXACT_LEVELS", "LEVELS", "Setting", "common", "settings", "timings", "usual"]
+__all__ = ["EXACT_LEVELS", "LEVELS", "Setting", "backwards", "common", "settings", "timings", "usual"]
 
 EXACT_LEVELS: Final = np.array([-2, -1, -0.5, 0, 0.25, 0.5, 1, 1.5, 2, 4], np.float32)
 LEVELS: Final = np.array([-2.1, -1.3, -0.6, -0.2, 0.05, 0.3, 0.7, 1.05, 1.4, 2.2], np.float32)
@@ -66,17 +66,30 @@ class Setting:
 
 
 def settings(models: Mapping[str, Model] = MODELS) -> Iterator[Setting]:
-    """Every model under every reset and timing it offers, plain and with all options at once; the
-    options one by one where the model is as it comes."""
+    """Every model under every reset and timing it offers, plain and with all options at once.
+
+    Two that come out as the same equations, such as no reset under any timing, count once: backends
+    compile equations, and what is compiled once need not be tested twice.
+    """
+    seen = set()
     for model in models.values():
+        fires = model.fire is not None
         for reset, timing in timings(model):
-            yield Setting(model, reset, timing)
-            yield Setting(model, reset, timing, shaped=True, graded=model.fire is not None, quantised=True)
-        reset, timing = usual(model)
-        yield Setting(model, reset, timing, shaped=True)
-        yield Setting(model, reset, timing, quantised=True)
-        if model.fire is not None:
-            yield Setting(model, reset, timing, graded=True)
+            for options in (False, True):
+                setting = Setting(
+                    model, reset, timing, shaped=options, graded=options and fires, quantised=options
+                )
+                step = setting.neuron(()).step()
+                equations = (step.updates, step.outputs, options)
+                if equations not in seen:
+                    seen.add(equations)
+                    yield setting
+
+
+def backwards(setting: Setting) -> bool:
+    """Whether the setting is one that training is tried with: with options only under the model's own
+    reset, because options and resets meet going forward and not going back."""
+    return not setting.quantised or setting.reset == setting.model.reset
 
 
 def timings(model: Model) -> Iterator[tuple[str, str]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Case, ports_of
+from snnhw.conformance.case import Array, Case, ports_of
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
-from snnhw.conformance.cases.networks import Network
-from snnhw.conformance.cases.neurons import Setting, common
+from snnhw.conformance.cases.networks import dense
+from snnhw.conformance.cases.neurons import common
 from snnhw.conformance.cases.numbers import Dyadics
 from snnhw.conformance.cases.search import first, lively, randoms, required
 from snnhw.ir import (
@@ -25,6 +26,7 @@ from snnhw.ir import (
     L1Rate,
     Linear,
     Loss,
+    Neuron,
     Op,
     Output,
     Program,
@@ -144,14 +146,43 @@ def _odd_names() -> Program:
 
 
 def _exact(
-    name: str, program: Program, *, steps: int | None = None, state: bool = False, silent: bool = False
+    name: str, program: Program, *, steps: int = 6, state: bool = False, silent: bool = False
 ) -> Iterator[Case]:
-    """A network forward, and through a step of training on all that its last neuron gives."""
-    run = f"exact/{name}"
-    loss = Loss((Term(L1Rate(), of="lif.spk", weight=0.5), Term(L1Rate(), of="lif.mem", weight=0.25)))
+    """A network forward, and through a step of training on what its last neuron gives."""
+    ports = {"lif.spk": 0.5, "lif.mem": 0.25, "sum.y": 0.5}.items()
+    seen = ports_of(program)
+    loss = Loss(tuple(Term(L1Rate(), of=port, weight=weight) for port, weight in ports if port in seen))
 
-    def build(proposed: int, numbers: Dyadics) -> Case:
-        given: dict[str, np.ndarray] = {}
-        ...
+    def build(case_id: str, longest: int, numbers: Dyadics) -> Case:
+        given: dict[str, Array] = {}
+        for neuron in program.named(Neuron):
+            given |= SCALAR.values(neuron, SHAPE, numbers)
+        case = observed(case_id, program, numbers, given=given, time_steps=min(steps, longest), batch=2)
+        if silent:
+            case = replace(case, inputs={key: np.zeros_like(x) for key, x in case.inputs.items()})
+        case = with_state(case, numbers) if state else case
+        return replace(case, record=(), loss=loss, optimizer=SGD(lr=0.5)) if case_id.endswith("/step") else case
 
-    yield required(run, build)
+    for case_id in (f"exact/{name}", f"exact/{name}/step"):
+        yield required(case_id, partial(build, case_id))
+
+
+def _static() -> Iterator[Case]:
+    """An input that does not change over time: given once, its gradient a sum over all steps."""
+    subject = Subject("", SHAPED.neuron(SHAPE), {"x": SHAPE})
+
+    def build(case_id: str, steps: int, numbers: Dyadics) -> Case:
+        train = case_id.endswith("/step")
+        program = replace(probed(subject) if train else alone(subject), time=TimeAxis(static_inputs=("x",)))
+        given = SHAPED.values(NODE, SHAPE, numbers)
+        case = observed(case_id, program, numbers, given=given, time_steps=steps, batch=2)
+        return stepped(case, lr=0.5) if train else case
+
+    for case_id in ("exact/static", "exact/static/step"):
+        yield required(case_id, partial(build, case_id))
+
+
+def _two_heads() -> Case:
+    """Two terms of a loss, each with a target of its own."""
+    loss = Loss((Term(CECount(), of="lif1.spk", target="kind"), Term(CECount(), of="lif2.spk", weight=0.5)))
+    return classified("gradient/two-heads", dense(SHAPED, StraightThrough()), loss, SGD(lr=1.0))

@@ -1,0 +1,54 @@
+"""What comes of one case, one mode and one peer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.workloads import Case, Mode
+
+__all__ = ["Result", "Skipped", "label"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row. Times and ratios are None where the sides disagree: then nothing is timed.
+
+    Attributes:
+        mode: what was timed, and on which variant of the workload.
+        ratio: peer / ours, the median of neighbouring timings; low and high are percentiles 10 and 90.
+        ours_peak_mb: memory at the peak, on top of libraries and compiled kernels.
+        correct: whether both sides compute the same.
+        note: how far they agree.
+    """
+
+    workload: str
+    mode: str
+    peer: str
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    ours_ms: float | None
+    peer_ms: float | None
+    ours_peak_mb: float | None
+    peer_peak_mb: float | None
+    correct: bool
+    aim: float | None
+    title: str
+    steps: int
+    batch: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row that is not there, and why."""
+
+    workload: str
+    mode: str
+    peer: str
+    reason: str
+
+
+def label(case: Case, mode: Mode) -> str:
+    """Mode and variant: ``fwd+bwd static``."""
+    return f"{mode} {case.variant}".strip()
