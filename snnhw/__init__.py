@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
     from snnhw import functional, ir, nn, optim, spikeplot, surrogate, utils
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
-    from snnhw.nn import Leaky, Synaptic, capture
+    from snnhw.nn import Leaky, Synaptic
+    from snnhw.nn.capture import capture
 
 _HOMES = {
     "backends": "snnhw.api",
@@ -23,7 +24,7 @@ _HOMES = {
     "save": "snnhw.api",
     "Leaky": "snnhw.nn",
     "Synaptic": "snnhw.nn",
-    "capture": "snnhw.nn",
+    "capture": "snnhw.nn.capture",
 }
 """Public name -> the module that defines it."""
 

@@ -21,7 +21,7 @@ from snnhw.ir import Linear
 from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.threads import share
 
-__all__ = ["EventLinear"]
+__all__ = ["COSTS", "Costs", "EventLinear", "product"]
 
 SOURCE: Final = '''\
 import numpy as np
@@ -120,7 +120,7 @@ class EventLinear:
             self.skips = COSTS.wins(rows.shape[0], op.in_features, op.out_features, density)
         if not self.skips:
             return F.linear(x, weight, bias)
-        y: Tensor = _EventProduct.apply(rows, weight, self._transpose(weight))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        y = product(rows, weight, self._transpose(weight))
         y = y if bias is None else y + bias
         return y.reshape(*x.shape[:-1], op.out_features)
 
@@ -130,6 +130,12 @@ class EventLinear:
         if self._turned is None or self._turned[0] != key:
             self._turned = key, weight.detach().t().contiguous()
         return self._turned[1]
+
+
+def product(x: Tensor, weight: Tensor, turned: Tensor) -> Tensor:
+    """``x @ weight.T``, skipping zeros of x; ``turned`` is the transposed weight, contiguous."""
+    found: Tensor = _EventProduct.apply(x, weight, turned)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return found
 
 
 class _EventProduct(torch.autograd.Function):

@@ -149,7 +149,7 @@ def build(case: Case, weights: Mapping[str, Tensor], *, hoist: bool) -> Side:
     return JellySide(case, net, FOLDED.get(case.loss))
 
 
-NOTE: Final = "snnhw computes SpikingJelly's dynamics: the reset within the step, outside the gradient"
+NOTE: Final = "SpikingJelly's dynamics on both sides"
 
 MULTI_STEP: Final = Peer(
     "spikingjelly", "spikingjelly", partial(build, hoist=False), as_in_spikingjelly, NOTE

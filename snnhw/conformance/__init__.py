@@ -1,0 +1,58 @@
+"""Holding backends to the reference: cases as data, comparison, reports, and a pytest plugin.
+
+    snnhw conformance cpu --json report.json
+    pytest --pyargs snnhw.conformance --snnhw-backend cpu
+
+Names are imported when they are first used: pytest imports this package in every session of an
+environment where snnhw is installed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snnhw.conformance.case import CLASSES, Case, Proof
+    from snnhw.conformance.compare import Mismatch, Parity, hold, parity
+    from snnhw.conformance.outcome import CaseResult
+    from snnhw.conformance.report import ConformanceReport
+    from snnhw.conformance.suite import all_cases, run, run_on
+
+_HOMES = {
+    "CLASSES": "case",
+    "Case": "case",
+    "Proof": "case",
+    "Mismatch": "compare",
+    "Parity": "compare",
+    "hold": "compare",
+    "parity": "compare",
+    "CaseResult": "outcome",
+    "ConformanceReport": "report",
+    "all_cases": "suite",
+    "run": "suite",
+    "run_on": "suite",
+}
+"""Public name -> the module of this package that defines it."""
+
+__all__ = [
+    "CLASSES",
+    "Case",
+    "CaseResult",
+    "ConformanceReport",
+    "Mismatch",
+    "Parity",
+    "Proof",
+    "all_cases",
+    "hold",
+    "parity",
+    "run",
+    "run_on",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

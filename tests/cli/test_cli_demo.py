@@ -12,7 +12,7 @@ import torch
 from cli_calls import call, fork
 
 from snnhw import ir
-from snnhw.cli.demo import digits
+from snnhw.cli.demo import digits, pictures
 from snnhw.conformance import compare
 from snnhw.conformance.compare import Parity
 from snnhw.plugin import Result
@@ -41,6 +41,14 @@ def test_it_trains_compares_saves_and_draws(tmp_path: Path) -> None:
         assert (content[:8], content[-8:]) == PNG
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty pictures: drawing takes seconds, and is tested above."""
+    for name in pictures.__all__:
+        monkeypatch.setattr(pictures, name, lambda *_: b"")
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_json_is_alone_on_stdout(tmp_path: Path) -> None:
     result = call(*SMALL, "--json", "--out", tmp_path)
     assert result.exit_code == 0, result.output
@@ -63,6 +71,7 @@ def test_json_is_alone_on_stdout(tmp_path: Path) -> None:
     assert found["files"] == [str(tmp_path / name) for name in FILES]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_unexplained_spike_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Parity(spikes_compared=9, spike_mismatches=1, unexplained_mismatches=1)
     monkeypatch.setattr(compare, "parity", lambda *_, **__: wrong)

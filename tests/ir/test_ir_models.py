@@ -24,6 +24,7 @@ from snnhw.ir import (
     Param,
     State,
     Step,
+    StraightThrough,
     clamp,
     const,
     evaluate,
@@ -100,6 +101,14 @@ def test_the_reset_flag_is_a_constant_to_the_gradient() -> None:
     found = gradient([step.updates["mem"]], [const(1.0)], [mem, threshold])
     at = {"mem": 1.5, "x": 0.25, "beta": 0.5, "threshold": 1.0}
     assert evaluate(found, at, numpy_namespace()) == [0.5, -1.0]  # beta, and -R
+
+
+@pytest.mark.parametrize(("timing", "slope"), [("delayed", 1.0), ("retest", 0.75), ("immediate", 0.75)])
+def test_the_gradient_passes_through_a_spike_that_resets_at_once(timing: str, slope: float) -> None:
+    step = Neuron(LEAKY, timing=timing, surrogate=StraightThrough()).step()
+    found = gradient([step.updates["mem"]], [const(1.0)], [x])
+    at = {"mem": 0.0, "x": 1.0, "beta": 0.5, "threshold": 0.25}
+    assert evaluate(found, at, numpy_namespace()) == [slope]  # 1, or 1 - threshold * dh/dz
 
 
 @pytest.mark.parametrize("kind", ["subtract", "zero"])
@@ -212,6 +221,18 @@ def test_a_state_left_out_keeps_the_last_output() -> None:
     assert step.updates["previous"] is step.outputs["spk"] is step.outputs["previous"]
     (slope,) = gradient([step.updates["mem"]], [const(1.0)], [previous])
     assert slope is v
+
+
+def test_the_last_output_may_be_a_state_by_its_own_name() -> None:
+    fed = model(
+        "Fed",
+        states="mem spk",
+        params=(Param("threshold", 1.0),),
+        integrate={"mem": mem + x - var("spk")},
+        fire=mem - threshold,
+    )
+    neuron = Neuron(fed, reset="none")
+    assert neuron.out_ports == tuple(neuron.step().outputs) == ("spk", "mem")
 
 
 def test_a_neuron_that_never_fires() -> None:

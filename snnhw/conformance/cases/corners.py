@@ -85,7 +85,7 @@ def _worthless_spikes(reset: str) -> Case:
 
 def _clamped() -> Iterator[Case]:
     """A clamp passes gradients at both ends of its range, and none outside."""
-    values = {"beta": ENDS, "threshold": 1.0}
+    values = {"beta": ENDS, "threshold": (1.0,) * len(ENDS)}
     yield _corner("exact/clamped-decay/step", common().neuron((5,)), (5,), values, train=True)
     function = Pointwise(FrozenMap({"y": clamp(var("p"), 0.0, 1.0) * var("x")}), parameters=(Param("p"),))
     yield _corner("exact/clamp/step", function, (5,), {"p": ENDS}, train=True)
@@ -139,7 +139,7 @@ def _per_channel() -> Iterator[Case]:
 
 def _step_from_state() -> Case:
     """Training that goes on from the state of an earlier stretch of time, as a constant."""
-    values = {"beta": (0.5, 1.0, 0.25, 0.0), "threshold": 1.0}
+    values = {"beta": (0.5, 1.0, 0.25, 0.0), "threshold": (1.0, 0.5, 1.0, 1.5)}
     return _corner("exact/from-state/step", common().neuron((4,)), (4,), values, train=True, state=True)
 
 
@@ -149,16 +149,16 @@ def _strangers() -> Iterator[Case]:
         setting = Setting(model, *usual(model))
         shapes = dict(zip(model.ports, ((2, 3), (3,)), strict=False))  # ports broadcast to the layer
         subject = Subject(model.name, setting.neuron((2, 3)), shapes)
-        yield _stranger(f"exact/stranger-{model.name}", alone(subject), setting)
-        yield _stranger(f"exact/stranger-{model.name}/step", probed(subject), setting)
-        yield _random_stranger(f"pointwise/stranger-{model.name}", alone(subject), setting)
+        forward, step = (replace(make(subject), time=TimeAxis(dt=0.5)) for make in (alone, probed))
+        yield _stranger(f"exact/stranger-{model.name}", forward, setting)
+        yield _stranger(f"exact/stranger-{model.name}/step", step, setting)
+        yield _random_stranger(f"pointwise/stranger-{model.name}", forward, setting)
 
 
 def _stranger(case_id: str, program: Program, setting: Setting) -> Case:
     def build(steps: int, numbers: Dyadics) -> Case:
         given = setting.values(NODE, (2, 3), numbers)
-        long = replace(program, time=TimeAxis(dt=0.5))
-        case = observed(case_id, long, numbers, given=given, time_steps=steps, batch=2)
+        case = observed(case_id, program, numbers, given=given, time_steps=steps, batch=2)
         return stepped(case, lr=0.5) if case_id.endswith("/step") else case
 
     return required(case_id, build)

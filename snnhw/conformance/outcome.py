@@ -1,0 +1,87 @@
+"""From a case to its outcome: what a backend claims, and what it does, must be one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
+
+from snnhw.check import reasons_against
+from snnhw.conformance.bench import Bench
+from snnhw.conformance.case import Case
+from snnhw.conformance.checks import check
+from snnhw.conformance.differ import Disagreement
+from snnhw.errors import Unsupported
+from snnhw.words import sentence
+
+__all__ = ["CaseResult", "Outcome", "judge"]
+
+Outcome = Literal["passed", "declined", "xfailed", "failed"]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What became of one case.
+
+    Attributes:
+        id: the case; cls: its class.
+        outcome: ``passed``; ``declined``, its capabilities say that it cannot and it does not;
+            ``xfailed``, it fails as the backend's own list of known failures says; ``failed``.
+        reason: why, unless it passed.
+        seconds: how long it took.
+    """
+
+    id: str
+    cls: str
+    outcome: Outcome
+    reason: str
+    seconds: float
+
+
+def judge(bench: Bench, case: Case, excuse: str | None = None) -> CaseResult:
+    """Try one case. Whatever the backend does, this returns.
+
+    Args:
+        excuse: why the case is known to fail; None when it is not.
+    """
+    before = perf_counter()
+    outcome, reason = _outcome(bench, case)
+    if excuse is not None:
+        outcome, reason = _excused(outcome, reason, excuse)
+    return CaseResult(case.id, case.cls, outcome, reason, perf_counter() - before)
+
+
+def _outcome(bench: Bench, case: Case) -> tuple[Outcome, str]:
+    try:
+        reasons = reasons_against(case.program, bench.capabilities, bench.job(case))
+        if reasons:
+            return _declined(bench, case, reasons)
+        check(bench, case)
+    except Disagreement as error:
+        return "failed", str(error)
+    except Unsupported as error:
+        return "failed", f"it refuses what its capabilities claim: {'; '.join(error.reasons)}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code must not end the run
+        return "failed", f"{type(error).__name__}: {error}"
+    return "passed", ""
+
+
+def _declined(bench: Bench, case: Case, reasons: tuple[str, ...]) -> tuple[Outcome, str]:
+    """Core asks the capabilities, so users never get this far; but a claim that is too small hides a
+    fallback, or support that nobody can use."""
+    said = "; ".join(reasons)
+    try:
+        with bench.compile(case) as executable:
+            if case.loss is None:
+                executable.run(case.inputs, case.state)
+            else:
+                executable.step(case.inputs, case.targets, case.state)
+    except (Exception, SystemExit):  # noqa: BLE001  # any refusal will do
+        return "declined", said
+    return "failed", f"it runs this, although its capabilities say otherwise: {said}"
+
+
+def _excused(outcome: Outcome, reason: str, excuse: str) -> tuple[Outcome, str]:
+    if outcome == "failed":
+        return "xfailed", f"{sentence(excuse)} {reason}"
+    return "failed", f"it is listed as a known failure ({excuse}), but it {outcome}; take it off the list"

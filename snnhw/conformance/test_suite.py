@@ -1,0 +1,66 @@
+"""The conformance suite as tests: ``pytest --pyargs snnhw.conformance --snnhw-backend NAME``."""
+
+from __future__ import annotations
+
+import pytest
+
+from snnhw import registry
+from snnhw.conformance.bench import Bench
+from snnhw.conformance.case import Case
+from snnhw.conformance.known import known_failures
+from snnhw.conformance.outcome import judge
+from snnhw.conformance.suite import all_cases
+
+NO_BACKEND = "no backend to test; name one with --snnhw-backend"
+
+EXECUTED: list[str] = []
+"""Cases that this process ran to an end, in order."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for every case."""
+    if "case" not in metafunc.fixturenames:
+        return
+    if metafunc.config.getoption("--snnhw-backend"):
+        metafunc.parametrize("case", all_cases(), ids=lambda case: case.id)
+    else:
+        metafunc.parametrize("case", [pytest.param(None, marks=pytest.mark.skip(reason=NO_BACKEND))])
+
+
+@pytest.fixture(scope="module")
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """The backend under test."""
+    given = [text.partition("=") for text in request.config.getoption("--snnhw-option")]
+    options = {key: value for key, _, value in given}
+    plugin = registry.backend(request.config.getoption("--snnhw-backend"))
+    registry.build_options(plugin, options)  # a misspelt one is not every case's failure
+    return Bench(plugin, options)
+
+
+@pytest.fixture(scope="module")
+def excuses(bench: Bench) -> dict[str, str]:
+    """Failures that the backend's author knows of."""
+    return known_failures(bench.plugin, [case.id for case in all_cases()])
+
+
+def test_case(case: Case, bench: Bench, excuses: dict[str, str]) -> None:
+    """A backend does what it claims, and what it does is right."""
+    result = judge(bench, case, excuses.get(case.id))
+    label = f"[{bench.capabilities.label}] " if bench.capabilities.label else ""
+    if result.outcome == "declined":
+        pytest.skip(f"{label}declined: {result.reason}")
+    EXECUTED.append(case.id)
+    if result.outcome == "xfailed":
+        pytest.xfail(f"{label}{result.reason}")
+    if result.outcome == "failed":
+        pytest.fail(f"{label}{result.reason}", pytrace=False)
+
+
+def test_something_was_executed(request: pytest.FixtureRequest) -> None:
+    """A backend that declines everything has proven nothing."""
+    if not request.config.getoption("--snnhw-backend"):
+        pytest.skip(NO_BACKEND)
+    tried = [item for item in request.session.items if "case" in getattr(item, "fixturenames", ())]
+    if not tried:
+        pytest.skip("no case was selected")
+    assert EXECUTED, f"all of {len(tried)} cases were declined"
