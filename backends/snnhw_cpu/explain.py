@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from snnhw.ir import FrozenMap, Input, Neuron, Pointwise, Program
@@ -14,6 +15,7 @@ from snnhw_torch.schedule import Schedule, plan
 __all__ = ["explain"]
 
 VARYING: Layout = "neuron"
+WORDS = {"scalar": "for the layer", "neuron": "for each neuron"}
 
 
 def explain(program: Program, job: Run | Train) -> Explanation:
@@ -67,7 +69,8 @@ def _only_inputs(program: Program, name: str, port: str) -> bool:
 
 
 def _facts(kernel: ScanKernel) -> tuple[str, str, str]:
-    values = ", ".join(f"{value.expr!r} ({value.layout})" for value in kernel.values)
+    counts = Counter(value.layout for value in kernel.values)
+    values = ", ".join(f"{count} {WORDS[layout]}" for layout, count in counts.items())
     static = ", ".join(port for port, fixed in zip(kernel.inputs, kernel.static, strict=True) if fixed)
     return ", ".join(kernel.states) or "-", values or "-", static or "-"
 

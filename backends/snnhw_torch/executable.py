@@ -69,7 +69,7 @@ class TorchExecutable:
             found, batch = self._pass(inputs, state, [term.of for term in job.loss.terms if term.of])
             check_targets(job.loss, _shapes(wanted), batch)
             loss = total_loss(job.loss, found.ports, wanted)
-        trainer.learn(loss)
+            trainer.learn(loss)
         outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
         return StepResult(float(loss.detach()), outputs, {key: x.detach() for key, x in found.state.items()})
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from torch import Tensor
+
 from snnhw.ir import Input, Output
 from snnhw_torch.loop import run_loop
 from snnhw_torch.network import Network, Pass, Tensors, Walk
@@ -39,10 +41,14 @@ def run_network(
             _RUN[stage.mode](walk, stage)
         walk.forget(done)
     static = network.schedule.static
-    return Pass(
-        {port: walk.over_time(walk.ports[port], port in static).contiguous() for port in walk.wanted},
-        walk.after,
-    )
+    found = {port: walk.over_time(walk.ports[port], port in static).contiguous() for port in walk.wanted}
+    return Pass(_apart(found, inputs), walk.after)
+
+
+def _apart(found: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+    """The same signals, none of them in the memory of an input: a caller may fill that anew."""
+    given = {x.untyped_storage().data_ptr() for x in inputs.values()}
+    return {port: x.clone() if x.untyped_storage().data_ptr() in given else x for port, x in found.items()}
 
 
 def _once(walk: Walk, stage: Stage) -> None:

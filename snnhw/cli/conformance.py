@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from snnhw.cli.arguments import Options, parse_options
-from snnhw.cli.console import complain, err, out, table
+from snnhw.cli.console import as_json, complain, err, out, table
 from snnhw.cli.guard import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from snnhw.conformance import ConformanceReport
+    from snnhw.conformance import CaseResult, ConformanceReport
 
 __all__ = ["command"]
 
@@ -46,10 +44,12 @@ def command(
     from snnhw.ir import write_atomic
 
     options, chosen = parse_options(option), tuple(classes or ())
+    if file is not None and not file.parent.is_dir():  # before the work, not after it
+        raise typer.BadParameter(f"there is no folder '{file.parent}'", param_hint="--json")
     with _progress() as on_result:
         report = conformance.run(name, options, select=select, classes=chosen, on_result=on_result)
     if file is not None:
-        write_atomic(file, report.to_json().encode())
+        write_atomic(file, as_json(report.to_json()).encode())
     _show(report)
     if not report.ok:
         complain(_why(report))
@@ -57,20 +57,16 @@ def command(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[Any], None]]:
+def _progress() -> Iterator[Callable[[CaseResult], None]]:
     """What to call with every result: a running count on a terminal, a line now and then elsewhere."""
     counts: Counter[str] = Counter()
-
-    def line() -> str:
-        return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
-
     with err.status("choosing cases") as status:
 
-        def on_result(result: Any) -> None:
+        def on_result(result: CaseResult) -> None:
             counts[result.outcome] += 1
-            status.update(f"{line()}; last: {result.id}")
+            status.update(f"{_listed(counts)}; last: {result.id}")
             if not err.is_terminal and counts.total() % 100 == 0:
-                err.print(f"{counts.total()} cases: {line()}")
+                err.print(f"{counts.total()} cases: {_listed(counts)}")
 
         yield on_result
 
@@ -87,8 +83,11 @@ def _show(report: ConformanceReport) -> None:
         if case.outcome == "failed":
             out.print(f"\n{case.id}", style="red", soft_wrap=True)
             out.print(f"  {case.reason}", soft_wrap=True)
-    if report.ok:
-        out.print(f"{report.passed} passed, none failed")
+    out.print(f"\n{_listed(Counter(case.outcome for case in report.cases)) or 'no cases'}")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
 
 
 def _why(report: ConformanceReport) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["complain", "err", "out", "print_json", "table"]
+__all__ = ["as_json", "complain", "err", "out", "print_json", "table"]
 
 out: Final = Console(markup=False, highlight=False, emoji=False)
 """For results. Nothing printed is taken for markup: ``[T, B]`` is text."""
@@ -34,9 +34,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Seq
     return made
 
 
+def as_json(value: Mapping[str, object]) -> str:
+    """One JSON object, as people and machines can read it."""
+    return json.dumps(value, indent=2) + "\n"
+
+
 def print_json(value: Mapping[str, object]) -> None:
     """One JSON object, alone, on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.write(as_json(value))
 
 
 def complain(message: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from snnhw.api import make_job
 from snnhw.conformance.case import Case
-from snnhw.ir import Params, Program
+from snnhw.ir import Params
 from snnhw.plugin import Backend, Capabilities, Executable, Run, Train
 
 __all__ = ["Bench"]

@@ -52,8 +52,8 @@ def functions(unit: float) -> Namespace:
         return Bounded(value, error + unit * np.abs(value))
 
     def const(value: float) -> Bounded:
-        short = np.float64(np.float32(value))
-        return Bounded(np.float64(value), 0.0 if short == value else unit * abs(value))
+        short = float(np.float32(value))  # what float32 holds, every backend holds
+        return Bounded(np.asarray(value, np.float64), 0.0 if short == value else unit * abs(value))
 
     def mul(a: Bounded, b: Bounded) -> Bounded:
         slack = np.abs(a.value) * b.error + np.abs(b.value) * a.error + a.error * b.error
@@ -64,7 +64,7 @@ def functions(unit: float) -> Namespace:
         smallest = np.maximum(np.abs(b.value) - b.error, 0.0)  # 0: the bound is infinite, and says so
         return off(quotient, (a.error + np.abs(quotient) * b.error) / smallest)
 
-    def smooth(function: Callable[[Array], Array], slope: Callable[[Array, Bounds], Array]) -> Any:
+    def smooth(function: Callable[[Array], Array], slope: Callable[[Array, Bounds], Bounds]) -> Any:
         """A function and a bound on its slope near x."""
         return lambda a: off(function(a.value), slope(a.value, a.error) * a.error)
 
@@ -79,9 +79,9 @@ def functions(unit: float) -> Namespace:
         "exp": smooth(np.exp, lambda x, e: np.exp(x + e)),
         "log": smooth(np.log, lambda x, e: 1 / np.maximum(x - e, 0.0)),
         "sqrt": smooth(np.sqrt, lambda x, e: 0.5 / np.sqrt(np.maximum(x - e, 0.0))),
-        "sigmoid": smooth(numpy_namespace()["sigmoid"], lambda x, e: np.float64(0.25)),
-        "tanh": smooth(np.tanh, lambda x, e: np.float64(1.0)),
-        "atan": smooth(np.arctan, lambda x, e: np.float64(1.0)),
+        "sigmoid": smooth(numpy_namespace()["sigmoid"], lambda x, e: 0.25),
+        "tanh": smooth(np.tanh, lambda x, e: 1.0),
+        "atan": smooth(np.arctan, lambda x, e: 1.0),
         "minimum": lambda a, b: Bounded(np.minimum(a.value, b.value), np.maximum(a.error, b.error)),
         "maximum": lambda a, b: Bounded(np.maximum(a.value, b.value), np.maximum(a.error, b.error)),
         "greater": _greater,

@@ -30,6 +30,9 @@ GRADIENT: Final = 1e-4
 """Relative to the largest entry of a gradient: some hundred products and sums of float32 one after the
 other, and surrogates as steep as 25, each amplify a rounding of 6e-8."""
 
+EPSILON: Final = 2.0**-23
+"""Of float32, in which parameters are given and returned."""
+
 LOSS: Final = 1e-5
 """Relative: exponentials and sums over at most a hundred terms."""
 
@@ -120,8 +123,8 @@ def gradient(bench: Bench, case: Case) -> None:
     rate = getattr(case.optimizer, "lr", 1.0)
     for key, slope in wanted.params.items():
         before = np.asarray(case.params[key], np.float64)
-        seen = (before - after[key]) / rate
-        unit = float(np.finfo(after[key].dtype).eps) * (np.abs(before) + np.abs(slope))  # of the difference
+        seen = (before - np.asarray(after[key], np.float64)) / rate
+        unit = EPSILON * (np.abs(before) + np.abs(slope))  # what rounding the new parameter takes away
         within(f"the gradient of '{key}'", seen, slope, GRADIENT * np.max(np.abs(slope)) + unit)
 
 
@@ -135,7 +138,7 @@ def training(bench: Bench, case: Case) -> None:
         after = executable.get_params()
     _unchanged(case, after)
     for key in case.program.trainable:
-        way = np.max(np.abs(wanted.params[key] - case.params[key]))
+        way = np.max(np.abs(wanted.params[key] - np.asarray(case.params[key], np.float64)))
         within(f"trained parameter '{key}'", after[key], wanted.params[key], TRAINED * way)
 
 

@@ -43,13 +43,20 @@ class Dyadic:
     shape = ()  # as NumPy's own scalars have it
     __hash__ = None  # type: ignore[assignment]  # compares by value, and is never a key
 
-    def __init__(self, value: float, bound: float, grid: int, *parts: Dyadic) -> None:
-        units = ldexp(bound, -grid) if bound else 0.0
-        if units >= 2.0**PRECISION or (bound and grid < LEAST):
-            raise NotExact(f"a sum of up to {bound:g} on a grid of 2^{grid} needs more than {PRECISION} bits")
-        self.value, self.bound, self.grid = value, bound, grid if bound else NOWHERE
-        self.largest = max(units, *(part.largest for part in parts)) if parts else units
-        self.finest = min(self.grid, *(part.finest for part in parts)) if parts else self.grid
+    def __init__(
+        self, value: float, bound: float, grid: int, largest: float = 0.0, finest: int = NOWHERE
+    ) -> None:
+        if not bound:
+            grid = NOWHERE
+        else:
+            units = ldexp(bound, -grid)
+            if units >= 2.0**PRECISION or grid < LEAST:
+                raise NotExact(
+                    f"a sum of up to {bound:g} on a grid of 2^{grid} needs more than {PRECISION} bits"
+                )
+            largest = max(largest, units)
+        self.value, self.bound, self.grid = value, bound, grid
+        self.largest, self.finest = largest, min(finest, grid)
 
     @classmethod
     def of(cls, number: object) -> Dyadic:
@@ -61,26 +68,28 @@ class Dyadic:
             raise NotExact(f"{value} is on no grid")
         return cls(value, abs(value), _lowest_bit(value))
 
+    def _with(self, that: Dyadic, value: float, bound: float, grid: int) -> Dyadic:
+        """What comes of two numbers."""
+        return Dyadic(value, bound, grid, max(self.largest, that.largest), min(self.finest, that.finest))
+
     def __add__(self, other: object) -> Dyadic:
-        that = Dyadic.of(other)
-        total = self.value + that.value
-        return Dyadic(total, self.bound + that.bound, min(self.grid, that.grid), self, that)
+        that = other if isinstance(other, Dyadic) else Dyadic.of(other)
+        return self._with(that, self.value + that.value, self.bound + that.bound, min(self.grid, that.grid))
 
     def __mul__(self, other: object) -> Dyadic:
-        that = Dyadic.of(other)
-        product = self.value * that.value
-        return Dyadic(product, self.bound * that.bound, self.grid + that.grid, self, that)
+        that = other if isinstance(other, Dyadic) else Dyadic.of(other)
+        return self._with(that, self.value * that.value, self.bound * that.bound, self.grid + that.grid)
 
     def __truediv__(self, other: object) -> Dyadic:
         that = Dyadic.of(other)
         fraction, exponent = frexp(that.value)
         if abs(fraction) != 0.5 or that.bound != abs(that.value):
             raise NotExact(f"division by {that.value:g}, which is no power of two")
-        quotient = self.value / that.value
-        return Dyadic(quotient, self.bound / abs(that.value), self.grid - (exponent - 1), self, that)
+        size = abs(that.value)
+        return self._with(that, self.value / that.value, self.bound / size, self.grid - (exponent - 1))
 
     def __neg__(self) -> Dyadic:
-        return Dyadic(-self.value, self.bound, self.grid, self)
+        return Dyadic(-self.value, self.bound, self.grid, self.largest, self.finest)
 
     def __abs__(self) -> Dyadic:
         return -self if self.value < 0 else self

@@ -25,4 +25,6 @@ def forward(roots: Sequence[Expr]) -> list[Expr]:
 
 def forward_primitives(step: Step) -> frozenset[str]:
     """What a step computes with when it only runs."""
-    return frozenset(node.op for node in topological(forward([*step.updates.values(), *step.outputs.values()])))
+    return frozenset(
+        node.op for node in topological(forward([*step.updates.values(), *step.outputs.values()]))
+    )

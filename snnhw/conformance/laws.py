@@ -61,7 +61,9 @@ def splits(bench: Bench, case: Case) -> None:
         whole = _kept(executable.run(case.inputs))
         before = _kept(executable.run(_steps_of(case, slice(None, cut))))
         after = _kept(executable.run(_steps_of(case, slice(cut, None)), before.state))
-    joined = Result(_joined(before.outputs, after.outputs), _joined(before.recordings, after.recordings), after.state)
+    joined = Result(
+        _joined(before.outputs, after.outputs), _joined(before.recordings, after.recordings), after.state
+    )
     _same(f"when stopped at step {cut} and continued, ", joined, whole)
 
 
@@ -105,7 +107,10 @@ def round_trips(bench: Bench, case: Case) -> None:
     """Parameters come back as they were given, and those that are replaced are used."""
     with bench.compile(case) as executable:
         _as_given(executable.get_params(), case.params)
-        halved = {key: np.asarray(array / 2, array.dtype) for key, array in case.params.items()}
+        halved = {
+            key: np.asarray(np.asarray(array, np.float64) / 2, array.dtype)
+            for key, array in case.params.items()
+        }
         executable.set_params(halved)
         _as_given(executable.get_params(), halved)
         key, array = next(iter(case.params.items()))
@@ -123,10 +128,8 @@ def owns(bench: Bench, case: Case) -> None:
         found = executable.run(inputs)
         kept = _kept(found)
         same_bits("after a run, input", inputs, case.inputs)
-        for array in executable.get_params().values():
-            array += 1  # the caller's copy
-        for x in inputs.values():
-            x[...] = 0  # the caller's buffer, filled for the next batch
+        for mine in (*executable.get_params().values(), *inputs.values()):
+            mine[...] = 0  # the caller's, to fill for what comes next
         executable.run(inputs, found.state)
         _same("after a later run, ", found, kept)
         _same("after the caller changed its arrays, ", executable.run(case.inputs), kept)

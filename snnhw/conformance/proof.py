@@ -46,9 +46,12 @@ def prove(case: Case) -> Proof:
     )
 
 
+_DYADIC = np.frompyfunc(Dyadic.of, 1, 1)
+
+
 def _exactly(array: object) -> Array:
     """The same numbers, as an array of objects."""
-    return np.asarray(np.frompyfunc(Dyadic.of, 1, 1)(array), object)
+    return np.asarray(_DYADIC(np.asarray(array)), object)
 
 
 def _leaf(program: Program, key: str, array: Array) -> Var:
@@ -82,7 +85,8 @@ def _memory(case: Case, weights: Mapping[str, Var]) -> Memory:
         return rest(case.program, weights, _FUNCTIONS, case.batch)
     return {
         line.key: tuple(
-            constant(_exactly(slot)) for slot in (case.state[line.key] if line.edge else [case.state[line.key]])
+            constant(_exactly(slot))
+            for slot in (case.state[line.key] if line.edge else [case.state[line.key]])
         )
         for line in lines(case.program)
     }

@@ -28,7 +28,9 @@ class Trained:
     history: tuple[Params, ...]
 
 
-def gradient_of(case: Case, params: Params | None = None, inputs: Arrays | None = None, targets: Arrays | None = None) -> Gradients:
+def gradient_of(
+    case: Case, params: Params | None = None, inputs: Arrays | None = None, targets: Arrays | None = None
+) -> Gradients:
     """Loss and gradients in float64, by default of what the case holds."""
     assert case.loss is not None
     return gradients(

@@ -63,18 +63,18 @@ def own_tensor(value: Any) -> Tensor:
 
 def check_value(owner: str, param: Param, value: Any) -> None:
     """Raise `InputError` for what cannot be, or is not sensible as, a parameter's value."""
+    given = f"{owner}({param.name}={shown(value) if isinstance(value, Tensor) else brief(value)})"
     try:
         tensor = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"{owner}({param.name}={brief(value)}): give a number or a tensor") from None
+        raise InputError(f"{given}: give a number or a tensor") from None
     if tensor.is_complex() or tensor.dtype == torch.bool or not bool(torch.isfinite(tensor).all()):
-        raise InputError(f"{owner}({param.name}={shown(tensor)}): give finite numbers")
+        raise InputError(f"{given}: give finite numbers")
     low = -math.inf if param.low is None else param.low
     high = math.inf if param.high is None else param.high
     if bool((tensor < low).any()) or bool((tensor > high).any()):
         raise InputError(
-            f"{owner}({param.name}={shown(tensor)}) lies outside [{low:g}, {high:g}]; "
-            "pass validate_args=False to use it all the same"
+            f"{given} lies outside [{low:g}, {high:g}]; pass validate_args=False to use it all the same"
         )
 
 

@@ -49,10 +49,10 @@ class Building:
         self.shapes |= {f"{name}.{port}": shape for port, shape in found.items()}
         return tuple(f"{name}.{port}" for port in op.out_ports)
 
-    def free(self, name: str, *, path: bool = False) -> str:
-        """The name, numbered where it is taken; that of a module belongs to the module."""
+    def free(self, name: str, *, path: str = "") -> str:
+        """The name, numbered where it is taken; a name that is a module's path is taken for all but it."""
         candidate, number = name, 0
-        while candidate in self.nodes or (candidate in self._paths and not path):
+        while candidate in self.nodes or (candidate in self._paths and candidate != path):
             number += 1
             candidate = f"{name}_{number}"
         return candidate
@@ -82,7 +82,7 @@ class Building:
         """Add what a converter made of a module; tensors that stood before are shared."""
         if isinstance(converted, Signal):
             return converted
-        name, op = self.free(path, path=True), converted.op
+        name, op = self.free(path, path=path), converted.op
         tied = {}
         for param, array in converted.params.items():
             tensor = getattr(module, param)

@@ -87,7 +87,7 @@ def flatten(x: Signal, start_dim: int = 0, end_dim: int = -1) -> Converted:
         raise CaptureError("flattening the batch axis mixes samples; give start_dim=1")
     if not 0 < start <= end < axes:
         raise CaptureError(f"flatten({start_dim}, {end_dim}) does not fit a tensor of {axes} axes")
-    return Converted(Flatten(start - 1, end - 1), {"x": (x.port,)})
+    return Converted(Flatten(start - 1, -1 if end == axes - 1 else end - 1), {"x": (x.port,)})
 
 
 def _view(x: Signal, *sizes: Any) -> Converted:

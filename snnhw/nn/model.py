@@ -18,6 +18,8 @@ __all__ = ["Model"]
 
 Signals = Tensor | tuple[Tensor, ...]
 
+OTHER = "is it the one that was compiled?"
+
 
 class Model:
     """A network on a backend, as `snnhw.compile` gives it. A context manager.
@@ -82,17 +84,24 @@ class Model:
         """Copy the trained parameters into the torch module that was compiled.
 
         Raises:
-            InputError: the module lacks one of them, or it was a program that was compiled.
+            InputError: the module lacks one of them, or has it in another size; nothing was copied then.
+                Or it was a program that was compiled.
         """
         if not self._names:
             raise InputError("this model was compiled from a program, so there is no module to write back to")
-        own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+        # A tensor that two layers share goes by either name.
+        own: dict[str, Tensor] = dict(net.named_parameters(remove_duplicate=False))
+        own |= net.named_buffers(remove_duplicate=False)
         params = self.params
         missing = sorted(name for name in self._names.values() if name not in own)
         if missing:
-            raise InputError(
-                f"the module has no parameter {', '.join(missing)}; is it the one that was compiled?"
-            )
+            raise InputError(f"the module has no parameter {', '.join(missing)}; {OTHER}")
+        for key, name in self._names.items():
+            if own[name].numel() != params[key].size:
+                raise InputError(
+                    f"'{name}' has shape {list(own[name].shape)} in the module, "
+                    f"but {list(params[key].shape)} was compiled; {OTHER}"
+                )
         with torch.no_grad():
             for key, name in self._names.items():
                 own[name].copy_(torch.as_tensor(params[key]).reshape(own[name].shape))

@@ -50,6 +50,7 @@ def test_mutants_are_refused_or_mean_something(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_many_more_mutants(tmp_path: Path) -> None:
     found = Counter(verdict(tmp_path / "net.snn", data) for data in mutants(100_000, seed=1))
     assert found.total() == 100_000

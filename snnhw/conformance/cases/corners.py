@@ -67,7 +67,7 @@ def _at_threshold(timing: str) -> Case:
         id=f"exact/at-threshold-{timing}",
         cls="exact",
         program=program,
-        params={f"{NODE}.beta": np.float32([0])[0], f"{NODE}.threshold": np.float32([1])[0]},
+        params={f"{NODE}.beta": np.array(0, np.float32), f"{NODE}.threshold": np.array(1, np.float32)},
         inputs={"x": np.broadcast_to(around, (2, 1, 3)).copy()},
         time_steps=2,
         record=(f"{NODE}.spk", f"{NODE}.mem"),
@@ -132,7 +132,10 @@ def _per_channel() -> Iterator[Case]:
     """Parameters shared along some axes of a map that is not square."""
     shape = (3, 2, 4)
     op = common().neuron(shape)
-    values = {"beta": np.reshape([0.0, 0.5, 1.0], (3, 1, 1)), "threshold": np.arange(1, 9).reshape(1, 2, 4) / 4}
+    values = {
+        "beta": np.reshape([0.0, 0.5, 1.0], (3, 1, 1)),
+        "threshold": np.arange(1, 9).reshape(1, 2, 4) / 4,
+    }
     yield _corner("exact/per-channel", op, shape, values)
     yield _corner("exact/per-channel/step", op, shape, values, train=True)
 

@@ -87,7 +87,9 @@ size on every axis: an exchange of two axes shows, and a proof stays cheap. Wind
 powers of two, so that the mean is exact."""
 
 
-def subjects(examples: Mapping[type[Op], Mapping[str, tuple[Op, tuple[int, ...]]]] = EXAMPLES) -> list[Subject]:
+def subjects(
+    examples: Mapping[type[Op], Mapping[str, tuple[Op, tuple[int, ...]]]] = EXAMPLES,
+) -> list[Subject]:
     """All examples, as subjects of cases."""
     return [
         Subject(f"{kind.__name__}-{name}", op, {"x": shape})

@@ -72,7 +72,9 @@ def _surrogates() -> Iterator[Case]:
 
 
 def _neuron(case_id: str, setting: Setting, surrogate: Surrogate | None) -> Case:
-    subject = Subject(setting.name, setting.neuron(SHAPE, surrogate), dict.fromkeys(setting.model.ports, SHAPE))
+    subject = Subject(
+        setting.name, setting.neuron(SHAPE, surrogate), dict.fromkeys(setting.model.ports, SHAPE)
+    )
     return first(
         case_id,
         randoms(case_id),

@@ -91,9 +91,9 @@ class Wholes(Dyadics):
 
 
 def _long(case_id: str) -> Case:
-    setting, shape = common(), (3,)
+    setting, shape = common(), (2,)
     program = alone(Subject(setting.name, setting.neuron(shape), {"x": shape}))
     numbers = Wholes(np.random.default_rng(LONG))
     given = setting.values(NODE, shape, numbers)
-    case = observed(case_id, program, numbers, given=given, time_steps=LONG, batch=2)
+    case = observed(case_id, program, numbers, given=given, time_steps=LONG, batch=1)
     return proven(replace(case, law="agrees"))

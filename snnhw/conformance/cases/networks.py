@@ -89,9 +89,7 @@ class _Draft:
         return Network(trainable(Program(FrozenMap(self.nodes), tuple(self.edges))), self.neurons)
 
 
-def dense(
-    setting: Setting, surrogate: Surrogate | None, sizes: tuple[int, int, int] = (6, 8, 4)
-) -> Network:
+def dense(setting: Setting, surrogate: Surrogate | None, sizes: tuple[int, int, int] = (6, 8, 4)) -> Network:
     """Two layers behind dense products."""
     inside, hidden, outside = sizes
     draft = _Draft(setting, surrogate, (inside,))

@@ -20,6 +20,10 @@ LEVELS: Final = np.array([-2.1, -1.3, -0.6, -0.2, 0.05, 0.3, 0.7, 1.05, 1.4, 2.2
 """Tables for quantised states; the first is dyadic."""
 
 
+EXACT_SURROGATE: Final = StraightThrough()
+"""The surrogate that multiplies by 1, and so rounds nothing."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """A kind of neuron layer, without its shape and numbers.
@@ -46,7 +50,7 @@ class Setting:
         graded = (Param("graded_spikes_factor", 1.0),) if self.graded else ()
         return (*self.model.params, *graded)
 
-    def neuron(self, shape: Shape, surrogate: Surrogate | None = StraightThrough()) -> Neuron:
+    def neuron(self, shape: Shape, surrogate: Surrogate | None = EXACT_SURROGATE) -> Neuron:
         """The op for a layer of this shape."""
         return Neuron(
             self.model,

@@ -41,7 +41,9 @@ def dyadics(name: str) -> Iterator[tuple[int, Dyadics]]:
         yield steps, Dyadics(np.random.default_rng([crc32(name.encode()), seed]), unit)
 
 
-def first(name: str, attempts: Iterable[T], build: Callable[[T], Case], *needs: Callable[[Case], bool]) -> Case:
+def first(
+    name: str, attempts: Iterable[T], build: Callable[[T], Case], *needs: Callable[[Case], bool]
+) -> Case:
     """The first case that has all it needs."""
     for attempt in attempts:
         case = build(attempt)
@@ -81,9 +83,7 @@ def lively(case: Case) -> bool:
 
 def certain(case: Case) -> bool:
     """Whether no rounding of float32 can change a spike, or the level that a state is rounded to."""
-    moments = walk(
-        case.program, case.params, case.inputs, time_steps=case.time_steps, state=case.state
-    )
+    moments = walk(case.program, case.params, case.inputs, time_steps=case.time_steps, state=case.state)
     return all(
         not any(spikes.open.any() for spikes in moment.spikes.values())
         and all(np.max(port.error) < DOUBT for port in moment.ports.values())

@@ -25,7 +25,9 @@ WORDS: Final[Model] = model(
         "class": maximum(leak * held + drive, floor) - gate * var("dt"),
         "def": where(greater(gate, rest), gate, leak * rest),
     },
-    resets={"halve": {"class": (maximum(leak * held + drive, floor) - gate * var("dt")) * (1.0 - RESET / 2.0)}},
+    resets={
+        "halve": {"class": (maximum(leak * held + drive, floor) - gate * var("dt")) * (1.0 - RESET / 2.0)}
+    },
     fire=held - threshold,
     membrane="class",
     reset="halve",

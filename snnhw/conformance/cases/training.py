@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -41,7 +40,12 @@ def cases() -> Iterator[Case]:
 
 
 def _case(
-    case_id: str, optimizer: Optimizer, *, clip_norm: float | None = None, accumulate: int = 1, frozen: str = ""
+    case_id: str,
+    optimizer: Optimizer,
+    *,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
+    frozen: str = "",
 ) -> Case:
     loss = Loss((Term(CERate(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.002)))
     return classified(
@@ -49,7 +53,7 @@ def _case(
         _network(frozen),
         loss,
         optimizer,
-        time_steps=5,
+        time_steps=4,
         batch=8,
         clip_norm=clip_norm,
         accumulate=accumulate,

@@ -94,7 +94,13 @@ def _feeding_back(source: str) -> Program:
 
 def _delayed(init: float | str) -> Program:
     """Spikes that arrive three steps late, and what arrives before them."""
-    nodes = {"x": Input(SHAPE), "fc": Linear(WIDTH, WIDTH), "lif": SCALAR.neuron(SHAPE), "sum": Add(), "out": Output()}
+    nodes = {
+        "x": Input(SHAPE),
+        "fc": Linear(WIDTH, WIDTH),
+        "lif": SCALAR.neuron(SHAPE),
+        "sum": Add(),
+        "out": Output(),
+    }
     edges = [("x.y", "fc.x"), ("fc.y", "lif.x"), ("lif.mem", "sum.x"), ("sum.y", "out.x")]
     return _net(nodes, edges, Edge("lif.spk", "sum.x", delay=3, init=init))
 
@@ -161,7 +167,9 @@ def _exact(
         if silent:
             case = replace(case, inputs={key: np.zeros_like(x) for key, x in case.inputs.items()})
         case = with_state(case, numbers) if state else case
-        return replace(case, record=(), loss=loss, optimizer=SGD(lr=0.5)) if case_id.endswith("/step") else case
+        return (
+            replace(case, record=(), loss=loss, optimizer=SGD(lr=0.5)) if case_id.endswith("/step") else case
+        )
 
     for case_id in (f"exact/{name}", f"exact/{name}/step"):
         yield required(case_id, partial(build, case_id))

@@ -1,0 +1,125 @@
+"""What runs once, over all steps at once, or step by step."""
+
+from __future__ import annotations
+
+import pytest
+from backends_nets import delayed, feedforward, leaky, network, params_of, recurrent
+
+from snnhw.ir import (
+    OPS,
+    Add,
+    AvgPool2d,
+    Conv2d,
+    Edge,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool2d,
+    Neuron,
+    Op,
+    Output,
+    Pointwise,
+    Program,
+    TimeAxis,
+    sequential,
+)
+from snnhw.ir import OPTIMIZERS as KINDS
+from snnhw.plugin import Run
+from snnhw_cpu.plugin import CpuBackend
+from snnhw_torch import LAYERS, OPTIMIZERS, explain, plan
+
+
+def modes(program: Program) -> list[tuple[str, str]]:
+    return [(", ".join(stage.nodes), stage.mode) for stage in plan(program).stages]
+
+
+def convolutional() -> Program:
+    layers: dict[str, Op] = {
+        "x": Input((1, 12, 12)),
+        "conv": Conv2d(1, 2, (3, 3)),
+        "pool": MaxPool2d((2, 2), (2, 2)),
+        "lif": leaky(),
+        "mean": AvgPool2d((5, 5), (5, 5)),
+        "flat": Flatten(),
+        "fc": Linear(2, 3),
+    }
+    return sequential(layers, time=TimeAxis(static_inputs=("x",)))
+
+
+def two_loops() -> Program:
+    nodes: dict[str, Op] = {
+        "x": Input((5,)), "a": Add(), "b": Add(), "lif": leaky(), "c": Add(), "output": Output(),
+    }  # fmt: skip
+    wires = [
+        Edge("x.y", "a.x"), Edge("a.y", "b.x"), Edge("b.y", "a.x", delay=1), Edge("b.y", "lif.x"),
+        Edge("lif.spk", "c.x"), Edge("c.y", "c.x", delay=3), Edge("c.y", "output.x"),
+    ]  # fmt: skip
+    return network(nodes, wires, static=("x",))
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (
+            feedforward(),
+            [("x", "folded"), ("fc1", "folded"), ("lif1", "scan"), ("fc2", "folded"), ("lif2", "scan"),
+             ("output", "folded")],
+        ),
+        (
+            feedforward(static=True),
+            [("x", "once"), ("fc1", "once"), ("lif1", "scan"), ("fc2", "folded"), ("lif2", "scan"),
+             ("output", "folded")],
+        ),
+        (
+            convolutional(),
+            [("x", "once"), ("conv", "once"), ("pool", "once"), ("lif", "scan"), ("mean", "folded"),
+             ("flat", "folded"), ("fc", "folded"), ("output", "folded")],
+        ),
+        (
+            recurrent(static=True),
+            [("x", "once"), ("fc", "once"), ("back, lif", "stepped"), ("out", "folded"), ("spk", "folded"),
+             ("read", "folded")],
+        ),
+        (
+            delayed(),
+            [("x", "folded"), ("fc", "folded"), ("sum", "folded"), ("lif", "scan"), ("output", "folded")],
+        ),
+        (
+            two_loops(),
+            [("x", "once"), ("a, b", "stepped"), ("lif", "scan"), ("c", "stepped"), ("output", "folded")],
+        ),
+    ],
+    ids=["feedforward", "static", "convolutional", "recurrent", "delayed", "two loops"],
+)  # fmt: skip
+def test_typical_networks(program: Program, expected: list[tuple[str, str]]) -> None:
+    found = modes(program)
+    assert sorted(found) == sorted(expected)
+    assert [mode for _, mode in found if mode == "stepped"] == [
+        mode for _, mode in expected if mode == "stepped"
+    ]
+
+
+def test_it_is_explained() -> None:
+    rows = explain(recurrent(static=True)).tables["schedule"]
+    assert rows[0] == ("stage", "nodes", "runs", "because")
+    assert ("2", "back, lif", "stepped", "a loop over time") in rows
+    assert ("1", "fc", "once", "nothing in it changes over time") in rows
+
+
+def test_tables_are_complete() -> None:
+    assert set(LAYERS) | {Input, Output, Neuron, Pointwise} == set(OPS.values())
+    assert set(OPTIMIZERS) == set(KINDS.values())
+
+
+def test_importing_the_cpu_plugin_is_cheap() -> None:
+    capabilities = CpuBackend().capabilities()
+    assert set(capabilities.ops) == set(OPS.values())
+    assert not capabilities.contraction
+    assert not capabilities.fixed_shapes
+    assert CpuBackend().probe().ready
+
+
+def test_a_job_without_options_has_the_usual_ones() -> None:
+    program = sequential({"x": Input((2,)), "fc": Linear(2, 2)}, train=False)
+    with CpuBackend().compile(program, params_of(program), Run(1, {"x": (2,)}, 1)) as executable:
+        assert set(executable.get_params()) == {"fc.weight", "fc.bias"}

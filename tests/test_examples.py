@@ -1,0 +1,33 @@
+"""The scripts in ``examples/`` run as they stand, but for fewer epochs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, where: Path, *, fewer: tuple[str, str] = ("", "")) -> str:
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    assert fewer[0] in text
+    (where / name).write_text(text.replace(*fewer, 1), encoding="utf-8")
+    command = [sys.executable, "-W", "error", name]
+    return subprocess.run(command, cwd=where, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.slow
+def test_digits(tmp_path: Path) -> None:
+    shown = run("digits.py", tmp_path, fewer=(" 15, 64, 20", " 2, 64, 20"))
+    assert [line.split(":")[0] for line in shown.splitlines()] == ["epoch  1", "epoch  2"]
+    assert (tmp_path / "digits.snn").exists()
+
+
+@pytest.mark.slow
+def test_both_loops_of_ones_own_agree(tmp_path: Path) -> None:
+    first, second = re.findall(r"loss (\d\.\d+)", run("own_loop.py", tmp_path))
+    assert float(first) == pytest.approx(float(second), rel=1e-4)
