@@ -12,6 +12,7 @@ import typer
 
 from benchmarks import peers, report, workloads
 from benchmarks.peers import Peer
+from benchmarks.result import Result
 from benchmarks.run import Settings, run
 from benchmarks.workloads import MODES, Case, Mode
 
@@ -24,22 +25,36 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
+    *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="WORKLOAD", help=f"Of {', '.join(workloads.WORKLOADS)}; none: all.", show_default=False),
+        typer.Argument(
+            metavar="WORKLOAD", help=f"Of {', '.join(workloads.WORKLOADS)}; none: all.", show_default=False
+        ),
     ] = None,
     peer: Annotated[
-        str, typer.Option("--peers", metavar="NAMES", help="Separated by commas; a package stands for all its modes.")
+        str,
+        typer.Option(
+            "--peers", metavar="NAMES", help="Separated by commas; a package stands for all its modes."
+        ),
     ] = ",".join(peers.families()),
-    mode: Annotated[str, typer.Option("--modes", metavar="NAMES", help="Separated by commas.")] = ",".join(MODES),
+    mode: Annotated[str, typer.Option("--modes", metavar="NAMES", help="Separated by commas.")] = ",".join(
+        MODES
+    ),
     repeats: Annotated[int, typer.Option(min=1, help="Pairs of timings for a row.")] = 15,
-    seconds: Annotated[float, typer.Option(help="Time fewer pairs, but at least 5, when a row takes longer.")] = 60.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of torch; by default as many as there are cores.")] = None,
+    seconds: Annotated[
+        float, typer.Option(help="Time fewer pairs, but at least 5, when a row takes longer.")
+    ] = 60.0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of torch; by default as many as there are cores.")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few steps and samples: shows that it works, not how fast.")
     ] = False,
     memory: Annotated[bool, typer.Option(help="Measure peaks, in processes of their own.")] = True,
-    json_file: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write all results here.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", dir_okay=False, help="Write all results here.")
+    ] = None,
     markdown: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Put tables between this page's markers.")
     ] = None,
@@ -60,7 +75,7 @@ def main(
             json_file.write_text(report.as_json(rows, quick=quick))
     if markdown:
         report.update_page(markdown, report.as_markdown(rows, quick=quick))
-    if any(isinstance(row, report.Result) and not row.correct for row in rows):
+    if any(isinstance(row, Result) and not row.correct for row in rows):
         raise typer.Exit(WRONG_RESULT)
 
 

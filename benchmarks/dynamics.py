@@ -49,4 +49,3 @@ def _detached(model: Model) -> Model:
     after = {"mem": var("mem") - stop_gradient(SPIKE) * var("threshold")}
     subtract = model.post["immediate"] | {"subtract": FrozenMap(after)}
     return replace(model, post=model.post | {"immediate": FrozenMap(subtract)})
-

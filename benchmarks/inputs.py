@@ -36,7 +36,9 @@ class Data:
     def take(self, samples: Tensor) -> Data:
         """Some of the samples, by number."""
         x = self.x[samples] if self.static else self.x[:, samples]
-        return replace(self, x=x.contiguous(), y=self.y[samples], adjoint=self.adjoint[:, samples].contiguous())
+        return replace(
+            self, x=x.contiguous(), y=self.y[samples], adjoint=self.adjoint[:, samples].contiguous()
+        )
 
     def until(self, step: int) -> Data:
         """The first steps; a static input knows no steps, and is left as it is."""
@@ -62,9 +64,9 @@ def _events(case: Case, generator: Generator) -> Tensor:
 INPUTS: Final[dict[str, Callable[[Case, Generator], Tensor]]] = {
     "image": lambda case, generator: _images((case.batch, *case.sample), generator),
     "current": lambda case, generator: torch.rand(case.batch, *case.sample, generator=generator) * 0.2,
-    "currents": lambda case, generator: torch.rand(
-        case.steps, case.batch, *case.sample, generator=generator
-    ) * 0.2,
+    "currents": lambda case, generator: (
+        torch.rand(case.steps, case.batch, *case.sample, generator=generator) * 0.2
+    ),
     "rates": _rates,
     "events": _events,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -102,7 +103,7 @@ def chain(*layers: Layer | Neuron) -> Net:
 def mlp(sizes: Sequence[int], *layers: Neuron) -> Net:
     """Linear layers between the sizes, each followed by neurons; the last kind given serves the rest."""
     found: list[Layer | Neuron] = []
-    for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (inputs, outputs) in enumerate(pairwise(sizes)):
         found += [Layer("Linear", (inputs, outputs)), layers[min(number, len(layers) - 1)]]
     return chain(*found)
 
@@ -117,7 +118,7 @@ def neurons(net: Net) -> Iterator[tuple[str, Neuron]]:
 def init_weights(net: Net, seed: int = 0) -> dict[str, Tensor]:
     """Weights and biases that all libraries start from, as torch draws them: ``fc1.weight``, ..."""
     torch.manual_seed(seed)
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, layer in net:
         made: nn.Module | None = None
         if isinstance(layer, Layer) and layer.name in WEIGHTED:

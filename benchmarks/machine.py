@@ -49,4 +49,4 @@ def _line(path: Path, key: str) -> str:
 
 
 def _gigabytes(text: str) -> int | None:
-    return round(int(text.split()[0]) / 2**20) if text else None
+    return round(int(text.split(maxsplit=1)[0]) / 2**20) if text else None

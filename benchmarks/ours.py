@@ -103,7 +103,8 @@ class Compiled(Side):
         loss, _ = model.step(data.x, data.y)
         after = model.params
         found = {
-            key: torch.from_numpy((before[key] - after[key]) / PROBE_LR) for key in model.program.trainable
+            key: (torch.as_tensor(before[key]) - torch.as_tensor(after[key])) / PROBE_LR
+            for key in model.program.trainable
         }
         return found | {"loss": torch.tensor([loss])}
 

@@ -22,7 +22,7 @@ HALVINGS: Final = 12
 
 def quieted(case: Case, data: Data, weights: Mapping[str, Tensor]) -> Case:
     """The case, every layer's threshold chosen so that its neurons fire at the case's density."""
-    x, layers = data.x[:, :SAMPLES], []
+    x, layers = data.x[:, :SAMPLES], list[tuple[str, Layer | Neuron]]()
     for name, layer in case.net:
         if isinstance(layer, Layer):
             x = F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])

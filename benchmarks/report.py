@@ -44,7 +44,9 @@ def as_markdown(rows: Sequence[Result | Skipped], *, quick: bool) -> str:
     results = [row for row in rows if isinstance(row, Result)]
     for (workload, title), group in groupby(results, key=lambda row: (row.workload, row.title)):
         parts.append("\n".join([f"**{workload}**: {title}.\n", *_table(list(group))]) + "\n")
-    skipped = sorted({f"- {row.workload} beside {row.peer}: {row.reason}" for row in rows if isinstance(row, Skipped)})
+    skipped = sorted(
+        {f"- {row.workload} beside {row.peer}: {row.reason}" for row in rows if isinstance(row, Skipped)}
+    )
     if skipped:
         parts.append("\n".join(["Left out:\n", *skipped]) + "\n")
     return "\n".join(parts)
@@ -72,9 +74,11 @@ def line(row: Result | Skipped) -> str:
     if row.ratio is None:
         return f"{name}: NOT THE SAME RESULT, {row.note}"
     aim = f", aim {row.aim:g}" if row.aim else ""
-    memory = f"; {_number(row.ours_peak_mb)} MB beside {_number(row.peer_peak_mb)}" if row.ours_peak_mb else ""
-    times = f"{_number(row.ours_ms)} ms beside {_number(row.peer_ms)}"
-    return f"{name}: {row.ratio:.2f} ({row.ratio_low:.2f}-{row.ratio_high:.2f}{aim}); {times}{memory}; {row.note}"
+    memory = (
+        f"; {_number(row.ours_peak_mb)} MB beside {_number(row.peer_peak_mb)}" if row.ours_peak_mb else ""
+    )
+    ratio = f"{row.ratio:.2f} ({row.ratio_low:.2f}-{row.ratio_high:.2f}{aim})"
+    return f"{name}: {ratio}; {_number(row.ours_ms)} ms beside {_number(row.peer_ms)}{memory}; {row.note}"
 
 
 def _table(rows: Sequence[Result]) -> Iterator[str]:
@@ -117,6 +121,7 @@ def _machine_in_words() -> str:
     found = machine()
     packages = ", ".join(f"{name} {number}" for name, number in versions(PACKAGES).items())
     return (
-        f"{found['cpu']} ({found['capability']}), {found['cores']} cores, {found['threads']} threads of torch, "
-        f"{found['memory_gb']} GB, {found['system']}, Python {found['python']}; {packages}"
+        f"{found['cpu']} ({found['capability']}), {found['cores']} cores, "
+        f"{found['threads']} threads of torch, {found['memory_gb']} GB, {found['system']}, "
+        f"Python {found['python']}; {packages}"
     )

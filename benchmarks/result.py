@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmarks.workloads import Case, Mode
 
-__all__ = ["Result", "Skipped", "label"]
+__all__ = ["Name", "Result", "Skipped", "label"]
+
+
+class Name(NamedTuple):
+    """Which row."""
+
+    workload: str
+    mode: str
+    peer: str
 
 
 @dataclass(frozen=True)
@@ -16,6 +25,7 @@ class Result:
     Attributes:
         mode: what was timed, and on which variant of the workload.
         ratio: peer / ours, the median of neighbouring timings; low and high are percentiles 10 and 90.
+        pairs: how many timings of both sides that is.
         ours_peak_mb: memory at the peak, on top of libraries and compiled kernels.
         correct: whether both sides compute the same.
         note: how far they agree.
@@ -29,6 +39,7 @@ class Result:
     ratio_high: float | None
     ours_ms: float | None
     peer_ms: float | None
+    pairs: int | None
     ours_peak_mb: float | None
     peer_peak_mb: float | None
     correct: bool

@@ -12,7 +12,7 @@ from torch import nn
 import snnhw as snn
 import snnhw.functional as SF
 
-BACKEND, EPOCHS, BATCH, TIME_STEPS = "cpu", 15, 64, 20
+BACKEND, EPOCHS, BATCH, TIME_STEPS = "cpu", 12, 64, 20
 
 images, digits = load_digits(return_X_y=True)
 pixels, labels = torch.tensor(images / 16, dtype=torch.float32), torch.tensor(digits)

@@ -3,7 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores already; torch's threads on top of them would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For small tensors: a second thread would only be waited for."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neurons run in plain torch: compiling kernels takes long, and is tested elsewhere."""
+    from snnhw.tensors import scan
+    from snnhw.tensors.eager import EagerProvider
+
+    eager = EagerProvider()
+    monkeypatch.setattr(scan, "provider_for", lambda device: eager)
+    monkeypatch.setattr("snnhw_cpu.provider.NumbaProvider", lambda: eager)

@@ -22,7 +22,7 @@ def run(name: str, where: Path, *, fewer: tuple[str, str] = ("", "")) -> str:
 
 @pytest.mark.slow
 def test_digits(tmp_path: Path) -> None:
-    shown = run("digits.py", tmp_path, fewer=(" 15, 64, 20", " 2, 64, 20"))
+    shown = run("digits.py", tmp_path, fewer=(" 12, 64, 20", " 2, 64, 20"))
     assert [line.split(":")[0] for line in shown.splitlines()] == ["epoch  1", "epoch  2"]
     assert (tmp_path / "digits.snn").exists()
 

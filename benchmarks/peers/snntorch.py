@@ -21,7 +21,9 @@ LOSSES: Final[dict[str, Callable[[], Callable[[Tensor, Tensor], Tensor]]]] = {
     "ce_membrane": lambda: stepped_ce,
     "ce_rate": lambda: _functional().ce_rate_loss(),
     "mse_count": lambda: _functional().mse_count_loss(CORRECT, INCORRECT),
-    "mse_population": lambda: _functional().mse_count_loss(1.0, 0.0, population_code=True, num_classes=CLASSES),
+    "mse_population": lambda: _functional().mse_count_loss(
+        1.0, 0.0, population_code=True, num_classes=CLASSES
+    ),
 }
 """Loss -> snnTorch's own, or the tutorial's where it writes one."""
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from snnhw.ir import Loss, Optimizer, Params, Program
 
-__all__ = ["CLASSES", "Array", "Arrays", "Case", "Proof", "ports_of"]
+__all__ = ["CLASSES", "Array", "Arrays", "Case", "Proof", "batch_of", "ports_of"]
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -77,10 +77,15 @@ class Case:
     @property
     def batch(self) -> int:
         """B."""
-        name, array = next(iter(self.inputs.items()))
-        return int(np.shape(array)[0 if name in self.program.time.static_inputs else 1])
+        return batch_of(self.program, self.inputs)
 
 
 def ports_of(program: Program) -> tuple[str, ...]:
     """Every output port of a program."""
     return tuple(f"{name}.{port}" for name, op in program.nodes.items() for port in op.out_ports)
+
+
+def batch_of(program: Program, inputs: Arrays) -> int:
+    """B: the first axis of a static input, the second of any other."""
+    name, array = next(iter(inputs.items()))
+    return int(np.shape(array)[0 if name in program.time.static_inputs else 1])

@@ -13,7 +13,7 @@ from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.compare import Parity, hold
 from snnhw.conformance.differ import Disagreement, host, hosts, same_bits, within
 from snnhw.conformance.laws import LAWS
-from snnhw.conformance.yardstick import batch_of, gradient_of, trained
+from snnhw.conformance.yardstick import gradient_of, trained, turn_of
 from snnhw.ir import Params
 from snnhw.plugin import Result
 from snnhw.reference import execute, update
@@ -133,7 +133,7 @@ def training(bench: Bench, case: Case) -> None:
     wanted = trained(case, STEPS)
     with bench.compile(case) as executable:
         for step, loss in enumerate(wanted.losses):
-            inputs, targets = batch_of(case, step)
+            inputs, targets = turn_of(case, step)
             _loss(f"the loss of step {step}", executable.step(inputs, targets).loss, loss)
         after = executable.get_params()
     _unchanged(case, after)

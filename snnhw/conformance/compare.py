@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from snnhw.api import lower, make_job
-from snnhw.conformance.case import Arrays
-from snnhw.conformance.differ import hosts
+from snnhw.conformance.case import Arrays, batch_of
+from snnhw.conformance.differ import Disagreement, hosts
 from snnhw.conformance.tally import Mismatch, judge_port, largest_while_equal
 from snnhw.conformance.walk import walk
-from snnhw.ir import Input, Neuron, Params, Program
+from snnhw.ir import Neuron, Params, Program, infer_shapes
 from snnhw.plugin import Backend
 
 __all__ = ["Mismatch", "Parity", "hold", "neuron_ports", "parity"]
@@ -73,8 +73,7 @@ def parity(
         InputError, ProgramError, Unsupported: as `snnhw.api.lower`.
     """
     arrays, ports = hosts(inputs), neuron_ports(program)
-    name = program.named(Input)[0]
-    batch = arrays[name].shape[0 if name in program.time.static_inputs else 1]
+    batch = batch_of(program, arrays)
     job = make_job(plugin, program, time_steps=time_steps, batch=batch, record=ports, options=options or {})
     with lower(plugin, program, params, job) as executable:
         found = executable.run(inputs)
@@ -105,8 +104,9 @@ def hold(
         state: what it started from; None: from rest.
 
     Raises:
-        Disagreement: a recording has the wrong shape.
+        Disagreement: a recording is of no port of the program, or has the wrong shape.
     """
+    _check_shapes(program, observed, (time_steps, batch_of(program, inputs)))
     dtypes = [array.dtype for array in observed.values()] or [np.dtype(np.float32)]
     coarsest = max(dtypes, key=lambda dtype: np.finfo(dtype).eps)
     moments = walk(
@@ -119,7 +119,7 @@ def hold(
         observed=observed,
     )
     found = [
-        judge_port(moment, port, array, step, time_steps)
+        judge_port(moment, port, array, step)
         for step, moment in enumerate(moments)
         for port, array in observed.items()
     ]
@@ -132,3 +132,12 @@ def hold(
         max_membrane_error=largest_while_equal(found, time_steps),
         first=next((each.first for each in found if each.first), None),
     )
+
+
+def _check_shapes(program: Program, observed: Arrays, lead: tuple[int, int]) -> None:
+    known = infer_shapes(program).shapes
+    for port, array in observed.items():
+        if port not in known:
+            raise Disagreement(f"there is no port '{port}' to compare")
+        if array.shape != (*lead, *known[port]):
+            raise Disagreement(f"{port} has shape {list(array.shape)}, not {[*lead, *known[port]]}")

@@ -16,7 +16,7 @@ from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Array, Arrays, Case
 from snnhw.conformance.differ import Disagreement, hosts, same_bits
-from snnhw.conformance.yardstick import batch_of, gradient_of
+from snnhw.conformance.yardstick import gradient_of, turn_of
 from snnhw.errors import SnnhwError
 from snnhw.ir import Edge, FrozenMap, Input, Op, Params, Program
 from snnhw.ir.ops import Shape
@@ -213,7 +213,7 @@ def _reference(case: Case) -> Result:
 
 def _steps(executable: Executable, case: Case, count: int, *, first: int = 0) -> None:
     for step in range(first, first + count):
-        executable.step(*batch_of(case, step))
+        executable.step(*turn_of(case, step))
 
 
 def _same(when: str, found: Result, wanted: Result) -> None:

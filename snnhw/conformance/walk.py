@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from snnhw.conformance.bounded import ULPS, Bounded, exactly, functions, plus
-from snnhw.conformance.case import Array, Arrays
+from snnhw.conformance.case import Array, Arrays, batch_of
 from snnhw.conformance.firing import Spikes, equations_of, open_at
 from snnhw.conformance.passing import pass_on
 from snnhw.ir import Expr, Input, Neuron, Output, Params, Pointwise, Program, evaluate, infer_shapes
@@ -94,8 +94,7 @@ class _Given:
 
     def memory(self, state: Arrays | None) -> Memory:
         """What the run starts from."""
-        first = self.program.named(Input)[0]
-        batch = self.inputs[first].shape[0 if first in self.program.time.static_inputs else 1]
+        batch = batch_of(self.program, self.inputs)
         found: dict[str, tuple[Bounded, ...]] = {}
         for line in self.lines:
             if state is not None:

@@ -12,7 +12,7 @@ from snnhw.conformance.case import Array, Arrays, Case
 from snnhw.ir import Params
 from snnhw.reference import Gradients, clip_by_norm, gradients, update
 
-__all__ = ["Trained", "batch_of", "gradient_of", "trained"]
+__all__ = ["Trained", "gradient_of", "trained", "turn_of"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def gradient_of(
     )
 
 
-def batch_of(case: Case, step: int) -> tuple[Arrays, Arrays]:
+def turn_of(case: Case, step: int) -> tuple[Arrays, Arrays]:
     """Inputs and targets of one step of training: every second sample, the even and the odd in turn."""
     half = slice(step % 2, None, 2)
     static = case.program.time.static_inputs
@@ -62,7 +62,7 @@ def trained(case: Case, steps: int) -> Trained:
     memory: Mapping[str, Array] = {}
     pending: list[dict[str, Array]] = []
     for step in range(steps):
-        found = gradient_of(case, params, *batch_of(case, step))
+        found = gradient_of(case, params, *turn_of(case, step))
         losses.append(found.loss)
         history.append(params)
         pending.append(found.params)

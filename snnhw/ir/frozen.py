@@ -12,7 +12,8 @@ V = TypeVar("V")
 
 
 class FrozenMap(Mapping[K, V], Generic[K, V]):
-    """An immutable mapping; keeps its order, compares and hashes without it."""
+    """An immutable mapping. Its order counts: that of nodes decides what weights start from, and that of
+    outputs what a call returns."""
 
     __slots__ = ("_hash", "_items")
 
@@ -31,12 +32,12 @@ class FrozenMap(Mapping[K, V], Generic[K, V]):
 
     def __hash__(self) -> int:
         if self._hash is None:
-            self._hash = hash(frozenset(self._items.items()))
+            self._hash = hash(tuple(self._items.items()))
         return self._hash
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, FrozenMap):
-            return self._items == other._items
+            return list(self._items.items()) == list(other._items.items())
         return NotImplemented
 
     def __or__(self, other: Mapping[K, V]) -> FrozenMap[K, V]:

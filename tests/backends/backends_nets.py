@@ -104,7 +104,7 @@ def delayed(*, delay: int = 2, init: float | str = 0.0) -> Program:
     return network(nodes, wires)
 
 
-def params_of(program: Program, seed: int = 0, **values: float) -> Params:
+def params_of(program: Program, seed: int = 1, **values: float) -> Params:
     """Weights drawn, and every neuron's parameters as in `NEURON`."""
     keys = [key for key in program.params() if key.rpartition(".")[2] in NEURON]
     given: dict[str, Any] = {key: NEURON[key.rpartition(".")[2]] for key in keys}

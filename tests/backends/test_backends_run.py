@@ -31,6 +31,8 @@ from snnhw.plugin import Arrays
 from snnhw.registry import backend
 from snnhw_torch.network import Walk
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 X = signal(T, B, 5)
 
 

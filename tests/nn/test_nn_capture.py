@@ -19,6 +19,8 @@ from snnhw.ir import Add, Conv2d, Flatten, Input, Linear, MaxPool2d, Neuron, Out
 from snnhw.nn import Captured, SpikingNeuron, capture
 from snnhw.registry import backend
 
+pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
+
 T, B = 5, 3
 
 

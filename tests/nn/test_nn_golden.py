@@ -13,6 +13,8 @@ from torch import Tensor
 import snnhw as snn
 from snnhw.ir import MODELS
 
+pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
+
 GOLDEN = Path(__file__).parents[1] / "golden/snntorch_golden.json"
 ALL = [case for case in json.loads(GOLDEN.read_text())["cases"] if case["target"] in MODELS]
 SURROGATES = {

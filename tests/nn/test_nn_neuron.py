@@ -19,6 +19,8 @@ from snnhw.ir import FrozenMap, Model, Neuron, Param, State, Step, model, variab
 from snnhw.nn import SpikingNeuron, neuron_class
 from snnhw.tensors import run_scan
 
+pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
+
 X = torch.rand(6, 4, 5, generator=torch.Generator().manual_seed(0)) * 1.5
 """Six steps of four samples."""
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 import snnhw as snn
 from snnhw.ir import MODELS
 
+pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
+
 snntorch = pytest.importorskip("snntorch", reason="snntorch is the oracle: pip install snntorch==1.0.0")
 
 MODEL_NAMES = [name for name in MODELS if hasattr(snntorch, name)]

@@ -306,27 +306,6 @@ def test_arrays_belong_to_the_caller() -> None:
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_a_neuron_without_inputs_runs_by_itself() -> None:
-    mem, threshold = variables("mem threshold")
-    clock = model(
-        "Clock",
-        states="mem",
-        params=(Param("threshold", 2.0),),
-        integrate={"mem": mem + 1.0},
-        fire=mem - threshold,
-        ports=(),
-    )
-    program = wires(
-        {"x": Input((3,)), "lif": Neuron(clock, reset="zero"), "output": Output(), "other": Output()},
-        Edge("lif.spk", "output.x"),
-        Edge("x.y", "other.x"),
-    )
-    found = execute(program, filled(program, {}), {"x": np.zeros((7, 2, 3))})
-    np.testing.assert_array_equal(
-        found.outputs["output"], np.tile([[0], [0], [1], [0], [0], [0], [1]], (1, 2))
-    )
-
-
 def test_states_that_are_equal_are_arrays_of_their_own() -> None:
     x = var("x")
     twins = model("Twins", states="one two", params=(), integrate={"one": x, "two": x}, fire=None)

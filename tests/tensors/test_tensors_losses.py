@@ -17,6 +17,8 @@ from snnhw.errors import InputError
 from snnhw.ir import LOSS_TERMS, CERate, Loss, Term
 from snnhw.tensors.losses import LOSSES, total_loss
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GOLDEN = Path(__file__).parents[1] / "golden/snntorch_golden.json"
 (CASE,) = (case for case in json.loads(GOLDEN.read_text())["cases"] if case["id"] == "functional_losses")
 SPIKES = torch.tensor(CASE["inputs"]["spk_TxBxC"], dtype=torch.float64)

@@ -15,6 +15,8 @@ from snnhw.tensors import Scan, run_scan
 from snnhw.tensors.eager import EagerProvider
 from snnhw.tensors.provider import provider_for
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:

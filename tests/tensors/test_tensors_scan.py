@@ -28,6 +28,8 @@ from snnhw.errors import InputError
 from snnhw.ir import MODELS, Expr, FrozenMap, Neuron, Param, Pointwise, State, Step, expr, model, variables
 from snnhw.tensors import Provider, run_scan, run_step
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 T, B = 6, 2
 
 

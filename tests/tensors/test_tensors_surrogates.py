@@ -13,6 +13,8 @@ from snnhw import surrogate
 from snnhw.errors import InputError
 from snnhw.ir import SURROGATES, Surrogate
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GOLDEN = Path(__file__).parents[1] / "golden/snntorch_golden.json"
 KNOWN: dict[str, Any] = {
     "atan": surrogate.atan,

@@ -41,7 +41,7 @@ def command(
         ),
     ] = None,
     option: Options = None,
-    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the images.")] = 15,
+    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the images.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Decides the weights and the order of the images.")] = 0,
     samples: Annotated[
         int | None,

@@ -14,7 +14,7 @@ from snnhw.conformance.cases.networks import Network, dense
 from snnhw.conformance.cases.neurons import common
 from snnhw.conformance.cases.search import lively
 from snnhw.conformance.cases.variants import variants
-from snnhw.conformance.yardstick import batch_of, trained
+from snnhw.conformance.yardstick import trained, turn_of
 from snnhw.ir import OPTIMIZERS, SGD, ATan, CERate, L1Rate, Loss, Optimizer, Term
 from snnhw.reference import execute
 
@@ -70,7 +70,7 @@ def _network(frozen: str) -> Network:
 def steady(case: Case) -> bool:
     """Whether no neuron comes near its threshold in any step of training."""
     for step, params in enumerate(trained(case, STEPS).history):
-        inputs, _ = batch_of(case, step)
+        inputs, _ = turn_of(case, step)
         found = execute(case.program, params, inputs, time_steps=case.time_steps, margins=True)
         if min(np.min(np.abs(z)) for z in found.margins.values()) < SAFE:
             return False
