@@ -66,12 +66,10 @@ def _paired(one: Callable[[], object], other: Callable[[], object], repeats: int
 
 def fit(timings: list[Timing]) -> Costs:
     """Least squares on relative errors; both passes together count as two products."""
-    unit = float(
-        np.median([t.dense / (2 * t.rows * t.inputs * t.outputs) for t in timings if t.outputs > 100])
-    )
-    table = np.array(
-        [[2 * t.rows * t.inputs, 2 * t.rows * t.inputs * t.density * t.outputs] for t in timings]
-    )
+    wide = [t for t in timings if t.outputs > 100]
+    unit = float(np.median([t.dense / (2 * t.rows * t.inputs * t.outputs) for t in wide]))
+    looks = np.array([2.0 * t.rows * t.inputs for t in timings])
+    table = np.stack([looks, looks * [t.density * t.outputs for t in timings]], axis=1)
     seconds = np.array([t.skipping for t in timings])
     found, *_ = np.linalg.lstsq(table / seconds[:, None], np.ones(len(timings)), rcond=None)
     turn = float(np.median([t.turn / (t.inputs * t.outputs) for t in timings]))
@@ -86,10 +84,8 @@ def main() -> None:
     for t in timings:
         wins = costs.wins(t.rows, t.inputs, t.outputs, t.density)
         ratio = t.dense / (t.skipping + t.turn)
-        flag = "" if wins == (ratio > 1.0) or not wins else "  slower than dense"
-        print(
-            f"{t.rows:5} {t.inputs:5} {t.outputs:5} {t.density:5.2f}  dense / skipping {ratio:5.2f}  {wins}{flag}"
-        )
+        verdict = ("SLOWER than dense" if ratio < 1.0 else "skips") if wins else "dense"
+        print(f"{t.rows:5} {t.inputs:5} {t.outputs:5} {t.density:5.2f}  gain {ratio:5.2f}  {verdict}")
 
 
 if __name__ == "__main__":

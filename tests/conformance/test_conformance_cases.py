@@ -1,0 +1,239 @@
+"""Cases cover everything that the registries hold, and are what they say they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from snnhw.check import check_job
+from snnhw.conformance import CLASSES, Case, all_cases
+from snnhw.conformance.bench import Bench
+from snnhw.conformance.case import Array
+from snnhw.conformance.cases import corners, laws, wiring
+from snnhw.conformance.cases.exact import ROUNDING
+from snnhw.conformance.cases.examples import ELSEWHERE, EXAMPLES
+from snnhw.conformance.cases.networks import NETWORKS
+from snnhw.conformance.cases.neurons import Setting, backwards, settings, timings
+from snnhw.conformance.cases.pointwise import neuron_case
+from snnhw.conformance.cases.search import certain, delicate, lively
+from snnhw.conformance.cases.training import steady
+from snnhw.conformance.cases.variants import variants
+from snnhw.conformance.checks import CHECKS
+from snnhw.conformance.dyadic import PRECISION, NotExact
+from snnhw.conformance.forward import forward_primitives
+from snnhw.conformance.laws import LAWS
+from snnhw.conformance.proof import prove
+from snnhw.ir import (
+    LOSS_TERMS,
+    MODELS,
+    OPS,
+    OPTIMIZERS,
+    SURROGATES,
+    Neuron,
+    Optimizer,
+    Param,
+    Params,
+    check_params,
+    expr,
+    model,
+    require_valid,
+    var,
+)
+from snnhw.ir.surrogates import Surrogate
+from snnhw.plugin import Backend
+from snnhw.reference import Gradients, execute, gradients
+
+Cases = Mapping[str, Case]
+
+
+def of(cases: Cases, cls: str) -> list[Case]:
+    return [case for case in cases.values() if case.cls == cls]
+
+
+# -- Everything has a case ------------------------------------------------------------------------
+
+
+def test_every_op_has_examples(cases: Cases) -> None:
+    assert {*EXAMPLES, *ELSEWHERE} == set(OPS.values())
+    assert not EXAMPLES.keys() & ELSEWHERE.keys()
+    for kind, examples in EXAMPLES.items():
+        assert examples
+        for name, (op, _) in examples.items():
+            assert type(op) is kind
+            ids = {f"{cls}/{kind.__name__}-{name}" for cls in ("exact", "gradient")}
+            assert ids <= cases.keys()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_a_case_under_every_reset_and_timing(name: str) -> None:
+    entry, tried = MODELS[name], list(settings())
+    for reset, timing in timings(entry):
+        outputs = Setting(entry, reset, timing).neuron(()).step().outputs
+        same = [setting for setting in tried if setting.neuron(()).step().outputs == outputs]
+        assert same, f"reset {reset}, timing {timing}"
+
+
+@pytest.mark.parametrize("setting", list(settings()), ids=lambda setting: setting.name)
+def test_every_neuron_is_run_alone_and_its_gradient_is_taken(setting: Setting, cases: Cases) -> None:
+    assert {f"pointwise/{setting.name}", f"near/{setting.name}"} & cases.keys()
+    if backwards(setting):
+        assert f"gradient/{setting.name}" in cases
+    if not forward_primitives(setting.neuron(()).step()) & ROUNDING:
+        assert f"exact/{setting.name}" in cases
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_tried_in_every_network(name: str, network: str, cases: Cases) -> None:
+    assert {f"margin/{network}-{name}", f"gradient/{network}-{name}"} <= cases.keys()
+
+
+def test_every_surrogate_has_a_case(cases: Cases) -> None:
+    ops = [op for case in of(cases, "gradient") for op in case.program.nodes.values()]
+    used = {op.surrogate for op in ops if isinstance(op, Neuron)}
+    assert {None, *(value for kind in SURROGATES.values() for _, value in variants(kind))} <= used
+
+
+def test_every_kind_of_loss_has_a_case(cases: Cases) -> None:
+    used = {term.kind for case in of(cases, "gradient") if case.loss for term in case.loss.terms}
+    assert {value for kind in LOSS_TERMS.values() for _, value in variants(kind)} <= used
+
+
+def test_every_optimizer_has_a_case(cases: Cases) -> None:
+    used = {case.optimizer for case in of(cases, "training")}
+    assert {value for kind in OPTIMIZERS.values() for _, value in variants(kind, lr=0.05)} <= used
+
+
+def test_every_law_and_every_class_has_a_case(cases: Cases) -> None:
+    assert {case.law for case in of(cases, "law")} == set(LAWS)
+    assert {case.cls for case in cases.values()} == set(CLASSES) == {*CHECKS, "law"}
+    assert {*laws.RUNNING, *laws.TRAINING, *laws.STEPPING} == set(LAWS)
+
+
+def test_a_model_gets_cases_without_an_edit() -> None:
+    mem, x, tau = var("mem"), var("x"), var("tau")
+    rounded = model(
+        "Rounded",
+        states="mem",
+        params=(Param("tau", low=0.5, high=4.0), Param("threshold", 1.0)),
+        integrate={"mem": expr.exp(-1.0 / tau) * mem + x},
+        fire=mem - var("threshold"),
+    )
+    tried = [setting.name for setting in settings({"Rounded": rounded})]
+    assert "Rounded-subtract-delayed" in tried
+    case = neuron_case(Setting(rounded, "subtract", "delayed"))
+    assert case.cls == "near"  # its exponential has no right last bit
+    assert lively(case)
+
+
+# -- Variants -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Picky(Optimizer):
+    twice: bool = False
+    shares: tuple[float, float] = (0.5, 1.0)
+
+
+def test_every_setting_is_varied_alone_and_all_together() -> None:
+    assert dict(variants(Picky, lr=0.5)) == {
+        "plain": Picky(lr=0.5),
+        "twice": Picky(lr=0.5, twice=True),
+        "shares": Picky(lr=0.5, shares=(0.5, 0.75)),
+        "all": Picky(lr=0.5, twice=True, shares=(0.5, 0.75)),
+    }
+
+
+def test_a_value_without_settings_has_one_variant() -> None:
+    kind: type[Surrogate] = SURROGATES["StraightThrough"]
+    assert [name for name, _ in variants(kind)] == ["plain"]
+
+
+# -- Cases are what they say ----------------------------------------------------------------------
+
+
+def test_ids_are_unique_and_begin_with_the_class() -> None:
+    count = Counter(case.id for case in all_cases())
+    assert not [case_id for case_id, times in count.items() if times > 1]
+    assert all(case.id.startswith(f"{case.cls}/") for case in all_cases())
+
+
+def test_every_case_is_a_legal_job(cases: Cases, reference: Backend) -> None:
+    for case in cases.values():
+        require_valid(case.program)
+        check_params(case.program, case.params)
+        check_job(case.program, Bench(reference).job(case))
+        assert all(array.dtype == np.float32 for array in (*case.params.values(), *case.inputs.values()))
+
+
+def test_every_exact_case_is_proven(cases: Cases) -> None:
+    for case in of(cases, "exact"):
+        assert case.proof is not None, case.id
+        assert case.proof == prove(case), case.id
+        assert 0 < case.proof.largest < 2**PRECISION, case.id
+
+
+def test_every_exact_case_is_the_same_in_single_precision(cases: Cases) -> None:
+    for case in of(cases, "exact"):
+        single, double = (recorded(case, dtype) for dtype in ("float32", "float64"))
+        assert all(np.array_equal(single[port], array) for port, array in double.items()), case.id
+        if case.loss is not None:
+            one, two = (slopes(case, dtype) for dtype in ("float32", "float64"))
+            assert one.loss == two.loss, case.id
+            assert all(np.array_equal(one.params[key], slope) for key, slope in two.params.items()), case.id
+
+
+def recorded(case: Case, dtype: str) -> Mapping[str, Array]:
+    run = execute(
+        case.program,
+        case.params,
+        case.inputs,
+        time_steps=case.time_steps,
+        state=case.state,
+        record=case.record,
+        dtype=dtype,
+    )
+    return run.recordings
+
+
+def slopes(case: Case, dtype: str) -> Gradients:
+    assert case.loss is not None
+    return gradients(
+        case.program,
+        case.params,
+        case.inputs,
+        case.targets,
+        case.loss,
+        time_steps=case.time_steps,
+        state=case.state,
+        dtype=dtype,
+    )
+
+
+def test_what_is_not_exact_cannot_be_proven(cases: Cases) -> None:
+    case = cases["exact/Linear-bias"]
+    thirds: Params = {key: np.multiply(array, 1 / 3, dtype=np.float32) for key, array in case.params.items()}
+    with pytest.raises(NotExact):
+        prove(replace(case, params=thirds))
+
+
+def test_no_rounding_changes_a_spike_where_none_may(cases: Cases) -> None:
+    assert all(lively(case) and certain(case) for case in of(cases, "margin"))
+    assert all(lively(case) and steady(case) for case in of(cases, "training"))
+
+
+def test_near_threshold_means_near(cases: Cases) -> None:
+    networks = [case for case in of(cases, "near") if case.id.startswith(("near/dense", "near/recurrent"))]
+    assert len(networks) == 2 * len(MODELS)
+    assert all(delicate(case) for case in networks)
+
+
+def test_cases_are_the_same_every_time(cases: Cases) -> None:
+    for case in [*corners.cases(), *wiring.cases()]:
+        before = cases[case.id]
+        assert all(np.array_equal(before.params[key], array) for key, array in case.params.items())
+        assert all(np.array_equal(before.inputs[name], x) for name, x in case.inputs.items())
