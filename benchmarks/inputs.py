@@ -17,6 +17,9 @@ CLASSES: Final = 10
 INKED: Final = 0.19
 """Share of the pixels of a handwritten digit that are not blank."""
 
+STROKE: Final = 4
+"""Pixels that are inked together, in width and height."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -45,14 +48,17 @@ class Data:
         return self if self.static else replace(self, x=self.x[:step], adjoint=self.adjoint[:step])
 
 
-def _images(shape: tuple[int, ...], generator: Generator) -> Tensor:
-    inked = torch.rand(shape, generator=generator) < INKED
-    return torch.rand(shape, generator=generator) * inked
+def _images(case: Case, generator: Generator) -> Tensor:
+    """As blank as handwritten digits, and inked in patches as strokes are, 28 x 28."""
+    patches = torch.rand(case.batch, 28 // STROKE, 28 // STROKE, generator=generator) < INKED
+    inked = patches.repeat_interleave(STROKE, 1).repeat_interleave(STROKE, 2)
+    shades = 0.5 + 0.5 * torch.rand(case.batch, 28, 28, generator=generator)
+    return (shades * inked).reshape(case.batch, *case.sample)
 
 
 def _rates(case: Case, generator: Generator) -> Tensor:
     """Spikes whose rates are the pixels of images."""
-    images = _images((case.batch, *case.sample), generator)
+    images = _images(case, generator)
     return torch.bernoulli(images.expand(case.steps, *images.shape), generator=generator)
 
 
@@ -62,7 +68,7 @@ def _events(case: Case, generator: Generator) -> Tensor:
 
 
 INPUTS: Final[dict[str, Callable[[Case, Generator], Tensor]]] = {
-    "image": lambda case, generator: _images((case.batch, *case.sample), generator),
+    "image": _images,
     "current": lambda case, generator: torch.rand(case.batch, *case.sample, generator=generator) * 0.2,
     "currents": lambda case, generator: (
         torch.rand(case.steps, case.batch, *case.sample, generator=generator) * 0.2

@@ -63,12 +63,15 @@ def compare(ours: Job, peer: Job, *, repeats: int, seconds: float) -> Timing:
 
 @contextmanager
 def collected() -> Iterator[None]:
-    """No garbage is collected meanwhile, but for when we ask."""
+    """No garbage is collected meanwhile, but for when we ask, and then only what is new."""
     enabled = gc.isenabled()
     gc.disable()
+    gc.collect()
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         if enabled:
             gc.enable()
 

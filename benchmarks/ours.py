@@ -26,8 +26,8 @@ __all__ = ["BACKEND", "build"]
 
 BACKEND: Final = "cpu"
 
-PROBE_LR: Final = 1024.0
-"""Rate of the step of SGD that shows a gradient: large, so that little of it is lost beside the weight."""
+PROBE_LR: Final = 2.0**40
+"""Rate of the step of SGD that shows a gradient: so large that the weight is lost in it, not the reverse."""
 
 
 def _population() -> Loss | None:

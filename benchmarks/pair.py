@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks import ours
+from benchmarks.activity import activated
 from benchmarks.inputs import Data, make_data
 from benchmarks.layers import init_weights
 from benchmarks.peers import Peer
-from benchmarks.quiet import quieted
 from benchmarks.side import Side
 from benchmarks.workloads import Case
 
@@ -31,8 +31,8 @@ class Pair:
 def prepare(case: Case, peer: Peer) -> Pair:
     """Data and weights of a case, for snnhw and a peer."""
     data, weights = make_data(case), init_weights(case.net)
-    if case.quiet:
-        case = quieted(case, data, weights)
+    if case.activity:
+        case = activated(case, data, weights)
     builders: dict[str, Callable[[], Side]] = {
         "ours": lambda: ours.build(case, weights, peer.dynamics),
         "peer": lambda: peer.build(case, weights),

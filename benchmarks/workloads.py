@@ -32,7 +32,8 @@ class Case:
         variant: what tells it from other cases of the workload.
         loss: a name in `benchmarks.losses.FOLDED`, for training; lr: Adam's rate.
         outputs: what the last layer returns over all steps.
-        density: share of inputs that spike, and, with ``quiet``, of every layer's neurons.
+        density: share of inputs that spike, for inputs that are events.
+        activity: share of neurons that fire at a step, by choice of thresholds; 0: as it comes.
         eager: on our side too, the loop over time is the script's own, and nothing is compiled ahead.
         needs: a public name that snnhw must have.
     """
@@ -51,7 +52,7 @@ class Case:
     lr: float = 0.0
     outputs: tuple[str, ...] = ("spk",)
     density: float = 0.0
-    quiet: bool = False
+    activity: float = 0.0
     eager: bool = False
     needs: str = ""
 
@@ -83,6 +84,10 @@ class Case:
 
     def aim(self, peer: str) -> float | None:
         return next((ratio for prefix, ratio in self.aims if peer.startswith(prefix)), None)
+
+
+USUAL: Final = 0.1
+"""Share of neurons that fire at a step in networks that would be all but silent before training."""
 
 
 def _each(ratio: float) -> tuple[tuple[str, float], ...]:
@@ -127,6 +132,7 @@ W3 = Case(
     aims=_each(2.0),
     loss="ce_rate",
     lr=1e-2,
+    activity=USUAL,
 )
 
 W4 = Case(
@@ -152,6 +158,7 @@ W4 = Case(
     aims=_each(2.0),
     loss="mse_count",
     lr=2e-2,
+    activity=USUAL,
 )
 
 
@@ -168,6 +175,7 @@ def _layer(inputs: str, steps: int, batch: int, size: int, variant: str) -> Case
         modes=("fwd", "fwd+bwd"),
         aims=_each(10.0),
         variant=variant,
+        activity=USUAL,
     )
 
 
@@ -233,6 +241,7 @@ W9 = Case(
     variant="T=1",
     loss="mse_population",
     lr=2e-3,
+    activity=USUAL,
 )
 
 
@@ -250,6 +259,7 @@ def _long(steps: int) -> Case:
         modes=("fwd", "fwd+bwd"),
         aims=_each(5.0),
         variant=f"T={steps}",
+        activity=USUAL,
     )
 
 
@@ -264,7 +274,7 @@ def _sparse(density: float, batch: int) -> Case:
         batch=batch,
         inputs="events",
         density=density,
-        quiet=True,
+        activity=density,
         modes=("infer",),
         aims=_each(5.0) if density <= 0.05 else _each(1.0),
         variant=f"{density:.0%} B={batch}",

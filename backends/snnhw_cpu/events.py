@@ -102,7 +102,7 @@ class Costs:
         return work < 0.8 * rows * inputs * outputs
 
 
-COSTS: Final = Costs(look=60.0, add=4.0, turn=40.0)
+COSTS: Final = Costs(look=64.0, add=8.3, turn=98.0)
 
 
 class EventLinear:

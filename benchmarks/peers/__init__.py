@@ -9,7 +9,7 @@ from benchmarks.peers.peer import Peer
 from benchmarks.peers.snntorch import SNNTORCH
 from benchmarks.peers.spikingjelly import HOISTED, MULTI_STEP
 
-__all__ = ["PEERS", "Peer", "families", "select"]
+__all__ = ["HOISTED", "MULTI_STEP", "PEERS", "SNNTORCH", "Peer", "families", "select"]
 
 PEERS = (SNNTORCH, MULTI_STEP, HOISTED)
 

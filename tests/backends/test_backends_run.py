@@ -231,6 +231,9 @@ def test_results_belong_to_the_caller() -> None:
     assert torch.equal(x, X[0])
     assert not found["same"][1].eq(9.0).any()
     assert not found["other"][1].eq(9.0).any()
+    varying = executable(feedforward(), record=("x.y",)).run({"x": (given := X.clone())})
+    varying.recordings["x.y"].fill_(9.0)
+    assert torch.equal(given, X)
 
 
 def test_signals_are_let_go_once_nothing_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,9 @@ SPIKES, MEMBRANE, RATE = Term(CERate()), Term(CEMembrane()), Term(L1Rate())
 
 
 def program(*returned: str, nodes: dict[str, Op] | None = None) -> Program:
-    ops: dict[str, Op] = {"in": Input((4,)), "fc": Linear(4, 3), "lif": Neuron(LEAKY), **(nodes or {})}
-    wires = [Edge("in.y", "fc.x"), Edge("fc.y", "lif.x")]
+    ops: dict[str, Op] = {"in": Input((4,)), "fc": Linear(4, 3), "lif": Neuron(LEAKY), "other": Neuron(LEAKY)}
+    ops |= nodes or {}
+    wires = [Edge("in.y", "fc.x"), Edge("fc.y", "lif.x"), Edge("fc.y", "other.x")]
     for number, port in enumerate(returned):
         ops[f"out.{number}"] = Output()
         wires.append(Edge(port, f"out.{number}.x"))
@@ -48,6 +49,7 @@ def reads(term: Term, *returned: str) -> str | None:
         (SPIKES, ["lif.mem", "lif.spk"], "lif.spk"),  # the output that returns what the kind reads
         (SPIKES, ["lif.mem"], "lif.spk"),  # else the neuron's port of that name
         (SPIKES, ["fc.y"], "fc.y"),  # else the first output
+        (SPIKES, ["other.spk", "lif.spk"], "other.spk"),  # the first of several
         (MEMBRANE, ["lif.spk", "lif.mem"], "lif.mem"),
         (MEMBRANE, ["lif.spk"], "lif.mem"),
         (MEMBRANE, ["fc.y", "lif.spk"], "fc.y"),
@@ -86,7 +88,7 @@ def test_no_such_port() -> None:
         resolve_loss(program("lif.spk"), Loss((RATE,)).of("lif.spike"))
     assert str(caught.value) == (
         "the loss term L1Rate reads 'lif.spike', but there is no such port. Did you mean 'lif.spk'? "
-        "Ports: in.y, fc.y, lif.spk, lif.mem."
+        "Ports: in.y, fc.y, lif.spk, lif.mem, other.spk, other.mem."
     )
 
 

@@ -1,0 +1,173 @@
+"""The whole suite on the backends that are here, and its two doors: a function, and pytest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import snnhw.tensors.layer
+import snnhw_cpu.provider
+from snnhw.conformance import CLASSES, CaseResult, ConformanceReport, run, run_on
+from snnhw.errors import InputError, UnknownPlugin
+from snnhw.ir import MODELS, Step
+from snnhw.passes import Request, ScanKernel, derive
+from snnhw.plugin import Backend, Capabilities
+from snnhw.tensors.eager import EagerProvider
+
+ROOT = Path(__file__).parents[2]
+
+QUICK = ("law", "margin", "near", "training")
+"""Classes that compile few kernels."""
+
+
+def assert_ok(found: ConformanceReport) -> None:
+    assert found.ok, "\n".join(
+        f"{case.id}: {case.reason}" for case in found.cases if case.outcome == "failed"
+    )
+    assert found.passed == len(found.cases)
+
+
+# -- The backends that are here -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_reference_conforms(dtype: str) -> None:
+    assert_ok(run("reference", {"dtype": dtype}))
+
+
+def test_torch_conforms_with_kernels_evaluated_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cases, without waiting for a compiler; and how many kernels there are to compile."""
+    keys = set()
+
+    def counted(step: Step, request: Request) -> ScanKernel:
+        kernel = derive(step, request)
+        keys.add(kernel.key)
+        return kernel
+
+    monkeypatch.setattr(snnhw_cpu.provider, "NumbaProvider", EagerProvider)
+    monkeypatch.setattr(snnhw.tensors.layer, "derive", counted)
+    snnhw.tensors.layer.layer_of.cache_clear()
+    assert_ok(run("cpu"))
+    print(f"{len(keys)} kernels for {len(MODELS)} models")
+    assert len(keys) <= 40 * (1 + len(MODELS))
+
+
+def test_cpu_conforms_where_few_kernels_are_compiled() -> None:
+    assert_ok(run("cpu", classes=QUICK))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls not in QUICK])
+def test_cpu_conforms(cls: str) -> None:
+    assert_ok(run("cpu", classes=[cls]))
+
+
+def test_cpu_conforms_in_double_precision() -> None:
+    assert_ok(run("cpu", {"dtype": "float64"}, classes=["law", "margin"]))
+
+
+# -- The function ---------------------------------------------------------------------------------
+
+
+def test_cases_are_selected_by_a_part_of_their_id(reference: Backend) -> None:
+    found = run_on(reference, select="Linear-", classes=["exact", "pointwise"])
+    assert found.passed == len(found.cases) == 6
+    assert all(case.id.startswith("exact/Linear-") for case in found.cases)
+
+
+def test_nothing_selected_is_not_ok(reference: Backend) -> None:
+    found = run_on(reference, select="no such case")
+    assert found.cases == ()
+    assert not found.ok
+
+
+def test_results_are_told_as_they_come(reference: Backend) -> None:
+    told: list[CaseResult] = []
+    found = run_on(reference, select="law/splits", on_result=told.append)
+    assert tuple(told) == found.cases
+    assert len(told) == 2
+
+
+def test_a_misspelt_class_is_an_error(reference: Backend) -> None:
+    with pytest.raises(
+        InputError, match=r"no class 'laws' .* Did you mean 'law'\? Classes: exact, pointwise"
+    ):
+        run_on(reference, classes=["laws"])
+
+
+def test_a_misspelt_option_is_an_error_before_anything_runs(reference: Backend) -> None:
+    with pytest.raises(InputError, match="has no option 'dtyp'"):
+        run_on(reference, {"dtyp": "float32"})
+
+
+def test_an_unknown_backend_is_an_error() -> None:
+    with pytest.raises(UnknownPlugin, match="no installed distribution offers a backend 'chip'"):
+        run("chip")
+
+
+@dataclass
+class Labelled:
+    """A backend whose results are marked."""
+
+    plugin: Backend
+    name: str = "chip"
+    label: str = "emulated on paper"
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.plugin, name)
+
+    def capabilities(self) -> Capabilities:
+        from dataclasses import replace
+
+        return replace(self.plugin.capabilities(), label=self.label)
+
+
+def test_the_report_carries_the_label(reference: Backend) -> None:
+    found = run_on(Labelled(reference), select="exact/Add")  # type: ignore[arg-type]  # by delegation
+    assert (found.backend, found.label) == ("chip", "emulated on paper")
+
+
+# -- Pytest ---------------------------------------------------------------------------------------
+
+
+def pytest_run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--pyargs",
+        "snnhw.conformance",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
+    return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_pytest_runs_the_cases_it_is_asked_for() -> None:
+    done = pytest_run("--snnhw-backend", "reference", "--snnhw-option", "dtype=float32", "-k", "law/splits")
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_pytest_without_a_backend_skips_and_says_why() -> None:
+    done = pytest_run("-rs")
+    assert done.returncode == 0, done.stdout
+    assert "no backend to test; name one with --snnhw-backend" in done.stdout
+    assert "2 skipped" in done.stdout
+
+
+def test_the_pytest_plugin_is_light() -> None:
+    """It is loaded in every session of an environment where snnhw is installed."""
+    script = (
+        "import sys, snnhw.conformance.pytest_plugin;"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"numpy", "torch", "stevedore", "msgspec", "numba"} & set(done.stdout.split())
