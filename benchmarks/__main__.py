@@ -37,7 +37,7 @@ def main(
         typer.Option(
             "--peers", metavar="NAMES", help="Separated by commas; a package stands for all its modes."
         ),
-    ] = ",".join(peers.families()),
+    ] = ",".join(peers.installed()),
     mode: Annotated[str, typer.Option("--modes", metavar="NAMES", help="Separated by commas.")] = ",".join(
         MODES
     ),

@@ -46,7 +46,7 @@ def _folded(name: str, layer: Layer, x: Tensor, weights: Mapping[str, Tensor]) -
     made.load_state_dict({key: weights[f"{name}.{key}"] for key in made.state_dict()})
     with torch.no_grad():
         found: Tensor = made(x.flatten(0, 1))
-    return found.unflatten(0, x.shape[:2])
+    return found.view(*x.shape[:2], *found.shape[1:])
 
 
 def _threshold(x: Tensor, layer: Neuron, share: float) -> float:

@@ -71,7 +71,7 @@ def check(case: Case, mode: Mode, ours: Side, peer: Side, data: Data, *, immedia
     notes = [_spikes_in_words(found, data)]
     correct = not found.unexplained and found.differing <= RARE * found.of and found.membranes <= MARGIN
     if mode in WITH_GRADIENTS:
-        kept = data.take(found.clean) if len(found.clean) else data.until(found.first)
+        kept = data.take(found.clean) if len(found.clean) else data.until(max(1, found.first))
         distance, words = _distance(ours.gradients(mode, kept), peer.gradients(mode, kept))
         correct = correct and distance <= CLOSE
         notes.append(words)

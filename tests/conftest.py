@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
 
 import pytest
+
+if TYPE_CHECKING:
+    from snnhw.conformance import Case
+    from snnhw.plugin import Backend
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores already; torch's threads on top of them would only wait for each other.
@@ -32,3 +37,19 @@ def plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     eager = EagerProvider()
     monkeypatch.setattr(scan, "provider_for", lambda device: eager)
     monkeypatch.setattr("snnhw_cpu.provider.NumbaProvider", lambda: eager)
+
+
+@pytest.fixture
+def reference() -> Backend:
+    """The reference, behind the interface of a backend."""
+    from snnhw_reference.plugin import ReferenceBackend
+
+    return cast("Backend", ReferenceBackend())
+
+
+@pytest.fixture(scope="session")
+def cases() -> dict[str, Case]:
+    """Every conformance case by its id. Making them takes seconds: not while tests are collected."""
+    from snnhw.conformance import all_cases
+
+    return {case.id: case for case in all_cases()}

@@ -9,7 +9,7 @@ from benchmarks.peers.peer import Peer
 from benchmarks.peers.snntorch import SNNTORCH
 from benchmarks.peers.spikingjelly import HOISTED, MULTI_STEP
 
-__all__ = ["HOISTED", "MULTI_STEP", "PEERS", "SNNTORCH", "Peer", "families", "select"]
+__all__ = ["HOISTED", "MULTI_STEP", "PEERS", "SNNTORCH", "Peer", "families", "installed", "select"]
 
 PEERS = (SNNTORCH, MULTI_STEP, HOISTED)
 
@@ -17,6 +17,11 @@ PEERS = (SNNTORCH, MULTI_STEP, HOISTED)
 def families() -> tuple[str, ...]:
     """Packages that peers come from."""
     return tuple(dict.fromkeys(peer.package for peer in PEERS))
+
+
+def installed() -> tuple[str, ...]:
+    """Those of them that are there."""
+    return tuple(package for package in families() if find_spec(package))
 
 
 def select(names: Sequence[str]) -> tuple[Peer, ...]:
@@ -30,7 +35,7 @@ def select(names: Sequence[str]) -> tuple[Peer, ...]:
     if unknown:
         raise ValueError(f"no peer {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     found = tuple(peer for peer in PEERS if {peer.name, peer.package} & {*names})
-    missing = sorted({peer.package for peer in found if find_spec(peer.package) is None})
+    missing = sorted({peer.package for peer in found if peer.package not in installed()})
     if missing:
         raise ValueError(f"{', '.join(missing)} is not installed; benchmarks/README.md says how")
     return found

@@ -9,6 +9,7 @@ from snnhw.ir import (
     SGD,
     CEMembrane,
     CERate,
+    FrozenMap,
     Input,
     Linear,
     Loss,
@@ -25,7 +26,7 @@ T, B = 12, 5
 
 
 def network() -> tuple[Program, dict[str, np.ndarray]]:
-    own = Neuron(adaptive(), param_shapes={"step": (7,)})
+    own = Neuron(adaptive(), param_shapes=FrozenMap({"step": (7,)}))
     program = sequential({"x": Input((6,)), "fc": Linear(6, 7), "own": own})
     generator = np.random.default_rng(0)
     params = {
@@ -65,7 +66,7 @@ def test_products_in_bfloat16_keep_the_loss_curve() -> None:
     loss = Loss((Term(CERate(), of="own.spk"),))
     curves = []
     for precision in ("full", "bf16"):
-        options = CpuOptions(precision=precision)  # type: ignore[arg-type]  # one of the two accepted
+        options = CpuOptions(precision=precision)
         job = Train(T, {"x": (6,)}, 32, (), options, loss=loss, optimizer=SGD(lr=0.5))
         with CpuBackend().compile(program, params, job) as executable:
             curves.append([executable.step({"x": x}, {"target": y}).loss for x, y in batches])

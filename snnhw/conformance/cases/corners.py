@@ -58,20 +58,23 @@ def cases() -> Iterator[Case]:
 
 
 def _at_threshold(timing: str) -> Case:
-    """A neuron fires above its threshold, not at it; neither does a stored state at it reset anything."""
-    setting = replace(common(), timing=timing)
-    shape = (3,)
+    """A neuron fires above its threshold, not at it; neither does a stored state at it reset anything.
+
+    Every state near the threshold meets every drive near it: under ``retest`` two mistakes can cancel.
+    """
+    setting, shape = replace(common(), timing=timing), (3, 3)
     program = alone(Subject("", setting.neuron(shape), {"x": shape}))
     around = np.array([1 - LITTLE, 1, 1 + LITTLE], np.float32)
+    drive, stored = (np.tile(around, (3, 1)), np.tile(around[:, None], 3))
     case = Case(
         id=f"exact/at-threshold-{timing}",
         cls="exact",
         program=program,
         params={f"{NODE}.beta": np.array(0, np.float32), f"{NODE}.threshold": np.array(1, np.float32)},
-        inputs={"x": np.broadcast_to(around, (2, 1, 3)).copy()},
+        inputs={"x": np.stack([drive, drive])[:, None]},
         time_steps=2,
         record=(f"{NODE}.spk", f"{NODE}.mem"),
-        state={f"{NODE}.mem": around[None]},
+        state={f"{NODE}.mem": stored[None]},
     )
     return proven(case)
 

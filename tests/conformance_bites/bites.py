@@ -1,0 +1,184 @@
+"""What each wrong backend is caught by, and what it rightly passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import wrong_backends as wrong
+from wrong_backends import Wrong, ops
+
+from snnhw.ir import Conv2d, Neuron
+
+__all__ = ["WRONG", "Bite"]
+
+
+@dataclass(frozen=True)
+class Bite:
+    """What is wrong, and which cases notice.
+
+    Attributes:
+        caught: cases that must fail; spared: cases that must pass, since they ask something else.
+        options: of the reference underneath.
+    """
+
+    backend: Wrong
+    caught: tuple[str, ...]
+    spared: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+WRONG: Final[Mapping[str, Bite]] = {
+    "resets a step too early": Bite(
+        Wrong(program=ops(Neuron, wrong.resets_at_once)),
+        caught=("exact/Leaky-subtract-delayed", "exact/Leaky-zero-delayed", "margin/dense-Leaky"),
+        spared=("exact/Leaky-subtract-immediate",),
+    ),
+    "fires at its threshold": Bite(
+        Wrong(program=ops(Neuron, wrong.fires_at_threshold)),
+        caught=("exact/at-threshold-delayed", "exact/at-threshold-retest", "exact/at-threshold-immediate"),
+        spared=("margin/dense-Leaky", "gradient/Leaky-subtract-delayed"),
+    ),
+    "forgets the bias": Bite(
+        Wrong(params=wrong.forgets_bias),
+        caught=("exact/Linear-bias", "exact/Conv2d-plain", "exact/bias-at-start"),
+        spared=("exact/Linear-no-bias",),
+    ),
+    "does not clamp a decay": Bite(
+        Wrong(program=ops(Neuron, wrong.without_clamp)),
+        caught=("exact/clamped-decay/step",),
+        spared=("exact/Leaky-subtract-delayed/step", "margin/dense-Leaky"),
+    ),
+    "drops the gradient of the threshold": Bite(
+        Wrong(program=wrong.fixes_thresholds),
+        caught=("exact/Leaky-subtract-delayed/step", "gradient/Leaky-subtract-delayed"),
+        spared=("exact/Leaky-subtract-delayed",),
+    ),
+    "does not detach the reset": Bite(
+        Wrong(program=ops(Neuron, wrong.attached)),
+        caught=("exact/Leaky-subtract-delayed/step", "gradient/Leaky-zero-delayed"),
+        spared=("exact/Leaky-subtract-delayed", "gradient/Leaky-none-delayed"),
+    ),
+    "has one surrogate for all": Bite(
+        Wrong(program=ops(Neuron, wrong.straight_through)),
+        caught=("gradient/surrogate-ATan-plain", "gradient/surrogate-FastSigmoid-slope"),
+        spared=("gradient/surrogate-StraightThrough-plain", "gradient/surrogate-none"),
+    ),
+    "takes the stride the wrong way round": Bite(
+        Wrong(program=ops(Conv2d, wrong.swaps_stride)),
+        caught=("exact/Conv2d-strided",),
+        spared=("exact/Conv2d-plain",),
+    ),
+    "delays behind the product": Bite(
+        Wrong(program=wrong.delays_the_product),
+        caught=("exact/bias-at-start", "law/agrees-recurrent"),
+        spared=("exact/itself",),
+    ),
+    "starts delays at zero": Bite(
+        Wrong(program=wrong.starts_delays_at_zero),
+        caught=("exact/start-of-a-delay", "margin/recurrent-Leaky"),
+        spared=("exact/itself",),
+    ),
+    "adds edges from right to left": Bite(
+        Wrong(program=wrong.backwards),
+        caught=("pointwise/three-edges",),
+        spared=("exact/two-ways", "margin/residual-Leaky"),
+        options={"dtype": "float32"},
+    ),
+    "takes the upper of two levels": Bite(
+        Wrong(params=wrong.reverses_levels),
+        caught=("exact/midpoints",),
+        spared=("pointwise/Leaky-subtract-delayed-shaped-graded-quantised",),
+    ),
+    "loses the state": Bite(
+        Wrong(around=wrong.Forgetful),
+        caught=("law/splits-dense", "law/splits-recurrent", "exact/from-state/step", "exact/long-delay"),
+        spared=("law/agrees-dense", "pointwise/Leaky-subtract-delayed"),
+    ),
+    "mixes up its samples": Bite(
+        Wrong(around=wrong.Shuffled),
+        caught=("exact/Linear-bias", "law/permutes-dense", "margin/dense-Leaky"),
+        spared=("gradient/Linear-bias",),
+    ),
+    "keeps membranes in half precision": Bite(
+        Wrong(around=wrong.Halved),
+        caught=("pointwise/Leaky-subtract-delayed", "margin/dense-Leaky", "near/dense-Leaky"),
+        spared=("exact/Linear-bias",),
+    ),
+    "computes in another precision than it returns": Bite(
+        Wrong(around=wrong.Narrowed),
+        caught=("pointwise/Leaky-subtract-delayed",),
+        spared=("exact/Leaky-subtract-delayed", "margin/dense-Leaky"),
+    ),
+    "fires at random": Bite(
+        Wrong(around=wrong.Trigger),
+        caught=("near/dense-Leaky", "near/recurrent-Leaky"),
+    ),
+    "is never twice the same": Bite(
+        Wrong(around=wrong.Noisy),
+        caught=("law/repeats-dense", "exact/Linear-bias"),
+        spared=("training/SGD-plain",),
+    ),
+    "ignores momentum and weight decay": Bite(
+        Wrong(job=wrong.plain_descent),
+        caught=("training/SGD-momentum", "training/SGD-weight_decay", "training/Adam-plain"),
+        spared=("training/SGD-plain",),
+    ),
+    "ignores the weights of a loss": Bite(
+        Wrong(job=wrong.unweighted),
+        caught=("gradient/loss-CERate-plain", "gradient/two-heads", "training/SGD-plain"),
+        spared=("law/trains-alike-dense",),
+    ),
+    "updates after every batch": Bite(
+        Wrong(job=wrong.training(accumulate=1)),
+        caught=("training/accumulated", "training/accumulated-clipped"),
+        spared=("training/SGD-momentum",),
+    ),
+    "does not clip": Bite(
+        Wrong(job=wrong.training(clip_norm=None)),
+        caught=("training/clipped",),
+        spared=("training/accumulated",),
+    ),
+    "forgets what the optimizer knew": Bite(
+        Wrong(around=wrong.Amnesiac),
+        caught=("law/resumes-dense", "law/resumes-recurrent"),
+        spared=("training/Adam-plain",),
+    ),
+    "keeps its first learning rate": Bite(
+        Wrong(around=wrong.Stubborn),
+        caught=("law/reschedules-dense",),
+        spared=("law/resumes-dense",),
+    ),
+    "trains differently after a run": Bite(
+        Wrong(around=wrong.Disturbed),
+        caught=("law/evaluates-dense",),
+        spared=("law/trains-alike-dense",),
+    ),
+    "keeps its results to itself": Bite(
+        Wrong(around=wrong.Possessive),
+        caught=("law/owns-dense",),
+        spared=("law/agrees-dense",),
+    ),
+    "takes no new parameters": Bite(
+        Wrong(around=wrong.Deaf),
+        caught=("law/round-trips-dense",),
+        spared=("law/agrees-dense",),
+    ),
+    "runs what it does not claim": Bite(
+        Wrong(claims=wrong.without(Conv2d)),
+        caught=("exact/Conv2d-plain", "margin/convolutional-Leaky"),
+        spared=("exact/Linear-bias",),
+    ),
+    "refuses what it claims": Bite(
+        Wrong(refuses=Conv2d),
+        caught=("exact/Conv2d-plain", "margin/convolutional-Leaky"),
+        spared=("exact/Linear-bias",),
+    ),
+    "claims what nobody has heard of": Bite(
+        Wrong(claims=wrong.everything),
+        caught=("law/refuses-dense",),
+        spared=("law/agrees-dense",),
+    ),
+}
+"""What is wrong -> how that shows."""

@@ -1,0 +1,50 @@
+"""The suite has teeth: each way of being wrong is noticed, by the case that is about it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+from bites import WRONG, Bite
+from wrong_backends import Attached, Wrong
+
+import snnhw.reference
+from snnhw.conformance import CaseResult, all_cases
+from snnhw.conformance.bench import Bench
+from snnhw.conformance.outcome import judge
+from snnhw.ir import Neuron
+from snnhw.plugin import Backend
+
+
+@pytest.fixture(autouse=True)
+def attached_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference runs the one op that only a wrong backend has."""
+    monkeypatch.setitem(
+        cast("dict[object, object]", snnhw.reference.RULES), Attached, snnhw.reference.RULES[Neuron]
+    )
+
+
+def judged(bite: Bite, case_id: str) -> CaseResult:
+    (case,) = (case for case in all_cases() if case.id == case_id)
+    return judge(Bench(cast("Backend", bite.backend), bite.options), case)
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_it_is_caught(what: str) -> None:
+    for case_id in WRONG[what].caught:
+        found = judged(WRONG[what], case_id)
+        assert found.outcome == "failed", f"{case_id} did not notice"
+        assert found.reason
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_by_the_cases_that_are_about_it(what: str) -> None:
+    for case_id in WRONG[what].spared:
+        found = judged(WRONG[what], case_id)
+        assert found.outcome == "passed", f"{case_id}: {found.reason}"
+
+
+def test_each_of_these_cases_passes_on_the_reference_itself() -> None:
+    for case_id in sorted({case_id for bite in WRONG.values() for case_id in bite.caught}):
+        honest = Bite(Wrong(), ())
+        assert judged(honest, case_id).outcome == "passed", case_id
