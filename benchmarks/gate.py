@@ -9,6 +9,7 @@ follows from it. Membranes, losses and gradients are compared on the samples wit
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Final, NamedTuple
 
 import torch
@@ -137,6 +138,8 @@ def _apart(a: Tensor, b: Tensor) -> float:
 def _distance(ours: Grads, peer: Grads) -> tuple[float, str]:
     """The largest relative distance of two sets of gradients, and how to say it."""
     common = sorted(ours.keys() & peer.keys())
+    if not any(peer[name].any() for name in common if name != "loss"):
+        return inf, "all gradients are zero, which says nothing"
     apart = {name: _relative(ours[name], peer[name]) for name in common}
     worst = max(apart, key=apart.__getitem__)
     alone = sorted(ours.keys() ^ peer.keys())
