@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snnhw.conformance.case import CLASSES, Case, Proof
+    from snnhw.conformance.case import CLASSES, Case, Plan, Proof
     from snnhw.conformance.compare import Mismatch, Parity, hold, parity
     from snnhw.conformance.outcome import CaseResult
     from snnhw.conformance.report import ConformanceReport
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CLASSES": "case",
     "Case": "case",
+    "Plan": "case",
     "Proof": "case",
     "Mismatch": "compare",
     "Parity": "compare",
@@ -42,6 +43,7 @@ __all__ = [
     "ConformanceReport",
     "Mismatch",
     "Parity",
+    "Plan",
     "Proof",
     "all_cases",
     "hold",

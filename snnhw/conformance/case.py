@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from snnhw.ir import Loss, Optimizer, Params, Program
 
-__all__ = ["CLASSES", "Array", "Arrays", "Case", "Proof", "batch_of", "ports_of"]
+__all__ = ["CLASSES", "Array", "Arrays", "Case", "Plan", "Proof", "batch_of", "ports_of"]
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -48,18 +49,17 @@ class Case:
 
     Attributes:
         id: its name, ``class/subject``.
-        cls: one of `CLASSES`.
         inputs: input name -> ``[T, B, ...]``, or ``[B, ...]`` when static.
         time_steps: T.
         record: ports to compare besides the outputs.
         state: what to start from; None: from rest.
         targets, loss, optimizer, clip_norm, accumulate: of a training job; without a loss the case only runs.
+        turns: training takes every sample in one of this many steps, and then starts again.
         law: of class ``law``: which one.
         proof: of class ``exact``, and of laws that ask for equal bits.
     """
 
     id: str
-    cls: str
     program: Program
     params: Params
     inputs: Arrays
@@ -71,13 +71,42 @@ class Case:
     optimizer: Optimizer | None = None
     clip_norm: float | None = None
     accumulate: int = 1
+    turns: int = 1
     law: str = ""
     proof: Proof | None = None
 
     @property
+    def cls(self) -> str:
+        """Its class, one of `CLASSES`."""
+        return self.id.partition("/")[0]
+
+    @property
     def batch(self) -> int:
-        """B."""
-        return batch_of(self.program, self.inputs)
+        """B of one run, or of one step of training."""
+        return batch_of(self.program, self.inputs) // self.turns
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A case that is made when it is asked for: finding its numbers, and proving it, takes time.
+
+    Attributes:
+        id: of the case.
+        make: makes it; the same one every time.
+    """
+
+    id: str
+    make: Callable[[], Case]
+
+    @property
+    def cls(self) -> str:
+        """The class of the case."""
+        return self.id.partition("/")[0]
+
+    @cached_property
+    def case(self) -> Case:
+        """The case."""
+        return self.make()
 
 
 def ports_of(program: Program) -> tuple[str, ...]:

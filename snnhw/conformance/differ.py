@@ -20,7 +20,10 @@ def host(array: Any) -> Array:
     """An array of any kind, in main memory, as NumPy's."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np.asarray(array)
-    return np.from_dlpack(array, device="cpu")
+    try:
+        return np.from_dlpack(array)
+    except (BufferError, RuntimeError, TypeError):  # it lies on another device
+        return np.from_dlpack(array, device="cpu")
 
 
 def hosts(arrays: Mapping[str, Any]) -> dict[str, Array]:

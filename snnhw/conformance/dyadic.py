@@ -9,8 +9,12 @@ fused with sums: the result cannot depend on either. Any operation for which tha
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from math import frexp, isfinite, ldexp
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
+
+import numpy as np
 
 __all__ = ["PRECISION", "Dyadic", "NotExact"]
 
@@ -26,6 +30,31 @@ NOWHERE: Final = 1 << 20
 
 class NotExact(ArithmeticError):
     """An operation whose result may depend on order, contraction or rounding."""
+
+
+R = TypeVar("R")
+
+
+def _with_numbers(operation: Callable[[Dyadic, Dyadic], R]) -> Callable[[Dyadic, object], R]:
+    """An operation with any number. With an array of them NumPy knows better: that is left to it."""
+
+    def lifted(self: Dyadic, other: object) -> R:
+        if isinstance(other, np.ndarray):
+            return NotImplemented  # type: ignore[no-any-return]  # Python then asks the array
+        return operation(self, other if isinstance(other, Dyadic) else Dyadic.of(other))
+
+    return lifted
+
+
+def _comparison(decide: Callable[[float, float], bool]) -> Callable[[Dyadic, object], bool]:
+    """A comparison with any number, also with one on no grid, such as infinity."""
+
+    def compare(self: Dyadic, other: Any) -> bool:
+        if isinstance(other, np.ndarray):
+            return NotImplemented  # type: ignore[no-any-return]  # likewise
+        return decide(self.value, float(other))
+
+    return compare
 
 
 class Dyadic:
@@ -72,21 +101,35 @@ class Dyadic:
         """What comes of two numbers."""
         return Dyadic(value, bound, grid, max(self.largest, that.largest), min(self.finest, that.finest))
 
-    def __add__(self, other: object) -> Dyadic:
-        that = other if isinstance(other, Dyadic) else Dyadic.of(other)
+    @_with_numbers
+    def __add__(self, that: Dyadic) -> Dyadic:
         return self._with(that, self.value + that.value, self.bound + that.bound, min(self.grid, that.grid))
 
-    def __mul__(self, other: object) -> Dyadic:
-        that = other if isinstance(other, Dyadic) else Dyadic.of(other)
+    @_with_numbers
+    def __mul__(self, that: Dyadic) -> Dyadic:
         return self._with(that, self.value * that.value, self.bound * that.bound, self.grid + that.grid)
 
-    def __truediv__(self, other: object) -> Dyadic:
-        that = Dyadic.of(other)
+    @_with_numbers
+    def __truediv__(self, that: Dyadic) -> Dyadic:
         fraction, exponent = frexp(that.value)
         if abs(fraction) != 0.5 or that.bound != abs(that.value):
             raise NotExact(f"division by {that.value:g}, which is no power of two")
         size = abs(that.value)
         return self._with(that, self.value / that.value, self.bound / size, self.grid - (exponent - 1))
+
+    @_with_numbers
+    def __sub__(self, that: Dyadic) -> Dyadic:
+        return self + -that
+
+    @_with_numbers
+    def __rsub__(self, that: Dyadic) -> Dyadic:
+        return that - self
+
+    @_with_numbers
+    def __rtruediv__(self, that: Dyadic) -> Dyadic:
+        return that / self
+
+    __radd__, __rmul__ = __add__, __mul__
 
     def __neg__(self) -> Dyadic:
         return Dyadic(-self.value, self.bound, self.grid, self.largest, self.finest)
@@ -94,28 +137,8 @@ class Dyadic:
     def __abs__(self) -> Dyadic:
         return -self if self.value < 0 else self
 
-    def __sub__(self, other: object) -> Dyadic:
-        return self + -Dyadic.of(other)
-
-    def __rsub__(self, other: object) -> Dyadic:
-        return Dyadic.of(other) - self
-
-    def __rtruediv__(self, other: object) -> Dyadic:
-        return Dyadic.of(other) / self
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __lt__(self, other: object) -> bool:
-        return self.value < float(other)  # type: ignore[arg-type]  # likewise
-
-    def __gt__(self, other: object) -> bool:
-        return self.value > float(other)  # type: ignore[arg-type]
-
-    def __le__(self, other: object) -> bool:
-        return self.value <= float(other)  # type: ignore[arg-type]
-
-    def __ge__(self, other: object) -> bool:
-        return self.value >= float(other)  # type: ignore[arg-type]
+    __lt__, __le__ = _comparison(operator.lt), _comparison(operator.le)
+    __gt__, __ge__ = _comparison(operator.gt), _comparison(operator.ge)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (Dyadic, float, int)) and self.value == float(other)

@@ -55,12 +55,11 @@ def permutes(bench: Bench, case: Case) -> None:
 
 
 def splits(bench: Bench, case: Case) -> None:
-    """A run may stop at any step and go on from its state."""
+    """A run may stop at any step and go on from its state, in another executable."""
     cut = case.time_steps // 3
-    with bench.compile(case) as executable:
-        whole = _kept(executable.run(case.inputs))
-        before = _kept(executable.run(_steps_of(case, slice(None, cut))))
-        after = _kept(executable.run(_steps_of(case, slice(cut, None)), before.state))
+    whole = _run(bench, case)
+    before = _run(bench, _steps_of(case, slice(None, cut)))
+    after = _run(bench, replace(_steps_of(case, slice(cut, None)), state=before.state))
     joined = Result(
         _joined(before.outputs, after.outputs), _joined(before.recordings, after.recordings), after.state
     )
@@ -69,17 +68,15 @@ def splits(bench: Bench, case: Case) -> None:
 
 def fits(bench: Bench, case: Case) -> None:
     """Another batch and another number of steps are computed, or refused by a backend that says so."""
-    half = np.arange(case.batch // 2)
-    inputs = {name: x[1:] for name, x in _samples(case, half).items()}
+    fewer = _steps_of(replace(case, inputs=_samples(case, np.arange(case.batch // 2))), slice(1, None))
     with bench.compile(case) as executable:
         try:
-            found = executable.run(inputs)
+            found = executable.run(fewer.inputs)
         except SnnhwError:
             if bench.capabilities.fixed_shapes:
                 return
             raise
-    smaller = replace(case, inputs=inputs, time_steps=case.time_steps - 1)
-    _same("with fewer samples and steps, ", found, _reference(smaller))
+    _same("with fewer samples and steps, ", found, _reference(fewer))
 
 
 def resumes(bench: Bench, case: Case) -> None:
@@ -99,7 +96,7 @@ def evaluates(bench: Bench, case: Case) -> None:
         for step in range(3):
             _steps(one, case, 1, first=step)
             _steps(other, case, 1, first=step)
-            other.run(case.inputs)
+            other.run(turn_of(case, step)[0])
         same_bits("after runs between its steps, parameter", other.get_params(), one.get_params())
 
 
@@ -107,10 +104,7 @@ def round_trips(bench: Bench, case: Case) -> None:
     """Parameters come back as they were given, and those that are replaced are used."""
     with bench.compile(case) as executable:
         _as_given(executable.get_params(), case.params)
-        halved = {
-            key: np.asarray(np.asarray(array, np.float64) / 2, array.dtype)
-            for key, array in case.params.items()
-        }
+        halved = {key: np.multiply(array, 0.5, dtype=np.float32) for key, array in case.params.items()}
         executable.set_params(halved)
         _as_given(executable.get_params(), halved)
         key, array = next(iter(case.params.items()))
@@ -211,6 +205,11 @@ def _reference(case: Case) -> Result:
     return Result(found.outputs, found.recordings, found.state)
 
 
+def _run(bench: Bench, case: Case) -> Result:
+    with bench.compile(case) as executable:
+        return _kept(executable.run(case.inputs, case.state))
+
+
 def _steps(executable: Executable, case: Case, count: int, *, first: int = 0) -> None:
     for step in range(first, first + count):
         executable.step(*turn_of(case, step))
@@ -240,9 +239,11 @@ def _samples(case: Case, which: Array) -> dict[str, Array]:
     return {name: x[which] if name in static else x[:, which] for name, x in case.inputs.items()}
 
 
-def _steps_of(case: Case, which: slice) -> dict[str, Array]:
+def _steps_of(case: Case, which: slice) -> Case:
+    """The case over some of its steps."""
     static = case.program.time.static_inputs
-    return {name: x if name in static else x[which] for name, x in case.inputs.items()}
+    inputs = {name: x if name in static else x[which] for name, x in case.inputs.items()}
+    return replace(case, inputs=inputs, time_steps=len(range(case.time_steps)[which]))
 
 
 def _joined(before: Arrays, after: Arrays) -> dict[str, Array]:

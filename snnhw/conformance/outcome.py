@@ -8,7 +8,7 @@ from typing import Literal
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Case
+from snnhw.conformance.case import Case, Plan
 from snnhw.conformance.checks import check
 from snnhw.conformance.differ import Disagreement
 from snnhw.errors import Unsupported
@@ -28,7 +28,7 @@ class CaseResult:
         outcome: ``passed``; ``declined``, its capabilities say that it cannot and it does not;
             ``xfailed``, it fails as the backend's own list of known failures says; ``failed``.
         reason: why, unless it passed.
-        seconds: how long it took.
+        seconds: how long the backend and its comparison took.
     """
 
     id: str
@@ -38,17 +38,22 @@ class CaseResult:
     seconds: float
 
 
-def judge(bench: Bench, case: Case, excuse: str | None = None) -> CaseResult:
+def judge(bench: Bench, plan: Plan, excuse: str | None = None) -> CaseResult:
     """Try one case. Whatever the backend does, this returns.
 
     Args:
         excuse: why the case is known to fail; None when it is not.
     """
+    try:
+        case = plan.case
+    except Exception as error:  # noqa: BLE001  # somebody's model may be one that no numbers suit
+        return CaseResult(plan.id, plan.cls, "failed", f"the case cannot be made: {error}", 0.0)
     before = perf_counter()
     outcome, reason = _outcome(bench, case)
+    seconds = perf_counter() - before
     if excuse is not None:
         outcome, reason = _excused(outcome, reason, excuse)
-    return CaseResult(case.id, case.cls, outcome, reason, perf_counter() - before)
+    return CaseResult(case.id, case.cls, outcome, reason, seconds)
 
 
 def _outcome(bench: Bench, case: Case) -> tuple[Outcome, str]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from snnhw import registry
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import CLASSES, Case
+from snnhw.conformance.case import CLASSES, Plan
 from snnhw.conformance.cases import corners, exact, gradient, laws, margin, pointwise, training, wiring
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import CaseResult, judge
@@ -20,7 +20,7 @@ from snnhw.words import did_you_mean
 
 __all__ = ["SOURCES", "all_cases", "run", "run_on"]
 
-SOURCES: Final[tuple[Callable[[], Iterator[Case]], ...]] = (
+SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
     exact.cases,
     corners.cases,
     wiring.cases,
@@ -34,11 +34,12 @@ SOURCES: Final[tuple[Callable[[], Iterator[Case]], ...]] = (
 
 
 @lru_cache(maxsize=1)
-def all_cases() -> tuple[Case, ...]:
-    """Every case, the strongest class first. Made once; a model registered later is not in it."""
+def all_cases() -> tuple[Plan, ...]:
+    """Every case, the strongest class first, each made when it is asked for. Listed once: a model that is
+    registered later is not in it."""
     order = list(CLASSES)
     found = chain.from_iterable(source() for source in SOURCES)
-    return tuple(sorted(found, key=lambda case: order.index(case.cls)))
+    return tuple(sorted(found, key=lambda plan: order.index(plan.cls)))
 
 
 def run(
@@ -82,11 +83,11 @@ def run_on(
             )
     registry.build_options(plugin, options or {})  # a misspelt one is not every case's failure
     bench = Bench(plugin, options or {})
-    excuses = known_failures(plugin, [case.id for case in all_cases()])
+    excuses = known_failures(plugin, [plan.id for plan in all_cases()])
     found = []
-    for case in all_cases():
-        if (select or "") in case.id and (not classes or case.cls in classes):
-            found.append(judge(bench, case, excuses.get(case.id)))
+    for plan in all_cases():
+        if (select or "") in plan.id and (not classes or plan.cls in classes):
+            found.append(judge(bench, plan, excuses.get(plan.id)))
             if on_result:
                 on_result(found[-1])
     return report(plugin.name, plugin.capabilities().label, found)

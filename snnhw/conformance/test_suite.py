@@ -6,7 +6,7 @@ import pytest
 
 from snnhw import registry
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Case
+from snnhw.conformance.case import Plan
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import judge
 from snnhw.conformance.suite import all_cases
@@ -19,12 +19,12 @@ EXECUTED: list[str] = []
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for every case."""
-    if "case" not in metafunc.fixturenames:
+    if "plan" not in metafunc.fixturenames:
         return
     if metafunc.config.getoption("--snnhw-backend"):
-        metafunc.parametrize("case", all_cases(), ids=lambda case: case.id)
+        metafunc.parametrize("plan", all_cases(), ids=lambda plan: plan.id)
     else:
-        metafunc.parametrize("case", [pytest.param(None, marks=pytest.mark.skip(reason=NO_BACKEND))])
+        metafunc.parametrize("plan", [pytest.param(None, marks=pytest.mark.skip(reason=NO_BACKEND))])
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +40,16 @@ def bench(request: pytest.FixtureRequest) -> Bench:
 @pytest.fixture(scope="module")
 def excuses(bench: Bench) -> dict[str, str]:
     """Failures that the backend's author knows of."""
-    return known_failures(bench.plugin, [case.id for case in all_cases()])
+    return known_failures(bench.plugin, [plan.id for plan in all_cases()])
 
 
-def test_case(case: Case, bench: Bench, excuses: dict[str, str]) -> None:
+def test_case(plan: Plan, bench: Bench, excuses: dict[str, str]) -> None:
     """A backend does what it claims, and what it does is right."""
-    result = judge(bench, case, excuses.get(case.id))
+    result = judge(bench, plan, excuses.get(plan.id))
     label = f"[{bench.capabilities.label}] " if bench.capabilities.label else ""
     if result.outcome == "declined":
         pytest.skip(f"{label}declined: {result.reason}")
-    EXECUTED.append(case.id)
+    EXECUTED.append(plan.id)
     if result.outcome == "xfailed":
         pytest.xfail(f"{label}{result.reason}")
     if result.outcome == "failed":
@@ -60,7 +60,7 @@ def test_something_was_executed(request: pytest.FixtureRequest) -> None:
     """A backend that declines everything has proven nothing."""
     if not request.config.getoption("--snnhw-backend"):
         pytest.skip(NO_BACKEND)
-    tried = [item for item in request.session.items if "case" in getattr(item, "fixturenames", ())]
+    tried = [item for item in request.session.items if "plan" in getattr(item, "fixturenames", ())]
     if not tried:
         pytest.skip("no case was selected")
     assert EXECUTED, f"all of {len(tried)} cases were declined"

@@ -45,11 +45,11 @@ def gradient_of(
 
 
 def turn_of(case: Case, step: int) -> tuple[Arrays, Arrays]:
-    """Inputs and targets of one step of training: every second sample, the even and the odd in turn."""
-    half = slice(step % 2, None, 2)
+    """Inputs and targets of one step of training: with two turns, the even samples and the odd ones."""
+    mine = slice(step % case.turns, None, case.turns)
     static = case.program.time.static_inputs
-    inputs = {name: x[half] if name in static else x[:, half] for name, x in case.inputs.items()}
-    return inputs, {name: target[half] for name, target in case.targets.items()}
+    inputs = {name: x[mine] if name in static else x[:, mine] for name, x in case.inputs.items()}
+    return inputs, {name: target[mine] for name, target in case.targets.items()}
 
 
 @lru_cache(maxsize=64)

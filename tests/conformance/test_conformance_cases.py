@@ -17,7 +17,7 @@ from snnhw.conformance.cases import corners, laws, wiring
 from snnhw.conformance.cases.exact import ROUNDING
 from snnhw.conformance.cases.examples import ELSEWHERE, EXAMPLES
 from snnhw.conformance.cases.networks import NETWORKS
-from snnhw.conformance.cases.neurons import Setting, backwards, settings, timings
+from snnhw.conformance.cases.neurons import Setting, backwards, settings, timings, usual
 from snnhw.conformance.cases.pointwise import neuron_case
 from snnhw.conformance.cases.search import certain, delicate, lively
 from snnhw.conformance.cases.training import steady
@@ -33,6 +33,7 @@ from snnhw.ir import (
     OPS,
     OPTIMIZERS,
     SURROGATES,
+    Model,
     Neuron,
     Optimizer,
     Param,
@@ -42,6 +43,7 @@ from snnhw.ir import (
     model,
     require_valid,
     var,
+    variables,
 )
 from snnhw.ir.surrogates import Surrogate
 from snnhw.plugin import Backend
@@ -114,20 +116,43 @@ def test_every_law_and_every_class_has_a_case(cases: Cases) -> None:
     assert {*laws.RUNNING, *laws.TRAINING, *laws.STEPPING} == set(LAWS)
 
 
-def test_a_model_gets_cases_without_an_edit() -> None:
-    mem, x, tau = var("mem"), var("x"), var("tau")
-    rounded = model(
+mem, x, tau, beta, threshold = variables("mem x tau beta threshold")
+THRESHOLD, BETA = Param("threshold", 1.0), Param("beta", low=0.0, high=1.0)
+
+NEWCOMERS = [
+    model(
         "Rounded",
         states="mem",
-        params=(Param("tau", low=0.5, high=4.0), Param("threshold", 1.0)),
+        params=(Param("tau", low=0.5, high=4.0), THRESHOLD),
         integrate={"mem": expr.exp(-1.0 / tau) * mem + x},
-        fire=mem - var("threshold"),
-    )
-    tried = [setting.name for setting in settings({"Rounded": rounded})]
-    assert "Rounded-subtract-delayed" in tried
-    case = neuron_case(Setting(rounded, "subtract", "delayed"))
-    assert case.cls == "near"  # its exponential has no right last bit
-    assert lively(case)
+        fire=mem - threshold,
+    ),
+    model(
+        "Slow",
+        states="mem",
+        params=(Param("tau", 5.0, low=0.0), THRESHOLD),
+        integrate={"mem": x * (var("dt") / tau) + (1.0 - var("dt") / tau) * mem},
+        fire=mem - threshold,
+    ),
+    model(
+        "Selfish",
+        states="spk mem",
+        params=(BETA, Param("weight", 1.0), THRESHOLD),
+        integrate={"mem": beta * mem + x + var("weight") * var("spk")},
+        fire=mem - threshold,
+    ),
+    model("Silent", states="mem", params=(BETA,), integrate={"mem": beta * mem + x}, fire=None),
+]
+
+
+@pytest.mark.parametrize("entry", NEWCOMERS, ids=lambda entry: entry.name)
+def test_a_model_gets_cases_without_an_edit(entry: Model) -> None:
+    tried = list(settings({entry.name: entry}))
+    assert {(setting.reset, setting.timing) for setting in tried} >= {usual(entry)}
+    for setting in tried:
+        case = neuron_case(setting).case
+        assert case.cls == ("near" if entry.name == "Rounded" else "pointwise")  # nobody rounds exp alike
+        assert lively(case)
 
 
 # -- Variants -------------------------------------------------------------------------------------
@@ -157,9 +182,10 @@ def test_a_value_without_settings_has_one_variant() -> None:
 
 
 def test_ids_are_unique_and_begin_with_the_class() -> None:
-    count = Counter(case.id for case in all_cases())
+    count = Counter(plan.id for plan in all_cases())
     assert not [case_id for case_id, times in count.items() if times > 1]
-    assert all(case.id.startswith(f"{case.cls}/") for case in all_cases())
+    assert all(plan.cls in CLASSES for plan in all_cases())
+    assert all(plan.case.id == plan.id for plan in all_cases())
 
 
 def test_every_case_is_a_legal_job(cases: Cases, reference: Backend) -> None:
@@ -233,7 +259,7 @@ def test_near_threshold_means_near(cases: Cases) -> None:
 
 
 def test_cases_are_the_same_every_time(cases: Cases) -> None:
-    for case in [*corners.cases(), *wiring.cases()]:
-        before = cases[case.id]
+    for plan in [*corners.cases(), *wiring.cases()]:
+        before, case = cases[plan.id], plan.case
         assert all(np.array_equal(before.params[key], array) for key, array in case.params.items())
         assert all(np.array_equal(before.inputs[name], x) for name, x in case.inputs.items())

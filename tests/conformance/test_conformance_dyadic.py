@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,15 @@ def test_numpy_computes_with_them() -> None:
     assert list(np.where(a > b, a, 0.0)) == [1.0, 2.0, 0.0]
     assert float(np.abs(a).sum()) == 3.5
     assert a.argmax() == 1
+
+
+def test_one_of_them_meets_an_array_of_them() -> None:
+    one: Any = Dyadic.of(2.0)
+    many = exactly(1.0, -0.5)
+    assert np.array_equal(one * many, [2.0, -1.0])
+    assert np.array_equal(one - many, [1.0, 2.5])
+    assert np.array_equal(one > many, [True, True])
+    assert one > float("-inf")
 
 
 def test_whatever_it_accepts_is_the_same_in_float32_in_any_order() -> None:

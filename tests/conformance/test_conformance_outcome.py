@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snnhw.conformance import Case
+from snnhw.conformance import Case, Plan
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.cases import exact
 from snnhw.conformance.outcome import CaseResult, judge
@@ -43,8 +43,8 @@ def no_linear(capabilities: Capabilities) -> Capabilities:
     return replace(capabilities, ops={op: how for op, how in capabilities.ops.items() if op is not Linear})
 
 
-def judged(chip: Chip, case: Case = CASE, excuse: str | None = None) -> CaseResult:
-    return judge(Bench(chip), case, excuse)  # type: ignore[arg-type]  # a class attribute, not a variable
+def judged(chip: Chip, plan: Plan = CASE, excuse: str | None = None) -> CaseResult:
+    return judge(Bench(chip), plan, excuse)  # type: ignore[arg-type]  # a class attribute, not a variable
 
 
 def test_right_is_passed() -> None:
@@ -105,3 +105,12 @@ def test_an_undeclared_dtype_is_noticed() -> None:
     found = judged(Chip(lambda capabilities: replace(capabilities, dtypes=("float32",))))
     assert found.outcome == "failed"
     assert found.reason == "'out' is returned as float64; declared: float32"
+
+
+def test_a_case_that_cannot_be_made_is_a_failure_of_its_own() -> None:
+    def make() -> Case:
+        raise LookupError("no numbers were found for conformance case 'near/Odd'")
+
+    found = judged(Chip(), Plan("near/Odd", make))
+    assert (found.id, found.cls, found.outcome) == ("near/Odd", "near", "failed")
+    assert found.reason == "the case cannot be made: no numbers were found for conformance case 'near/Odd'"

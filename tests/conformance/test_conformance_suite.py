@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 import snnhw.tensors.layer
-import snnhw_cpu.provider
 from snnhw.conformance import CLASSES, CaseResult, ConformanceReport, run, run_on
 from snnhw.errors import InputError, UnknownPlugin
 from snnhw.ir import MODELS, Step
 from snnhw.passes import Request, ScanKernel, derive
 from snnhw.plugin import Backend, Capabilities
-from snnhw.tensors.eager import EagerProvider
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +37,8 @@ def test_the_reference_conforms(dtype: str) -> None:
     assert_ok(run("reference", {"dtype": dtype}))
 
 
-def test_torch_conforms_with_kernels_evaluated_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("plain_torch")
+def test_torch_conforms(monkeypatch: pytest.MonkeyPatch) -> None:
     """All cases, without waiting for a compiler; and how many kernels there are to compile."""
     keys = set()
 
@@ -48,7 +47,6 @@ def test_torch_conforms_with_kernels_evaluated_step_by_step(monkeypatch: pytest.
         keys.add(kernel.key)
         return kernel
 
-    monkeypatch.setattr(snnhw_cpu.provider, "NumbaProvider", EagerProvider)
     monkeypatch.setattr(snnhw.tensors.layer, "derive", counted)
     snnhw.tensors.layer.layer_of.cache_clear()
     assert_ok(run("cpu"))
@@ -67,7 +65,7 @@ def test_cpu_conforms(cls: str) -> None:
 
 
 def test_cpu_conforms_in_double_precision() -> None:
-    assert_ok(run("cpu", {"dtype": "float64"}, classes=["law", "margin"]))
+    assert_ok(run("cpu", {"dtype": "float64"}, select="law/agrees"))
 
 
 # -- The function ---------------------------------------------------------------------------------
@@ -121,8 +119,6 @@ class Labelled:
         return getattr(self.plugin, name)
 
     def capabilities(self) -> Capabilities:
-        from dataclasses import replace
-
         return replace(self.plugin.capabilities(), label=self.label)
 
 

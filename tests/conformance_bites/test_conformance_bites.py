@@ -25,8 +25,8 @@ def attached_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judged(bite: Bite, case_id: str) -> CaseResult:
-    (case,) = (case for case in all_cases() if case.id == case_id)
-    return judge(Bench(cast("Backend", bite.backend), bite.options), case)
+    (plan,) = (plan for plan in all_cases() if plan.id == case_id)
+    return judge(Bench(cast("Backend", bite.backend), bite.options), plan)
 
 
 @pytest.mark.parametrize("what", WRONG)

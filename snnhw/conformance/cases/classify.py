@@ -8,11 +8,11 @@ from zlib import crc32
 
 import numpy as np
 
-from snnhw.conformance.case import Arrays, Case
+from snnhw.conformance.case import Arrays, Case, Plan
 from snnhw.conformance.cases.harness import observed
 from snnhw.conformance.cases.networks import Network
 from snnhw.conformance.cases.numbers import Randoms
-from snnhw.conformance.cases.search import certain, first, lively, randoms
+from snnhw.conformance.cases.search import certain, chosen, lively
 from snnhw.ir import Loss, Optimizer, infer_shapes
 
 __all__ = ["classified"]
@@ -28,8 +28,9 @@ def classified(
     batch: int = 3,
     clip_norm: float | None = None,
     accumulate: int = 1,
+    turns: int = 1,
     needs: tuple[Callable[[Case], bool], ...] = (lively, certain),
-) -> Case:
+) -> Plan:
     """A case that trains a network on random inputs, with random classes for every target."""
     program = network.program
 
@@ -44,9 +45,10 @@ def classified(
             optimizer=optimizer,
             clip_norm=clip_norm,
             accumulate=accumulate,
+            turns=turns,
         )
 
-    return first(case_id, randoms(case_id), build, *needs)
+    return chosen(case_id, build, *needs)
 
 
 def _targets(case_id: str, network: Network, loss: Loss, batch: int) -> Arrays:

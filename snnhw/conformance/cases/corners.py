@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Case
+from snnhw.conformance.case import Case, Plan
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
 from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, common, usual
-from snnhw.conformance.cases.numbers import Dyadics
-from snnhw.conformance.cases.search import first, lively, randoms, required
+from snnhw.conformance.cases.numbers import Dyadics, Randoms
+from snnhw.conformance.cases.search import chosen, lively, provable
 from snnhw.conformance.cases.strangers import STRANGERS
 from snnhw.conformance.proof import proven
 from snnhw.ir import (
@@ -26,7 +27,6 @@ from snnhw.ir import (
     Param,
     Pointwise,
     Program,
-    TimeAxis,
     clamp,
     maximum,
     minimum,
@@ -43,7 +43,7 @@ LITTLE: Final = 2.0**-18
 """A float32 near 1 can tell it from nothing, with room for the sums of a proof."""
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[Plan]:
     """All of them."""
     for timing in TIMINGS:
         yield _at_threshold(timing)
@@ -57,7 +57,7 @@ def cases() -> Iterator[Case]:
     yield from _strangers()
 
 
-def _at_threshold(timing: str) -> Case:
+def _at_threshold(timing: str) -> Plan:
     """A neuron fires above its threshold, not at it; neither does a stored state at it reset anything.
 
     Every state near the threshold meets every drive near it: under ``retest`` two mistakes can cancel.
@@ -68,7 +68,6 @@ def _at_threshold(timing: str) -> Case:
     drive, stored = (np.tile(around, (3, 1)), np.tile(around[:, None], 3))
     case = Case(
         id=f"exact/at-threshold-{timing}",
-        cls="exact",
         program=program,
         params={f"{NODE}.beta": np.array(0, np.float32), f"{NODE}.threshold": np.array(1, np.float32)},
         inputs={"x": np.stack([drive, drive])[:, None]},
@@ -76,17 +75,17 @@ def _at_threshold(timing: str) -> Case:
         record=(f"{NODE}.spk", f"{NODE}.mem"),
         state={f"{NODE}.mem": stored[None]},
     )
-    return proven(case)
+    return Plan(case.id, partial(proven, case))
 
 
-def _worthless_spikes(reset: str) -> Case:
+def _worthless_spikes(reset: str) -> Plan:
     """A spike worth 0 still resets its neuron at once: the flag counts, not the output."""
     setting = replace(common(), reset=reset, timing="retest", graded=True)
     values = {"beta": 0.5, "threshold": 1.0, "graded_spikes_factor": [0.0, 0.5, 0.0, 2.0]}
     return _corner(f"exact/worthless-spikes-{reset}", setting.neuron((4,)), (4,), values)
 
 
-def _clamped() -> Iterator[Case]:
+def _clamped() -> Iterator[Plan]:
     """A clamp passes gradients at both ends of its range, and none outside."""
     values = {"beta": ENDS, "threshold": (1.0,) * len(ENDS)}
     yield _corner("exact/clamped-decay/step", common().neuron((5,)), (5,), values, train=True)
@@ -94,7 +93,7 @@ def _clamped() -> Iterator[Case]:
     yield _corner("exact/clamp/step", function, (5,), {"p": ENDS}, train=True)
 
 
-def _ties() -> Case:
+def _ties() -> Plan:
     """At a tie the gradient of minimum and maximum goes to the second operand; abs has slope 0 at 0."""
     shifted, other = var("x") + var("p"), var("x") + var("q")
     outputs = {
@@ -109,7 +108,7 @@ def _ties() -> Case:
     return _corner("exact/ties/step", function, (3,), {"p": same, "q": same}, train=True)
 
 
-def _midpoints() -> Case:
+def _midpoints() -> Plan:
     """Half-way between two levels, the lower one in the table wins."""
     setting = replace(common(), quantised=True)
     halves = (EXACT_LEVELS[1:] + EXACT_LEVELS[:-1]) / 2
@@ -117,7 +116,6 @@ def _midpoints() -> Case:
     program = alone(Subject("", setting.neuron(shape), {"x": shape}))
     case = Case(
         id="exact/midpoints",
-        cls="exact",
         program=program,
         params={
             f"{NODE}.beta": np.array(0, np.float32),
@@ -128,10 +126,10 @@ def _midpoints() -> Case:
         time_steps=1,
         record=(f"{NODE}.mem",),
     )
-    return proven(case)
+    return Plan(case.id, partial(proven, case))
 
 
-def _per_channel() -> Iterator[Case]:
+def _per_channel() -> Iterator[Plan]:
     """Parameters shared along some axes of a map that is not square."""
     shape = (3, 2, 4)
     op = common().neuron(shape)
@@ -143,42 +141,38 @@ def _per_channel() -> Iterator[Case]:
     yield _corner("exact/per-channel/step", op, shape, values, train=True)
 
 
-def _step_from_state() -> Case:
+def _step_from_state() -> Plan:
     """Training that goes on from the state of an earlier stretch of time, as a constant."""
     values = {"beta": (0.5, 1.0, 0.25, 0.0), "threshold": (1.0, 0.5, 1.0, 1.5)}
     return _corner("exact/from-state/step", common().neuron((4,)), (4,), values, train=True, state=True)
 
 
-def _strangers() -> Iterator[Case]:
+def _strangers() -> Iterator[Plan]:
     """Models that no registry knows, in three classes."""
     for model in STRANGERS.values():
         setting = Setting(model, *usual(model))
         shapes = dict(zip(model.ports, ((2, 3), (3,)), strict=False))  # ports broadcast to the layer
         subject = Subject(model.name, setting.neuron((2, 3)), shapes)
-        forward, step = (replace(make(subject), time=TimeAxis(dt=0.5)) for make in (alone, probed))
-        yield _stranger(f"exact/stranger-{model.name}", forward, setting)
-        yield _stranger(f"exact/stranger-{model.name}/step", step, setting)
-        yield _random_stranger(f"pointwise/stranger-{model.name}", forward, setting)
+        yield _stranger(f"exact/stranger-{model.name}", alone(subject), setting)
+        yield _stranger(f"exact/stranger-{model.name}/step", probed(subject), setting)
+        yield _random_stranger(f"pointwise/stranger-{model.name}", alone(subject), setting)
 
 
-def _stranger(case_id: str, program: Program, setting: Setting) -> Case:
+def _stranger(case_id: str, program: Program, setting: Setting) -> Plan:
     def build(steps: int, numbers: Dyadics) -> Case:
         given = setting.values(NODE, (2, 3), numbers)
         case = observed(case_id, program, numbers, given=given, time_steps=steps, batch=2)
         return stepped(case, lr=0.5) if case_id.endswith("/step") else case
 
-    return required(case_id, build)
+    return provable(case_id, build)
 
 
-def _random_stranger(case_id: str, program: Program, setting: Setting) -> Case:
-    return first(
-        case_id,
-        randoms(case_id),
-        lambda numbers: observed(
-            case_id, program, numbers, given=setting.values(NODE, (2, 3), numbers), time_steps=30, batch=2
-        ),
-        lively,
-    )
+def _random_stranger(case_id: str, program: Program, setting: Setting) -> Plan:
+    def build(numbers: Randoms) -> Case:
+        given = setting.values(NODE, (2, 3), numbers)
+        return observed(case_id, program, numbers, given=given, time_steps=30, batch=2)
+
+    return chosen(case_id, build, lively)
 
 
 def _corner(
@@ -189,7 +183,7 @@ def _corner(
     *,
     train: bool = False,
     state: bool = False,
-) -> Case:
+) -> Plan:
     """An op with chosen parameters, in the shapes they are given in, on dyadic signals: alone, or in one
     step of training."""
     given = {name: np.array(value, np.float32) for name, value in values.items()}
@@ -203,4 +197,4 @@ def _corner(
         case = with_state(case, numbers) if state else case
         return stepped(case, lr=0.5) if train else case
 
-    return required(case_id, build)
+    return provable(case_id, build)

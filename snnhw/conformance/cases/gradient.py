@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from snnhw.conformance.case import Arrays, Case
+from snnhw.conformance.case import Arrays, Case, Plan
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.examples import subjects
 from snnhw.conformance.cases.harness import NODE, Subject, observed, probed, stepped
 from snnhw.conformance.cases.networks import NETWORKS, Network, dense
 from snnhw.conformance.cases.neurons import Setting, backwards, common, settings, usual
 from snnhw.conformance.cases.numbers import Randoms
-from snnhw.conformance.cases.search import certain, first, lively, randoms
+from snnhw.conformance.cases.search import certain, chosen, lively
 from snnhw.conformance.cases.variants import variants
 from snnhw.ir import (
     LOSS_TERMS,
@@ -30,6 +31,7 @@ from snnhw.ir import (
     L1Rate,
     Loss,
     Neuron,
+    Program,
     StraightThrough,
     Surrogate,
     Term,
@@ -43,7 +45,7 @@ BATCH: Final = 3
 SHAPE: Final = (4,)
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[Plan]:
     """All of the class that come from registries."""
     for setting in settings():
         if backwards(setting):
@@ -51,7 +53,7 @@ def cases() -> Iterator[Case]:
     yield from _surrogates()
     for subject in subjects():
         case_id = f"gradient/{subject.name}"
-        yield _probe(case_id, subject, next(randoms(case_id)), {})
+        yield chosen(case_id, partial(_probe, case_id, probed(subject)))
     for model in MODELS.values():
         setting = Setting(model, *usual(model), shaped=True)
         for name, make in NETWORKS.items():
@@ -59,7 +61,7 @@ def cases() -> Iterator[Case]:
     yield from _losses()
 
 
-def _surrogates() -> Iterator[Case]:
+def _surrogates() -> Iterator[Plan]:
     """Every surrogate with one neuron; the one that users get unasked, under every timing."""
     yield _neuron("gradient/surrogate-none", common(), None)
     for name, kind in SURROGATES.items():
@@ -71,25 +73,22 @@ def _surrogates() -> Iterator[Case]:
             yield _neuron(f"gradient/surrogate-default-{timing}", setting, Neuron(setting.model).surrogate)
 
 
-def _neuron(case_id: str, setting: Setting, surrogate: Surrogate | None) -> Case:
-    subject = Subject(
-        setting.name, setting.neuron(SHAPE, surrogate), dict.fromkeys(setting.model.ports, SHAPE)
-    )
-    return first(
-        case_id,
-        randoms(case_id),
-        lambda numbers: _probe(case_id, subject, numbers, setting.values(NODE, SHAPE, numbers)),
-        lively,
-        certain,
-    )
+def _neuron(case_id: str, setting: Setting, surrogate: Surrogate | None) -> Plan:
+    op = setting.neuron(SHAPE, surrogate)
+    program = probed(Subject(setting.name, op, dict.fromkeys(setting.model.ports, SHAPE)))
+
+    def build(numbers: Randoms) -> Case:
+        return _probe(case_id, program, numbers, setting.values(NODE, SHAPE, numbers))
+
+    return chosen(case_id, build, lively, certain)
 
 
-def _probe(case_id: str, subject: Subject, numbers: Randoms, given: Arrays) -> Case:
-    case = observed(case_id, probed(subject), numbers, given=given, time_steps=STEPS, batch=BATCH)
+def _probe(case_id: str, program: Program, numbers: Randoms, given: Arrays | None = None) -> Case:
+    case = observed(case_id, program, numbers, given=given, time_steps=STEPS, batch=BATCH)
     return stepped(case, lr=1.0)
 
 
-def _network(case_id: str, network: Network) -> Case:
+def _network(case_id: str, network: Network) -> Plan:
     """A loss on the output, on a hidden membrane and on the last one: with what is carried from step to
     step, three gradients meet in every neuron."""
     program = network.program
@@ -104,7 +103,7 @@ def _network(case_id: str, network: Network) -> Case:
     return classified(case_id, network, loss, SGD(lr=1.0))
 
 
-def _losses() -> Iterator[Case]:
+def _losses() -> Iterator[Plan]:
     """Every kind of term, weighted, on the port that it takes by itself."""
     network = dense(common(), ATan())
     for name, kind in LOSS_TERMS.items():

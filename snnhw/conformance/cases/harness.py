@@ -26,6 +26,7 @@ from snnhw.ir import (
     Pointwise,
     Program,
     Term,
+    TimeAxis,
     infer_shapes,
     trainable,
     var,
@@ -33,9 +34,12 @@ from snnhw.ir import (
 from snnhw.ir.inputs import state_shapes
 from snnhw.ir.ops import Shape
 
-__all__ = ["NODE", "Subject", "alone", "observed", "probed", "signals", "stepped", "with_state"]
+__all__ = ["NODE", "TIME", "Subject", "alone", "observed", "probed", "signals", "stepped", "with_state"]
 
 NODE = "subject"
+TIME = TimeAxis(dt=0.5)
+"""Steps of a length that is not the usual one, lest it be taken for granted; and dyadic."""
+
 LOSS = Loss((Term(L1Rate(), of="readout.y", weight=0.5),))
 
 
@@ -54,7 +58,7 @@ def alone(subject: Subject) -> Program:
     nodes |= {NODE: subject.op, "out": Output()}
     edges = [Edge(f"{port}.y", f"{NODE}.{port}") for port in subject.shapes]
     edges.append(Edge(f"{NODE}.{subject.op.out_ports[0]}", "out.x"))
-    return Program(FrozenMap(nodes), tuple(edges))
+    return Program(FrozenMap(nodes), tuple(edges), TIME)
 
 
 def probed(subject: Subject) -> Program:
@@ -75,7 +79,7 @@ def probed(subject: Subject) -> Program:
     nodes |= {NODE: subject.op, "seed": Input(seen[ports[0]]), "readout": _readout(seen), "out": Output()}
     edges += [Edge(f"{NODE}.{port}", f"readout.{port}") for port in ports]
     edges += [Edge("seed.y", "readout.seed"), Edge("readout.y", "out.x")]
-    return trainable(Program(FrozenMap(nodes), tuple(edges)))
+    return trainable(Program(FrozenMap(nodes), tuple(edges), TIME))
 
 
 def _readout(shapes: Mapping[str, Shape]) -> Pointwise:
@@ -112,7 +116,6 @@ def observed(
     """A case that runs from rest and records every port of every node; its class begins its id."""
     return Case(
         id=case_id,
-        cls=case_id.partition("/")[0],
         program=program,
         params=fill(program, numbers, given or {}),
         inputs=signals(program, numbers, time_steps, batch),

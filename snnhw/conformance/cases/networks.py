@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from snnhw.conformance.case import Array
+from snnhw.conformance.cases.harness import TIME
 from snnhw.conformance.cases.neurons import Setting
 from snnhw.conformance.cases.numbers import Numbers
 from snnhw.ir import (
@@ -86,7 +87,7 @@ class _Draft:
         for name, source in outputs.items():
             self.nodes[name] = Output()
             self.edges.append(Edge(source, f"{name}.x"))
-        return Network(trainable(Program(FrozenMap(self.nodes), tuple(self.edges))), self.neurons)
+        return Network(trainable(Program(FrozenMap(self.nodes), tuple(self.edges), TIME)), self.neurons)
 
 
 def dense(setting: Setting, surrogate: Surrogate | None, sizes: tuple[int, int, int] = (6, 8, 4)) -> Network:
@@ -115,7 +116,7 @@ def residual(setting: Setting, surrogate: Surrogate | None) -> Network:
     """Three edges into one port, one of them past a layer, one from a state a step ago; two outputs."""
     draft = _Draft(setting, surrogate, (6,))
     first = draft.neuron("lif1", Linear(6, 5), "x.y", (5,))
-    state = f"lif2.{setting.model.states[-1].name}"
+    state = f"lif1.{setting.model.states[-1].name}"
     last = draft.neuron("lif2", Linear(5, 5), first, (5,))
     draft.into(first, "lif2")
     draft.into(state, "lif2", delay=1)

@@ -9,14 +9,15 @@ that need one are held to the error bound instead.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
-from snnhw.conformance.case import Case
+from snnhw.conformance.case import Case, Plan
 from snnhw.conformance.cases.examples import EXAMPLES, subjects
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed
 from snnhw.conformance.cases.neurons import Setting, settings
 from snnhw.conformance.cases.numbers import Randoms
-from snnhw.conformance.cases.search import first, lively, randoms
+from snnhw.conformance.cases.search import chosen, lively
 from snnhw.conformance.forward import forward_primitives
 from snnhw.ir import Neuron, Pointwise
 
@@ -30,17 +31,16 @@ BATCH: Final = 3
 SHAPE: Final = (2, 3)
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[Plan]:
     """Every neuron, and every stateless function of the examples."""
     for setting in settings():
         yield neuron_case(setting)
     for subject in subjects({Pointwise: EXAMPLES[Pointwise]}):
-        case_id = f"pointwise/{subject.name}"
-        numbers = next(randoms(case_id))
-        yield observed(case_id, alone(subject), numbers, time_steps=STEPS, batch=BATCH)
+        case_id, program = f"pointwise/{subject.name}", alone(subject)
+        yield chosen(case_id, partial(observed, case_id, program, time_steps=STEPS, batch=BATCH))
 
 
-def neuron_case(setting: Setting) -> Case:
+def neuron_case(setting: Setting) -> Plan:
     """The case of one neuron, in the class that its equations allow."""
     op = setting.neuron(SHAPE)
     case_id = f"{'pointwise' if is_arithmetic(op) else 'near'}/{setting.name}"
@@ -50,7 +50,7 @@ def neuron_case(setting: Setting) -> Case:
         given = setting.values(NODE, SHAPE, numbers)
         return observed(case_id, program, numbers, given=given, time_steps=STEPS, batch=BATCH)
 
-    return first(case_id, randoms(case_id), build, lively)
+    return chosen(case_id, build, lively)
 
 
 def is_arithmetic(op: Neuron | Pointwise) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from typing import Final, TypeVar
+from typing import Final
 from zlib import crc32
 
 import numpy as np
 
-from snnhw.conformance.case import Arrays, Case
+from snnhw.conformance.case import Arrays, Case, Plan
 from snnhw.conformance.cases.numbers import Dyadics, Randoms
 from snnhw.conformance.dyadic import NotExact
 from snnhw.conformance.proof import proven
@@ -17,7 +17,7 @@ from snnhw.conformance.walk import Moment, walk
 from snnhw.ir import Neuron
 from snnhw.reference import execute
 
-__all__ = ["certain", "delicate", "dyadics", "first", "first_proven", "lively", "randoms", "required"]
+__all__ = ["certain", "chosen", "delicate", "dyadics", "lively", "provable", "randoms"]
 
 DRIVES: Final = (1.0, 2.0, 4.0, 0.5, 8.0)
 SEEDS: Final = 12
@@ -25,9 +25,7 @@ STEPS: Final = (6, 5, 4, 3, 2)
 UNITS: Final = (0.25, 0.5, 1.0)
 RATES: Final = (0.02, 0.98)
 DOUBT: Final = 0.01
-"""A bound, or a share of spikes, above which a case would leave too much open to catch anything."""
-
-T = TypeVar("T")
+"""A relative bound, or a share of spikes, above which a case would leave too much open to catch errors."""
 
 
 def randoms(name: str) -> Iterator[Randoms]:
@@ -42,27 +40,33 @@ def dyadics(name: str) -> Iterator[tuple[int, Dyadics]]:
         yield steps, Dyadics(np.random.default_rng([crc32(name.encode()), seed]), unit)
 
 
-def first(
-    name: str, attempts: Iterable[T], build: Callable[[T], Case], *needs: Callable[[Case], bool]
-) -> Case:
-    """The first case that has all it needs."""
-    for attempt in attempts:
-        case = build(attempt)
-        if all(need(case) for need in needs):
-            return case
-    raise LookupError(f"no numbers were found for conformance case '{name}'")
+def chosen(case_id: str, build: Callable[[Randoms], Case], *needs: Callable[[Case], bool]) -> Plan:
+    """A case on random reals: the first that has all it needs."""
+
+    def make() -> Case:
+        for numbers in randoms(case_id):
+            case = build(numbers)
+            if all(need(case) for need in needs):
+                return case
+        raise LookupError(f"no numbers were found for conformance case '{case_id}'")
+
+    return Plan(case_id, make)
 
 
-def first_proven(name: str, build: Callable[[int, Dyadics], Case]) -> Case | None:
-    """The longest case that can be proven exact; None when there is none."""
-    for steps, numbers in dyadics(name):
-        case = build(steps, numbers)
-        try:
-            if lively(case):
-                return proven(case)
-        except NotExact:
-            continue
-    return None
+def provable(case_id: str, build: Callable[[int, Dyadics], Case]) -> Plan:
+    """A case on dyadic numbers: the longest that can be proven exact."""
+
+    def make() -> Case:
+        for steps, numbers in dyadics(case_id):
+            case = build(steps, numbers)
+            try:
+                if lively(case):
+                    return proven(case)
+            except NotExact:
+                continue
+        raise LookupError(f"no numbers make conformance case '{case_id}' exact")
+
+    return Plan(case_id, make)
 
 
 def lively(case: Case) -> bool:
@@ -85,7 +89,8 @@ def lively(case: Case) -> bool:
 def certain(case: Case) -> bool:
     """Whether no rounding of float32 can change a spike, or the level that a state is rounded to."""
     moments = list(_moments(case))
-    close = all(np.max(port.error) < DOUBT for moment in moments for port in moment.ports.values())
+    ports = [port for moment in moments for port in moment.ports.values()]
+    close = all(np.max(port.error) < DOUBT * max(1.0, np.max(np.abs(port.value))) for port in ports)
     return close and _share_open(moments) == 0.0
 
 
@@ -117,11 +122,3 @@ def _share_open(moments: Sequence[Moment]) -> float:
     """The share of spikes that rounding can change; 0 where there are none."""
     masks = [spikes.open.ravel() for moment in moments for spikes in moment.spikes.values()]
     return float(np.mean(np.concatenate(masks))) if masks else 0.0
-
-
-def required(name: str, build: Callable[[int, Dyadics], Case]) -> Case:
-    """`first_proven`, for cases that must be exact."""
-    found = first_proven(name, build)
-    if found is None:
-        raise LookupError(f"no numbers make conformance case '{name}' exact")
-    return found

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Case
+from snnhw.conformance.case import Case, Plan
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.networks import Network, dense
 from snnhw.conformance.cases.neurons import common
@@ -27,7 +27,7 @@ SAFE: Final = 1e-4
 drift apart by about 1e-6 in twenty steps, so that no spike can differ."""
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[Plan]:
     """Every optimizer; and what a job may add to any of them."""
     for name, kind in OPTIMIZERS.items():
         for variant, optimizer in variants(kind, lr=0.05):
@@ -46,7 +46,7 @@ def _case(
     clip_norm: float | None = None,
     accumulate: int = 1,
     frozen: str = "",
-) -> Case:
+) -> Plan:
     loss = Loss((Term(CERate(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.002)))
     return classified(
         case_id,
@@ -57,6 +57,7 @@ def _case(
         batch=8,
         clip_norm=clip_norm,
         accumulate=accumulate,
+        turns=2,
         needs=(lively, steady),
     )
 

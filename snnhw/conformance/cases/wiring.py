@@ -9,13 +9,13 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Array, Case, ports_of
+from snnhw.conformance.case import Array, Case, Plan, ports_of
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
 from snnhw.conformance.cases.networks import dense
 from snnhw.conformance.cases.neurons import common
-from snnhw.conformance.cases.numbers import Dyadics
-from snnhw.conformance.cases.search import first, lively, randoms, required
+from snnhw.conformance.cases.numbers import Dyadics, Randoms
+from snnhw.conformance.cases.search import chosen, lively, provable
 from snnhw.ir import (
     SGD,
     Add,
@@ -46,7 +46,7 @@ SHAPED: Final = replace(common(), shaped=True)
 Nodes = Mapping[str, Op]
 
 
-def cases() -> Iterator[Case]:
+def cases() -> Iterator[Plan]:
     """All of them."""
     yield _three_edges()
     yield from _exact("bias-at-start", _feeding_back("back.y"), silent=True)
@@ -60,21 +60,19 @@ def cases() -> Iterator[Case]:
     yield _two_heads()
 
 
-def _three_edges() -> Case:
+def _three_edges() -> Plan:
     """Edges into one port add up in listed order; in float32 another order gives other bits."""
     nodes: dict[str, Op] = {name: Input(SHAPE) for name in ("c", "a", "b")}
     nodes |= {"lif": SHAPED.neuron(SHAPE), "out": Output()}
     edges = [Edge(f"{name}.y", "lif.x") for name in ("b", "c", "a")]
     program = Program(FrozenMap(nodes), (*edges, Edge("lif.spk", "out.x")))
     name = "pointwise/three-edges"
-    return first(
-        name,
-        randoms(name),
-        lambda numbers: observed(
-            name, program, numbers, given=SHAPED.values("lif", SHAPE, numbers), time_steps=20, batch=2
-        ),
-        lively,
-    )
+
+    def build(numbers: Randoms) -> Case:
+        given = SHAPED.values("lif", SHAPE, numbers)
+        return observed(name, program, numbers, given=given, time_steps=20, batch=2)
+
+    return chosen(name, build, lively)
 
 
 def _net(nodes: Nodes, edges: list[tuple[str, str]], *delayed: Edge) -> Program:
@@ -153,7 +151,7 @@ def _odd_names() -> Program:
 
 def _exact(
     name: str, program: Program, *, steps: int = 6, state: bool = False, silent: bool = False
-) -> Iterator[Case]:
+) -> Iterator[Plan]:
     """A network forward, and through a step of training on what its last neuron gives."""
     ports = {"lif.spk": 0.5, "lif.mem": 0.25, "sum.y": 0.5}.items()
     seen = ports_of(program)
@@ -172,10 +170,10 @@ def _exact(
         )
 
     for case_id in (f"exact/{name}", f"exact/{name}/step"):
-        yield required(case_id, partial(build, case_id))
+        yield provable(case_id, partial(build, case_id))
 
 
-def _static() -> Iterator[Case]:
+def _static() -> Iterator[Plan]:
     """An input that does not change over time: given once, its gradient a sum over all steps."""
     subject = Subject("", SHAPED.neuron(SHAPE), {"x": SHAPE})
 
@@ -187,10 +185,10 @@ def _static() -> Iterator[Case]:
         return stepped(case, lr=0.5) if train else case
 
     for case_id in ("exact/static", "exact/static/step"):
-        yield required(case_id, partial(build, case_id))
+        yield provable(case_id, partial(build, case_id))
 
 
-def _two_heads() -> Case:
+def _two_heads() -> Plan:
     """Two terms of a loss, each with a target of its own."""
     loss = Loss((Term(CECount(), of="lif1.spk", target="kind"), Term(CECount(), of="lif2.spk", weight=0.5)))
     return classified("gradient/two-heads", dense(SHAPED, StraightThrough()), loss, SGD(lr=1.0))
