@@ -8,9 +8,9 @@ from dataclasses import replace
 from snnhw.ir import FrozenMap, Input, Neuron, Pointwise, Program
 from snnhw.passes import Layout, Request, ScanKernel, derive
 from snnhw.plugin import Explanation, Run, Train
+from snnhw.tensors.network import Schedule, plan
 from snnhw_cpu.source import backward_source, forward_source
 from snnhw_torch import explain as explain_schedule
-from snnhw_torch.schedule import Schedule, plan
 
 __all__ = ["explain"]
 

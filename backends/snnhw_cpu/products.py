@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Conv2d, Linear, Program
+from snnhw.tensors.network import OPERATIONS, Operation
 from snnhw_cpu.events import EventLinear
-from snnhw_torch.layers import LAYERS, Layer
 
 __all__ = ["layers_of"]
 
 PRODUCTS = (Linear, Conv2d)
 
 
-def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[str, Layer]:
+def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[str, Operation]:
     """Node -> how it runs, for the products that do not run as torch's own at full precision."""
-    found: dict[str, Layer] = {}
+    found: dict[str, Operation] = {}
     for name, op in program.nodes.items():
         if precision == "bf16" and isinstance(op, PRODUCTS):
             found[name] = _in_bfloat16
@@ -31,7 +31,7 @@ def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[
 def _in_bfloat16(op: Any, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
     """Operands rounded to bfloat16, which a spike of 1 survives; sums and bias at full precision."""
     rounded = {name: value.to(torch.bfloat16) for name, value in params.items() if name != "bias"}
-    y = LAYERS[type(op)](op, x.to(torch.bfloat16), rounded).to(x.dtype)
+    y = OPERATIONS[type(op)](op, x.to(torch.bfloat16), rounded).to(x.dtype)
     if "bias" not in params:
         return y
     axes = (1,) * (len(params["weight"].shape) - 2)

@@ -16,10 +16,8 @@ from snnhw.ir.inputs import check_inputs, check_state, check_targets
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.tensors import Provider, as_tensor
 from snnhw.tensors.losses import total_loss
-from snnhw_torch.layers import Layer
+from snnhw.tensors.network import Network, Operation, Pass, plan, run_network
 from snnhw_torch.module import ProgramModule
-from snnhw_torch.run import Network, Pass, run_network
-from snnhw_torch.schedule import plan
 from snnhw_torch.training import Trainer
 
 __all__ = ["TorchExecutable"]
@@ -39,7 +37,7 @@ class TorchExecutable:
         device: torch.device,
         dtype: torch.dtype,
         provider: Provider,
-        layers: Mapping[str, Layer] | None = None,
+        layers: Mapping[str, Operation] | None = None,
     ) -> None:
         self._job = job
         self._device, self._dtype = device, dtype

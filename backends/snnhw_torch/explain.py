@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from snnhw.ir import Program
 from snnhw.plugin import Explanation
-from snnhw_torch.schedule import plan
+from snnhw.tensors.network import plan
 
 __all__ = ["explain"]
 

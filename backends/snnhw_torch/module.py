@@ -10,7 +10,7 @@ from snnhw.errors import InputError
 from snnhw.ir import Input
 from snnhw.ir.inputs import check_inputs, check_state
 from snnhw.plugin import Run
-from snnhw_torch.run import Network, run_network
+from snnhw.tensors.network import Network, run_network
 
 __all__ = ["ProgramModule"]
 

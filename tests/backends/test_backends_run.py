@@ -29,7 +29,7 @@ from snnhw.errors import InputError
 from snnhw.ir import SGD, Add, Edge, FrozenMap, Input, Linear, Op, Output, Param, Pointwise, Program, var
 from snnhw.plugin import Arrays
 from snnhw.registry import backend
-from snnhw_torch.network import Walk
+from snnhw.tensors.network import Walk
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -25,8 +25,9 @@ from snnhw.ir import (
 )
 from snnhw.ir import OPTIMIZERS as KINDS
 from snnhw.plugin import Run
+from snnhw.tensors.network import OPERATIONS, plan
 from snnhw_cpu.plugin import CpuBackend
-from snnhw_torch import LAYERS, OPTIMIZERS, explain, plan
+from snnhw_torch import OPTIMIZERS, explain
 
 
 def modes(program: Program) -> list[tuple[str, str]]:
@@ -107,7 +108,7 @@ def test_it_is_explained() -> None:
 
 
 def test_tables_are_complete() -> None:
-    assert set(LAYERS) | {Input, Output, Neuron, Pointwise} == set(OPS.values())
+    assert set(OPERATIONS) | {Input, Output, Neuron, Pointwise} == set(OPS.values())
     assert set(OPTIMIZERS) == set(KINDS.values())
 
 

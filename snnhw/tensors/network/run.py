@@ -8,9 +8,9 @@ from typing import Final
 from torch import Tensor
 
 from snnhw.ir import Input, Output
-from snnhw_torch.loop import run_loop
-from snnhw_torch.network import Network, Pass, Tensors, Walk
-from snnhw_torch.schedule import Mode, Stage
+from snnhw.tensors.network.loop import run_loop
+from snnhw.tensors.network.schedule import Mode, Stage
+from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 
 __all__ = ["Network", "Pass", "run_network"]
 

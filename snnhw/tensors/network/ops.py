@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from snnhw.ir import Add, AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Op
 
-__all__ = ["LAYERS", "Layer"]
+__all__ = ["OPERATIONS", "Operation"]
 
-Layer = Callable[[Any, Tensor, Mapping[str, Tensor]], Tensor]
+Operation = Callable[[Any, Tensor, Mapping[str, Tensor]], Tensor]
 """``(op, x [M, ...], parameters by name) -> y [M, ...]``."""
 
 
@@ -21,7 +21,7 @@ def _conv2d(op: Conv2d, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
     return F.conv2d(x, params["weight"], bias, op.stride, op.padding, op.dilation, op.groups)
 
 
-LAYERS: Final[Mapping[type[Op], Layer]] = {
+OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     Linear: lambda op, x, params: F.linear(x, params["weight"], params.get("bias")),
     Conv2d: _conv2d,
     MaxPool2d: lambda op, x, params: F.max_pool2d(x, op.kernel, op.stride, op.padding),

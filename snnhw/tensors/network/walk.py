@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Edge, Neuron, Pointwise, Program, infer_shapes
-from snnhw.tensors import Provider, run_scan, run_step
-from snnhw_torch.layers import LAYERS, Layer
-from snnhw_torch.schedule import Schedule
+from snnhw.tensors.network.ops import OPERATIONS, Operation
+from snnhw.tensors.network.schedule import Schedule
+from snnhw.tensors.provider import Provider
+from snnhw.tensors.scan import run_scan, run_step
 
 __all__ = ["Network", "Pass", "Tensors", "Walk"]
 
@@ -33,13 +34,13 @@ class Network:
 
     Attributes:
         provider: runs the neurons.
-        layers: stateless node -> how it is run, where that is not as `LAYERS` says for its type.
+        layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
     """
 
     program: Program
     schedule: Schedule
     provider: Provider
-    layers: Mapping[str, Layer] = field(default_factory=dict)
+    layers: Mapping[str, Operation] = field(default_factory=dict)
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -178,7 +179,7 @@ class Walk:
         op, params = self.network.program.nodes[name], self._params_of(name)
         if isinstance(op, Pointwise):
             return run_step(op.step(), rows, params, {}, outputs=op.out_ports, **self._how())[0]
-        layer = self.network.layers.get(name) or LAYERS[type(op)]
+        layer = self.network.layers.get(name) or OPERATIONS[type(op)]
         return {"y": layer(op, rows["x"], params)}
 
     def _neuron(self, name: str) -> Neuron:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Edge, Neuron
-from snnhw_torch.network import Tensors, Walk
+from snnhw.tensors.network.walk import Tensors, Walk
 
 __all__ = ["run_loop"]
 

@@ -1,0 +1,24 @@
+"""Programs on torch tensors: what runs once, over all steps at once, or step by step.
+
+`schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute.
+"""
+
+from __future__ import annotations
+
+from snnhw.tensors.network.ops import OPERATIONS, Operation
+from snnhw.tensors.network.run import run_network
+from snnhw.tensors.network.schedule import Schedule, Stage, plan
+from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
+
+__all__ = [
+    "OPERATIONS",
+    "Network",
+    "Operation",
+    "Pass",
+    "Schedule",
+    "Stage",
+    "Tensors",
+    "Walk",
+    "plan",
+    "run_network",
+]
