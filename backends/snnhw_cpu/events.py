@@ -112,7 +112,8 @@ class EventLinear:
         self.skips: bool | None = None
         self._turned: tuple[tuple[int, int], Tensor] | None = None
 
-    def __call__(self, op: Linear, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, op: Linear, xs: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Tensor:
+        x = xs["x"]
         weight, bias = params["weight"], params.get("bias")
         rows = x.reshape(-1, op.in_features)
         if self.skips is None and rows.shape[0]:

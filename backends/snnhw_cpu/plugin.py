@@ -11,6 +11,7 @@ from snnhw.ir import (
     PRIMITIVES,
     Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -30,6 +31,7 @@ __all__ = ["CpuBackend"]
 RUNS: tuple[type[Op], ...] = (
     Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Flatten,
     Input,

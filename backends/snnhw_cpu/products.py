@@ -28,10 +28,11 @@ def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[
     return found
 
 
-def _in_bfloat16(op: Any, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
+def _in_bfloat16(op: Any, xs: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Operands rounded to bfloat16, which a spike of 1 survives; sums and bias at full precision."""
     rounded = {name: value.to(torch.bfloat16) for name, value in params.items() if name != "bias"}
-    y = OPERATIONS[type(op)](op, x.to(torch.bfloat16), rounded).to(x.dtype)
+    x = xs["x"]
+    y = OPERATIONS[type(op)](op, {"x": x.to(torch.bfloat16)}, rounded).to(x.dtype)
     if "bias" not in params:
         return y
     axes = (1,) * (len(params["weight"].shape) - 2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from snnhw.conformance.bounded import Bounded
 from snnhw.conformance.case import Array
-from snnhw.ir import Add, AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Op
+from snnhw.ir import Add, AvgPool2d, Concat, Conv2d, Flatten, Linear, MaxPool2d, Op
 from snnhw.reference import RULES
 from snnhw.reference.elementwise import namespace
 from snnhw.reference.ops import Here
@@ -24,9 +24,10 @@ TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
     MaxPool2d: lambda op: 0,
     Flatten: lambda op: 0,
     Add: lambda op: 0,
+    Concat: lambda op: 0,
 }
-"""Op -> how many roundings one result may collect. Each of them is linear in its input, or takes a maximum
-of it; `pass_on` rests on that, so an op that is neither needs a rule of its own."""
+"""Op -> how many roundings one result may collect. Each of them is linear in its inputs, or takes a maximum
+of them; `pass_on` rests on that, so an op that is neither needs a rule of its own."""
 
 _FLOAT64: Final = namespace(np.float64)
 
@@ -34,18 +35,22 @@ _FLOAT64: Final = namespace(np.float64)
 def pass_on(op: Op, env: Mapping[str, Bounded], unit: float) -> dict[str, Bounded]:
     """The outputs of an op.
 
-    Its rule is linear in x up to an offset, or a maximum. So the rule on absolute values bounds the sum of
-    absolute values of its terms, and what it makes of bounds is the rule less the offset.
+    Its rule is linear in its inputs up to an offset, or a maximum. So the rule on absolute values bounds
+    the sum of absolute values of its terms, and what it makes of bounds is the rule less the offset.
 
     Args:
-        env: ``x`` and the parameters; these every backend is given alike.
+        env: the inputs, and the parameters; these every backend is given alike.
         unit: how far one operation may be off, relative to its result.
     """
     slack = TERMS[type(op)](op) * unit
-    x, weights = env["x"], {name: np.abs(part.value) for name, part in env.items() if name != "x"}
+    xs = {port: env[port] for port in op.in_ports}
+    weights = {name: np.abs(part.value) for name, part in env.items() if name not in xs}
+    errors = {
+        port: np.broadcast_to(x.error, x.value.shape) + slack * np.abs(x.value) for port, x in xs.items()
+    }
     value = _rule(op, {name: part.value for name, part in env.items()})
-    offset = _rule(op, {**weights, "x": np.zeros_like(x.value[:1])})
-    reach = _rule(op, {**weights, "x": np.broadcast_to(x.error, x.value.shape) + slack * np.abs(x.value)})
+    offset = _rule(op, {**weights, **{port: np.zeros_like(x.value[:1]) for port, x in xs.items()}})
+    reach = _rule(op, {**weights, **errors})
     return {port: Bounded(y, reach[port] - (1.0 - slack) * offset[port]) for port, y in value.items()}
 
 

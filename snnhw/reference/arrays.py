@@ -9,7 +9,18 @@ import numpy as np
 
 from snnhw.reference.tape import Array, Flow, Var, result
 
-__all__ = ["broadcast", "largest", "matmul", "mean", "reshape", "stack", "total", "transpose", "windows"]
+__all__ = [
+    "broadcast",
+    "concatenate",
+    "largest",
+    "matmul",
+    "mean",
+    "reshape",
+    "stack",
+    "total",
+    "transpose",
+    "windows",
+]
 
 Pair = tuple[int, int]
 _ALL = slice(None)
@@ -40,6 +51,19 @@ def stack(parts: Sequence[Var]) -> Var:
 
     return result(
         np.stack([part.value for part in parts]),
+        *((part, taken(position)) for position, part in enumerate(parts)),
+    )
+
+
+def concatenate(parts: Sequence[Var], axis: int) -> Var:
+    """Values side by side along an axis."""
+    ends = np.cumsum([part.shape[axis] for part in parts])
+
+    def taken(position: int) -> Flow:
+        return lambda g: np.split(g, ends[:-1], axis)[position]
+
+    return result(
+        np.concatenate([part.value for part in parts], axis),
         *((part, taken(position)) for position, part in enumerate(parts)),
     )
 

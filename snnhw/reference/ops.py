@@ -15,6 +15,7 @@ import numpy as np
 from snnhw.ir import (
     Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Expr,
     Flatten,
@@ -30,7 +31,7 @@ from snnhw.ir import (
     evaluate,
     substitute,
 )
-from snnhw.reference.arrays import largest, matmul, reshape, total, transpose, windows
+from snnhw.reference.arrays import concatenate, largest, matmul, reshape, total, transpose, windows
 from snnhw.reference.elementwise import add, div
 from snnhw.reference.tape import Var
 
@@ -69,6 +70,10 @@ def _pass_through(here: Here[Op]) -> Ports:
 def _flatten(here: Here[Flatten]) -> Ports:
     x = here.env["x"]
     return {"y": reshape(x, (x.shape[0], *here.op.infer({"x": x.shape[1:]})["y"]))}
+
+
+def _concat(here: Here[Concat]) -> Ports:
+    return {"y": concatenate([here.env[port] for port in here.op.in_ports], here.op.axis + 1)}
 
 
 def _linear(here: Here[Linear]) -> Ports:
@@ -146,6 +151,7 @@ RULES: Final[Mapping[type[Op], Rule]] = {
     Output: _pass_through,
     Add: _pass_through,
     Flatten: _flatten,
+    Concat: _concat,
     Linear: _linear,
     Conv2d: _conv2d,
     MaxPool2d: _max_pool2d,

@@ -64,7 +64,7 @@ def test_every_op_has_examples(cases: Cases) -> None:
     assert not EXAMPLES.keys() & ELSEWHERE.keys()
     for kind, examples in EXAMPLES.items():
         assert examples
-        for name, (op, _) in examples.items():
+        for name, (op, *_) in examples.items():
             assert type(op) is kind
             ids = {f"{cls}/{kind.__name__}-{name}" for cls in ("exact", "gradient")}
             assert ids <= cases.keys()

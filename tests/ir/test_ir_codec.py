@@ -20,6 +20,7 @@ from snnhw.ir import (
     Add,
     ATan,
     AvgPool2d,
+    Concat,
     Conv2d,
     Edge,
     FastSigmoid,
@@ -118,6 +119,7 @@ EXAMPLES: list[Op] = [
     MaxPool2d((2, 2), (1, 2), (1, 0)),
     AvgPool2d((2, 2), (1, 2), (1, 0)),
     Flatten(1, 2),
+    Concat(1, (2, 3)),
     Add(keys=FrozenMap({"weight": "a.weight"})),
     Pointwise(
         FrozenMap({"z": var("k"), "a": var("x") + var("p")}), ("x", "k"), (Param("p", 1, 0, 2, "about"),)

@@ -23,6 +23,7 @@ from snnhw.ir import (
     Add,
     ATan,
     AvgPool2d,
+    Concat,
     Conv2d,
     Flatten,
     FrozenMap,
@@ -107,6 +108,13 @@ WRONG: dict[str, tuple[Callable[[], Op], str]] = {
         call(Flatten, 0, -2),
         r"Flatten\(end=-2\): give an axis of the sample, or -1 for the last",
     ),
+    "Concat axis": (call(Concat, -1, (1, 2)), r"Concat\(axis=-1\): give an axis of the sample, 0 or more"),
+    "Concat of nothing": (
+        call(Concat, 0, ()),
+        r"Concat\(sizes=\(\)\): give a tuple of positive integers, one",
+    ),
+    "Concat sizes": (call(Concat, 0, [1, 2]), r"Concat\(sizes=\[1, 2\]\): give a tuple of positive integers"),
+    "Concat of many": (call(Concat, 0, (1,) * 1025), r"one per input, at most 1024"),
     "Neuron model": (
         call(Neuron, "Leaky"),
         r"Neuron\(model='Leaky'\): give a Model, such as snnhw.ir.MODELS",
@@ -245,6 +253,17 @@ MISFITS: dict[str, tuple[Op, dict[str, Shape], str]] = {
         {"x": ()},
         r"Flatten\(start=0, end=-1\) does not fit a sample of shape \(\)",
     ),
+    "Concat axis": (
+        Concat(1, (3, 1)),
+        {"x0": (3,)},
+        r"Concat\(1, \(3, 1\)\) takes 3 along axis 1 at x0, not \(3,\)",
+    ),
+    "Concat size": (Concat(0, (3, 1)), {"x1": (2,)}, r"takes 1 along axis 0 at x1, not \(2,\)"),
+    "Concat others": (
+        Concat(0, (3, 1)),
+        {"x0": (3, 2), "x1": (1, 3)},
+        r"takes inputs alike on all other axes, not x0 \(3, 2\), x1 \(1, 3\)",
+    ),
     "parameter of channels": (
         Neuron(LEAKY, param_shapes=FrozenMap({"beta": (3,)})),
         {"x": (3, 4, 3)},
@@ -356,6 +375,7 @@ def test_ports() -> None:
         (Flatten(), "Flatten"),
         (Flatten(1), "Flatten(1, -1)"),
         (Add(), "Add"),
+        (Concat(0, (3, 1)), "Concat(0, (3, 1))"),
         (Input((3,)), "Input"),
         (Neuron(LEAKY), "Leaky subtract delayed ATan(alpha=2.0)"),
         (

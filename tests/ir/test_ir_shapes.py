@@ -5,6 +5,8 @@ from __future__ import annotations
 from snnhw.ir import (
     MODELS,
     Add,
+    Concat,
+    Conv2d,
     Edge,
     FrozenMap,
     Input,
@@ -109,6 +111,83 @@ def test_every_broken_node_is_named_and_what_follows_is_not() -> None:
     assert found.problems == (
         "one: Linear takes (..., 5), not (4,); is a Flatten missing?",
         "two: Linear takes (..., 6), not (4,); is a Flatten missing?",
+    )
+
+
+def lstm(kernel: int = 3, image: tuple[int, ...] = (2, 5, 5), kept: int = 3) -> Program:
+    """A convolution over an image beside what the neurons behind it held a step ago."""
+    both = Concat(0, (2, kept))
+    return program(
+        {
+            "input": Input(image),
+            "both": both,
+            "conv": Conv2d(both.sizes[0] + kept, 3, (kernel, kernel), padding=(1, 1)),
+            "lif": LIF,
+            "out": Output(),
+        },
+        Edge("lif.mem", "both.x1", delay=1),
+        Edge("input.y", "both.x0"),
+        Edge("both.y", "conv.x"),
+        Edge("conv.y", "lif.x"),
+        Edge("lif.spk", "out.x"),
+    )
+
+
+def test_a_loop_through_a_port_that_nothing_else_feeds() -> None:
+    found = infer_shapes(lstm())
+    assert found.problems == ()
+    assert found.shapes["both.y"] == (5, 5, 5)
+    assert found.shapes["lif.mem"] == (3, 5, 5)
+
+
+def test_what_comes_back_is_held_to_what_was_inferred_without_it() -> None:
+    assert infer_shapes(lstm(kernel=2)).problems == (
+        "both: Concat(0, (2, 3)) takes inputs alike on all other axes, not x0 (2, 5, 5), x1 (3, 6, 6)",
+    )
+    assert infer_shapes(lstm(kept=4)).problems == (
+        "both: Concat(0, (2, 4)) takes 4 along axis 0 at x1, not (3, 5, 5)",
+    )
+
+
+def test_a_port_fed_within_the_step_is_waited_for() -> None:
+    found = infer_shapes(
+        program(
+            {"input": Input((4,)), "fc": Linear(4, 3), "both": Concat(0, (4, 3)), "out": Output()},
+            Edge("input.y", "both.x0"),  # known long before the other
+            Edge("input.y", "fc.x"),
+            Edge("fc.y", "both.x1"),
+            Edge("both.y", "out.x"),
+        )
+    )
+    assert found.problems == ()
+    assert found.shapes["both.y"] == (7,)
+
+
+def test_a_function_of_its_own_past() -> None:
+    total = Pointwise(FrozenMap({"y": var("x") + var("before")}), ("x", "before"))
+    loop = [Edge("input.y", "total.x"), Edge("total.y", "out.x")]
+    nodes: dict[str, Op] = {"input": Input((4,)), "total": total, "wide": Linear(4, 4), "out": Output()}
+    late = Edge("wide.y", "total.before", delay=1)
+    found = infer_shapes(program(nodes, *loop, Edge("total.y", "wide.x"), late))
+    assert found == ({"input.y": (4,), "total.y": (4,), "wide.y": (4,)}, ())
+
+
+def test_a_function_whose_past_is_wider_than_what_feeds_it() -> None:
+    total = Pointwise(FrozenMap({"y": var("x") + var("before")}), ("x", "before"))
+    nodes: dict[str, Op] = {"input": Input((1,)), "total": total, "wide": Linear(1, 4), "out": Output()}
+    found = infer_shapes(
+        program(
+            nodes,
+            Edge("input.y", "total.x"),
+            Edge("total.y", "wide.x"),
+            Edge("total.y", "out.x"),
+            Edge("wide.y", "total.before", delay=1),
+        )
+    )
+    (problem,) = found.problems
+    assert problem == (
+        "total: without what arrives late, 'total.y' would be (1,), but with it (4,); "
+        "its inputs: x (1,), before (4,)"
     )
 
 

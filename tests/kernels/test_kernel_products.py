@@ -38,7 +38,7 @@ def skipping() -> EventLinear:
 def test_skipping_zeros_is_the_same_product(density: float) -> None:
     x, given = spikes(density).requires_grad_(), params()
     seed = torch.randn(70, 40)
-    ours = torch.autograd.grad(skipping()(OP, x, given), [x, *given.values()], seed)
+    ours = torch.autograd.grad(skipping()(OP, {"x": x}, given), [x, *given.values()], seed)
     plain = torch.autograd.grad(F.linear(x, given["weight"], given["bias"]), [x, *given.values()], seed)
     for a, b in zip(ours, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)  # sums of up to 96 terms in another order
@@ -47,16 +47,16 @@ def test_skipping_zeros_is_the_same_product(density: float) -> None:
 def test_a_changed_weight_is_seen() -> None:
     layer, x, given = skipping(), spikes(0.1), params()
     with torch.no_grad():
-        layer(OP, x, given)
+        layer(OP, {"x": x}, given)
         given["weight"].mul_(2.0)
-        torch.testing.assert_close(layer(OP, x, given), F.linear(x, given["weight"], given["bias"]))
+        torch.testing.assert_close(layer(OP, {"x": x}, given), F.linear(x, given["weight"], given["bias"]))
 
 
 def test_the_choice_is_made_once() -> None:
     layer, given = EventLinear(), params()
-    layer(OP, spikes(1.0), given)
+    layer(OP, {"x": spikes(1.0)}, given)
     assert layer.skips is False
-    layer(OP, spikes(0.0), given)
+    layer(OP, {"x": spikes(0.0)}, given)
     assert layer.skips is False
 
 
@@ -86,7 +86,7 @@ def test_bfloat16_rounds_operands_but_neither_bias_nor_result(name: str) -> None
     layer = layers_of(sequential({"x": Input((3, 8, 8)), name: op}), precision="bf16", deterministic=False)[
         name
     ]
-    found = layer(op, x, given)
+    found = layer(op, {"x": x}, given)
     weight, rounded = given["weight"].bfloat16().float(), x.bfloat16().float()
     exact = F.conv2d(rounded, weight) if name == "conv" else F.linear(rounded, weight)
     bias = given["bias"].reshape(-1, 1, 1) if name == "conv" else given["bias"]

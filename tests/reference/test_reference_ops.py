@@ -15,15 +15,20 @@ from snnhw.ir import (
     OPS,
     OPTIMIZERS,
     AvgPool2d,
+    Concat,
     Conv2d,
+    Edge,
     Flatten,
+    FrozenMap,
     Input,
     Linear,
     MaxPool2d,
     Op,
+    Output,
     Program,
     Shape,
     sequential,
+    trainable,
 )
 from snnhw.reference import RULES, SLOTS, TERMS, UPDATES, execute, pullback
 
@@ -67,18 +72,33 @@ POOLS: list[tuple[Op, Callable[[torch.Tensor], torch.Tensor]]] = [
 
 def compare(op: Op, x: Array, same: Callable[[torch.Tensor, Tensors], torch.Tensor]) -> None:
     """Values and gradients of ``op`` on ``x`` [T, B, ...] equal torch's on the folded [T * B, ...]."""
-    program = sequential({"x": Input(x.shape[2:]), "op": op})
-    weights = filled(program, {})
-    y = execute(program, weights, {"x": x}).outputs["output"]
-    seed = np.random.default_rng(5).normal(size=y.shape)
-    ours = pullback(program, weights, {"x": x}, {"op.y": seed}, wrt_inputs=True)
+    compare_all(op, [x], lambda xs, w: same(xs[0], w))
 
-    tx = torch.tensor(x).flatten(0, 1).requires_grad_()
+
+def compare_all(
+    op: Op, given: list[Array], same: Callable[[list[torch.Tensor], Tensors], torch.Tensor]
+) -> None:
+    """The same, for an op with an array for each of its ports."""
+    xs = dict(zip(op.in_ports, given, strict=True))
+    nodes: dict[str, Op] = {port: Input(x.shape[2:]) for port, x in xs.items()}
+    wires = [Edge(f"{port}.y", f"op.{port}") for port in xs]
+    program = trainable(
+        Program(FrozenMap({**nodes, "op": op, "output": Output()}), (*wires, Edge("op.y", "output.x")))
+    )
+    weights = filled(program, {})
+    y = execute(program, weights, xs).outputs["output"]
+    seed = np.random.default_rng(5).normal(size=y.shape)
+    ours = pullback(program, weights, xs, {"op.y": seed}, wrt_inputs=True)
+
+    tx = [torch.tensor(x).flatten(0, 1).requires_grad_() for x in given]
     tw = {key: torch.tensor(array, requires_grad=True) for key, array in weights.items()}
     ty = same(tx, tw)
     ty.backward(torch.tensor(seed).flatten(0, 1))  # type: ignore[no-untyped-call]  # torch leaves it untyped
     np.testing.assert_allclose(y, ty.detach().numpy().reshape(y.shape), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(ours.inputs["x"], _grad(tx).reshape(x.shape), rtol=1e-12, atol=1e-14)
+    for port, leaf in zip(xs, tx, strict=True):
+        np.testing.assert_allclose(
+            ours.inputs[port], _grad(leaf).reshape(xs[port].shape), rtol=1e-12, atol=1e-14
+        )
     for key, tensor in tw.items():
         np.testing.assert_allclose(ours.params[key], _grad(tensor), rtol=1e-12, atol=1e-14)
 
@@ -103,6 +123,12 @@ def test_linear(op: Linear, shape: Shape) -> None:
 )
 def test_pools_and_shapes(op: Op, same: Callable[[torch.Tensor], torch.Tensor]) -> None:
     compare(op, signal(1, 2, 3, 2, 6, 5), lambda x, _: same(x))
+
+
+def test_concat() -> None:
+    op = Concat(1, (2, 1, 3))
+    xs = [signal(seed, 2, 3, 2, size, 2) for seed, size in enumerate(op.sizes)]
+    compare_all(op, xs, lambda parts, _: torch.cat(parts, 2))
 
 
 def maximum_of(rows: list[list[float]], padding: tuple[int, int] = (0, 0)) -> tuple[Array, Array]:

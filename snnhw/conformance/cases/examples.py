@@ -9,6 +9,7 @@ from snnhw.conformance.cases.harness import Subject
 from snnhw.ir import (
     Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Flatten,
     FrozenMap,
@@ -20,6 +21,7 @@ from snnhw.ir import (
     Output,
     Param,
     Pointwise,
+    Shape,
     clamp,
     greater,
     maximum,
@@ -39,7 +41,10 @@ ELSEWHERE: Final[Mapping[type[Op], str]] = {
 }
 """Ops that need no example here, and why."""
 
-EXAMPLES: Final[Mapping[type[Op], Mapping[str, tuple[Op, tuple[int, ...]]]]] = {
+Example = tuple[Op, *tuple[Shape, ...]]
+"""An op, and the shape of what arrives at each of its ports."""
+
+EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
     Linear: {
         "bias": (Linear(3, 4), (3,)),
         "no-bias": (Linear(3, 4, bias=False), (3,)),
@@ -64,6 +69,10 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, tuple[Op, tuple[int, ...]]]]] = {
         "inner": (Flatten(1, 2), (2, 2, 3)),
     },
     Add: {"one": (Add(), (3,))},
+    Concat: {
+        "channels": (Concat(0, (2, 1)), (2, 3, 2), (1, 3, 2)),
+        "last": (Concat(1, (1, 3, 2)), (2, 1), (2, 3), (2, 2)),
+    },
     Pointwise: {
         "corners": (
             Pointwise(
@@ -82,17 +91,15 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, tuple[Op, tuple[int, ...]]]]] = {
         ),
     },
 }
-"""Op -> name -> an op of that kind, and the shape of what arrives at it. Small numbers of different
+"""Op -> name -> an op of that kind, and the shapes of what arrives at it. Small numbers of different
 size on every axis: an exchange of two axes shows, and a proof stays cheap. Windows of averages are
 powers of two, so that the mean is exact."""
 
 
-def subjects(
-    examples: Mapping[type[Op], Mapping[str, tuple[Op, tuple[int, ...]]]] = EXAMPLES,
-) -> list[Subject]:
+def subjects(examples: Mapping[type[Op], Mapping[str, Example]] = EXAMPLES) -> list[Subject]:
     """All examples, as subjects of cases."""
     return [
-        Subject(f"{kind.__name__}-{name}", op, {"x": shape})
+        Subject(f"{kind.__name__}-{name}", op, dict(zip(op.in_ports, shapes, strict=True)))
         for kind, variants in examples.items()
-        for name, (op, shape) in variants.items()
+        for name, (op, *shapes) in variants.items()
     ]

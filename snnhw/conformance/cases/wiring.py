@@ -20,6 +20,7 @@ from snnhw.ir import (
     SGD,
     Add,
     CECount,
+    Concat,
     Edge,
     FrozenMap,
     Input,
@@ -51,6 +52,7 @@ def cases() -> Iterator[Plan]:
     yield _three_edges()
     yield from _exact("bias-at-start", _feeding_back("back.y"), silent=True)
     yield from _exact("itself", _feeding_back("lif.spk"))
+    yield from _exact("past-beside", _past_beside())
     yield from _exact("long-delay", _delayed(init=0.5), steps=2, state=True)
     yield from _exact("start-of-a-delay", _delayed(init="fc.bias"))
     yield from _exact("two-ways", _two_ways())
@@ -88,6 +90,19 @@ def _feeding_back(source: str) -> Program:
         return _net(nodes, edges, Edge("lif.spk", "lif.x", delay=1))
     back = {**nodes, "back": Linear(WIDTH, WIDTH)}
     return _net(back, [*edges, ("back.y", "lif.x")], Edge("lif.spk", "back.x", delay=1))
+
+
+def _past_beside() -> Program:
+    """A layer that sees its input beside its own spikes of a step ago: nothing else feeds that port."""
+    nodes = {
+        "x": Input((2,)),
+        "both": Concat(0, (2, WIDTH)),
+        "fc": Linear(2 + WIDTH, WIDTH),
+        "lif": SCALAR.neuron(SHAPE),
+        "out": Output(),
+    }
+    edges = [("x.y", "both.x0"), ("both.y", "fc.x"), ("fc.y", "lif.x"), ("lif.spk", "out.x")]
+    return _net(nodes, edges, Edge("lif.spk", "both.x1", delay=1))
 
 
 def _delayed(init: float | str) -> Program:

@@ -15,12 +15,13 @@ from snnhw.ir.ops.io import Input, Output
 from snnhw.ir.ops.linear import Linear
 from snnhw.ir.ops.neuron import Neuron, Pointwise
 from snnhw.ir.ops.pool import AvgPool2d, MaxPool2d
-from snnhw.ir.ops.shape import Add, Flatten
+from snnhw.ir.ops.shape import Add, Concat, Flatten
 
 __all__ = [
     "OPS",
     "Add",
     "AvgPool2d",
+    "Concat",
     "Conv2d",
     "Flatten",
     "Input",

@@ -36,6 +36,10 @@ class Op(ABC):
     stateless: ClassVar[bool] = True
     """Whether it treats every step alike, so that all steps may be computed at once."""
 
+    any_port_tells: ClassVar[bool] = False
+    """Whether `infer` may be asked with some input ports only, as long as there is one: so that a loop that
+    comes back to another port has a shape to begin with."""
+
     def __post_init__(self) -> None:
         freeze(self, "keys")
         self.check()

@@ -41,6 +41,7 @@ class Neuron(Op):
     """
 
     stateless: ClassVar[bool] = False
+    any_port_tells: ClassVar[bool] = True  # the others broadcast to it, or the layer is refused
 
     model: Model
     reset: str = "subtract"
@@ -110,6 +111,8 @@ class Pointwise(Op):
         parameters: what the expressions read besides ports; one that ``nearest`` reads is a table.
         param_shapes: as for `Neuron`.
     """
+
+    any_port_tells: ClassVar[bool] = True  # as for a neuron
 
     outputs: FrozenMap[str, Expr]
     ports: tuple[str, ...] = ("x",)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar, Final
 
 from snnhw.errors import ProgramError
 from snnhw.ir.ops.base import Op, Shape, is_size, need, op
 
-__all__ = ["Add", "Flatten"]
+__all__ = ["Add", "Concat", "Flatten"]
+
+MAX_PARTS: Final = 1024
 
 
 @op
@@ -34,6 +37,50 @@ class Flatten(Op):
 
     def summary(self) -> str:
         return "Flatten" if (self.start, self.end) == (0, -1) else f"Flatten({self.start}, {self.end})"
+
+
+@op
+@dataclass(frozen=True)
+class Concat(Op):
+    """Its inputs ``x0``, ``x1``, ... side by side along one axis of the sample.
+
+    Attributes:
+        axis: 0 is the first after the batch.
+        sizes: size of each input along it. They are said here, so that any one input tells the shape of
+            the output: another may come from a loop through it.
+    """
+
+    any_port_tells: ClassVar[bool] = True
+
+    axis: int
+    sizes: tuple[int, ...]
+
+    def check(self) -> None:
+        need(self, is_size(self.axis, 0), "axis", "an axis of the sample, 0 or more")
+        parts = isinstance(self.sizes, tuple) and 1 <= len(self.sizes) <= MAX_PARTS
+        sound = parts and all(map(is_size, self.sizes))
+        need(self, sound, "sizes", f"a tuple of positive integers, one per input, at most {MAX_PARTS}")
+
+    @property
+    def in_ports(self) -> tuple[str, ...]:
+        return tuple(f"x{number}" for number in range(len(self.sizes)))
+
+    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        found: dict[Shape, str] = {}
+        for port, size in zip(self.in_ports, self.sizes, strict=True):
+            if port not in shapes:
+                continue
+            x = shapes[port]
+            if self.axis >= len(x) or x[self.axis] != size:
+                raise ProgramError(f"{self.summary()} takes {size} along axis {self.axis} at {port}, not {x}")
+            found.setdefault((*x[: self.axis], sum(self.sizes), *x[self.axis + 1 :]), port)
+        if len(found) > 1:
+            listed = ", ".join(f"{port} {shapes[port]}" for port in found.values())
+            raise ProgramError(f"{self.summary()} takes inputs alike on all other axes, not {listed}")
+        return {"y": next(iter(found))}
+
+    def summary(self) -> str:
+        return f"Concat({self.axis}, {self.sizes})"
 
 
 @op

@@ -180,7 +180,7 @@ class Walk:
         if isinstance(op, Pointwise):
             return run_step(op.step(), rows, params, {}, outputs=op.out_ports, **self._how())[0]
         layer = self.network.layers.get(name) or OPERATIONS[type(op)]
-        return {"y": layer(op, rows["x"], params)}
+        return {"y": layer(op, rows, params)}
 
     def _neuron(self, name: str) -> Neuron:
         op = self.network.program.nodes[name]
