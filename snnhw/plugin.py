@@ -3,7 +3,8 @@
 A *backend* runs programs. It is a class with a zero-argument constructor, named in the entry-point
 group ``snnhw.backends``; core checks a program against its `Capabilities` before `Backend.compile`,
 so lowering may assume a legal, supported program. A *format* reads and writes files and runs nothing;
-it is named in the group ``snnhw.formats``.
+it is named in the group ``snnhw.formats``. A *reader* runs such files in somebody else's simulator, to be
+compared; it is named in the group ``snnhw.readers``.
 
     [project.entry-points."snnhw.backends"]
     "vendor.chip" = "snnhw_chip.plugin:ChipBackend"
@@ -31,6 +32,7 @@ __all__ = [
     "FORMATS",
     "INTERFACE",
     "KERNELS",
+    "READERS",
     "Array",
     "Arrays",
     "Backend",
@@ -40,12 +42,14 @@ __all__ = [
     "Format",
     "NoOptions",
     "Probe",
+    "Reader",
     "Report",
     "Result",
     "Run",
     "StepResult",
     "Support",
     "Train",
+    "label_of",
 ]
 
 INTERFACE = 1
@@ -56,6 +60,9 @@ BACKENDS = "snnhw.backends"
 
 FORMATS = "snnhw.formats"
 """Entry-point group of things that read and write files."""
+
+READERS = "snnhw.readers"
+"""Entry-point group of simulators that run files of a format, for comparison."""
 
 KERNELS = "snnhw.kernels"
 """Entry-point group of what runs neurons on torch tensors, by type of device; see `snnhw.tensors`."""
@@ -111,7 +118,8 @@ class Capabilities:
         ops: op type -> `Support`; a type that is absent is not supported.
         expressions: the expression ops that neuron equations may use (`snnhw.ir.PRIMITIVES`).
         losses: kinds of loss term; optimizers: kinds of optimizer (types).
-        dtypes: compute dtypes by NumPy name; the first is the default.
+        dtypes: compute dtypes by NumPy name; the first is the default. A backend that lists several has
+            an option ``dtype`` that takes these names.
         train: whether `Train` jobs are accepted at all.
         recurrence: whether programs with cycles are accepted.
         max_delay: the longest delay of one edge; None for no limit.
@@ -119,7 +127,7 @@ class Capabilities:
         contraction: whether ``a * b + c`` may be rounded once, so that results are comparable
             only within a margin and never bit by bit.
         label: what every result of this backend is marked with, for instance "emulated"; "" for
-            the real thing.
+            the real thing. See `label_of` for what an option puts in its place.
     """
 
     ops: Mapping[type[Op], Support]
@@ -266,18 +274,24 @@ class Executable(Protocol):
 
 @runtime_checkable
 class Backend(Protocol):
-    """Runs programs.
+    """Runs programs. A class attribute will do for each of the first three."""
 
-    Attributes:
-        name: equal to the entry point's name.
-        interface: the `INTERFACE` this plugin was written for.
-        Options: a frozen dataclass; core builds it from the user's mapping and lists the valid
-            names when one is misspelt.
-    """
+    @property
+    def name(self) -> str:
+        """Equal to the entry point's name."""
+        ...
 
-    name: str
-    interface: int
-    Options: type
+    @property
+    def interface(self) -> int:
+        """The `INTERFACE` this plugin was written for."""
+        ...
+
+    @property
+    def Options(self) -> type:  # noqa: N802  # it is a class
+        """A frozen dataclass; core builds it from the user's mapping and lists the valid names when one
+        is misspelt. An option that puts something else in the place of the device is a bool called
+        ``emulate`` or ``interpret``; then the class has a property ``label``, see `label_of`."""
+        ...
 
     def probe(self) -> Probe:
         """Say whether it can run here. May import the SDK; never raises."""
@@ -298,15 +312,18 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Format(Protocol):
-    """Reads and writes the files of another tool.
+    """Reads and writes the files of another tool."""
 
-    Attributes:
-        suffixes: the file endings it claims, such as ``(".nir",)``.
-    """
+    @property
+    def name(self) -> str: ...
 
-    name: str
-    interface: int
-    suffixes: tuple[str, ...]
+    @property
+    def interface(self) -> int: ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The file endings it claims, such as ``(".nir",)``."""
+        ...
 
     def probe(self) -> Probe: ...
 
@@ -317,3 +334,39 @@ class Format(Protocol):
     def write(self, program: Program, params: Params, path: Path, **options: Any) -> Report: ...
 
     def read(self, path: Path, **options: Any) -> tuple[Program, Params, Report]: ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Runs files of a format in a simulator that is not ours, to be compared with backends.
+
+    It may run it in a process of its own; it never trains, and its numbers are nobody's reference.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def interface(self) -> int: ...
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Names of the formats whose files it runs, such as ``("nir",)``; see `Format`."""
+        ...
+
+    def probe(self) -> Probe: ...
+
+    def run(self, path: Path, inputs: Arrays, record: tuple[str, ...]) -> Arrays:
+        """What it gives at those of the ports that it can record, each ``[T, B, ...]``.
+
+        Args:
+            inputs: input name -> ``[T, B, ...]``; what does not change over time is repeated.
+            record: ports under the names of the program, such as ``"lif1.spk"``.
+        """
+        ...
+
+
+def label_of(plugin: Backend, options: object) -> str:
+    """What marks the results of a job with these options: what they put in the place of the device,
+    such as ``"interpreted"``; otherwise the backend's own label, "" for the real thing."""
+    return str(getattr(options, "label", "") or plugin.capabilities().label)

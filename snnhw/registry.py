@@ -17,13 +17,13 @@ from stevedore import DriverManager
 
 from snnhw.errors import DuplicatePlugin, InterfaceMismatch, PluginUnavailable, UnknownPlugin
 from snnhw.options import build_options
-from snnhw.plugin import BACKENDS, FORMATS, INTERFACE, Probe
+from snnhw.plugin import BACKENDS, FORMATS, INTERFACE, READERS, Probe
 from snnhw.words import did_you_mean, sentence
 
 if TYPE_CHECKING:
-    from snnhw.plugin import Backend, Format
+    from snnhw.plugin import Backend, Format, Reader
 
-__all__ = ["backend", "build_options", "file_format", "load", "names", "probe", "survey"]
+__all__ = ["backend", "build_options", "file_format", "load", "names", "probe", "reader", "survey"]
 
 PATIENCE = 30.0
 """Seconds that `probe` and `survey` wait for an answer: importing a large SDK from a cold disk is slow."""
@@ -31,6 +31,7 @@ PATIENCE = 30.0
 _PURPOSE = {
     BACKENDS: "a backend, which runs programs",
     FORMATS: "a format, which reads and writes files",
+    READERS: "a reader, which runs files in another simulator",
 }
 
 
@@ -68,6 +69,11 @@ def backend(name: str) -> Backend:
 def file_format(name: str) -> Format:
     """The file format of that name, ready to read and write; raises as `backend` does."""
     return cast("Format", _ready(FORMATS, name))
+
+
+def reader(name: str) -> Reader:
+    """The reader of that name, ready to run a file; raises as `backend` does."""
+    return cast("Reader", _ready(READERS, name))
 
 
 def probe(group: str, name: str, timeout: float = PATIENCE) -> Probe:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 import snnhw
-from snnhw.cli import backends, conformance, demo, explain, inspect
+from snnhw.cli import backends, conformance, demo, explain, inspect, verify
 from snnhw.cli.guard import Guarded
 
 __all__ = ["app", "main"]
@@ -31,6 +31,7 @@ VERBS: Final = (
     ("backends", backends.command, START, "snnhw backends --json"),
     ("inspect", inspect.command, LOOK, "snnhw inspect model.snn"),
     ("explain", explain.command, LOOK, "snnhw explain model.snn --backend NAME"),
+    ("verify", verify.command, PROVE, "snnhw verify model.snn --on cpu,reference --inputs inputs.npz"),
     ("conformance", conformance.command, PROVE, "snnhw conformance NAME --json report.json"),
 )
 """Name, command, heading in the help text, an example."""

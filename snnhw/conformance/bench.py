@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from snnhw import registry
 from snnhw.api import make_job
 from snnhw.conformance.case import Case
 from snnhw.ir import Params
-from snnhw.plugin import Backend, Capabilities, Executable, Run, Train
+from snnhw.plugin import Backend, Capabilities, Executable, Run, Train, label_of
 
 __all__ = ["Bench"]
 
@@ -25,6 +26,11 @@ class Bench:
     @property
     def capabilities(self) -> Capabilities:
         return self.plugin.capabilities()
+
+    @property
+    def label(self) -> str:
+        """What marks its results under these options; "" for the real thing."""
+        return label_of(self.plugin, registry.build_options(self.plugin, self.options))
 
     def job(self, case: Case) -> Run | Train:
         """What a case asks for."""

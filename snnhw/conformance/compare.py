@@ -7,21 +7,24 @@ allows, given the spikes that the backend itself produced before; any other is u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from snnhw.api import lower, make_job
+from snnhw.conformance.bounded import Bounded
 from snnhw.conformance.case import Arrays, batch_of
 from snnhw.conformance.differ import Disagreement, hosts
-from snnhw.conformance.tally import Mismatch, judge_port, largest_while_equal
-from snnhw.conformance.walk import walk
+from snnhw.conformance.firing import Spikes
+from snnhw.conformance.tally import Judged, Mismatch, judge_port, largest_while_equal
+from snnhw.conformance.walk import Moment, walk
 from snnhw.ir import Neuron, Params, Program, infer_shapes
 from snnhw.plugin import Backend
+from snnhw.reference.trace import schedule
 
-__all__ = ["Mismatch", "Parity", "hold", "neuron_ports", "parity"]
+__all__ = ["Mismatch", "Parity", "compared", "hold", "neuron_ports", "parity", "summary"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Parity:
         max_membrane_error: largest distance of a state from the reference, in each sample up to its
             first differing spike.
         first: the first unexplained difference, in the order of time; None when there is none.
+        spikes_fired: how many of the spikes compared are not 0. Where it is 0, little has been compared.
+        parting: the first spike that differs, explained or not; None when all are equal.
     """
 
     spikes_compared: int = 0
@@ -48,6 +53,8 @@ class Parity:
     membranes_outside: int = 0
     max_membrane_error: float = 0.0
     first: Mismatch | None = None
+    spikes_fired: int = 0
+    parting: Mismatch | None = None
 
     @property
     def ok(self) -> bool:
@@ -81,8 +88,9 @@ def parity(
 
 
 def neuron_ports(program: Program) -> tuple[str, ...]:
-    """The spikes and states of every neuron."""
-    return tuple(f"{name}.{port}" for name in program.named(Neuron) for port in program.nodes[name].out_ports)
+    """The spikes and states of every neuron, in the order in which a step computes them."""
+    neurons = [name for name in schedule(program) if isinstance(program.nodes[name], Neuron)]
+    return tuple(f"{name}.{port}" for name in neurons for port in program.nodes[name].out_ports)
 
 
 def hold(
@@ -106,32 +114,85 @@ def hold(
     Raises:
         Disagreement: a recording is of no port of the program, or has the wrong shape.
     """
+    found = compared(program, params, inputs, observed, time_steps=time_steps, state=state)
+    return summary(found, time_steps)
+
+
+def compared(
+    program: Program,
+    params: Params,
+    inputs: Arrays,
+    observed: Arrays,
+    *,
+    time_steps: int,
+    state: Arrays | None = None,
+    against: Arrays | None = None,
+) -> list[Judged]:
+    """Every port at every step, held to the reference; arguments and errors are those of `hold`.
+
+    Args:
+        against: what another backend recorded, at all of these ports: it is taken in the reference's
+            place, and rounding explains what it explains in either of them.
+    """
+    order = {name: place for place, name in enumerate(schedule(program))}
     _check_shapes(program, observed, (time_steps, batch_of(program, inputs)))
-    dtypes = [array.dtype for array in observed.values()] or [np.dtype(np.float32)]
-    coarsest = max(dtypes, key=lambda dtype: np.finfo(dtype).eps)
-    moments = walk(
-        program,
-        params,
-        inputs,
-        time_steps=time_steps,
-        dtype=coarsest,
-        state=state,
-        observed=observed,
-    )
-    found = [
-        judge_port(moment, port, array, step)
-        for step, moment in enumerate(moments)
-        for port, array in observed.items()
+    ports = sorted(observed, key=lambda port: order[port.rpartition(".")[0]])
+
+    def moments(seen: Arrays) -> Iterator[Moment]:
+        dtype = _coarsest(seen)
+        return walk(program, params, inputs, time_steps=time_steps, dtype=dtype, state=state, observed=seen)
+
+    wanted = moments(observed)
+    if against is not None:
+        _check_shapes(program, against, (time_steps, batch_of(program, inputs)))
+        both = zip(wanted, moments(against), strict=True)
+        wanted = (_between(*pair, against, step) for step, pair in enumerate(both))
+    return [
+        judge_port(moment, port, observed[port], at) for at, moment in enumerate(wanted) for port in ports
     ]
+
+
+def summary(found: Sequence[Judged], time_steps: int, node: str | None = None) -> Parity:
+    """What was found, in sum.
+
+    Args:
+        found: all ports of the first step, of the second, and so on.
+        node: the layer to sum up; None: all of them.
+    """
+    mine = [each for each in found if node in (None, each.node)]
     return Parity(
-        spikes_compared=sum(each.spikes for each in found),
-        spike_mismatches=sum(each.mismatches for each in found),
-        excused_near_threshold=sum(each.excused for each in found),
-        unexplained_mismatches=sum(each.mismatches - each.excused for each in found),
-        membranes_outside=sum(each.outside for each in found),
-        max_membrane_error=largest_while_equal(found, time_steps),
-        first=next((each.first for each in found if each.first), None),
+        spikes_compared=sum(each.spikes for each in mine),
+        spike_mismatches=sum(each.mismatches for each in mine),
+        excused_near_threshold=sum(each.excused for each in mine),
+        unexplained_mismatches=sum(each.mismatches - each.excused for each in mine),
+        membranes_outside=sum(each.outside for each in mine),
+        max_membrane_error=largest_while_equal(found, time_steps, node),
+        first=next((each.first for each in mine if each.first), None),
+        spikes_fired=sum(each.fired for each in mine),
+        parting=next((each.flip for each in mine if each.flip), None),
     )
+
+
+def _coarsest(observed: Arrays) -> np.dtype[Any]:
+    dtypes = [array.dtype for array in observed.values()] or [np.dtype(np.float32)]
+    return max(dtypes, key=lambda dtype: np.finfo(dtype).eps)
+
+
+def _between(one: Moment, other: Moment, seen: Arrays, step: int) -> Moment:
+    """What the first backend may give, when the second, ``seen``, is taken for right."""
+    ports, spikes = {}, {}
+    for port, array in seen.items():
+        node, _, name = port.rpartition(".")
+        here = np.asarray(array[step], np.float64)
+        if name == "spk" and node in one.spikes:
+            mine, theirs = one.spikes[node], other.spikes[node]
+            reach = np.maximum(mine.z.error, np.where(theirs.open, np.abs(mine.z.value), 0.0))
+            spikes[node] = Spikes(here, mine.value + mine.other - here, Bounded(mine.z.value, reach))
+        else:
+            left, right = one.ports[port], other.ports[port]
+            apart = np.abs(left.value - right.value)  # each rounds what it is given to its own dtype
+            ports[port] = Bounded(here, left.error + right.error + apart)
+    return Moment(ports, spikes)
 
 
 def _check_shapes(program: Program, observed: Arrays, lead: tuple[int, int]) -> None:

@@ -53,12 +53,17 @@ class Spikes:
 
     Attributes:
         value: what the reference gives; other: what it would give, had the comparison gone the other way.
-        open: where either is possible.
+        z: what is compared with 0: how far from its threshold the neuron is, and how far rounding reaches.
     """
 
     value: Array
     other: Array
-    open: Array
+    z: Bounded
+
+    @property
+    def open(self) -> Array:
+        """Where either is possible."""
+        return open_at(self.z)
 
     def doubt(self, seen: Array | None) -> Array:
         """Where the flag behind a spike may be either: it is open, and what a backend returned does not

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["pytest_addoption"]
+__all__ = ["pytest_addoption", "pytest_report_header"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,3 +21,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="an option of that backend; may be given several times",
     )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the backend under test, and what its results are marked with: passed cases say neither."""
+    name = config.getoption("--snnhw-backend")
+    if not name:
+        return None
+    from snnhw import registry
+    from snnhw.conformance.bench import Bench
+    from snnhw.errors import SnnhwError
+
+    options = dict(text.partition("=")[::2] for text in config.getoption("--snnhw-option"))
+    try:
+        label = Bench(registry.backend(name), options).label
+    except SnnhwError as error:  # the tests that ask for it say the same, and fail
+        return f"snnhw backend: {name}, which cannot be used: {error}"
+    return f"snnhw backend: {name}{f' ({label})' if label else ''}"

@@ -90,4 +90,4 @@ def run_on(
             found.append(judge(bench, plan, excuses.get(plan.id)))
             if on_result:
                 on_result(found[-1])
-    return report(plugin.name, plugin.capabilities().label, found)
+    return report(plugin.name, bench.label, found)

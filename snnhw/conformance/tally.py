@@ -22,7 +22,10 @@ class Mismatch:
     Attributes:
         port: where; step, sample and index: when and which.
         got: what the backend returned; wanted: what the reference gives.
-        bound: how far apart the two may be.
+        bound: how far apart the two may be; of a spike, how far from its threshold a neuron may be and
+            still be turned round by rounding.
+        distance: of a spike: how far from its threshold the reference's neuron is; None for any other value.
+        explained: whether rounding explains it: by itself, or by an explained spike before it.
     """
 
     port: str
@@ -32,13 +35,20 @@ class Mismatch:
     got: float
     wanted: float
     bound: float
+    distance: float | None = None
+    explained: bool = False
+
+    @property
+    def where(self) -> str:
+        """Port, step, sample and neuron, in words."""
+        which = "".join(f", {axis}" for axis in self.index)
+        return f"{self.port} at [t={self.step}, b={self.sample}{which}]"
 
     def __str__(self) -> str:
-        which = "".join(f", {axis}" for axis in self.index)
-        return (
-            f"{self.port} at [t={self.step}, b={self.sample}{which}] is {self.got!r}, not {self.wanted!r}, "
-            f"where rounding explains {self.bound:.2g}"
-        )
+        values = f"{self.where} is {self.got!r}, not {self.wanted!r}"
+        if self.distance is None:
+            return f"{values}, where rounding explains {self.bound:.2g}"
+        return f"{values}, {self.distance:.2g} from its threshold, where rounding reaches {self.bound:.2g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +58,26 @@ class Judged:
     Attributes:
         flipped: for each sample, whether a spike differs.
         error: for each sample, the largest distance of a state from the reference.
+        fired: how many of the reference's spikes are not 0.
+        first: the first value that rounding does not explain; flip: the first spike that differs.
     """
 
+    port: str
     step: int
     flipped: Array
     error: Array
     spikes: int = 0
+    fired: int = 0
     mismatches: int = 0
     excused: int = 0
     outside: int = 0
     first: Mismatch | None = None
+    flip: Mismatch | None = None
+
+    @property
+    def node(self) -> str:
+        """Whose port it is."""
+        return self.port.rpartition(".")[0]
 
 
 def judge_port(moment: Moment, port: str, observed: Array, step: int) -> Judged:
@@ -72,14 +92,18 @@ def _judge_spikes(spikes: Spikes, port: str, got: Array, step: int) -> Judged:
     """A spike is one of two values, so it equals the reference's or it does not."""
     differs = got != spikes.value.astype(got.dtype)
     excused = differs & spikes.open & (got == spikes.other.astype(got.dtype))
+    seen = _Seen(port, step, got, spikes.value, spikes.z.error, np.abs(spikes.z.value))
     return Judged(
+        port=port,
         step=step,
         flipped=np.any(_by_sample(differs), axis=1),
         error=np.zeros(len(got)),
         spikes=got.size,
+        fired=int(np.count_nonzero(spikes.value)),
         mismatches=int(differs.sum()),
         excused=int(excused.sum()),
-        first=_first(differs & ~excused, got, Bounded(spikes.value), port, step),
+        first=seen.first(differs & ~excused, excused),
+        flip=seen.first(differs, excused),
     )
 
 
@@ -89,11 +113,12 @@ def _judge_values(reference: Bounded, port: str, got: Array, step: int) -> Judge
         error = np.where(got == wanted, 0.0, np.abs(got.astype(np.float64) - wanted))
     outside = ~((error <= bound) | (np.isnan(got) & np.isnan(wanted)))
     return Judged(
+        port=port,
         step=step,
         flipped=np.zeros(len(got), bool),
         error=_by_sample(error).max(axis=1),
         outside=int(outside.sum()),
-        first=_first(outside, got, reference, port, step),
+        first=_Seen(port, step, got, wanted, bound).first(outside),
     )
 
 
@@ -101,33 +126,48 @@ def _by_sample(array: Array) -> Array:
     return array.reshape(len(array), -1)
 
 
-def _first(wrong: Array, got: Array, reference: Bounded, port: str, step: int) -> Mismatch | None:
-    """The first of some wrong values, in the order of samples."""
-    if not wrong.any():
-        return None
-    sample, *index = where = tuple(int(axis) for axis in np.argwhere(wrong)[0])
-    bound = np.broadcast_to(reference.error, wrong.shape)
-    return Mismatch(
-        port=port,
-        step=step,
-        sample=sample,
-        index=tuple(index),
-        got=float(got[where]),
-        wanted=float(reference.value[where]),
-        bound=float(bound[where]),
-    )
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """One port at one step: what came, what was wanted, and how far apart the two may be."""
+
+    port: str
+    step: int
+    got: Array
+    wanted: Array
+    bound: Array | float
+    distance: Array | None = None
+
+    def first(self, wrong: Array, explained: Array | None = None) -> Mismatch | None:
+        """The first of some wrong values, in the order of samples."""
+        if not wrong.any():
+            return None
+        sample, *index = where = tuple(int(axis) for axis in np.argwhere(wrong)[0])
+        return Mismatch(
+            port=self.port,
+            step=self.step,
+            sample=sample,
+            index=tuple(index),
+            got=float(self.got[where]),
+            wanted=float(self.wanted[where]),
+            bound=float(np.broadcast_to(self.bound, wrong.shape)[where]),
+            distance=None if self.distance is None else float(self.distance[where]),
+            explained=explained is not None and bool(explained[where]),
+        )
 
 
-def largest_while_equal(found: Sequence[Judged], time_steps: int) -> float:
+def largest_while_equal(found: Sequence[Judged], time_steps: int, node: str | None = None) -> float:
     """The largest error of a state before the first differing spike of its sample.
 
     Args:
         found: all ports of the first step, of the second, and so on.
+        node: whose states; None: of all nodes.
     """
     if not found:
         return 0.0
     flipped = np.stack([each.flipped for each in found])
-    error = np.stack([each.error for each in found])
+    error = np.stack(
+        [each.error if node in (None, each.node) else np.zeros_like(each.error) for each in found]
+    )
     samples = flipped.shape[1]
     equal = ~np.logical_or.accumulate(flipped.reshape(time_steps, -1, samples).any(axis=1))
     return float(np.max(error.reshape(time_steps, -1, samples).max(axis=1), where=equal, initial=0.0))

@@ -46,7 +46,7 @@ def excuses(bench: Bench) -> dict[str, str]:
 def test_case(plan: Plan, bench: Bench, excuses: dict[str, str]) -> None:
     """A backend does what it claims, and what it does is right."""
     result = judge(bench, plan, excuses.get(plan.id))
-    label = f"[{bench.capabilities.label}] " if bench.capabilities.label else ""
+    label = f"[{bench.label}] " if bench.label else ""
     if result.outcome == "declined":
         pytest.skip(f"{label}declined: {result.reason}")
     EXECUTED.append(plan.id)

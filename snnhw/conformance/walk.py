@@ -159,7 +159,7 @@ class _Given:
         fires = z.value > 0
         either = [self.values([spk], {**env, "spike": exactly(h)})[0].value for h in (fires, ~fires)]
         value, other = (np.broadcast_to(array, fires.shape) for array in either)
-        return Spikes(value, other, open_at(z))
+        return Spikes(value, other, z)
 
     def reset(self, name: str, fire: Expr, env: Mapping[str, Bounded], step: int) -> Bounded:
         """R from the stored states: in doubt where it is open, unless what the backend stored decides it."""

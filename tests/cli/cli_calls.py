@@ -24,7 +24,7 @@ main()
 """As a terminal starts it: where tests run in the background, Ctrl-C would be ignored."""
 
 
-def call(*arguments: str | Path, **environment: str) -> Result:
+def call(*arguments: str | int | Path, **environment: str) -> Result:
     """The command, in this process."""
     return CliRunner(env={"COLUMNS": "200", **environment}).invoke(app, [str(one) for one in arguments])
 

@@ -44,7 +44,7 @@ def no_linear(capabilities: Capabilities) -> Capabilities:
 
 
 def judged(chip: Chip, plan: Plan = CASE, excuse: str | None = None) -> CaseResult:
-    return judge(Bench(chip), plan, excuse)  # type: ignore[arg-type]  # a class attribute, not a variable
+    return judge(Bench(chip), plan, excuse)
 
 
 def test_right_is_passed() -> None:

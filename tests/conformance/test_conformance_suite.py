@@ -12,9 +12,19 @@ import pytest
 import snnhw.tensors.layer
 from snnhw.conformance import CLASSES, CaseResult, ConformanceReport, run, run_on
 from snnhw.errors import InputError, UnknownPlugin
-from snnhw.ir import MODELS, Step
+from snnhw.ir import MODELS, Params, Program, Step
 from snnhw.passes import Request, ScanKernel, derive
-from snnhw.plugin import Backend, Capabilities
+from snnhw.plugin import (
+    INTERFACE,
+    Backend,
+    Capabilities,
+    Executable,
+    Explanation,
+    Probe,
+    Run,
+    Train,
+)
+from snnhw_reference.plugin import ReferenceOptions
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,17 +124,42 @@ class Labelled:
     plugin: Backend
     name: str = "chip"
     label: str = "emulated on paper"
+    interface: int = INTERFACE
+    Options: type = ReferenceOptions
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.plugin, name)
+    def probe(self) -> Probe:
+        return self.plugin.probe()
+
+    def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
+        return self.plugin.compile(program, params, job)
+
+    def explain(self, program: Program, job: Run | Train) -> Explanation:
+        return self.plugin.explain(program, job)
 
     def capabilities(self) -> Capabilities:
         return replace(self.plugin.capabilities(), label=self.label)
 
 
 def test_the_report_carries_the_label(reference: Backend) -> None:
-    found = run_on(Labelled(reference), select="exact/Add")  # type: ignore[arg-type]  # by delegation
+    found = run_on(Labelled(reference), select="exact/Add")
     assert (found.backend, found.label) == ("chip", "emulated on paper")
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Options of a backend that may have something else in its place."""
+
+    interpret: bool = False
+
+    @property
+    def label(self) -> str:
+        return "interpreted" if self.interpret else ""
+
+
+def test_an_option_puts_its_own_label_on_the_report(reference: Backend) -> None:
+    plugin = Labelled(reference, Options=StandIn)
+    assert run_on(plugin, select="exact/Add").label == "emulated on paper"
+    assert run_on(plugin, {"interpret": "true"}, select="exact/Add").label == "interpreted"
 
 
 # -- Pytest ---------------------------------------------------------------------------------------
@@ -137,7 +172,6 @@ def pytest_run(*arguments: str) -> subprocess.CompletedProcess[str]:
         "pytest",
         "--pyargs",
         "snnhw.conformance",
-        "-q",
         "-p",
         "no:cacheprovider",
     ]
@@ -148,6 +182,7 @@ def test_pytest_runs_the_cases_it_is_asked_for() -> None:
     done = pytest_run("--snnhw-backend", "reference", "--snnhw-option", "dtype=float32", "-k", "law/splits")
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout
+    assert "snnhw backend: reference\n" in done.stdout
 
 
 def test_pytest_without_a_backend_skips_and_says_why() -> None:

@@ -58,6 +58,7 @@ def command(
     """
     from snnhw import registry
     from snnhw.cli.choice import default_backend
+    from snnhw.plugin import label_of
 
     start, options, to = perf_counter(), parse_options(option), console.err if as_json else console.out
     out.mkdir(parents=True, exist_ok=True)  # before the work: what cannot be written ends here
@@ -68,8 +69,9 @@ def command(
         train, test = digits.load(samples)
         model = digits.build(plugin.name, seed, options)
     fixed = plugin.capabilities().fixed_shapes
+    label = label_of(plugin, registry.build_options(plugin, options))
     with model:
-        screen.begin(to, plugin, len(train.y), len(test.y))
+        screen.begin(to, plugin, label, len(train.y), len(test.y))
         with screen.Bar(to, epochs * digits.batches(train, fixed=fixed)) as bar:
             for epoch in digits.train(model, train, test, epochs, seed, fixed=fixed, tick=bar.tick):
                 bar.line(epoch)
@@ -78,7 +80,7 @@ def command(
         with to.status("drawing"):
             files = _write(out, model, test, digits.evaluate(model, test.x, fixed=fixed))
     if as_json:
-        console.print_json(_record(plugin, epoch, parity, files))
+        console.print_json(_record(plugin, label, epoch, parity, files))
     else:
         to.print(f"\nDone in {perf_counter() - start:.0f} s.")
         screen.end(to, plugin, epoch, parity, files)
@@ -97,12 +99,14 @@ def _parity(plugin: Backend, model: Model, test: Data, options: Mapping[str, obj
     return parity(plugin, model.program, model.params, inputs, time_steps=TIME_STEPS, options=options)
 
 
-def _record(plugin: Backend, last: Epoch, parity: Parity, files: Sequence[Path]) -> dict[str, object]:
+def _record(
+    plugin: Backend, label: str, last: Epoch, parity: Parity, files: Sequence[Path]
+) -> dict[str, object]:
     """What a machine is told."""
     return {
         "schema": 1,
         "backend": plugin.name,
-        "label": plugin.capabilities().label,
+        "label": label,
         "accuracy": last.accuracy,
         "epochs": last.number,
         "spikes_per_sample": last.spikes,

@@ -24,9 +24,9 @@ FILES: Final = {
 }
 
 
-def begin(console: Console, plugin: Backend, train: int, test: int) -> None:
-    """What is about to happen, and on what."""
-    found, label = plugin.probe(), plugin.capabilities().label
+def begin(console: Console, plugin: Backend, label: str, train: int, test: int) -> None:
+    """What is about to happen, and on what; ``label`` marks what does not come from the real thing."""
+    found = plugin.probe()
     where = ", ".join(part for part in (found.device, found.version, label) if part)
     console.print(f"Backend {plugin.name}: {where}", soft_wrap=True)
     console.print(f"Handwritten digits: {train:,} to train on, {test:,} to test on\n")

@@ -1,0 +1,102 @@
+"""``snnhw verify``: what it asks for, shows, writes and ends with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_calls import call
+
+from snnhw.ir import MODELS, Input, Linear, Neuron, Params, init_params, sequential
+from snnhw.ir.files import save
+from snnhw_reference.plugin import ReferenceBackend
+
+T, B = 6, 3
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    leaky = Neuron(MODELS["Leaky"])
+    program = sequential({"x": Input((4,)), "fc": Linear(4, 5), "lif": leaky})
+    params = init_params(program, given={"lif.beta": 0.9})
+    params["fc.weight"] = np.random.default_rng(0).random((5, 4), np.float32)
+    file = tmp_path / "net.snn"
+    save(file, program, params)
+    return file
+
+
+@pytest.fixture
+def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference, with thresholds a little too high."""
+    honest = ReferenceBackend.compile
+
+    def compiled(self: ReferenceBackend, program: Any, params: Params, job: Any) -> Any:
+        higher = np.add(params["lif.threshold"], 0.1, dtype=np.float32)
+        return honest(self, program, {**params, "lif.threshold": higher}, job)
+
+    monkeypatch.setattr(ReferenceBackend, "compile", compiled)
+
+
+def test_equal(saved: Path) -> None:
+    result = call("verify", saved, "--on", "reference", "--batch", B, "--time-steps", T)
+    assert result.exit_code == 0, result.output
+    assert f"{saved}: T={T}, B={B}, inputs random, seed 0" in result.stdout
+    assert "reference and the reference: every spike is equal." in result.stdout
+    assert f"{T * B * 5}" in result.stdout
+
+
+@pytest.mark.usefixtures("wrong")
+def test_apart(saved: Path) -> None:
+    result = call("verify", saved, "--on", "reference")
+    assert result.exit_code == 1
+    assert "reference and the reference first part at lif.spk at [t=" in result.stdout
+    assert "from its threshold, where rounding reaches" in result.stdout
+    assert "rounding does not explain it." in result.stdout
+    assert result.stderr.endswith("error: rounding does not explain every difference: reference\n")
+
+
+def test_json_with_inputs_from_a_file(saved: Path, tmp_path: Path) -> None:
+    inputs = tmp_path / "in.npz"
+    np.savez(inputs, x=np.random.default_rng(1).random((T, B, 4), np.float32))
+    option = ("-o", "reference.dtype=float32")
+    result = call("verify", saved, "--on", "reference", "--inputs", inputs, "--json", *option)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["schema"], found["ok"], found["time_steps"], found["batch"]) == (1, True, T, B)
+    (held,) = found["held"]
+    assert (held["backend"], held["dtype"], held["label"]) == ("reference", "float32", "")
+    assert (held["spikes_compared"], held["parting"]) == (T * B * 5, None)
+    assert [layer["layer"] for layer in held["layers"]] == ["lif"]
+
+
+@pytest.mark.usefixtures("wrong")
+def test_json_says_where_they_part(saved: Path) -> None:
+    result = call("verify", saved, "--on", "reference", "--json")
+    assert result.exit_code == 1
+    parting = json.loads(result.stdout)["held"][0]["parting"]
+    assert (parting["layer"], parting["port"], parting["explained"]) == ("lif", "lif.spk", False)
+    assert parting["distance"] > parting["bound"]
+
+
+def test_silence_is_pointed_out(saved: Path, tmp_path: Path) -> None:
+    inputs = tmp_path / "in.npy"
+    np.save(inputs, np.zeros((T, B, 4), np.float32) - 9)
+    result = call("verify", saved, "--on", "reference", "--inputs", inputs)
+    assert "No neuron fired: other inputs say more (--inputs)." in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--on", "referense"], 1, "Did you mean 'reference'?"),
+        (["--on", "reference", "-o", "dtype=float32"], 2, "'dtype' does not say whose option it is"),
+        (["--on", " , "], 1, "name at least one backend"),
+    ],
+)
+def test_mistakes(arguments: list[str], status: int, message: str, saved: Path) -> None:
+    result = call("verify", saved, *arguments)
+    assert result.exit_code == status
+    assert message in result.stderr
