@@ -1,23 +1,59 @@
 """Surrogate gradients under snnTorch's names: ``Leaky(0.9, spike_grad=surrogate.fast_sigmoid(25))``.
 
 What these return are frozen values that every backend understands; called on a tensor, they give
-spikes that are differentiable.
+spikes that are differentiable. The classes serve as well, ``FastSigmoid(25)``, and have snnTorch's
+``FastSigmoid.apply(z, 25)``, with or without the settings.
 """
 
 from __future__ import annotations
 
 import snnhw.tensors.surrogates  # noqa: F401  # what a call on a tensor means
-from snnhw.ir import ATan, FastSigmoid, StraightThrough, Surrogate
+from snnhw.ir import (
+    LSO,
+    SFS,
+    ATan,
+    FastSigmoid,
+    Gaussian,
+    Heaviside,
+    Sigmoid,
+    SpikeRateEscape,
+    StraightThrough,
+    Surrogate,
+    Triangle,
+    Triangular,
+)
 
 __all__ = [
+    "LSO",
+    "SFS",
     "ATan",
     "FastSigmoid",
+    "Gaussian",
+    "Heaviside",
+    "LeakySpikeOperator",
+    "Sigmoid",
+    "SparseFastSigmoid",
+    "SpikeRateEscape",
     "StraightThrough",
+    "StraightThroughEstimator",
     "Surrogate",
+    "Triangle",
+    "Triangular",
     "atan",
     "fast_sigmoid",
+    "gaussian",
+    "heaviside",
+    "sigmoid",
+    "spike_rate_escape",
     "straight_through_estimator",
+    "triangle",
+    "triangular",
 ]
+
+# snnTorch's names of the classes that are called otherwise here.
+LeakySpikeOperator = LSO
+SparseFastSigmoid = SFS
+StraightThroughEstimator = StraightThrough
 
 
 def atan(alpha: float = 2.0) -> ATan:
@@ -30,6 +66,36 @@ def fast_sigmoid(slope: float = 25.0) -> FastSigmoid:
     return FastSigmoid(slope)
 
 
+def gaussian(sigma: float = 0.5) -> Gaussian:
+    """The normal density of standard deviation ``sigma``."""
+    return Gaussian(sigma)
+
+
+def heaviside() -> Heaviside:
+    """1 where there is a spike, else 0."""
+    return Heaviside()
+
+
+def sigmoid(slope: float = 25.0) -> Sigmoid:
+    """Derivative of a logistic curve, peak ``slope / 4``; finite everywhere."""
+    return Sigmoid(slope)
+
+
+def spike_rate_escape(beta: float = 1.0, slope: float = 25.0, *, centre: float = 1.0) -> SpikeRateEscape:
+    """``slope * exp(-beta * |z - centre|)``; give ``centre=0`` for a peak at the threshold."""
+    return SpikeRateEscape(beta, slope, centre)
+
+
 def straight_through_estimator() -> StraightThrough:
     """1 everywhere."""
     return StraightThrough()
+
+
+def triangle(width: float = 1.0, height: float = 1.0) -> Triangle:
+    """``height * max(0, 1 - |z| / width)``."""
+    return Triangle(width, height)
+
+
+def triangular(threshold: float = 1.0) -> Triangular:
+    """snnTorch's: ``threshold`` below 0, ``-threshold`` from 0 on. For a triangle, see `triangle`."""
+    return Triangular(threshold)

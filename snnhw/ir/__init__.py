@@ -63,16 +63,33 @@ from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer
 from snnhw.ir.params import Param, Params, ParamSpec, State
 from snnhw.ir.program import Edge, Endpoint, Program, TimeAxis, sequential, trainable
 from snnhw.ir.shapes import infer_shapes
-from snnhw.ir.surrogates import SURROGATES, ATan, FastSigmoid, StraightThrough, Surrogate, spike
+from snnhw.ir.surrogates import (
+    LSO,
+    SFS,
+    SURROGATES,
+    ATan,
+    FastSigmoid,
+    Gaussian,
+    Heaviside,
+    Sigmoid,
+    SpikeRateEscape,
+    StraightThrough,
+    Surrogate,
+    Triangle,
+    Triangular,
+    spike,
+)
 from snnhw.ir.validate import check_params, require_valid, validate
 
 __all__ = [
     "LOSS_TERMS",
+    "LSO",
     "MODELS",
     "OPS",
     "OPTIMIZERS",
     "PRIMITIVES",
     "RESET",
+    "SFS",
     "SGD",
     "SPIKE",
     "SURROGATES",
@@ -93,6 +110,8 @@ __all__ = [
     "FastSigmoid",
     "Flatten",
     "FrozenMap",
+    "Gaussian",
+    "Heaviside",
     "Input",
     "L1Rate",
     "Linear",
@@ -112,12 +131,16 @@ __all__ = [
     "Pointwise",
     "Program",
     "Shape",
+    "Sigmoid",
+    "SpikeRateEscape",
     "State",
     "Step",
     "StraightThrough",
     "Surrogate",
     "Term",
     "TimeAxis",
+    "Triangle",
+    "Triangular",
     "check_params",
     "clamp",
     "const",

@@ -62,7 +62,7 @@ WRONG: Final[Mapping[str, Bite]] = {
     ),
     "has one surrogate for all": Bite(
         Wrong(program=ops(Neuron, wrong.straight_through)),
-        caught=("gradient/surrogate-ATan-plain", "gradient/surrogate-FastSigmoid-slope"),
+        caught=("gradient/surrogate-ATan-alpha", "gradient/surrogate-FastSigmoid-slope"),
         spared=("gradient/surrogate-StraightThrough-plain", "gradient/surrogate-none"),
     ),
     "takes the stride the wrong way round": Bite(

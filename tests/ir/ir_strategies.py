@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from snnhw.errors import ExpressionError, ProgramError
 from snnhw.ir import (
     MODELS,
+    SURROGATES,
     Add,
     ATan,
     AvgPool2d,
@@ -98,6 +99,7 @@ surrogates: st.SearchStrategy[Surrogate | None] = st.one_of(
     st.builds(StraightThrough),
     st.builds(ATan, st.floats(0.125, 8)),
     st.builds(FastSigmoid, st.floats(0.125, 100)),
+    st.sampled_from([kind() for kind in SURROGATES.values()]),
 )
 
 

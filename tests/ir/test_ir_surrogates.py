@@ -13,12 +13,20 @@ import pytest
 
 from snnhw.errors import InputError
 from snnhw.ir import (
+    LSO,
+    SFS,
     SURROGATES,
     ATan,
     Expr,
     FastSigmoid,
+    Gaussian,
+    Heaviside,
+    Sigmoid,
+    SpikeRateEscape,
     StraightThrough,
     Surrogate,
+    Triangle,
+    Triangular,
     const,
     evaluate,
     gradient,
@@ -41,7 +49,22 @@ FORMULAS = {
     ATan(0.5): 0.25 / (1 + (math.pi * 0.25 * POINTS) ** 2),
     FastSigmoid(): 1 / (1 + 25 * np.abs(POINTS)) ** 2,
     FastSigmoid(2): 1 / (1 + 2 * np.abs(POINTS)) ** 2,
+    Gaussian(): np.exp(-2 * POINTS**2) / math.sqrt(math.pi / 2),
+    Gaussian(3): np.exp(-(POINTS**2) / 18) / (3 * math.sqrt(2 * math.pi)),
+    Heaviside(): np.array([0.0, 0, 0, 1, 1]),
+    LSO(): np.array([0.1, 0.1, 0.1, 1, 1]),
+    LSO(0.5): np.array([0.5, 0.5, 0.5, 1, 1]),
+    SFS(): np.array([0, 0, 0, 0, 1 / 76**2]),
+    SFS(2, -0.5): np.array([0, 1 / 1.2**2, 1, 1 / 1.2**2, 1 / 49]),
+    Sigmoid(): 25 / (4 * np.cosh(12.5 * POINTS) ** 2),
+    Sigmoid(4): 1 / np.cosh(2 * POINTS) ** 2,
+    SpikeRateEscape(): 25 * np.exp([-4, -1.1, -1, -0.9, -2]),
+    SpikeRateEscape(2, 3, centre=0): 3 * np.exp(-2 * np.abs(POINTS)),
     StraightThrough(): np.ones(5),
+    Triangle(): np.array([0, 0.9, 1, 0.9, 0]),
+    Triangle(0.2, 0.3): np.array([0, 0.15, 0.3, 0.15, 0]),
+    Triangular(): np.array([1.0, 1, -1, -1, -1]),
+    Triangular(3): np.array([3.0, 3, -3, -3, -3]),
 }
 
 
@@ -53,6 +76,24 @@ def test_derivatives_are_those_of_their_docstrings(surrogate: Surrogate, values:
 def test_every_surrogate_has_a_formula_above() -> None:
     assert {type(surrogate) for surrogate in FORMULAS} == set(SURROGATES.values())
     assert all(SURROGATES[name].__name__ == name for name in SURROGATES)
+
+
+NUMBERS = [0.0, 1e-45, 1e-30, 0.1, 1.0, 3.5, 88.0, 1e4, 1e30, float(np.finfo(np.float32).max)]
+
+
+@pytest.mark.parametrize("surrogate", FORMULAS, ids=repr)
+def test_derivatives_are_finite_at_every_finite_number(surrogate: Surrogate) -> None:
+    points = np.array([sign * number for number in NUMBERS for sign in (1, -1)], np.float32)
+    with np.errstate(over="ignore"):  # one divided by infinity is as good as any small number
+        (found,) = evaluate([surrogate.derivative(z)], {"z": points}, numpy_namespace(np.float32))
+    assert np.isfinite(found).all()
+    assert found.dtype == np.float32
+
+
+def test_a_sigmoid_keeps_its_digits_on_both_sides() -> None:
+    points = np.array([-2.0, 2.0], np.float32)
+    (found,) = evaluate([Sigmoid().derivative(z)], {"z": points}, numpy_namespace(np.float32))
+    np.testing.assert_allclose(found, 25 * math.exp(-50), rtol=1e-6)
 
 
 @pytest.mark.parametrize("surrogate", [*FORMULAS, None], ids=repr)
@@ -84,8 +125,14 @@ def test_values() -> None:
     assert len({ATan(), ATan(1.0), FastSigmoid(), StraightThrough()}) == 4
     assert repr(ATan(2)) == "ATan(alpha=2.0)"
     assert repr(FastSigmoid()) == "FastSigmoid(slope=25.0)"
-    for again in (copy.deepcopy(ATan(3)), pickle.loads(pickle.dumps(ATan(3)))):
-        assert again == ATan(3)
+
+
+@pytest.mark.parametrize("surrogate", FORMULAS, ids=repr)
+def test_copies_are_equal(surrogate: Surrogate) -> None:
+    for again in (copy.deepcopy(surrogate), pickle.loads(pickle.dumps(surrogate))):
+        assert again == surrogate
+        assert hash(again) == hash(surrogate)
+        assert again.derivative(z) is surrogate.derivative(z)
 
 
 def test_immutable() -> None:
@@ -99,6 +146,21 @@ def test_immutable() -> None:
 def test_settings_are_finite_numbers(value: Any, shown: str) -> None:
     with pytest.raises(InputError, match=rf"ATan\(alpha={shown}\): give a finite number"):
         ATan(value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: FastSigmoid(-1), r"FastSigmoid\(slope=-1.0\): give a number of 0 or more"),
+        (lambda: SFS(slope=-2), r"SFS\(slope=-2.0\): give a number of 0 or more"),
+        (lambda: SpikeRateEscape(-1), r"SpikeRateEscape\(beta=-1.0\): give a number of 0 or more"),
+        (lambda: Gaussian(0), r"Gaussian\(sigma=0.0\): give a number greater than 0"),
+        (lambda: Triangle(width=0), r"Triangle\(width=0.0\): give a number greater than 0"),
+    ],
+)
+def test_settings_that_would_not_be_finite_everywhere(call: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()
 
 
 def test_a_setting_beyond_all_floats() -> None:

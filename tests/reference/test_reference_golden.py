@@ -90,8 +90,6 @@ RECORDED = {
 @pytest.mark.parametrize("case", cases("gradient"), ids=lambda case: case["id"])
 def test_gradient(case: Case) -> None:
     name, settings = RECORDED[case["params"]["spike_grad"]]
-    if name not in SURROGATES:
-        pytest.skip(f"there is no surrogate {name} yet")
     program = trainable(alone(neuron(case, SURROGATES[name](*settings))))
     column = (-1, 1, 1)
     x = np.array(case["inputs"]["x_T"]).reshape(column)

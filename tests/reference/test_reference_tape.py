@@ -14,10 +14,13 @@ from snnhw.ir import (
     MODELS,
     PRIMITIVES,
     SURROGATES,
+    ATan,
     Expr,
     Model,
     Neuron,
     Param,
+    StraightThrough,
+    Surrogate,
     clamp,
     evaluate,
     expr,
@@ -175,7 +178,9 @@ def tangled() -> Model:
 
 def steps() -> list[tuple[str, Neuron]]:
     found = []
-    for entry, surrogate in product([*MODELS.values(), tangled()], SURROGATES.values()):
+    usual: list[type[Surrogate]] = [ATan, StraightThrough]
+    several = product([*MODELS.values(), tangled()], usual)
+    for entry, surrogate in (*several, *product([MODELS["Leaky"]], SURROGATES.values())):
         for kind in entry.kinds:
             for timing in entry.timings_of(kind):
                 settings = Neuron(

@@ -1,4 +1,4 @@
-"""Surrogate gradients: what the derivative of a spike to z = U - threshold is taken to be.
+"""What a surrogate is: a frozen value with a derivative, which stands in for that of a spike.
 
 A spike is ``1 where z > 0 else 0`` whatever the surrogate; one definition, the derivative as an
 expression, serves every backend. The same frozen values are what a user calls on tensors: what a
@@ -7,18 +7,18 @@ call means there is registered by the front end, so that this module needs no te
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import singledispatch
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from snnhw.errors import InputError
 from snnhw.ir.checks import is_number
-from snnhw.ir.expr import Expr, const, graft, heaviside
+from snnhw.ir.expr import Expr, graft, heaviside
 from snnhw.words import brief
 
-__all__ = ["SURROGATES", "ATan", "FastSigmoid", "StraightThrough", "Surrogate", "apply_surrogate", "spike"]
+__all__ = ["SURROGATES", "Surrogate", "apply_surrogate", "spike", "surrogate"]
 
 SURROGATES: Final[dict[str, type[Surrogate]]] = {}
 """Every surrogate by its class name."""
@@ -28,7 +28,15 @@ S = TypeVar("S", bound="type[Surrogate]")
 
 @dataclass(frozen=True)
 class Surrogate(ABC):
-    """Base of the surrogates; a subclass is a frozen dataclass with a `derivative`."""
+    """Base of the surrogates; a subclass is a frozen dataclass with a `derivative`.
+
+    Class attributes:
+        not_below, above: setting -> the number that it must reach, or exceed, for the derivative to be
+            finite everywhere.
+    """
+
+    not_below: ClassVar[Mapping[str, float]] = {}
+    above: ClassVar[Mapping[str, float]] = {}
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -36,6 +44,14 @@ class Surrogate(ABC):
             if not is_number(value):
                 raise InputError(f"{type(self).__name__}({item.name}={brief(value)}): give a finite number")
             object.__setattr__(self, item.name, float(value))
+        for name, low in self.not_below.items():
+            self._need(getattr(self, name) >= low, name, f"a number of {low:g} or more")
+        for name, low in self.above.items():
+            self._need(getattr(self, name) > low, name, f"a number greater than {low:g}")
+
+    def _need(self, condition: bool, name: str, accepted: str) -> None:
+        if not condition:
+            raise InputError(f"{type(self).__name__}({name}={brief(getattr(self, name))}): give {accepted}")
 
     @abstractmethod
     def derivative(self, z: Expr) -> Expr:
@@ -72,45 +88,3 @@ def surrogate(cls: S) -> S:
     """Register a surrogate class."""
     SURROGATES[cls.__name__] = cls
     return cls
-
-
-@surrogate
-@dataclass(frozen=True)
-class ATan(Surrogate):
-    """Derivative of an arctangent: ``(alpha / 2) / (1 + (pi/2 * alpha * z)^2)``; peak ``alpha / 2``.
-
-    Source: W. Fang et al., "Incorporating Learnable Membrane Time Constant", ICCV 2021.
-    """
-
-    alpha: float = 2.0
-
-    def derivative(self, z: Expr) -> Expr:
-        scaled = const(math.pi / 2 * self.alpha) * z
-        return (self.alpha / 2) / (1.0 + scaled * scaled)
-
-
-@surrogate
-@dataclass(frozen=True)
-class FastSigmoid(Surrogate):
-    """Derivative of ``z / (1 + slope * |z|)``: ``1 / (1 + slope * |z|)^2``; peak 1.
-
-    Source: F. Zenke, S. Ganguli, "SuperSpike", Neural Computation 30(6), 2018.
-    """
-
-    slope: float = 25.0
-
-    def derivative(self, z: Expr) -> Expr:
-        width = self.slope * abs(z) + 1.0
-        return 1.0 / (width * width)
-
-
-@surrogate
-@dataclass(frozen=True)
-class StraightThrough(Surrogate):
-    """The gradient passes unchanged: derivative 1 everywhere.
-
-    Source: Y. Bengio et al., arXiv:1308.3432, 2013.
-    """
-
-    def derivative(self, z: Expr) -> Expr:
-        return const(1.0)

@@ -1,0 +1,26 @@
+"""Surrogate gradients: what the derivative of a spike to z = U - threshold is taken to be."""
+
+from __future__ import annotations
+
+from snnhw.ir.surrogates.base import SURROGATES, Surrogate, apply_surrogate, spike, surrogate
+from snnhw.ir.surrogates.piecewise import LSO, SFS, Heaviside, StraightThrough, Triangle, Triangular
+from snnhw.ir.surrogates.smooth import ATan, FastSigmoid, Gaussian, Sigmoid, SpikeRateEscape
+
+__all__ = [
+    "LSO",
+    "SFS",
+    "SURROGATES",
+    "ATan",
+    "FastSigmoid",
+    "Gaussian",
+    "Heaviside",
+    "Sigmoid",
+    "SpikeRateEscape",
+    "StraightThrough",
+    "Surrogate",
+    "Triangle",
+    "Triangular",
+    "apply_surrogate",
+    "spike",
+    "surrogate",
+]
