@@ -25,7 +25,6 @@ class Building:
         names: parameter key -> its name in the root.
         values: traced node -> what it stands for.
         owners: id of a parameter's tensor -> the key it has already.
-        called: paths of the neurons called so far.
     """
 
     root: nn.Module
@@ -38,7 +37,6 @@ class Building:
     shapes: dict[str, Shape] = field(default_factory=dict)
     values: dict[fx.Node, Any] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
-    called: set[str] = field(default_factory=set)
 
     def add(self, name: str, op: Op, arriving: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Add a node under a name that is free; returns its output ports."""

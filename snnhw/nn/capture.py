@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 from torch import fx, nn
 
 from snnhw.errors import CaptureError, ProgramError, SnnhwError
-from snnhw.ir import Input, Output, Params, Program, Shape, require_valid
+from snnhw.ir import Input, Output, Params, Program, require_valid
 from snnhw.nn.building import Building
 from snnhw.nn.functions import ARITHMETIC, FUNCTIONS, METHODS
 from snnhw.nn.layers import MODULES
+from snnhw.nn.loops import one_step
 from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.sample import bind_sample
 from snnhw.nn.signals import Converted, Held, Signal, described
-from snnhw.nn.trace import place, trace
+from snnhw.nn.trace import place, rooted, trace
+from snnhw.nn.unrolled import Unrolled, sequences
 
 __all__ = ["Captured", "capture"]
 
@@ -36,17 +39,25 @@ def capture(net: nn.Module, sample: Any) -> Captured:
     """Trace one time step of a module.
 
     Branches, functional calls and nested modules are followed; neurons and torch's layers become
-    nodes named by their path.
+    nodes named by their path. States are the neurons' own in a program: a forward may hand them from
+    step to step, through arguments and what it returns or in a loop over time that it holds itself, and
+    is captured as its one step where all steps are alike. What a loop stacks becomes an output.
 
     Args:
-        net: its ``forward`` computes one time step.
-        sample: one time step of input, ``[B, ...]``; a tuple, or a mapping by argument, for several.
+        net: its ``forward`` computes one time step, or all of them.
+        sample: one time step of input, ``[B, ...]``; a tuple, or a mapping by argument, for several. A
+            state may be left out; a number of steps may be given, or left out.
 
     Raises:
         CaptureError: something in ``forward`` has no counterpart in a program; names the line.
     """
-    root, graph = trace(net)
-    building = Building(root, _samples(graph, sample))
+    root = rooted(net)
+    given = bind_sample(root, sample)
+    graph = trace(root, given)
+    if over_time := sequences(graph):
+        graph = trace(root, given, over_time)
+    graph = one_step(Unrolled(root, graph, given))
+    building = Building(root, given.shapes)
     for node in graph.nodes:
         try:
             _HANDLERS[node.op](building, node)
@@ -59,36 +70,6 @@ def capture(net: nn.Module, sample: Any) -> Captured:
     return Captured(program, building.params, names)
 
 
-def _samples(graph: fx.Graph, sample: Any) -> dict[str, Shape]:
-    """Input name -> shape of its sample."""
-    names = [str(node.target) for node in graph.nodes if node.op == "placeholder"]
-    listed = ", ".join(names) or "nothing"
-    if isinstance(sample, Mapping):
-        given = dict(sample)
-    else:
-        items = sample if isinstance(sample, tuple) else (sample,)
-        if len(items) > len(names):
-            raise CaptureError(f"forward takes {listed}, but the sample holds {len(items)} arrays")
-        given = dict(zip(names, items, strict=False))
-    stray = [name for name in given if name not in names]
-    if stray:
-        raise CaptureError(f"forward takes {listed}, but the sample is for {', '.join(stray)}")
-    missing = [name for name in names if name not in given]
-    if missing:
-        raise CaptureError(
-            f"forward takes {listed}, but the sample has nothing for {', '.join(missing)}; give a "
-            "mapping by argument. States are kept by neurons with init_hidden=True, not passed as arguments"
-        )
-    shapes = {name: tuple(getattr(array, "shape", ())) for name, array in given.items()}
-    for name, shape in shapes.items():
-        if not shape:
-            raise CaptureError(
-                f"the sample for '{name}' is one time step of input, an array [B, ...], "
-                f"not {described(given[name])}"
-            )
-    return shapes
-
-
 def _input(building: Building, node: fx.Node) -> None:
     name = str(node.target)
     batch, *sample = building.samples[name]
@@ -98,12 +79,29 @@ def _input(building: Building, node: fx.Node) -> None:
 
 def _output(building: Building, node: fx.Node) -> None:
     returned = building.resolve(node.args[0])
-    signals = returned if isinstance(returned, (tuple, list)) else (returned,)
-    for number, signal in enumerate(signals):
+    for name, signal in _named(returned).items():
         if not isinstance(signal, Signal):
-            raise CaptureError(f"forward returns {described(signal)}; return signals, alone or in one tuple")
-        name = "output" if len(signals) == 1 else f"output.{number}"
+            raise CaptureError(
+                f"forward returns {described(signal)}; return signals, alone, in one tuple or in one dict"
+            )
         building.add(building.free(name), Output(), {"x": (signal.port,)})
+
+
+def _named(returned: Any) -> dict[str, Any]:
+    """Names of outputs -> what is returned there."""
+    if isinstance(returned, Mapping):
+        return {str(name): signal for name, signal in returned.items()}
+    signals = _flat(returned)
+    if len(signals) == 1:
+        return {"output": signals[0]}
+    return {f"output.{number}": signal for number, signal in enumerate(signals)}
+
+
+def _flat(returned: Any) -> list[Any]:
+    """What is returned in tuples, however nested, in order."""
+    if not isinstance(returned, (tuple, list)):
+        return [returned]
+    return [signal for item in returned for signal in _flat(item)]
 
 
 def _module(building: Building, node: fx.Node) -> None:
@@ -126,15 +124,7 @@ def _module(building: Building, node: fx.Node) -> None:
 
 
 def _neuron(building: Building, path: str, module: SpikingNeuron, given: list[Any]) -> Any:
-    signal, *states = given
-    if any(state is not None for state in states):
-        raise CaptureError(
-            f"'{path}' is handed its state; construct it with init_hidden=True and leave the state out, "
-            "so that the program can carry it from step to step; write the loop over time outside forward"
-        )
-    if path in building.called:
-        raise CaptureError(f"'{path}' is called twice within a step, but has one state; use two neurons")
-    building.called.add(path)
+    (signal,) = given  # states are folded away
     rank = len(signal.shape)
     arriving = {module.model.ports[0]: (signal.port,)}
     ports = building.place_module(path, module, Converted(module.op(rank), arriving, module.op_params(rank)))
