@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnhw.ir import Conv2d, Linear, Program
+from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Program
 from snnhw.tensors.network import OPERATIONS, Operation
 from snnhw_cpu.events import EventLinear
 
 __all__ = ["layers_of"]
 
-PRODUCTS = (Linear, Conv2d)
+PRODUCTS = (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d)
 
 
 def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[str, Operation]:

@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any, Final
 
 import numpy as np
 
-from snnhw.conformance.bounded import Bounded
+from snnhw.conformance.bounded import Bounded, functions
 from snnhw.conformance.case import Array
-from snnhw.ir import Add, AvgPool2d, Concat, Conv2d, Flatten, Linear, MaxPool2d, Op
+from snnhw.ir import (
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    Concat,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Flatten,
+    LayerNorm,
+    Linear,
+    MatMul,
+    MaxPool1d,
+    MaxPool2d,
+    Op,
+    Scale,
+    Slice,
+    SumPool1d,
+    SumPool2d,
+    Unflatten,
+    Upsample,
+    WinnerTakeAll,
+)
 from snnhw.reference import RULES
 from snnhw.reference.elementwise import namespace
 from snnhw.reference.ops import Here
 from snnhw.reference.tape import constant
 
-__all__ = ["TERMS", "pass_on"]
+__all__ = ["OTHERS", "TERMS", "pass_on"]
+
+
+def _products(op: Any) -> int:
+    """Of a convolution, transposed or not: no result has more terms."""
+    return int(op.in_channels // op.groups * prod(op.kernel)) + 1
+
 
 TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
     Linear: lambda op: op.in_features + 1,
-    Conv2d: lambda op: op.in_channels // op.groups * op.kernel[0] * op.kernel[1] + 1,
-    AvgPool2d: lambda op: op.kernel[0] * op.kernel[1] + 1,
-    MaxPool2d: lambda op: 0,
-    Flatten: lambda op: 0,
-    Add: lambda op: 0,
-    Concat: lambda op: 0,
+    **dict.fromkeys((Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d), _products),
+    **dict.fromkeys((AvgPool1d, AvgPool2d, SumPool1d, SumPool2d), lambda op: prod(op.kernel) + 1),
+    **dict.fromkeys((MaxPool1d, MaxPool2d, Flatten, Unflatten, Add, Concat, Slice), lambda op: 0),
+    Upsample: lambda op: 0 if op.mode == "nearest" else 4 * len(op.scale),
+    Scale: lambda op: 1,
 }
 """Op -> how many roundings one result may collect. Each of them is linear in its inputs, or takes a maximum
-of them; `pass_on` rests on that, so an op that is neither needs a rule of its own."""
+of them; an op that is neither has a rule in `OTHERS`."""
 
 _FLOAT64: Final = namespace(np.float64)
 
@@ -35,13 +65,16 @@ _FLOAT64: Final = namespace(np.float64)
 def pass_on(op: Op, env: Mapping[str, Bounded], unit: float) -> dict[str, Bounded]:
     """The outputs of an op.
 
-    Its rule is linear in its inputs up to an offset, or a maximum. So the rule on absolute values bounds
-    the sum of absolute values of its terms, and what it makes of bounds is the rule less the offset.
+    Unless it has one of `OTHERS`, its rule is linear in its inputs up to an offset, or a maximum. So the
+    rule on absolute values bounds the sum of absolute values of its terms, and what it makes of bounds is
+    the rule less the offset.
 
     Args:
         env: the inputs, and the parameters; these every backend is given alike.
         unit: how far one operation may be off, relative to its result.
     """
+    if type(op) in OTHERS:
+        return {"y": OTHERS[type(op)](op, env, unit)}
     slack = TERMS[type(op)](op) * unit
     xs = {port: env[port] for port in op.in_ports}
     weights = {name: np.abs(part.value) for name, part in env.items() if name not in xs}
@@ -58,3 +91,48 @@ def _rule(op: Op, env: Mapping[str, Array]) -> dict[str, Array]:
     seen = {name: constant(array) for name, array in env.items()}
     # dt is none of a stateless op's business
     return {port: y.value for port, y in RULES[type(op)](Here(op, seen, _FLOAT64, dt=1.0)).items()}
+
+
+def _matmul(op: Op, env: Mapping[str, Bounded], unit: float) -> Bounded:  # noqa: ARG001  # as all
+    a, b = env["a"], env["b"]
+    sizes = [np.abs(part.value) for part in (a, b)]
+    reach = [size + part.error for size, part in zip(sizes, (a, b), strict=True)]
+    terms = a.value.shape[-1] + 1
+    return Bounded(a.value @ b.value, (1.0 + terms * unit) * (reach[0] @ reach[1]) - sizes[0] @ sizes[1])
+
+
+def _winner(op: WinnerTakeAll, env: Mapping[str, Bounded], unit: float) -> Bounded:
+    """Where more than one may be the largest, each of them may win."""
+    del unit  # nothing is computed
+    x, axis = env["x"], op.axis + 1 if op.axis >= 0 else -1
+    error = np.broadcast_to(x.error, x.value.shape)
+    sure = (x.value - error).max(axis, keepdims=True)
+    able = x.value + error >= sure
+    doubt = (able.sum(axis, keepdims=True) > 1) & (able & (error > 0)).any(axis, keepdims=True)
+    return Bounded(_rule(op, {"x": x.value})["y"], (able & doubt).astype(float))
+
+
+def _layer_norm(op: LayerNorm, env: Mapping[str, Bounded], unit: float) -> Bounded:
+    """Its formula, operation by operation."""
+    table, x, axes = functions(unit), env["x"], tuple(range(-len(op.shape), 0))
+    count = table["const"](float(prod(op.shape)))
+
+    def mean(part: Bounded) -> Bounded:
+        slack = prod(op.shape) * unit * np.abs(part.value)
+        error = (np.broadcast_to(part.error, part.value.shape) + slack).sum(axes, keepdims=True)
+        found: Bounded = table["div"](Bounded(part.value.sum(axes, keepdims=True), error), count)
+        return found
+
+    centred = table["sub"](x, mean(x))
+    spread = table["add"](mean(table["mul"](centred, centred)), table["const"](op.eps))
+    y: Bounded = table["div"](centred, table["sqrt"](spread))
+    y = table["mul"](y, env["weight"]) if op.affine else y
+    return table["add"](y, env["bias"]) if op.bias else y
+
+
+OTHERS: Final[Mapping[type[Op], Callable[[Any, Mapping[str, Bounded], float], Bounded]]] = {
+    MatMul: _matmul,
+    WinnerTakeAll: _winner,
+    LayerNorm: _layer_norm,
+}
+"""Op -> its output on bounded numbers, where that does not follow from its rule."""

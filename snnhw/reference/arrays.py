@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
-from snnhw.reference.tape import Array, Flow, Var, result
+from snnhw.reference.tape import Array, Flow, Var, constant, result
 
 __all__ = [
+    "Window",
     "broadcast",
     "concatenate",
     "largest",
+    "like",
     "matmul",
     "mean",
+    "overlay",
+    "pick",
     "reshape",
     "stack",
     "total",
     "transpose",
     "windows",
+    "winner",
 ]
 
-Pair = tuple[int, int]
+Sizes = tuple[int, ...]
 _ALL = slice(None)
 
 
@@ -103,33 +109,87 @@ def largest(x: Var) -> Var:
     return result(np.take_along_axis(like, where, axis=-1)[..., 0], (x, put_back))
 
 
-def windows(
-    x: Var, kernel: Pair, *, stride: Pair, padding: Pair, dilation: Pair = (1, 1), fill: float = 0.0
-) -> Var:
-    """Every position of a window over the last two axes.
+def like(x: Var, value: object) -> Var:
+    """A constant in the dtype of ``x``."""
+    return constant(np.asarray(value, x.value.dtype))
 
-    ``[B, C, H, W]`` gives ``[B, C, H', W', kernel[0], kernel[1]]``; ``fill`` stands in the padding.
+
+def pick(x: Var, places: Sequence[int] | Array, axis: int) -> Var:
+    """The values at some places along an axis, in that order; one may be picked more than once."""
+    shape = x.shape
+
+    def put_back(g: Array) -> Array:
+        spread = np.zeros(shape, g.dtype)
+        inside, outside = np.moveaxis(spread, axis, 0), np.moveaxis(g, axis, 0)
+        for place, amount in zip(places, outside, strict=True):
+            inside[place] += amount
+        return spread
+
+    return result(np.take(x.value, places, axis), (x, put_back))
+
+
+def winner(x: Var, axis: int) -> Var:
+    """1 at the largest along an axis, the first of them at a tie; 0 elsewhere. A constant."""
+    found = np.zeros_like(x.value)
+    np.put_along_axis(found, np.expand_dims(x.value.argmax(axis), axis), 1, axis)
+    return constant(found)
+
+
+class Window(NamedTuple):
+    """How a window moves: one number per axis each."""
+
+    kernel: Sizes
+    stride: Sizes
+    padding: Sizes
+    dilation: Sizes
+
+    def cells(self) -> Iterator[Sizes]:
+        """Every cell of the window, in row-major order."""
+        return product(*map(range, self.kernel))
+
+    def seen(self, cell: Sizes, places: Sizes) -> tuple[slice, ...]:
+        """What a cell sees of padded values, over all places of the window."""
+        starts = [offset * spread for offset, spread in zip(cell, self.dilation, strict=True)]
+        axes = zip(starts, places, self.stride, strict=True)
+        return (_ALL, _ALL, *(slice(start, start + count * step, step) for start, count, step in axes))
+
+
+def windows(x: Var, window: Window, fill: float = 0.0) -> Var:
+    """What a window sees at every place.
+
+    ``[B, C, *space]`` gives ``[B, C, *places, *kernel]``; ``fill`` stands in the padding.
     """
-    frame = [(0, 0), (0, 0), *((pad, pad) for pad in padding)]
-    padded = np.pad(x.value, frame, constant_values=fill)
-    sizes = [
-        (size - step * (width - 1) - 1) // jump + 1
-        for size, width, jump, step in zip(padded.shape[2:], kernel, stride, dilation, strict=True)
-    ]
-    offsets = list(product(range(kernel[0]), range(kernel[1])))
+    axes = zip(x.shape[2:], *window, strict=True)
+    places = tuple(
+        (size + 2 * pad - spread * (width - 1) - 1) // step + 1 for size, width, step, pad, spread in axes
+    )
+    space = x.shape[2:]
+    return result(_gather(x.value, window, places, fill), (x, lambda g: _scatter(g, window, space)))
 
-    def seen(offset: Pair) -> tuple[slice, ...]:
-        """What the cell of the window at ``offset`` sees, over all positions."""
-        starts = [cell * step for cell, step in zip(offset, dilation, strict=True)]
-        axes = zip(starts, sizes, stride, strict=True)
-        return (_ALL, _ALL, *(slice(start, start + size * jump, jump) for start, size, jump in axes))
 
-    def scatter(g: Array) -> Array:
-        spread = np.zeros_like(padded)
-        for offset in offsets:
-            spread[seen(offset)] += g[(..., *offset)]
-        (top, left), (height, width) = padding, x.shape[2:]
-        return spread[:, :, top : top + height, left : left + width]
+def overlay(cells: Var, window: Window, space: Sizes) -> Var:
+    """The reverse: what stands in every cell at every place, added up where the window would see it.
 
-    cells = np.stack([padded[seen(offset)] for offset in offsets], axis=-1)
-    return result(cells.reshape(*cells.shape[:-1], *kernel), (x, scatter))
+    ``[B, C, *places, *kernel]`` gives ``[B, C, *space]``; what falls into the padding is dropped.
+    """
+    places = cells.shape[2 : 2 + len(space)]
+    return result(
+        _scatter(cells.value, window, space), (cells, lambda g: _gather(g, window, places, fill=0.0))
+    )
+
+
+def _gather(x: Array, window: Window, places: Sizes, fill: float) -> Array:
+    padded = np.pad(x, [(0, 0), (0, 0), *((pad, pad) for pad in window.padding)], constant_values=fill)
+    cells = np.stack([padded[window.seen(cell, places)] for cell in window.cells()], axis=-1)
+    return cells.reshape(*cells.shape[:-1], *window.kernel)
+
+
+def _scatter(cells: Array, window: Window, space: Sizes) -> Array:
+    padded = [size + 2 * pad for size, pad in zip(space, window.padding, strict=True)]
+    places = cells.shape[2 : 2 + len(space)]
+    spread = np.zeros((*cells.shape[:2], *padded), cells.dtype)
+    flat = cells.reshape(*cells.shape[: 2 + len(space)], -1)
+    for number, cell in enumerate(window.cells()):
+        spread[window.seen(cell, places)] += flat[..., number]
+    inner = [slice(pad, pad + size) for pad, size in zip(window.padding, space, strict=True)]
+    return spread[(_ALL, _ALL, *inner)]

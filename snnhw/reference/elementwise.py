@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from snnhw.ir import Namespace
 from snnhw.reference.tape import Array, Flow, Var, constant, result
 
-__all__ = ["add", "div", "mul", "namespace", "sub"]
+__all__ = ["add", "div", "mul", "namespace", "sqrt", "sub"]
 
 
 def namespace(dtype: DTypeLike = np.float64) -> Namespace:
@@ -64,7 +64,8 @@ def _log(a: Var) -> Var:
     return result(np.log(x), (a, lambda g: g / x))
 
 
-def _sqrt(a: Var) -> Var:
+def sqrt(a: Var) -> Var:
+    """The square root of ``a``."""
     y = np.sqrt(a.value)
     return result(y, (a, lambda g: g / (2 * y)))
 
@@ -135,7 +136,7 @@ _FUNCTIONS: Namespace = {
     "abs": _abs,
     "exp": _exp,
     "log": _log,
-    "sqrt": _sqrt,
+    "sqrt": sqrt,
     "sigmoid": _sigmoid,
     "tanh": _tanh,
     "atan": _atan,

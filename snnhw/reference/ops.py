@@ -8,31 +8,46 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Any, Final, Generic, TypeVar, cast
-
-import numpy as np
 
 from snnhw.ir import (
     Add,
+    AvgPool1d,
     AvgPool2d,
     Concat,
+    Conv1d,
     Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
     Expr,
     Flatten,
     Input,
+    LayerNorm,
     Linear,
+    MatMul,
+    MaxPool1d,
     MaxPool2d,
     Namespace,
     Neuron,
     Op,
     Output,
     Pointwise,
+    Scale,
+    Slice,
+    SumPool1d,
+    SumPool2d,
+    Unflatten,
+    Upsample,
+    WinnerTakeAll,
     const,
     evaluate,
     substitute,
 )
-from snnhw.reference.arrays import concatenate, largest, matmul, reshape, total, transpose, windows
-from snnhw.reference.elementwise import add, div
+from snnhw.reference.arrays import concatenate, like, matmul, pick, reshape, total, transpose, winner
+from snnhw.reference.elementwise import add, div, mul, sqrt, sub
+from snnhw.reference.spatial import avg_pool, convolve, max_pool, sum_pool, transposed, upsample
 from snnhw.reference.tape import Var
 
 __all__ = ["RULES", "Here", "Rule", "margin"]
@@ -67,45 +82,48 @@ def _pass_through(here: Here[Op]) -> Ports:
     return {"y": here.env["x"]}
 
 
-def _flatten(here: Here[Flatten]) -> Ports:
-    x = here.env["x"]
-    return {"y": reshape(x, (x.shape[0], *here.op.infer({"x": x.shape[1:]})["y"]))}
-
-
-def _concat(here: Here[Concat]) -> Ports:
-    return {"y": concatenate([here.env[port] for port in here.op.in_ports], here.op.axis + 1)}
-
-
 def _linear(here: Here[Linear]) -> Ports:
     y = matmul(here.env["x"], transpose(here.env["weight"], (1, 0)))
     return {"y": add(y, here.env["bias"]) if here.op.bias else y}
 
 
-def _conv2d(here: Here[Conv2d]) -> Ports:
-    """One product per group: windows as rows, filters as columns."""
-    op, env = here.op, here.env
-    seen = windows(env["x"], op.kernel, stride=op.stride, padding=op.padding, dilation=op.dilation)
-    batch, _, height, width, *kernel = seen.shape
-    inside, outside = op.in_channels // op.groups, op.out_channels // op.groups
-    length = inside * kernel[0] * kernel[1]
-    apart = reshape(seen, (batch, op.groups, inside, height, width, *kernel))
-    rows = reshape(transpose(apart, (0, 1, 3, 4, 2, 5, 6)), (batch, op.groups, height * width, length))
-    columns = transpose(reshape(env["weight"], (op.groups, outside, length)), (0, 2, 1))
-    y = reshape(transpose(matmul(rows, columns), (0, 1, 3, 2)), (batch, op.out_channels, height, width))
-    return {"y": add(y, reshape(env["bias"], (op.out_channels, 1, 1))) if op.bias else y}
+def _reshaped(op: Flatten | Unflatten, env: Mapping[str, Var]) -> Var:
+    x = env["x"]
+    return reshape(x, (x.shape[0], *op.infer({"x": x.shape[1:]})["y"]))
 
 
-def _max_pool2d(here: Here[MaxPool2d]) -> Ports:
-    op = here.op
-    seen = windows(here.env["x"], op.kernel, stride=op.stride, padding=op.padding, fill=-np.inf)
-    return {"y": largest(reshape(seen, (*seen.shape[:-2], -1)))}
+def _concat(op: Concat, env: Mapping[str, Var]) -> Var:
+    return concatenate([env[port] for port in op.in_ports], op.axis + 1)
 
 
-def _avg_pool2d(here: Here[AvgPool2d]) -> Ports:
-    op = here.op
-    seen = windows(here.env["x"], op.kernel, stride=op.stride, padding=op.padding)
-    size = here.functions["const"](op.kernel[0] * op.kernel[1])
-    return {"y": div(total(reshape(seen, (*seen.shape[:-2], -1)), axis=-1), size)}
+def _slice(op: Slice, env: Mapping[str, Var]) -> Var:
+    return pick(env["x"], range(op.start, op.stop), op.axis + 1)
+
+
+def _winner(op: WinnerTakeAll, env: Mapping[str, Var]) -> Var:
+    return winner(env["x"], op.axis + 1 if op.axis >= 0 else -1)
+
+
+def _layer_norm(op: LayerNorm, env: Mapping[str, Var]) -> Var:
+    """Each row less its mean, over its deviation."""
+    x = env["x"]
+    lead, count = x.shape[: -len(op.shape)], prod(op.shape)
+    rows = reshape(x, (*lead, count))
+    centred = sub(rows, _mean(rows))
+    deviation = sqrt(add(_mean(mul(centred, centred)), like(x, op.eps)))
+    y = reshape(div(centred, deviation), x.shape)
+    y = mul(y, env["weight"]) if op.affine else y
+    return add(y, env["bias"]) if op.bias else y
+
+
+def _mean(rows: Var) -> Var:
+    """``[..., N]`` gives ``[..., 1]``."""
+    return reshape(div(total(rows, axis=-1), like(rows, rows.shape[-1])), (*rows.shape[:-1], 1))
+
+
+def _gives(function: Callable[[Any, Mapping[str, Var]], Var]) -> Rule:
+    """The rule of an op with one output."""
+    return lambda here: {"y": function(here.op, here.env)}
 
 
 def _pointwise(here: Here[Neuron | Pointwise]) -> Ports:
@@ -150,12 +168,21 @@ RULES: Final[Mapping[type[Op], Rule]] = {
     Input: _pass_through,
     Output: _pass_through,
     Add: _pass_through,
-    Flatten: _flatten,
-    Concat: _concat,
+    Flatten: _gives(_reshaped),
+    Unflatten: _gives(_reshaped),
+    Concat: _gives(_concat),
+    Slice: _gives(_slice),
+    Scale: _gives(lambda op, env: mul(env["weight"], env["x"])),
+    MatMul: _gives(lambda op, env: matmul(env["a"], env["b"])),
+    WinnerTakeAll: _gives(_winner),
+    LayerNorm: _gives(_layer_norm),
     Linear: _linear,
-    Conv2d: _conv2d,
-    MaxPool2d: _max_pool2d,
-    AvgPool2d: _avg_pool2d,
+    **dict.fromkeys((Conv1d, Conv2d, Conv3d), _gives(convolve)),
+    **dict.fromkeys((ConvTranspose1d, ConvTranspose2d), _gives(transposed)),
+    **dict.fromkeys((MaxPool1d, MaxPool2d), _gives(max_pool)),
+    **dict.fromkeys((AvgPool1d, AvgPool2d), _gives(avg_pool)),
+    **dict.fromkeys((SumPool1d, SumPool2d), _gives(sum_pool)),
+    Upsample: _gives(upsample),
     Neuron: _pointwise,
     Pointwise: _pointwise,
 }

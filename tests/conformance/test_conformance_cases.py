@@ -15,7 +15,7 @@ from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Array
 from snnhw.conformance.cases import corners, laws, wiring
 from snnhw.conformance.cases.exact import ROUNDING
-from snnhw.conformance.cases.examples import ELSEWHERE, EXAMPLES
+from snnhw.conformance.cases.examples import ELSEWHERE, EXAMPLES, INEXACT
 from snnhw.conformance.cases.networks import NETWORKS
 from snnhw.conformance.cases.neurons import Setting, backwards, settings, timings, usual
 from snnhw.conformance.cases.pointwise import neuron_case
@@ -66,7 +66,8 @@ def test_every_op_has_examples(cases: Cases) -> None:
         assert examples
         for name, (op, *_) in examples.items():
             assert type(op) is kind
-            ids = {f"{cls}/{kind.__name__}-{name}" for cls in ("exact", "gradient")}
+            classes = ("margin" if kind in INEXACT else "exact", "gradient")
+            ids = {f"{cls}/{kind.__name__}-{name}" for cls in classes}
             assert ids <= cases.keys()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from snnhw.conformance import Case
 from snnhw.conformance.bounded import Bounded, exactly, functions
-from snnhw.conformance.passing import TERMS
+from snnhw.conformance.passing import OTHERS, TERMS
 from snnhw.conformance.walk import Moment, walk
 from snnhw.ir import OPS, PRIMITIVES, Input, Neuron, Output, Pointwise
 from snnhw.reference import execute
@@ -92,7 +92,7 @@ def first_open(case: Case, seen: dict[str, np.ndarray]) -> tuple[int, int, int]:
 
 
 def test_every_op_has_its_number_of_roundings() -> None:
-    assert {*TERMS, Input, Output, Neuron, Pointwise} == set(OPS.values())
+    assert {*TERMS, *OTHERS, Input, Output, Neuron, Pointwise} == set(OPS.values())
 
 
 def test_every_primitive_has_a_bound() -> None:

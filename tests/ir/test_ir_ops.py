@@ -24,11 +24,17 @@ from snnhw.ir import (
     ATan,
     AvgPool2d,
     Concat,
+    Conv1d,
     Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
     Flatten,
     FrozenMap,
     Input,
+    LayerNorm,
     Linear,
+    MatMul,
     MaxPool2d,
     Neuron,
     Op,
@@ -36,7 +42,13 @@ from snnhw.ir import (
     Param,
     ParamSpec,
     Pointwise,
+    Scale,
     Shape,
+    Slice,
+    SumPool1d,
+    Unflatten,
+    Upsample,
+    WinnerTakeAll,
     nearest,
     ops,
     var,
@@ -79,15 +91,15 @@ WRONG: dict[str, tuple[Callable[[], Op], str]] = {
     "Linear out": (call(Linear, 3, 2.0), r"Linear\(out_features=2.0\): give a positive integer"),
     "Conv2d in": (call(Conv2d, 0, 1, (1, 1)), r"Conv2d\(in_channels=0\): give a positive integer"),
     "Conv2d out": (call(Conv2d, 1, -1, (1, 1)), r"Conv2d\(out_channels=-1\): give a positive integer"),
-    "Conv2d kernel": (call(Conv2d, 1, 1, 3), r"Conv2d\(kernel=3\): give a pair of positive integers"),
-    "Conv2d stride": (call(Conv2d, 1, 1, (1, 1), (0, 1)), r"Conv2d\(stride=\(0, 1\)\): give a pair of pos"),
+    "Conv2d kernel": (call(Conv2d, 1, 1, 3), r"Conv2d\(kernel=3\): give a pair of integers, 1 or more"),
+    "Conv2d stride": (call(Conv2d, 1, 1, (1, 1), (0, 1)), r"Conv2d\(stride=\(0, 1\)\): give a pair of int"),
     "Conv2d padding": (
         call(Conv2d, 1, 1, (1, 1), padding=(-1, 0)),
         r"padding=\(-1, 0\)\): give a pair of int.*0 or",
     ),
     "Conv2d dilation": (
         call(Conv2d, 1, 1, (1, 1), dilation=(1, 0)),
-        r"dilation=\(1, 0\)\): give a pair of pos",
+        r"dilation=\(1, 0\)\): give a pair of int",
     ),
     "Conv2d groups": (
         call(Conv2d, 4, 6, (1, 1), groups=4),
@@ -96,12 +108,56 @@ WRONG: dict[str, tuple[Callable[[], Op], str]] = {
     "Conv2d no groups": (call(Conv2d, 4, 6, (1, 1), groups=0), r"groups=0\): give a positive integer that"),
     "pool kernel": (
         call(MaxPool2d, (0, 1), (1, 1)),
-        r"MaxPool2d\(kernel=\(0, 1\)\): give a pair of positive",
+        r"MaxPool2d\(kernel=\(0, 1\)\): give a pair of integers, 1",
     ),
-    "pool stride": (call(AvgPool2d, (1, 1), (1,)), r"AvgPool2d\(stride=\(1,\)\): give a pair of positive"),
+    "pool stride": (call(AvgPool2d, (1, 1), (1,)), r"AvgPool2d\(stride=\(1,\)\): give a pair of integers, 1"),
     "pool padding": (
         call(MaxPool2d, (2, 3), (1, 1), (1, 2)),
-        r"padding=\(1, 2\)\): give a pair of .*half the kernel",
+        r"padding=\(1, 2\)\): give at most half the kernel",
+    ),
+    "Conv1d kernel": (call(Conv1d, 1, 1, (3, 3)), r"Conv1d\(kernel=\(3, 3\)\): give a tuple of one integer"),
+    "Conv3d stride": (
+        call(Conv3d, 1, 1, (1, 1, 1), (2, 2)),
+        r"stride=\(2, 2\)\): give a triple of integers, 1",
+    ),
+    "output padding": (
+        call(ConvTranspose2d, 1, 1, (3, 3), (2, 1), output_padding=(1, 1)),
+        r"ConvTranspose2d\(output_padding=\(1, 1\)\): give less than the stride or the dilation",
+    ),
+    "output padding of another rank": (
+        call(ConvTranspose1d, 1, 1, (3,), output_padding=(1, 1)),
+        r"output_padding=\(1, 1\)\): give a tuple of one integer, 0 or more",
+    ),
+    "pool of another rank": (
+        call(SumPool1d, (2, 2), (1,)),
+        r"SumPool1d\(kernel=\(2, 2\)\): give a tuple of one",
+    ),
+    "Unflatten axis": (
+        call(Unflatten, -1, (2,)),
+        r"Unflatten\(axis=-1\): give an axis of the sample, 0 or more",
+    ),
+    "Unflatten sizes": (
+        call(Unflatten, 0, ()),
+        r"Unflatten\(sizes=\(\)\): give a tuple of positive integers",
+    ),
+    "Slice axis": (call(Slice, -1, 0, 1), r"Slice\(axis=-1\): give an axis of the sample, 0 or more"),
+    "Slice start": (call(Slice, 0, -1, 1), r"Slice\(start=-1\): give a place on it, 0 or more"),
+    "Slice stop": (call(Slice, 0, 2, 2), r"Slice\(stop=2\): give a place behind start=2"),
+    "Upsample scale": (
+        call(Upsample, (2, 0.5)),
+        r"Upsample\(scale=\(2, 0.5\)\): give a tuple of one to three pos",
+    ),
+    "Upsample mode": (call(Upsample, (2,), "cubic"), r"Upsample\(mode='cubic'\): give 'nearest' or 'linear'"),
+    "Scale": (call(Scale, (0,)), r"Scale\(shape=\(0,\)\): give a tuple of positive integers"),
+    "LayerNorm shape": (call(LayerNorm, ()), r"LayerNorm\(shape=\(\)\): give a tuple of positive integers"),
+    "LayerNorm eps": (call(LayerNorm, (2,), 0.0), r"LayerNorm\(eps=0.0\): give a number greater than 0"),
+    "LayerNorm bias": (
+        call(LayerNorm, (2,), affine=False),
+        r"LayerNorm\(bias=True\): give False, where affine",
+    ),
+    "WinnerTakeAll": (
+        call(WinnerTakeAll, -2),
+        r"WinnerTakeAll\(axis=-2\): give an axis of the sample, or -1",
     ),
     "Flatten start": (call(Flatten, -1), r"Flatten\(start=-1\): give an axis of the sample, 0 or more"),
     "Flatten end": (
@@ -247,6 +303,56 @@ MISFITS: dict[str, tuple[Op, dict[str, Shape], str]] = {
         {"x": (2, 3)},
         r"Flatten\(start=1, end=2\) does not fit a sample of shape \(2, 3\)",
     ),
+    "Conv1d rank": (Conv1d(2, 1, (1,)), {"x": (2, 5, 5)}, r"Conv1d takes \(2, length\), not \(2, 5, 5\)"),
+    "Conv3d rank": (Conv3d(2, 1, (1,) * 3), {"x": (2, 5)}, r"Conv3d takes \(2, depth, height, width\), not"),
+    "ConvTranspose1d": (
+        ConvTranspose1d(2, 1, (1,)),
+        {"x": (3, 5)},
+        r"ConvTranspose1d takes \(2, length\), not",
+    ),
+    "ConvTranspose2d": (
+        ConvTranspose2d(2, 1, (1, 1), padding=(0, 3)),
+        {"x": (2, 5, 5)},
+        r"ConvTranspose2d\(2, 1, \(1, 1\), padding=\(0, 3\)\) leaves nothing of an input of shape",
+    ),
+    "Unflatten": (
+        Unflatten(0, (2, 3)),
+        {"x": (7, 6)},
+        r"Unflatten\(0, \(2, 3\)\) does not fit a sample of shape",
+    ),
+    "Slice": (Slice(0, 1, 4), {"x": (3,)}, r"Slice\(0, 1:4\) does not fit a sample of shape \(3,\)"),
+    "Upsample": (
+        Upsample((2, 2)),
+        {"x": (2, 3)},
+        r"Upsample takes \(channels, height, width\), not \(2, 3\)",
+    ),
+    "Scale": (
+        Scale((3,)),
+        {"x": (3, 2)},
+        r"Scale\(\(3,\)\) does not fit values of shape \(3, 2\); give \(\), or 2 axes",
+    ),
+    "LayerNorm": (LayerNorm((3, 2)), {"x": (2, 3)}, r"LayerNorm takes \(..., 3, 2\), not \(2, 3\)"),
+    "MatMul inner": (
+        MatMul(),
+        {"a": (2, 3), "b": (2, 3)},
+        r"MatMul takes .* of one rank, not \(2, 3\) and \(2, 3\)",
+    ),
+    "MatMul rank": (
+        MatMul(),
+        {"a": (2, 3), "b": (3,)},
+        r"MatMul takes .* of one rank, not \(2, 3\) and \(3,\)",
+    ),
+    "MatMul lead": (
+        MatMul(),
+        {"a": (2, 1, 3), "b": (3, 3, 1)},
+        r"MatMul takes .*, not \(2, 1, 3\) and \(3, 3, 1\)",
+    ),
+    "WinnerTakeAll": (
+        WinnerTakeAll(1),
+        {"x": (3,)},
+        r"WinnerTakeAll\(1\) does not fit a sample of shape \(3,\)",
+    ),
+    "WinnerTakeAll of a scalar": (WinnerTakeAll(), {"x": ()}, r"WinnerTakeAll\(-1\) does not fit"),
     "Flatten backwards": (Flatten(2, 1), {"x": (2, 3, 4)}, r"Flatten\(start=2, end=1\) does not fit"),
     "Flatten a scalar": (
         Flatten(),
@@ -339,6 +445,24 @@ def test_parameters() -> None:
     assert rounding.params() == {"p": ParamSpec((), default=2.0), "t": levels}
 
 
+def test_what_is_left_out_is_filled_in() -> None:
+    assert Conv3d(1, 1, (2, 2, 2)) == Conv3d(1, 1, (2, 2, 2), (1, 1, 1), (0, 0, 0), (1, 1, 1))
+    assert ConvTranspose1d(1, 1, (2,)).output_padding == (0,)
+
+
+def test_parameters_of_the_others() -> None:
+    assert ConvTranspose1d(4, 6, (3,), groups=2).params() == {
+        "weight": ParamSpec((4, 3, 3), fan_in=9),
+        "bias": ParamSpec((6,), fan_in=9),
+    }
+    assert Conv3d(2, 3, (1, 2, 3), bias=False).params() == {"weight": ParamSpec((3, 2, 1, 2, 3), fan_in=12)}
+    assert Scale((2, 1)).params() == {"weight": ParamSpec((2, 1), default=1.0)}
+    norm = {"weight": ParamSpec((3,), default=1.0), "bias": ParamSpec((3,), default=0.0)}
+    assert LayerNorm((3,)).params() == norm
+    assert list(LayerNorm((3,), bias=False).params()) == ["weight"]
+    assert LayerNorm((3,), affine=False, bias=False).params() == {}
+
+
 def test_specs_accept_shapes() -> None:
     assert ParamSpec((2, 3)).accepts((2, 3))
     assert not ParamSpec((2, 3)).accepts((3, 2))
@@ -376,6 +500,20 @@ def test_ports() -> None:
         (Flatten(1), "Flatten(1, -1)"),
         (Add(), "Add"),
         (Concat(0, (3, 1)), "Concat(0, (3, 1))"),
+        (Conv1d(1, 2, (3,), padding=(1,)), "Conv1d(1, 2, (3,), padding=(1,))"),
+        (
+            ConvTranspose2d(1, 2, (3, 3), (2, 2), output_padding=(1, 0)),
+            "ConvTranspose2d(1, 2, (3, 3), stride=(2, 2), output_padding=(1, 0))",
+        ),
+        (SumPool1d((2,), (1,)), "SumPool1d((2,), stride=(1,))"),
+        (Unflatten(0, (2, 3)), "Unflatten(0, (2, 3))"),
+        (Slice(1, 0, 3), "Slice(1, 0:3)"),
+        (Upsample((2, 1)), "Upsample((2, 1), nearest)"),
+        (Scale((2, 1)), "Scale((2, 1))"),
+        (LayerNorm((3,)), "LayerNorm((3,))"),
+        (LayerNorm((3,), 0.5, bias=False), "LayerNorm((3,), eps=0.5, bias=False)"),
+        (MatMul(), "MatMul"),
+        (WinnerTakeAll(0), "WinnerTakeAll(0)"),
         (Input((3,)), "Input"),
         (Neuron(LEAKY), "Leaky subtract delayed ATan(alpha=2.0)"),
         (

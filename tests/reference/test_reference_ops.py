@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,19 +15,34 @@ from snnhw.ir import (
     LOSS_TERMS,
     OPS,
     OPTIMIZERS,
+    AvgPool1d,
     AvgPool2d,
     Concat,
+    Conv1d,
     Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
     Edge,
     Flatten,
     FrozenMap,
     Input,
+    LayerNorm,
     Linear,
+    MatMul,
+    MaxPool1d,
     MaxPool2d,
     Op,
     Output,
     Program,
+    Scale,
     Shape,
+    Slice,
+    SumPool1d,
+    SumPool2d,
+    Unflatten,
+    Upsample,
+    WinnerTakeAll,
     sequential,
     trainable,
 )
@@ -41,10 +57,19 @@ def test_everything_in_the_language_has_a_meaning() -> None:
     assert set(UPDATES) == set(SLOTS) == set(OPTIMIZERS.values())
 
 
-def conv(op: Conv2d) -> Callable[[torch.Tensor, Tensors], torch.Tensor]:
-    return lambda x, w: F.conv2d(
-        x, w["op.weight"], w.get("op.bias"), op.stride, op.padding, op.dilation, op.groups
-    )
+CONVOLVED: dict[type[Op], Callable[..., torch.Tensor]] = {
+    Conv1d: F.conv1d,
+    Conv2d: F.conv2d,
+    Conv3d: F.conv3d,
+    ConvTranspose1d: F.conv_transpose1d,
+    ConvTranspose2d: F.conv_transpose2d,
+}
+
+
+def conv(op: Any) -> Callable[[torch.Tensor, Tensors], torch.Tensor]:
+    names = ("stride", "padding", "dilation", "groups", "output_padding")
+    given = {name: getattr(op, name) for name in names if hasattr(op, name)}
+    return lambda x, w: CONVOLVED[type(op)](x, w["op.weight"], w.get("op.bias"), **given)
 
 
 CONVS = [
@@ -52,6 +77,15 @@ CONVS = [
     Conv2d(2, 4, (3, 3), stride=(2, 1), padding=(1, 2), groups=2),
     Conv2d(4, 4, (2, 3), dilation=(2, 1), groups=4, bias=False),
     Conv2d(3, 2, (1, 1), stride=(3, 3)),
+    Conv1d(2, 3, (3,), padding=(1,)),
+    Conv1d(4, 2, (2,), stride=(2,), dilation=(3,), groups=2, bias=False),
+    Conv3d(2, 3, (2, 1, 3), stride=(1, 2, 2), padding=(1, 0, 1)),
+    Conv3d(4, 4, (2, 2, 2), dilation=(1, 2, 1), groups=2),
+    ConvTranspose1d(2, 3, (3,), stride=(2,), padding=(1,), output_padding=(1,)),
+    ConvTranspose1d(4, 2, (2,), dilation=(3,), groups=2, bias=False, output_padding=(2,)),
+    ConvTranspose2d(2, 3, (3, 2)),
+    ConvTranspose2d(4, 6, (3, 2), stride=(2, 3), padding=(1, 0), groups=2, output_padding=(0, 2)),
+    ConvTranspose2d(4, 4, (2, 3), padding=(1, 2), dilation=(2, 1), groups=4, bias=False),
 ]
 
 LINEARS: list[tuple[Linear, Shape]] = [
@@ -66,8 +100,23 @@ POOLS: list[tuple[Op, Callable[[torch.Tensor], torch.Tensor]]] = [
     (AvgPool2d((2, 2), (2, 2)), lambda x: F.avg_pool2d(x, 2)),
     (AvgPool2d((3, 2), (1, 2), (1, 1)), lambda x: F.avg_pool2d(x, (3, 2), (1, 2), (1, 1))),
     (Flatten(), lambda x: x.flatten(1)),
+    (SumPool2d((3, 2), (1, 2), (1, 1)), lambda x: 6 * F.avg_pool2d(x, (3, 2), (1, 2), (1, 1))),
     (Flatten(1, 2), lambda x: x.flatten(2, 3)),
+    (Unflatten(1, (3, 2)), lambda x: x.reshape(6, 2, 3, 2, 5)),
+    (Slice(2, 1, 4), lambda x: x[:, :, :, 1:4]),
+    (Upsample((3, 2)), lambda x: F.interpolate(x, scale_factor=(3.0, 2.0))),
+    (Upsample((3, 2), "linear"), lambda x: F.interpolate(x, scale_factor=(3.0, 2.0), mode="bilinear")),
 ]
+
+LINES: list[tuple[Op, Callable[[torch.Tensor], torch.Tensor]]] = [
+    (MaxPool1d((3,), (2,), (1,)), lambda x: F.max_pool1d(x, 3, 2, 1)),
+    (AvgPool1d((3,), (2,), (1,)), lambda x: F.avg_pool1d(x, 3, 2, 1)),
+    (SumPool1d((3,), (1,)), lambda x: 3 * F.avg_pool1d(x, 3, 1)),
+    (Upsample((4,), "linear"), lambda x: F.interpolate(x, scale_factor=4.0, mode="linear")),
+    (Slice(0, 1, 2), lambda x: x[:, 1:2]),
+]
+
+NORMS = [LayerNorm((5,)), LayerNorm((2, 5), 0.25, bias=False), LayerNorm((5,), affine=False, bias=False)]
 
 
 def compare(op: Op, x: Array, same: Callable[[torch.Tensor, Tensors], torch.Tensor]) -> None:
@@ -109,8 +158,8 @@ def _grad(x: torch.Tensor) -> Array:
 
 
 @pytest.mark.parametrize("op", CONVS, ids=Op.summary)
-def test_conv2d(op: Conv2d) -> None:
-    compare(op, signal(1, 2, 3, op.in_channels, 7, 6), conv(op))
+def test_convolutions(op: Any) -> None:
+    compare(op, signal(1, 2, 3, op.in_channels, *(7, 6, 5)[: op.rank]), conv(op))
 
 
 @pytest.mark.parametrize(("op", "shape"), LINEARS, ids=str)
@@ -123,6 +172,50 @@ def test_linear(op: Linear, shape: Shape) -> None:
 )
 def test_pools_and_shapes(op: Op, same: Callable[[torch.Tensor], torch.Tensor]) -> None:
     compare(op, signal(1, 2, 3, 2, 6, 5), lambda x, _: same(x))
+
+
+@pytest.mark.parametrize(
+    ("op", "same"), LINES, ids=lambda value: value.summary() if isinstance(value, Op) else ""
+)
+def test_along_one_axis(op: Op, same: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    compare(op, signal(1, 2, 3, 2, 6), lambda x, _: same(x))
+
+
+@pytest.mark.parametrize("op", NORMS, ids=Op.summary)
+def test_layer_norm(op: LayerNorm) -> None:
+    compare(
+        op,
+        signal(1, 2, 3, 2, 5),
+        lambda x, w: F.layer_norm(x, op.shape, w.get("op.weight"), w.get("op.bias"), op.eps),
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (2, 1), (2, 3)])
+def test_scale(shape: Shape) -> None:
+    compare(Scale(shape), signal(1, 2, 3, 2, 3), lambda x, w: x * w["op.weight"])
+
+
+@pytest.mark.parametrize(("a", "b"), [((2, 3), (3, 4)), ((2, 1, 3, 2), (1, 5, 2, 3))])
+def test_matmul(a: Shape, b: Shape) -> None:
+    compare_all(MatMul(), [signal(1, 2, 3, *a), signal(2, 2, 3, *b)], lambda xs, _: xs[0] @ xs[1])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_the_first_of_the_largest_wins_and_no_gradient_passes(axis: int) -> None:
+    op, rows = WinnerTakeAll(axis), [[0.0, 2.0, 2.0], [3.0, 2.0, 1.0]]
+    program = sequential({"x": Input((2, 3)), "op": op})
+    x = np.array(rows)[None, None]
+    y = execute(program, {}, {"x": x}).outputs["output"]
+    wanted = {0: [[0, 1, 1], [1, 0, 0]], 1: [[0, 1, 0], [1, 0, 0]]}[axis % 2]
+    np.testing.assert_array_equal(y[0, 0], wanted)
+    found = pullback(program, {}, {"x": x}, {"op.y": np.ones_like(y)}, wrt_inputs=True)
+    np.testing.assert_array_equal(found.inputs["x"], np.zeros_like(x))
+
+
+def test_repeating_keeps_infinities_to_themselves() -> None:
+    program = sequential({"x": Input((1, 2)), "op": Upsample((2,))})
+    y = execute(program, {}, {"x": np.array([[[[np.inf, 1.0]]]])}).outputs["output"]
+    np.testing.assert_array_equal(y[0, 0, 0], [np.inf, np.inf, 1.0, 1.0])
 
 
 def test_concat() -> None:

@@ -8,20 +8,35 @@ from typing import Final
 from snnhw.conformance.cases.harness import Subject
 from snnhw.ir import (
     Add,
+    AvgPool1d,
     AvgPool2d,
     Concat,
+    Conv1d,
     Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
     Flatten,
     FrozenMap,
     Input,
+    LayerNorm,
     Linear,
+    MatMul,
+    MaxPool1d,
     MaxPool2d,
     Neuron,
     Op,
     Output,
     Param,
     Pointwise,
+    Scale,
     Shape,
+    Slice,
+    SumPool1d,
+    SumPool2d,
+    Unflatten,
+    Upsample,
+    WinnerTakeAll,
     clamp,
     greater,
     maximum,
@@ -30,7 +45,7 @@ from snnhw.ir import (
     where,
 )
 
-__all__ = ["ELSEWHERE", "EXAMPLES", "subjects"]
+__all__ = ["ELSEWHERE", "EXAMPLES", "INEXACT", "subjects"]
 
 x, a = var("x"), var("a")
 
@@ -40,6 +55,9 @@ ELSEWHERE: Final[Mapping[type[Op], str]] = {
     Neuron: "made from the registry of models",
 }
 """Ops that need no example here, and why."""
+
+INEXACT: Final[frozenset[type[Op]]] = frozenset({LayerNorm})
+"""Ops with a root or the like in them, whose results have no finite number of digits."""
 
 Example = tuple[Op, *tuple[Shape, ...]]
 """An op, and the shape of what arrives at each of its ports."""
@@ -56,6 +74,33 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
         "dilated": (Conv2d(1, 2, (2, 2), dilation=(1, 2), bias=False), (1, 4, 5)),
         "groups": (Conv2d(4, 2, (2, 2), groups=2), (4, 3, 3)),
     },
+    Conv1d: {
+        "strided": (Conv1d(2, 3, (3,), stride=(2,), padding=(1,)), (2, 5)),
+        "groups": (Conv1d(4, 2, (2,), dilation=(2,), groups=2, bias=False), (4, 5)),
+    },
+    Conv3d: {
+        "plain": (Conv3d(2, 2, (2, 1, 2)), (2, 3, 2, 3)),
+        "strided": (Conv3d(1, 2, (1, 2, 2), stride=(1, 2, 1), padding=(0, 1, 0)), (1, 2, 3, 3)),
+    },
+    ConvTranspose1d: {
+        "strided": (ConvTranspose1d(2, 3, (3,), stride=(2,), padding=(1,), output_padding=(1,)), (2, 3)),
+        "groups": (ConvTranspose1d(4, 2, (2,), dilation=(2,), groups=2, bias=False), (4, 3)),
+    },
+    ConvTranspose2d: {
+        "plain": (ConvTranspose2d(2, 3, (2, 3)), (2, 3, 2)),
+        "strided": (
+            ConvTranspose2d(1, 2, (3, 2), stride=(2, 3), padding=(1, 0), output_padding=(1, 2)),
+            (1, 3, 2),
+        ),
+        "groups": (ConvTranspose2d(4, 2, (2, 2), dilation=(1, 2), groups=2, bias=False), (4, 2, 3)),
+    },
+    MaxPool1d: {"overlapping": (MaxPool1d((3,), (2,), padding=(1,)), (2, 6))},
+    AvgPool1d: {"overlapping": (AvgPool1d((4,), (2,), padding=(1,)), (2, 6))},
+    SumPool1d: {"overlapping": (SumPool1d((3,), (2,), padding=(1,)), (2, 6))},
+    SumPool2d: {
+        "plain": (SumPool2d((2, 2), (2, 2)), (2, 4, 5)),
+        "overlapping": (SumPool2d((3, 2), (1, 2), padding=(1, 0)), (1, 4, 5)),
+    },
     MaxPool2d: {
         "plain": (MaxPool2d((2, 2), (2, 2)), (2, 4, 5)),
         "overlapping": (MaxPool2d((3, 2), (1, 2), padding=(1, 0)), (1, 4, 5)),
@@ -67,6 +112,34 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
     Flatten: {
         "all": (Flatten(), (2, 3, 2)),
         "inner": (Flatten(1, 2), (2, 2, 3)),
+    },
+    Unflatten: {"inner": (Unflatten(1, (3, 2)), (2, 6, 2))},
+    Slice: {
+        "first": (Slice(0, 1, 3), (4, 2)),
+        "last": (Slice(2, 0, 2), (2, 2, 3)),
+    },
+    Upsample: {
+        "nearest": (Upsample((3, 2)), (2, 2, 3)),
+        "line": (Upsample((2,), "linear"), (2, 3)),
+        "linear": (Upsample((2, 4), "linear"), (2, 3, 2)),
+        "volume": (Upsample((1, 2, 2), "linear"), (1, 2, 2, 3)),
+    },
+    Scale: {
+        "one": (Scale(), (3,)),
+        "channels": (Scale((2, 1)), (2, 3)),
+    },
+    LayerNorm: {
+        "plain": (LayerNorm((4,)), (4,)),
+        "axes": (LayerNorm((2, 3), eps=0.125, bias=False), (2, 2, 3)),
+        "bare": (LayerNorm((3,), affine=False, bias=False), (2, 3)),
+    },
+    MatMul: {
+        "matrix": (MatMul(), (2, 3), (3, 4)),
+        "batched": (MatMul(), (2, 1, 3, 2), (1, 2, 2, 3)),
+    },
+    WinnerTakeAll: {
+        "last": (WinnerTakeAll(), (5,)),
+        "first": (WinnerTakeAll(0), (3, 2)),
     },
     Add: {"one": (Add(), (3,))},
     Concat: {

@@ -11,18 +11,22 @@ from collections.abc import Iterator
 from functools import partial
 
 from snnhw.conformance.case import Case, Plan
-from snnhw.conformance.cases.harness import observed
+from snnhw.conformance.cases.examples import INEXACT, subjects
+from snnhw.conformance.cases.harness import alone, observed
 from snnhw.conformance.cases.networks import NETWORKS, Make, dense, recurrent
 from snnhw.conformance.cases.neurons import Setting, usual
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import certain, chosen, delicate, lively
-from snnhw.ir import MODELS, StraightThrough
+from snnhw.ir import MODELS, Program, StraightThrough
 
 __all__ = ["cases"]
 
 
 def cases() -> Iterator[Plan]:
     """Every network with every model; the models as they come, but with a parameter per neuron."""
+    for subject in subjects():
+        if type(subject.op) in INEXACT:
+            yield _op(f"margin/{subject.name}", alone(subject))
     wide: Make = partial(dense, sizes=(32, 48, 10))
     for model in MODELS.values():
         setting = Setting(model, *usual(model), shaped=True)
@@ -32,6 +36,15 @@ def cases() -> Iterator[Plan]:
             continue
         yield _case(f"near/dense-{model.name}", wide, setting, steps=25, batch=32, safe=False)
         yield _case(f"near/recurrent-{model.name}", recurrent, setting, steps=25, batch=32, safe=False)
+
+
+def _op(case_id: str, program: Program) -> Plan:
+    """An op that rounds whatever the numbers, on its own."""
+
+    def build(numbers: Randoms) -> Case:
+        return observed(case_id, program, numbers, time_steps=4, batch=2)
+
+    return chosen(case_id, build, certain)
 
 
 def _case(case_id: str, make: Make, setting: Setting, *, steps: int, batch: int, safe: bool) -> Plan:

@@ -90,11 +90,6 @@ def is_size(value: object, least: int = 1) -> bool:
     return type(value) is int and value >= least
 
 
-def is_pair(value: object, least: int = 1) -> bool:
-    """Whether it is a tuple of two such ints."""
-    return isinstance(value, tuple) and len(value) == 2 and all(is_size(item, least) for item in value)
-
-
 def is_shape(value: object) -> bool:
     """Whether it is a tuple of positive ints; ``()`` is the shape of a scalar."""
     return isinstance(value, tuple) and all(is_size(item) for item in value)

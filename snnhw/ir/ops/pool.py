@@ -4,51 +4,88 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from snnhw.errors import ProgramError
-from snnhw.ir.ops.base import Op, Shape, is_pair, need, op
-from snnhw.ir.ops.conv import Pair, window
+from snnhw.ir.ops.base import Op, Shape, need, op
+from snnhw.ir.ops.window import Sizes, fill, places, space
 
-__all__ = ["AvgPool2d", "MaxPool2d"]
+__all__ = ["AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d", "SumPool1d", "SumPool2d"]
 
 
 @dataclass(frozen=True)
-class _Pool2d(Op):
-    kernel: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
+class _Pool(Op):
+    """What all of them have; ``rank`` is how many axes the window moves along."""
+
+    rank: ClassVar[int]
+
+    kernel: Sizes
+    stride: Sizes
+    padding: Sizes = ()
 
     def check(self) -> None:
-        need(self, is_pair(self.kernel), "kernel", "a pair of positive integers")
-        need(self, is_pair(self.stride), "stride", "a pair of positive integers")
-        small = is_pair(self.padding, 0) and all(
-            2 * pad <= size for pad, size in zip(self.padding, self.kernel, strict=True)
-        )
-        need(self, small, "padding", "a pair of integers from 0 to half the kernel")
+        fill(self, self.rank, "kernel")
+        fill(self, self.rank, "stride")
+        fill(self, self.rank, "padding", least=0, usual=0)
+        small = all(2 * pad <= size for pad, size in zip(self.padding, self.kernel, strict=True))
+        need(self, small, "padding", "at most half the kernel")
 
     def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
         x = shapes["x"]
-        if len(x) != 3:
-            raise ProgramError(f"{type(self).__name__} takes (channels, height, width), not {x}")
-        axes = zip(x[1:], self.kernel, self.stride, self.padding, strict=True)
-        sizes = tuple(window(*axis) for axis in axes)
+        sizes = places(space(self, self.rank, x), self.kernel, self.stride, self.padding, (1,) * self.rank)
         if min(sizes) < 1:
             raise ProgramError(f"{type(self).__name__}'s window {self.kernel} is larger than its input {x}")
         return {"y": (x[0], *sizes)}
 
     def summary(self) -> str:
-        padding = "" if self.padding == (0, 0) else f", padding={self.padding}"
+        padding = f", padding={self.padding}" if any(self.padding) else ""
         return f"{type(self).__name__}({self.kernel}, stride={self.stride}{padding})"
 
 
 @op
 @dataclass(frozen=True)
-class MaxPool2d(_Pool2d):
-    """The largest of each window; padding counts as minus infinity. At a tie the gradient goes to the
-    first of the window, in row-major order."""
+class MaxPool1d(_Pool):
+    """The largest of each window over ``[C, L]``; otherwise as `MaxPool2d`."""
+
+    rank: ClassVar[int] = 1
 
 
 @op
 @dataclass(frozen=True)
-class AvgPool2d(_Pool2d):
+class MaxPool2d(_Pool):
+    """The largest of each window; padding counts as minus infinity. At a tie the gradient goes to the
+    first of the window, in row-major order."""
+
+    rank: ClassVar[int] = 2
+
+
+@op
+@dataclass(frozen=True)
+class AvgPool1d(_Pool):
+    """The mean of each window over ``[C, L]``; padding counts as zeros."""
+
+    rank: ClassVar[int] = 1
+
+
+@op
+@dataclass(frozen=True)
+class AvgPool2d(_Pool):
     """The mean of each window; padding counts as zeros."""
+
+    rank: ClassVar[int] = 2
+
+
+@op
+@dataclass(frozen=True)
+class SumPool1d(_Pool):
+    """The sum of each window over ``[C, L]``."""
+
+    rank: ClassVar[int] = 1
+
+
+@op
+@dataclass(frozen=True)
+class SumPool2d(_Pool):
+    """The sum of each window: of spikes, their number."""
+
+    rank: ClassVar[int] = 2

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from snnhw.errors import ProgramError
-from snnhw.ir.ops.base import Op, Shape, is_size, need, op
+from snnhw.ir.ops.base import Op, Shape, is_shape, is_size, need, op
+from snnhw.ir.ops.window import space
 
-__all__ = ["Add", "Concat", "Flatten"]
+__all__ = ["Add", "Concat", "Flatten", "Slice", "Unflatten", "Upsample"]
 
 MAX_PARTS: Final = 1024
 
@@ -37,6 +38,81 @@ class Flatten(Op):
 
     def summary(self) -> str:
         return "Flatten" if (self.start, self.end) == (0, -1) else f"Flatten({self.start}, {self.end})"
+
+
+@op
+@dataclass(frozen=True)
+class Unflatten(Op):
+    """One axis of the sample in several: ``sizes``, whose product is its size."""
+
+    axis: int
+    sizes: tuple[int, ...]
+
+    def check(self) -> None:
+        need(self, is_size(self.axis, 0), "axis", "an axis of the sample, 0 or more")
+        need(self, is_shape(self.sizes) and bool(self.sizes), "sizes", "a tuple of positive integers")
+
+    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        x = shapes["x"]
+        if self.axis >= len(x) or x[self.axis] != prod(self.sizes):
+            raise ProgramError(f"{self.summary()} does not fit a sample of shape {x}")
+        return {"y": (*x[: self.axis], *self.sizes, *x[self.axis + 1 :])}
+
+    def summary(self) -> str:
+        return f"Unflatten({self.axis}, {self.sizes})"
+
+
+@op
+@dataclass(frozen=True)
+class Slice(Op):
+    """What lies from ``start`` to before ``stop`` along an axis of the sample."""
+
+    axis: int
+    start: int
+    stop: int
+
+    def check(self) -> None:
+        need(self, is_size(self.axis, 0), "axis", "an axis of the sample, 0 or more")
+        need(self, is_size(self.start, 0), "start", "a place on it, 0 or more")
+        need(self, is_size(self.stop, self.start + 1), "stop", f"a place behind start={self.start}")
+
+    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        x = shapes["x"]
+        if self.axis >= len(x) or self.stop > x[self.axis]:
+            raise ProgramError(f"{self.summary()} does not fit a sample of shape {x}")
+        return {"y": (*x[: self.axis], self.stop - self.start, *x[self.axis + 1 :])}
+
+    def summary(self) -> str:
+        return f"Slice({self.axis}, {self.start}:{self.stop})"
+
+
+@op
+@dataclass(frozen=True)
+class Upsample(Op):
+    """Every axis after the channels made longer by a whole factor.
+
+    Attributes:
+        scale: a factor for each of them, one to three.
+        mode: ``nearest`` repeats values; ``linear`` interpolates between them along every axis (torch's
+            linear, bilinear and trilinear, with ``align_corners=False``): values stand at the middle of
+            their cells, and go on unchanged beyond the outermost.
+    """
+
+    scale: tuple[int, ...]
+    mode: Literal["nearest", "linear"] = "nearest"
+
+    def check(self) -> None:
+        sound = is_shape(self.scale) and 1 <= len(self.scale) <= 3
+        need(self, sound, "scale", "a tuple of one to three positive integers")
+        need(self, self.mode in ("nearest", "linear"), "mode", "'nearest' or 'linear'")
+
+    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        sizes = space(self, len(self.scale), shapes["x"])
+        longer = (size * factor for size, factor in zip(sizes, self.scale, strict=True))
+        return {"y": (shapes["x"][0], *longer)}
+
+    def summary(self) -> str:
+        return f"Upsample({self.scale}, {self.mode})"
 
 
 @op

@@ -9,7 +9,31 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from snnhw.ir import Add, AvgPool2d, Concat, Conv2d, Flatten, Linear, MaxPool2d, Op
+from snnhw.ir import (
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    Concat,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Flatten,
+    LayerNorm,
+    Linear,
+    MatMul,
+    MaxPool1d,
+    MaxPool2d,
+    Op,
+    Scale,
+    Slice,
+    SumPool1d,
+    SumPool2d,
+    Unflatten,
+    Upsample,
+    WinnerTakeAll,
+)
 
 __all__ = ["OPERATIONS", "Operation"]
 
@@ -19,28 +43,88 @@ Operation = Callable[[Any, Tensors, Tensors], Tensor]
 """``(op, input ports by name [M, ...], parameters by name) -> y [M, ...]``."""
 
 
-def _conv2d(op: Conv2d, xs: Tensors, params: Tensors) -> Tensor:
-    return F.conv2d(
+def _alone(function: Callable[[Any, Tensor], Tensor]) -> Operation:
+    """An op with one input and no parameters."""
+    return lambda op, xs, _: function(op, xs["x"])
+
+
+def _convolution(function: Callable[..., Tensor]) -> Operation:
+    return lambda op, xs, params: function(
         xs["x"], params["weight"], params.get("bias"), op.stride, op.padding, op.dilation, op.groups
     )
+
+
+def _transposed(function: Callable[..., Tensor]) -> Operation:
+    return lambda op, xs, params: function(
+        xs["x"],
+        params["weight"],
+        params.get("bias"),
+        stride=op.stride,
+        padding=op.padding,
+        output_padding=op.output_padding,
+        groups=op.groups,
+        dilation=op.dilation,
+    )
+
+
+def _pool(function: Callable[..., Tensor]) -> Operation:
+    return _alone(lambda op, x: function(x, op.kernel, op.stride, op.padding))
+
+
+def _sum_pool2d(op: SumPool2d, x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, op.kernel, op.stride, op.padding, divisor_override=1)
+
+
+def _sum_pool1d(op: SumPool1d, x: Tensor) -> Tensor:
+    """As an image of one row: torch has no divisor for one axis."""
+    (kernel,), (stride,), (padding,) = op.kernel, op.stride, op.padding
+    flat = SumPool2d((1, kernel), (1, stride), (0, padding))
+    return _sum_pool2d(flat, x.unsqueeze(-2)).squeeze(-2)
+
+
+def _upsample(op: Upsample, x: Tensor) -> Tensor:
+    factors = [float(factor) for factor in op.scale]
+    if op.mode == "nearest":  # torch's own "nearest" rounds the place, and may miss it by one
+        return F.interpolate(x, scale_factor=factors, mode="nearest-exact")
+    mode = ("linear", "bilinear", "trilinear")[len(factors) - 1]
+    return F.interpolate(x, scale_factor=factors, mode=mode, align_corners=False)
+
+
+def _winner(op: WinnerTakeAll, x: Tensor) -> Tensor:
+    axis = op.axis + 1 if op.axis >= 0 else -1
+    return torch.zeros_like(x).scatter(axis, x.argmax(axis, keepdim=True), 1.0)
 
 
 def _concat(op: Concat, xs: Tensors, _: Tensors) -> Tensor:
     return torch.cat([xs[port] for port in op.in_ports], op.axis + 1)
 
 
-def _alone(function: Callable[[Any, Tensor], Tensor]) -> Operation:
-    """An op with one input and no parameters."""
-    return lambda op, xs, _: function(op, xs["x"])
+def _layer_norm(op: LayerNorm, xs: Tensors, params: Tensors) -> Tensor:
+    return F.layer_norm(xs["x"], op.shape, params.get("weight"), params.get("bias"), op.eps)
 
 
 OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     Linear: lambda op, xs, params: F.linear(xs["x"], params["weight"], params.get("bias")),
-    Conv2d: _conv2d,
-    MaxPool2d: _alone(lambda op, x: F.max_pool2d(x, op.kernel, op.stride, op.padding)),
-    AvgPool2d: _alone(lambda op, x: F.avg_pool2d(x, op.kernel, op.stride, op.padding)),
+    Conv1d: _convolution(F.conv1d),
+    Conv2d: _convolution(F.conv2d),
+    Conv3d: _convolution(F.conv3d),
+    ConvTranspose1d: _transposed(F.conv_transpose1d),
+    ConvTranspose2d: _transposed(F.conv_transpose2d),
+    MaxPool1d: _pool(F.max_pool1d),
+    MaxPool2d: _pool(F.max_pool2d),
+    AvgPool1d: _pool(F.avg_pool1d),
+    AvgPool2d: _pool(F.avg_pool2d),
+    SumPool1d: _alone(_sum_pool1d),
+    SumPool2d: _alone(_sum_pool2d),
+    Upsample: _alone(_upsample),
     Flatten: _alone(lambda op, x: x.flatten(op.start + 1, -1 if op.end < 0 else op.end + 1)),
-    Add: _alone(lambda op, x: x),  # edges into one port add up before they arrive
+    Unflatten: _alone(lambda op, x: x.reshape(-1, *op.infer({"x": tuple(x.shape[1:])})["y"])),
+    Slice: _alone(lambda op, x: x.narrow(op.axis + 1, op.start, op.stop - op.start)),
     Concat: _concat,
+    Add: _alone(lambda op, x: x),  # edges into one port add up before they arrive
+    Scale: lambda op, xs, params: xs["x"] * params["weight"],
+    LayerNorm: _layer_norm,
+    MatMul: lambda op, xs, _: xs["a"] @ xs["b"],
+    WinnerTakeAll: _alone(_winner),
 }
 """Op type -> its function. Ops that are not here are the schedule's own: inputs, outputs, pointwise nodes."""
