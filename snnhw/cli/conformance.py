@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -16,15 +17,21 @@ from snnhw.cli.guard import FAILED
 
 if TYPE_CHECKING:
     from snnhw.conformance import CaseResult, ConformanceReport
+    from snnhw.conformance.evidence import Evidence
+    from snnhw.conformance.statistics import Figures
 
 __all__ = ["command"]
 
 OUTCOMES: Final = ("passed", "declined", "xfailed", "failed")
 """What may come of a case, as the report and its JSON form call it."""
 
+MEASURES: Final = ("membrane", "spikes", "gradient")
+"""The worst error of a membrane, the share of spikes that differ, the worst error of a gradient."""
+
 
 def command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A backend; `snnhw backends` lists them.")],
+    *,
     option: Options = None,
     select: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only cases whose id contains this.")
@@ -32,8 +39,17 @@ def command(
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="NAME", help="Only this class; may be repeated.")
     ] = None,
-    file: Annotated[
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only a quick look: some cases of every class.")
+    ] = False,
+    against: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Hold it to this backend, not to the reference.")
+    ] = None,
+    json_file: Annotated[
         Path | None, typer.Option("--json", dir_okay=False, help="Also write the report to this file.")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", dir_okay=False, help="Also write it as one page for a browser.")
     ] = None,
 ) -> None:
     """Hold a backend to the reference: everything it promises, case by case.
@@ -41,15 +57,27 @@ def command(
     Ends with status 1 when a case fails, and when none was run.
     """
     from snnhw import conformance
+    from snnhw.conformance.page import page
     from snnhw.ir import write_atomic
 
-    options, chosen = parse_options(option), tuple(classes or ())
-    if file is not None and not file.parent.is_dir():  # before the work, not after it
-        raise typer.BadParameter(f"there is no folder '{file.parent}'", param_hint="--json")
+    options = parse_options(option)
+    for hint, file in (("--json", json_file), ("--html", html_file)):
+        if file is not None and not file.parent.is_dir():  # before the work, not after it
+            raise typer.BadParameter(f"there is no folder '{file.parent}'", param_hint=hint)
     with _progress() as on_result:
-        report = conformance.run(name, options, select=select, classes=chosen, on_result=on_result)
-    if file is not None:
-        write_atomic(file, as_json(report.to_json()).encode())
+        report = conformance.run(
+            name,
+            options,
+            select=select,
+            classes=tuple(classes or ()),
+            quick=quick,
+            against=against,
+            on_result=on_result,
+        )
+    if json_file is not None:
+        write_atomic(json_file, as_json(report.to_json()).encode())
+    if html_file is not None:
+        write_atomic(html_file, page(report).encode())
     _show(report)
     if not report.ok:
         complain(_why(report))
@@ -72,18 +100,45 @@ def _progress() -> Iterator[Callable[[CaseResult], None]]:
 
 
 def _show(report: ConformanceReport) -> None:
-    """A row for each class, then everything that failed, with its reason."""
-    by_class: dict[str, Counter[str]] = {}
-    for case in report.cases:
-        by_class.setdefault(case.cls, Counter())[case.outcome] += 1
-    rows = [(cls, *(str(counts[outcome]) for outcome in OUTCOMES)) for cls, counts in by_class.items()]
-    out.print(f"Backend {report.backend}{f' ({report.label})' if report.label else ''}", style="bold")
-    out.print(table(("class", *OUTCOMES), rows, right=OUTCOMES))
+    """A row for each class, then everything that failed, with its reason and where it begins."""
+    from snnhw.conformance.statistics import by_class
+
+    rows = [_row(cls, found) for cls, found in by_class(report.cases).items()]
+    versus = f" against {report.against}" if report.against else ""
+    label = f" ({report.label})" if report.label else ""
+    out.print(f"Backend {report.backend}{versus}{label}", style="bold")
+    out.print(table(("class", *OUTCOMES, *MEASURES), rows, right=(*OUTCOMES, *MEASURES)))
     for case in report.cases:
         if case.outcome == "failed":
             out.print(f"\n{case.id}", style="red", soft_wrap=True)
             out.print(f"  {case.reason}", soft_wrap=True)
-    out.print(f"\n{_listed(Counter(case.outcome for case in report.cases)) or 'no cases'}")
+            if case.evidence:
+                _show_evidence(case.evidence)
+    seconds = sum(case.seconds for case in report.cases)
+    out.print(f"\n{_listed(Counter(case.outcome for case in report.cases)) or 'no cases'} in {seconds:.1f} s")
+
+
+def _row(cls: str, found: Figures) -> tuple[str, ...]:
+    rate = found.mismatch_rate
+    return (
+        cls,
+        *(str(found.outcomes.get(outcome, 0)) for outcome in OUTCOMES),
+        _error(found.membrane_error),
+        "" if rate is None else f"{rate:.2%}",
+        _error(found.gradient_error),
+    )
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
+
+
+def _show_evidence(evidence: Evidence) -> None:
+    steps, batch = evidence.time_steps, evidence.batch
+    out.print(f"  The smallest program that shows it, with T={steps} and B={batch}:", soft_wrap=True)
+    out.print(indent(evidence.program, "    "), soft_wrap=True)
+    if evidence.first:
+        out.print(f"  First: {evidence.first}", soft_wrap=True)
 
 
 def _listed(counts: Mapping[str, int]) -> str:
@@ -95,4 +150,4 @@ def _why(report: ConformanceReport) -> str:
         return f"{report.failed} of {len(report.cases)} cases failed"
     if report.cases:
         return f"nothing was run: the backend declined all {len(report.cases)} cases"
-    return "nothing was run: no case fits --select and --class"
+    return "nothing was run: no case fits --select, --class and --quick"

@@ -9,11 +9,13 @@ import numpy as np
 
 from snnhw import registry
 from snnhw.api import make_job
-from snnhw.conformance.case import Case
+from snnhw.conformance.case import Array, Case
+from snnhw.conformance.differ import Disagreement, host, hosts
+from snnhw.conformance.yardstick import turn_of
 from snnhw.ir import Params
-from snnhw.plugin import Backend, Capabilities, Executable, Run, Train, label_of
+from snnhw.plugin import Backend, Capabilities, Executable, Result, Run, Train, label_of
 
-__all__ = ["Bench"]
+__all__ = ["Bench", "copied", "dtype_of", "run_of", "slopes_of", "trained_by"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,35 @@ class Bench:
 def copied(params: Params) -> Params:
     """Arrays of the backend's own: what it does to them concerns nobody else."""
     return {key: np.array(array) for key, array in params.items()}
+
+
+def run_of(bench: Bench, case: Case) -> Result:
+    """One run, in a dtype that the backend declares."""
+    with bench.compile(case) as executable:
+        found = executable.run(case.inputs, case.state)
+    result = Result(hosts(found.outputs), hosts(found.recordings), hosts(found.state))
+    declared = bench.capabilities.dtypes
+    for name, array in {**result.outputs, **result.recordings, **result.state}.items():
+        if array.dtype.name not in declared:
+            raise Disagreement(f"'{name}' is returned as {array.dtype.name}; declared: {', '.join(declared)}")
+    return result
+
+
+def trained_by(bench: Bench, case: Case, steps: int) -> tuple[list[float], Params]:
+    """The loss of every step of training, and the parameters after the last."""
+    with bench.compile(case) as executable:
+        losses = [executable.step(*turn_of(case, step)).loss for step in range(steps)]
+        return losses, executable.get_params()
+
+
+def slopes_of(case: Case, after: Params) -> dict[str, Array]:
+    """Gradients, as one step of plain SGD shows them in the parameters."""
+    assert case.optimizer is not None
+    keys = [key for key in case.params if key in case.program.trainable and key in after]
+    before = {key: np.asarray(case.params[key], np.float64) for key in keys}
+    return {key: (before[key] - np.asarray(after[key], np.float64)) / case.optimizer.lr for key in keys}
+
+
+def dtype_of(found: Result) -> np.dtype[np.generic]:
+    """What a backend computed in."""
+    return host(next(iter(found.recordings.values()))).dtype

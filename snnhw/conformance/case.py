@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -12,7 +12,18 @@ import numpy.typing as npt
 
 from snnhw.ir import Loss, Optimizer, Params, Program
 
-__all__ = ["CLASSES", "Array", "Arrays", "Case", "Plan", "Proof", "batch_of", "ports_of"]
+__all__ = [
+    "CLASSES",
+    "Array",
+    "Arrays",
+    "Case",
+    "Plan",
+    "Proof",
+    "batch_of",
+    "ports_of",
+    "with_samples",
+    "with_steps",
+]
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -112,6 +123,26 @@ class Plan:
 def ports_of(program: Program) -> tuple[str, ...]:
     """Every output port of a program."""
     return tuple(f"{name}.{port}" for name, op in program.nodes.items() for port in op.out_ports)
+
+
+def with_samples(case: Case, which: Array | slice) -> Case:
+    """The case with some of its samples, or with all of them in another order."""
+    static = case.program.time.static_inputs
+    delayed = {edge.key for edge in case.program.edges if edge.delay}  # their length stands before the batch
+    state = case.state and {key: x[:, which] if key in delayed else x[which] for key, x in case.state.items()}
+    return replace(
+        case,
+        inputs={name: x[which] if name in static else x[:, which] for name, x in case.inputs.items()},
+        targets={name: target[which] for name, target in case.targets.items()},
+        state=state,
+    )
+
+
+def with_steps(case: Case, which: slice) -> Case:
+    """The case over some of its steps, from the state it starts from."""
+    static = case.program.time.static_inputs
+    inputs = {name: x if name in static else x[which] for name, x in case.inputs.items()}
+    return replace(case, inputs=inputs, time_steps=len(range(case.time_steps)[which]))
 
 
 def batch_of(program: Program, inputs: Arrays) -> int:

@@ -5,154 +5,110 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import numpy as np
-
-from snnhw.conformance.bench import Bench
+from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.compare import Parity, hold
-from snnhw.conformance.differ import Disagreement, host, hosts, same_bits, within
+from snnhw.conformance.differ import Disagreement, same_bits, within
 from snnhw.conformance.laws import LAWS
-from snnhw.conformance.yardstick import gradient_of, trained, turn_of
-from snnhw.ir import Params
+from snnhw.conformance.measured import NOTHING, Measured, measuring, of_parity, of_run, relative, worst_slope
+from snnhw.conformance.slack import TRAINED, explained, few, near_loss, slack, unchanged, way_of
+from snnhw.conformance.yardstick import gradient_of, reference_run, trained
 from snnhw.plugin import Result
-from snnhw.reference import execute, update
+from snnhw.reference import update
 
 __all__ = ["CHECKS", "Check", "check"]
 
-Check = Callable[[Bench, Case], None]
-
-EXCUSED: Final = 2e-4
-"""The share of spikes that may differ near threshold; two in any case. The bound on rounding, which is
-never exhausted, reaches the threshold of fewer than one in a hundred."""
-
-GRADIENT: Final = 2e-5
-"""Relative to the largest entry of a gradient: some hundred products and sums one after the other, each
-of which may add a rounding of 6e-8, and room for transcendental functions of a few more."""
-
-EPSILON: Final = 2.0**-23
-"""Of float32, in which parameters are given and returned."""
-
-LOSS: Final = 1e-5
-"""Relative: exponentials and sums over at most a hundred terms."""
-
-TRAINED: Final = 5e-4
-"""Relative to how far training moved a parameter, which may be a hundredth of its size: twenty gradients,
-each with the error above, and divisions by their size."""
+Check = Callable[[Bench, Case], Measured]
 
 
-def exact(bench: Bench, case: Case) -> None:
+def exact(bench: Bench, case: Case) -> Measured:
     """Every bit of every port, of the final state, of the loss and of the updated parameters."""
-    if case.loss is None:
-        _exact_run(bench, case)
-    else:
-        _exact_step(bench, case)
+    return _exact_run(bench, case) if case.loss is None else _exact_step(bench, case)
 
 
-def _exact_run(bench: Bench, case: Case) -> None:
-    wanted = execute(
-        case.program,
-        case.params,
-        case.inputs,
-        time_steps=case.time_steps,
-        state=case.state,
-        record=case.record,
-    )
-    found = _run(bench, case)
-    same_bits("port", found.recordings, wanted.recordings)
-    same_bits("output", found.outputs, wanted.outputs)
-    same_bits("final state", found.state, wanted.state)
+def _exact_run(bench: Bench, case: Case) -> Measured:
+    return _every_bit(case, run_of(bench, case), reference_run(case))
 
 
-def _exact_step(bench: Bench, case: Case) -> None:
+def _exact_step(bench: Bench, case: Case) -> Measured:
     assert case.optimizer is not None
     wanted = gradient_of(case)
     params, _ = update(case.optimizer, case.params, wanted.params, {})
     with bench.compile(case) as executable:
         found = executable.step(case.inputs, case.targets, case.state)
         after = executable.get_params()
-    same_bits("output", found.outputs, wanted.execution.outputs)
-    same_bits("final state", found.state, wanted.execution.state)
-    if found.loss != wanted.loss:
-        raise Disagreement(f"the loss is {found.loss!r}, not {wanted.loss!r}")
-    same_bits("after one update, parameter", after, params)
+    measured = Measured(gradient_error=worst_slope(slopes_of(case, after), wanted.params))
+    with measuring(measured):
+        same_bits("output", found.outputs, wanted.execution.outputs)
+        same_bits("final state", found.state, wanted.execution.state)
+        if found.loss != wanted.loss:
+            raise Disagreement(f"the loss is {found.loss!r}, not {wanted.loss!r}")
+        same_bits("after one update, parameter", after, params)
+    return measured
 
 
-def pointwise(bench: Bench, case: Case) -> None:
+def pointwise(bench: Bench, case: Case) -> Measured:
     """Every bit, at whatever precision the backend computes in; unless it contracts, and says so."""
-    found = _run(bench, case)
+    found = run_of(bench, case)
     if bench.capabilities.contraction:
-        _explained(_held(case, found))
-        return
-    wanted = execute(
-        case.program,
-        case.params,
-        case.inputs,
-        time_steps=case.time_steps,
-        state=case.state,
-        record=case.record,
-        dtype=host(next(iter(found.recordings.values()))).dtype,
-    )
-    same_bits("port", found.recordings, wanted.recordings)
-    same_bits("final state", found.state, wanted.state)
+        return _explained(_held(case, found))
+    return _every_bit(case, found, reference_run(case, dtype_of(found)))
 
 
-def margin(bench: Bench, case: Case) -> None:
+def margin(bench: Bench, case: Case) -> Measured:
     """The same spikes, and everything else within the error bound."""
-    _explained(_held(case, _run(bench, case)))
+    return _explained(_held(case, run_of(bench, case)))
 
 
-def near(bench: Bench, case: Case) -> None:
+def near(bench: Bench, case: Case) -> Measured:
     """Rounding explains every differing spike, and few of them differ."""
-    parity = _held(case, _run(bench, case))
-    _explained(parity)
-    if parity.excused_near_threshold > max(2.0, EXCUSED * parity.spikes_compared):
-        raise Disagreement(
-            f"{parity.excused_near_threshold} of {parity.spikes_compared} spikes differ near threshold; "
-            f"rounding alone lets fewer than {EXCUSED:.2%} differ"
-        )
+    parity = _held(case, run_of(bench, case))
+    measured = _explained(parity)
+    with measuring(measured):
+        few(parity)
+    return measured
 
 
-def gradient(bench: Bench, case: Case) -> None:
+def gradient(bench: Bench, case: Case) -> Measured:
     """The gradient of every parameter, seen in the first update; what is not trained stays as it is."""
-    assert case.optimizer is not None
     wanted = gradient_of(case)
     with bench.compile(case) as executable:
         found = executable.step(case.inputs, case.targets, case.state)
         after = executable.get_params()
-    _loss("the loss", found.loss, wanted.loss)
-    _unchanged(case, after)
-    for key, slope in wanted.params.items():
-        before = np.asarray(case.params[key], np.float64)
-        seen = (before - np.asarray(after[key], np.float64)) / case.optimizer.lr
-        unit = EPSILON * (np.abs(before) + np.abs(slope))  # what rounding the new parameter takes away
-        within(f"the gradient of '{key}'", seen, slope, GRADIENT * np.max(np.abs(slope)) + unit)
+    seen = slopes_of(case, after)
+    measured = Measured(gradient_error=worst_slope(seen, wanted.params))
+    with measuring(measured):
+        near_loss("the loss", found.loss, wanted.loss)
+        unchanged(case, after)
+        for key, slope in wanted.params.items():
+            within(f"the gradient of '{key}'", seen[key], slope, slack(case, key, slope))
+    return measured
 
 
-def training(bench: Bench, case: Case) -> None:
+def training(bench: Bench, case: Case) -> Measured:
     """The loss of every step, and the parameters after the last."""
     wanted = trained(case, STEPS)
-    with bench.compile(case) as executable:
-        for step, loss in enumerate(wanted.losses):
-            inputs, targets = turn_of(case, step)
-            _loss(f"the loss of step {step}", executable.step(inputs, targets).loss, loss)
-        after = executable.get_params()
-    _unchanged(case, after)
-    for key in case.program.trainable:
-        way = np.max(np.abs(wanted.params[key] - np.asarray(case.params[key], np.float64)))
-        within(f"trained parameter '{key}'", after[key], wanted.params[key], TRAINED * way)
+    losses, after = trained_by(bench, case, STEPS)
+    ways = {key: way_of(case, key, wanted.params[key]) for key in sorted(case.program.trainable)}
+    errors = [relative(after[key], wanted.params[key], way) for key, way in ways.items()]
+    measured = Measured(gradient_error=max(errors, default=None))
+    with measuring(measured):
+        for step, (loss, target) in enumerate(zip(losses, wanted.losses, strict=True)):
+            near_loss(f"the loss of step {step}", loss, target)
+        unchanged(case, after)
+        for key, way in ways.items():
+            within(f"trained parameter '{key}'", after[key], wanted.params[key], TRAINED * way)
+    return measured
 
 
-def _run(bench: Bench, case: Case) -> Result:
-    """One run, in a dtype that the backend declares."""
-    with bench.compile(case) as executable:
-        found = executable.run(case.inputs, case.state)
-    result = Result(hosts(found.outputs), hosts(found.recordings), hosts(found.state))
-    declared = bench.capabilities.dtypes
-    for name, array in {**result.outputs, **result.recordings, **result.state}.items():
-        if array.dtype.name not in declared:
-            raise Disagreement(f"'{name}' is returned as {array.dtype.name}; declared: {', '.join(declared)}")
-    return result
+def _every_bit(case: Case, found: Result, wanted: Result) -> Measured:
+    measured = of_run(case.program, found.recordings, wanted.recordings)
+    with measuring(measured):
+        same_bits("port", found.recordings, wanted.recordings)
+        same_bits("output", found.outputs, wanted.outputs)
+        same_bits("final state", found.state, wanted.state)
+    return measured
 
 
 def _held(case: Case, found: Result) -> Parity:
@@ -166,21 +122,11 @@ def _held(case: Case, found: Result) -> Parity:
     )
 
 
-def _explained(parity: Parity) -> None:
-    if not parity.ok:
-        raise Disagreement(
-            f"{parity.first}; in all, {parity.unexplained_mismatches} spikes and {parity.membranes_outside} "
-            "other values differ by more than rounding explains"
-        )
-
-
-def _loss(what: str, found: float, wanted: float) -> None:
-    within(what, np.float64(found), wanted, LOSS * abs(wanted))
-
-
-def _unchanged(case: Case, after: Params) -> None:
-    fixed = {key: array for key, array in case.params.items() if key not in case.program.trainable}
-    same_bits("untrained parameter", {key: after[key] for key in fixed}, fixed)
+def _explained(parity: Parity) -> Measured:
+    measured = of_parity(parity)
+    with measuring(measured):
+        explained(parity)
+    return measured
 
 
 CHECKS: Final[Mapping[str, Check]] = {
@@ -194,6 +140,9 @@ CHECKS: Final[Mapping[str, Check]] = {
 """Class of case -> its check. A law brings its own."""
 
 
-def check(bench: Bench, case: Case) -> None:
+def check(bench: Bench, case: Case) -> Measured:
     """Hold a backend to a case; raises what is wrong."""
-    (LAWS[case.law] if case.cls == "law" else CHECKS[case.cls])(bench, case)
+    if case.cls == "law":
+        LAWS[case.law](bench, case)
+        return NOTHING
+    return CHECKS[case.cls](bench, case)

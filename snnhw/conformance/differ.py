@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snnhw.conformance.case import Array
 
+if TYPE_CHECKING:
+    from snnhw.conformance.measured import Measured
+
 __all__ = ["Disagreement", "host", "hosts", "same_bits", "same_keys", "within"]
 
 
 class Disagreement(Exception):
-    """A backend and the reference differ; the message says where, and by how much."""
+    """A backend and the reference differ; the message says where, and by how much.
+
+    Attributes:
+        measured: what was measured before it was found; None when nothing was.
+    """
+
+    measured: Measured | None = None
 
 
 def host(array: Any) -> Array:

@@ -14,14 +14,14 @@ import numpy as np
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Array, Arrays, Case
+from snnhw.conformance.case import Array, Arrays, Case, with_samples, with_steps
 from snnhw.conformance.differ import Disagreement, hosts, same_bits
-from snnhw.conformance.yardstick import gradient_of, turn_of
+from snnhw.conformance.yardstick import gradient_of, reference_run, turn_of
 from snnhw.errors import SnnhwError
 from snnhw.ir import Edge, FrozenMap, Input, Op, Params, Program
 from snnhw.ir.ops import Shape
 from snnhw.plugin import Executable, Result
-from snnhw.reference import execute, update
+from snnhw.reference import update
 
 __all__ = ["LAWS", "Law"]
 
@@ -50,7 +50,7 @@ def permutes(bench: Bench, case: Case) -> None:
     order = np.random.default_rng(0).permutation(case.batch)
     with bench.compile(case) as executable:
         straight = _kept(executable.run(case.inputs))
-        mixed = executable.run(_samples(case, order))
+        mixed = executable.run(with_samples(case, order).inputs)
     _same("with samples in another order, ", mixed, _chosen(case, straight, order))
 
 
@@ -58,8 +58,8 @@ def splits(bench: Bench, case: Case) -> None:
     """A run may stop at any step and go on from its state, in another executable."""
     cut = case.time_steps // 3
     whole = _run(bench, case)
-    before = _run(bench, _steps_of(case, slice(None, cut)))
-    after = _run(bench, replace(_steps_of(case, slice(cut, None)), state=before.state))
+    before = _run(bench, with_steps(case, slice(None, cut)))
+    after = _run(bench, replace(with_steps(case, slice(cut, None)), state=before.state))
     joined = Result(
         _joined(before.outputs, after.outputs), _joined(before.recordings, after.recordings), after.state
     )
@@ -68,7 +68,7 @@ def splits(bench: Bench, case: Case) -> None:
 
 def fits(bench: Bench, case: Case) -> None:
     """Another batch and another number of steps are computed, or refused by a backend that says so."""
-    fewer = _steps_of(replace(case, inputs=_samples(case, np.arange(case.batch // 2))), slice(1, None))
+    fewer = with_steps(with_samples(case, slice(case.batch // 2)), slice(1, None))
     with bench.compile(case) as executable:
         try:
             found = executable.run(fewer.inputs)
@@ -76,7 +76,7 @@ def fits(bench: Bench, case: Case) -> None:
             if bench.capabilities.fixed_shapes:
                 return
             raise
-    _same("with fewer samples and steps, ", found, _reference(fewer))
+    _same("with fewer samples and steps, ", found, reference_run(fewer))
 
 
 def resumes(bench: Bench, case: Case) -> None:
@@ -112,7 +112,7 @@ def round_trips(bench: Bench, case: Case) -> None:
         _as_given(executable.get_params(), {**halved, key: array})
         executable.set_params(case.params)
         found = executable.run(case.inputs)
-    _same("with parameters set again, ", found, _reference(case))
+    _same("with parameters set again, ", found, reference_run(case))
 
 
 def owns(bench: Bench, case: Case) -> None:
@@ -146,7 +146,7 @@ def reschedules(bench: Bench, case: Case) -> None:
 def agrees(bench: Bench, case: Case) -> None:
     """What it computes is exact, in a situation that is easily forgotten."""
     with bench.compile(case) as executable:
-        _same("", executable.run(case.inputs, case.state), _reference(case))
+        _same("", executable.run(case.inputs, case.state), reference_run(case))
 
 
 def refuses(bench: Bench, case: Case) -> None:
@@ -193,18 +193,6 @@ LAWS: Final[Mapping[str, Law]] = {
 # -- pieces -----------------------------------------------------------------------------------------
 
 
-def _reference(case: Case) -> Result:
-    found = execute(
-        case.program,
-        case.params,
-        case.inputs,
-        time_steps=case.time_steps,
-        state=case.state,
-        record=case.record,
-    )
-    return Result(found.outputs, found.recordings, found.state)
-
-
 def _run(bench: Bench, case: Case) -> Result:
     with bench.compile(case) as executable:
         return _kept(executable.run(case.inputs, case.state))
@@ -232,18 +220,6 @@ def _kept(found: Result) -> Result:
 
 def _copies(arrays: Mapping[str, Any]) -> dict[str, Array]:
     return {name: np.array(array) for name, array in hosts(arrays).items()}
-
-
-def _samples(case: Case, which: Array) -> dict[str, Array]:
-    static = case.program.time.static_inputs
-    return {name: x[which] if name in static else x[:, which] for name, x in case.inputs.items()}
-
-
-def _steps_of(case: Case, which: slice) -> Case:
-    """The case over some of its steps."""
-    static = case.program.time.static_inputs
-    inputs = {name: x if name in static else x[which] for name, x in case.inputs.items()}
-    return replace(case, inputs=inputs, time_steps=len(range(case.time_steps)[which]))
 
 
 def _joined(before: Arrays, after: Arrays) -> dict[str, Array]:

@@ -11,6 +11,9 @@ from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Case, Plan
 from snnhw.conformance.checks import check
 from snnhw.conformance.differ import Disagreement
+from snnhw.conformance.evidence import Evidence
+from snnhw.conformance.measured import NOTHING, Measured
+from snnhw.conformance.subject import about
 from snnhw.errors import Unsupported
 from snnhw.words import sentence
 
@@ -29,6 +32,9 @@ class CaseResult:
             ``xfailed``, it fails as the backend's own list of known failures says; ``failed``.
         reason: why, unless it passed.
         seconds: how long the backend and its comparison took.
+        measured: how far it was from what it was held to.
+        about: what the case exercises, such as ``"op/Linear"`` or ``"neuron/Leaky"``.
+        evidence: of a failure: the smallest program that shows it; None when it was not looked for.
     """
 
     id: str
@@ -36,6 +42,9 @@ class CaseResult:
     outcome: Outcome
     reason: str
     seconds: float
+    measured: Measured = NOTHING
+    about: tuple[str, ...] = ()
+    evidence: Evidence | None = None
 
 
 def judge(bench: Bench, plan: Plan, excuse: str | None = None) -> CaseResult:
@@ -49,26 +58,25 @@ def judge(bench: Bench, plan: Plan, excuse: str | None = None) -> CaseResult:
     except Exception as error:  # noqa: BLE001  # somebody's model may be one that no numbers suit
         return CaseResult(plan.id, plan.cls, "failed", f"the case cannot be made: {error}", 0.0)
     before = perf_counter()
-    outcome, reason = _outcome(bench, case)
+    outcome, reason, measured = _outcome(bench, case)
     seconds = perf_counter() - before
     if excuse is not None:
         outcome, reason = _excused(outcome, reason, excuse)
-    return CaseResult(case.id, case.cls, outcome, reason, seconds)
+    return CaseResult(case.id, case.cls, outcome, reason, seconds, measured, about(case))
 
 
-def _outcome(bench: Bench, case: Case) -> tuple[Outcome, str]:
+def _outcome(bench: Bench, case: Case) -> tuple[Outcome, str, Measured]:
     try:
         reasons = reasons_against(case.program, bench.capabilities, bench.job(case))
         if reasons:
-            return _declined(bench, case, reasons)
-        check(bench, case)
+            return *_declined(bench, case, reasons), NOTHING
+        return "passed", "", check(bench, case)
     except Disagreement as error:
-        return "failed", str(error)
+        return "failed", str(error), error.measured or NOTHING
     except Unsupported as error:
-        return "failed", f"it refuses what its capabilities claim: {'; '.join(error.reasons)}"
+        return "failed", f"it refuses what its capabilities claim: {'; '.join(error.reasons)}", NOTHING
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code must not end the run
-        return "failed", f"{type(error).__name__}: {error}"
-    return "passed", ""
+        return "failed", f"{type(error).__name__}: {error}", NOTHING
 
 
 def _declined(bench: Bench, case: Case, reasons: tuple[str, ...]) -> tuple[Outcome, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
+from snnhw.conformance.evidence import Evidence
 from snnhw.conformance.outcome import CaseResult
 
 __all__ = ["SCHEMA", "ConformanceReport", "report"]
@@ -22,6 +24,7 @@ class ConformanceReport:
     Attributes:
         backend: its name.
         label: what marks its results, such as ``"emulated"``; "" for the real thing.
+        against: the backend that it was held to; "" for the reference.
         passed, declined, xfailed, failed: numbers of cases.
         cases: one result for each.
     """
@@ -34,6 +37,7 @@ class ConformanceReport:
     xfailed: int
     failed: int
     cases: tuple[CaseResult, ...]
+    against: str = ""
 
     @property
     def ok(self) -> bool:
@@ -48,21 +52,13 @@ class ConformanceReport:
             "schema": self.schema,
             "backend": self.backend,
             "label": self.label,
+            "against": self.against,
             **counts,
-            "cases": [
-                {
-                    "id": case.id,
-                    "class": case.cls,
-                    "outcome": case.outcome,
-                    "reason": case.reason,
-                    "seconds": case.seconds,
-                }
-                for case in self.cases
-            ],
+            "cases": [_case(case) for case in self.cases],
         }
 
 
-def report(backend: str, label: str, cases: Sequence[CaseResult]) -> ConformanceReport:
+def report(backend: str, label: str, cases: Sequence[CaseResult], against: str = "") -> ConformanceReport:
     """The report of these results."""
     count = Counter(case.outcome for case in cases)
     return ConformanceReport(
@@ -74,4 +70,58 @@ def report(backend: str, label: str, cases: Sequence[CaseResult]) -> Conformance
         xfailed=count["xfailed"],
         failed=count["failed"],
         cases=tuple(cases),
+        against=against,
     )
+
+
+def _case(case: CaseResult) -> dict[str, Any]:
+    found = {
+        "id": case.id,
+        "class": case.cls,
+        "outcome": case.outcome,
+        "reason": case.reason,
+        "seconds": case.seconds,
+        "membrane_error": _number(case.measured.membrane_error),
+        "spikes": case.measured.spikes,
+        "spike_mismatches": case.measured.flips,
+        "gradient_error": _number(case.measured.gradient_error),
+        "about": list(case.about),
+    }
+    return found if case.evidence is None else {**found, "evidence": _evidence(case.evidence)}
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    first = evidence.first
+    return {
+        "program": evidence.program,
+        "time_steps": evidence.time_steps,
+        "batch": evidence.batch,
+        "arrays": list(evidence.arrays),
+        "reason": evidence.reason,
+        "first": first
+        and {
+            "port": first.port,
+            "step": first.step,
+            "sample": first.sample,
+            "index": list(first.index),
+            "got": _number(first.got),
+            "wanted": _number(first.wanted),
+        },
+        "traces": [
+            {
+                "what": each.what,
+                "got": list(map(_number, each.got)),
+                "wanted": list(map(_number, each.wanted)),
+            }
+            for each in evidence.traces
+        ],
+    }
+
+
+def _numbers(values: Sequence[float]) -> list[float | str | None]:
+    return [_number(value) for value in values]
+
+
+def _number(value: float | None) -> float | str | None:
+    """JSON has no infinity and no NaN: these are written as words."""
+    return value if value is None or isfinite(value) else str(value)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
-from typing import Final
+from typing import Final, TypedDict
 
 from snnhw import registry
+from snnhw.conformance.against import COMPARISONS, judge_both
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import CLASSES, Plan
 from snnhw.conformance.cases import corners, exact, gradient, laws, margin, pointwise, training, wiring
+from snnhw.conformance.evidence import Evidence, evidence_of
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import CaseResult, judge
+from snnhw.conformance.quick import is_quick
 from snnhw.conformance.report import ConformanceReport, report
 from snnhw.errors import InputError
 from snnhw.plugin import Backend
 from snnhw.words import did_you_mean
 
-__all__ = ["SOURCES", "all_cases", "run", "run_on"]
+__all__ = ["SOURCES", "all_cases", "chosen", "run", "run_against", "run_on"]
+
+OnResult = Callable[[CaseResult], None]
+
+SHOWN: Final = 20
+"""For so many failures the smallest program is looked for; more than that are hardly read one by one."""
 
 SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
     exact.cases,
@@ -42,28 +51,67 @@ def all_cases() -> tuple[Plan, ...]:
     return tuple(sorted(found, key=lambda plan: order.index(plan.cls)))
 
 
+class _Which(TypedDict):
+    """Arguments of `chosen`, to hand on."""
+
+    select: str | None
+    classes: Sequence[str]
+    quick: bool
+
+
+def chosen(select: str | None = None, classes: Sequence[str] = (), *, quick: bool = False) -> list[Plan]:
+    """Some of the cases.
+
+    Args:
+        select: only cases whose id contains this.
+        classes: only cases of these classes; none given: all.
+        quick: only those that make up a quick look.
+
+    Raises:
+        InputError: there is no such class.
+    """
+    for name in classes:
+        if name not in CLASSES:
+            raise InputError(
+                f"there is no class '{name}' of conformance cases.{did_you_mean(name, CLASSES)} "
+                f"Classes: {', '.join(CLASSES)}."
+            )
+    return [
+        plan
+        for plan in all_cases()
+        if (select or "") in plan.id
+        and (not classes or plan.cls in classes)
+        and (not quick or is_quick(plan))
+    ]
+
+
 def run(
     backend_name: str,
     options: Mapping[str, object] | None = None,
     *,
     select: str | None = None,
     classes: Sequence[str] = (),
-    on_result: Callable[[CaseResult], None] | None = None,
+    quick: bool = False,
+    against: str | None = None,
+    on_result: OnResult | None = None,
 ) -> ConformanceReport:
     """Hold an installed backend to the conformance cases.
 
     Args:
         options: of the backend, by name.
-        select: only cases whose id contains this.
-        classes: only cases of these classes; none given: all.
+        select, classes, quick: which cases; as for `chosen`.
+        against: another backend, to hold it to in the place of the reference.
         on_result: called with every result as soon as it is there.
 
     Raises:
-        PluginError: the backend is unknown, or cannot run here.
+        PluginError: a backend is unknown, or cannot run here.
         InputError: an option, a class or the backend's list of known failures makes no sense.
     """
     plugin = registry.backend(backend_name)
-    return run_on(plugin, options, select=select, classes=classes, on_result=on_result)
+    which = _Which(select=select, classes=classes, quick=quick)
+    if against is not None:
+        return run_against(plugin, registry.backend(against), options, **which, on_result=on_result)
+    return run_on(plugin, options, **which, on_result=on_result)
 
 
 def run_on(
@@ -72,22 +120,50 @@ def run_on(
     *,
     select: str | None = None,
     classes: Sequence[str] = (),
-    on_result: Callable[[CaseResult], None] | None = None,
+    quick: bool = False,
+    on_result: OnResult | None = None,
 ) -> ConformanceReport:
     """`run`, for a backend at hand."""
-    for name in classes:
-        if name not in CLASSES:
-            raise InputError(
-                f"there is no class '{name}' of conformance cases.{did_you_mean(name, CLASSES)} "
-                f"Classes: {', '.join(CLASSES)}."
-            )
-    registry.build_options(plugin, options or {})  # a misspelt one is not every case's failure
-    bench = Bench(plugin, options or {})
+    bench, plans = Bench(plugin, options or {}), chosen(select, classes, quick=quick)
+    label = bench.label  # a misspelt option is not every case's failure
     excuses = known_failures(plugin, [plan.id for plan in all_cases()])
+    found: list[CaseResult] = []
+    shown = 0
+    for plan in plans:
+        result = judge(bench, plan, excuses.get(plan.id))
+        if result.outcome == "failed" and plan.id not in excuses and shown < SHOWN:
+            result, shown = replace(result, evidence=evidence(bench, plan)), shown + 1
+        found.append(result)
+        if on_result:
+            on_result(result)
+    return report(plugin.name, label, found)
+
+
+def evidence(bench: Bench, plan: Plan) -> Evidence | None:
+    """What shows the failure of a case."""
+    try:
+        return evidence_of(bench, plan.case)
+    except LookupError:  # there are no numbers for it
+        return None
+
+
+def run_against(
+    plugin: Backend,
+    other: Backend,
+    options: Mapping[str, object] | None = None,
+    *,
+    select: str | None = None,
+    classes: Sequence[str] = (),
+    quick: bool = False,
+    on_result: OnResult | None = None,
+) -> ConformanceReport:
+    """Hold a backend to another one, in every case that is not a law on one backend alone."""
+    one, two = Bench(plugin, options or {}), Bench(other)
+    labels = [bench.label for bench in (one, two)]
     found = []
-    for plan in all_cases():
-        if (select or "") in plan.id and (not classes or plan.cls in classes):
-            found.append(judge(bench, plan, excuses.get(plan.id)))
+    for plan in chosen(select, classes, quick=quick):
+        if plan.cls in COMPARISONS:
+            found.append(judge_both(one, two, plan))
             if on_result:
                 on_result(found[-1])
-    return report(plugin.name, bench.label, found)
+    return report(plugin.name, ", ".join(filter(None, labels)), found, against=other.name)

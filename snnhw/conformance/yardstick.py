@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from snnhw.conformance.case import Array, Arrays, Case
 from snnhw.ir import Params
-from snnhw.reference import Gradients, clip_by_norm, gradients, update
+from snnhw.plugin import Result
+from snnhw.reference import Gradients, clip_by_norm, execute, gradients, update
 
-__all__ = ["Trained", "gradient_of", "trained", "turn_of"]
+__all__ = ["Trained", "gradient_of", "reference_run", "trained", "turn_of"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,20 @@ class Trained:
     losses: tuple[float, ...]
     params: Params
     history: tuple[Params, ...]
+
+
+def reference_run(case: Case, dtype: DTypeLike = np.float64) -> Result:
+    """What the reference gives, every operation rounded to a dtype."""
+    found = execute(
+        case.program,
+        case.params,
+        case.inputs,
+        time_steps=case.time_steps,
+        state=case.state,
+        record=case.record,
+        dtype=dtype,
+    )
+    return Result(found.outputs, found.recordings, found.state)
 
 
 def gradient_of(

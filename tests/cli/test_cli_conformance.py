@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from cli_calls import call
 
 import snnhw.conformance.suite
 from snnhw import conformance
-from snnhw.conformance import CaseResult
+from snnhw.conformance import CaseResult, Mismatch
 from snnhw.conformance.cases import exact
+from snnhw.conformance.evidence import Evidence
+from snnhw.conformance.measured import Measured
 from snnhw.conformance.report import report
 
-PASSED = CaseResult("exact/a", "exact", "passed", "", 0.5)
+PASSED = CaseResult("exact/a", "exact", "passed", "", 0.5, Measured(0.25, 100, 1, 0.5), ("op/Add",))
 DECLINED = CaseResult("exact/b", "exact", "declined", "no delays", 0.0)
 XFAILED = CaseResult("law/c", "law", "xfailed", "known. https://example.org/1", 0.1)
 FAILED = CaseResult("law/d", "law", "failed", "port 'x.y' at [0, 1] is 0.5, not 0.25", 0.2)
@@ -26,8 +29,8 @@ FAILED = CaseResult("law/d", "law", "failed", "port 'x.y' at [0, 1] is 0.5, not 
 class Suite:
     """Stands for the suite: gives these results, and keeps what it was asked."""
 
-    def __init__(self, *results: CaseResult, label: str = "") -> None:
-        self.results, self.label = results, label
+    def __init__(self, *results: CaseResult, label: str = "", against: str = "") -> None:
+        self.results, self.label, self.against = results, label, against
         self.asked: dict[str, Any] = {}
 
     def run(
@@ -36,17 +39,17 @@ class Suite:
         self.asked = {"name": name, "options": options, **asked}
         for result in self.results:
             on_result(result)
-        return report(name, self.label, self.results)
+        return report(name, self.label, self.results, self.against)
 
 
 @pytest.fixture
 def suite(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Suite]:
-    def replace(*results: CaseResult, label: str = "") -> Suite:
-        made = Suite(*results, label=label)
+    def stand_in(*results: CaseResult, label: str = "", against: str = "") -> Suite:
+        made = Suite(*results, label=label, against=against)
         monkeypatch.setattr(conformance, "run", made.run, raising=False)
         return made
 
-    return replace
+    return stand_in
 
 
 def rows(text: str) -> list[str]:
@@ -58,8 +61,13 @@ def test_a_row_for_each_class_and_status_0(suite: Callable[..., Suite]) -> None:
     result = call("conformance", "chip")
     assert result.exit_code == 0
     shown = rows(result.stdout)
-    assert shown[:2] == ["Backend chip", "class passed declined xfailed failed"]
-    assert shown[3:] == ["exact 1 1 0 0", "law 0 0 1 0", "", "1 passed, 1 declined, 1 xfailed"]
+    assert shown[:2] == ["Backend chip", "class passed declined xfailed failed membrane spikes gradient"]
+    assert shown[3:] == [
+        "exact 1 1 0 0 0.25 1.00% 0.5",
+        "law 0 0 1 0",
+        "",
+        "1 passed, 1 declined, 1 xfailed in 0.6 s",
+    ]
 
 
 def test_the_label_is_shown(suite: Callable[..., Suite]) -> None:
@@ -78,7 +86,7 @@ def test_every_failure_has_its_reason_and_status_1(suite: Callable[..., Suite]) 
 @pytest.mark.parametrize(
     ("results", "message"),
     [
-        ([], "nothing was run: no case fits --select and --class"),
+        ([], "nothing was run: no case fits --select, --class and --quick"),
         ([DECLINED], "nothing was run: the backend declined all 1 cases"),
     ],
 )
@@ -130,7 +138,35 @@ def test_what_is_asked_for(suite: Callable[..., Suite]) -> None:
         "options": {"dtype": "float64"},
         "select": "a",
         "classes": ("law", "exact"),
+        "quick": False,
+        "against": None,
     }
+
+
+def test_a_quick_look_against_another_backend(suite: Callable[..., Suite]) -> None:
+    asked = suite(PASSED, against="stone")
+    result = call("conformance", "chip", "--quick", "--against", "stone")
+    assert (asked.asked["quick"], asked.asked["against"]) == (True, "stone")
+    assert result.stdout.startswith("Backend chip against stone\n")
+
+
+def test_a_failure_is_shown_with_the_smallest_program(suite: Callable[..., Suite]) -> None:
+    first = Mismatch("lif.mem", 2, 0, (1,), 0.5, 0.25, 0.0)
+    evidence = Evidence("program dt=1\n  x  Input", 3, 1, (), "why", first)
+    suite(replace(FAILED, evidence=evidence))
+    shown = call("conformance", "chip").stdout
+    assert (
+        "The smallest program that shows it, with T=3 and B=1:\n    program dt=1\n      x  Input\n" in shown
+    )
+    assert "First: lif.mem at [t=2, b=0, 1] is 0.5, not 0.25" in shown
+
+
+def test_a_page_for_a_browser(suite: Callable[..., Suite], tmp_path: Path) -> None:
+    suite(PASSED, FAILED)
+    file = tmp_path / "report.html"
+    assert call("conformance", "chip", "--html", file).exit_code == 1
+    assert file.read_text().startswith("<!doctype html>")
+    assert call("conformance", "chip", "--html", tmp_path / "absent" / "report.html").exit_code == 2
 
 
 def test_plain_lines_count_along(suite: Callable[..., Suite]) -> None:

@@ -1,0 +1,143 @@
+"""Two backends held to each other, with no reference between them.
+
+What each class asks of a backend and the reference is asked of two backends: equal bits where the numbers
+are exact; where they are not, no more difference than rounding explains in either. Laws are about one
+backend alone, and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+
+from snnhw.check import reasons_against
+from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
+from snnhw.conformance.case import Case, Plan
+from snnhw.conformance.cases.training import STEPS
+from snnhw.conformance.compare import compared, summary
+from snnhw.conformance.differ import Disagreement, same_bits, within
+from snnhw.conformance.measured import Measured, measuring, of_parity, of_run, relative, worst_slope
+from snnhw.conformance.outcome import CaseResult, Outcome
+from snnhw.conformance.slack import TRAINED, explained, few, near_loss, slack, way_of
+from snnhw.conformance.subject import about
+from snnhw.plugin import Result
+
+__all__ = ["COMPARISONS", "judge_both"]
+
+Comparison = Callable[[Bench, Bench, Case], Measured]
+
+
+def judge_both(one: Bench, other: Bench, plan: Plan) -> CaseResult:
+    """Hold a backend to another one. Whatever they do, this returns.
+
+    Declined: one of them does not claim to do the case.
+    """
+    case = plan.case
+    before = perf_counter()
+    outcome, reason, measured = _outcome(one, other, case)
+    return CaseResult(case.id, case.cls, outcome, reason, perf_counter() - before, measured, about(case))
+
+
+def _outcome(one: Bench, other: Bench, case: Case) -> tuple[Outcome, str, Measured]:
+    try:
+        for bench in (one, other):
+            if reasons := reasons_against(case.program, bench.capabilities, bench.job(case)):
+                return "declined", f"{bench.plugin.name}: {'; '.join(reasons)}", Measured()
+        return "passed", "", COMPARISONS[case.cls](one, other, case)
+    except Disagreement as error:
+        return "failed", str(error), error.measured or Measured()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code must not end the run
+        return "failed", f"{type(error).__name__}: {error}", Measured()
+
+
+def exact(one: Bench, other: Bench, case: Case) -> Measured:
+    """Every bit of a run, or of one update."""
+    if case.loss is None:
+        return _same(case, run_of(one, case), run_of(other, case))
+    (loss, after), (wanted, target) = trained_by(one, case, 1), trained_by(other, case, 1)
+    measured = Measured(gradient_error=worst_slope(slopes_of(case, after), slopes_of(case, target)))
+    with measuring(measured):
+        same_bits("the loss, of step", {"0": np.array(loss[0])}, {"0": np.array(wanted[0])})
+        same_bits("after one update, parameter", after, target)
+    return measured
+
+
+def pointwise(one: Bench, other: Bench, case: Case) -> Measured:
+    """Every bit, if both round every operation to the same dtype; otherwise what rounding explains."""
+    found, wanted = run_of(one, case), run_of(other, case)
+    contracted = one.capabilities.contraction or other.capabilities.contraction
+    if contracted or dtype_of(found) != dtype_of(wanted):
+        return _near(case, found, wanted)
+    return _same(case, found, wanted)
+
+
+def near(one: Bench, other: Bench, case: Case) -> Measured:
+    """Rounding explains every difference, and few spikes differ."""
+    return _near(case, run_of(one, case), run_of(other, case))
+
+
+def gradient(one: Bench, other: Bench, case: Case) -> Measured:
+    """The gradient of every parameter, seen in the first update."""
+    (loss, after), (wanted, target) = trained_by(one, case, 1), trained_by(other, case, 1)
+    seen, slopes = slopes_of(case, after), slopes_of(case, target)
+    measured = Measured(gradient_error=worst_slope(seen, slopes))
+    with measuring(measured):
+        near_loss("the loss", loss[0], wanted[0])
+        for key, slope in slopes.items():
+            within(f"the gradient of '{key}'", seen[key], slope, 2 * slack(case, key, slope))
+    return measured
+
+
+def training(one: Bench, other: Bench, case: Case) -> Measured:
+    """The loss of every step, and the parameters after the last."""
+    (losses, after), (wanted, target) = (trained_by(bench, case, STEPS) for bench in (one, other))
+    ways = {key: way_of(case, key, np.asarray(target[key])) for key in sorted(case.program.trainable)}
+    errors = [relative(after[key], np.asarray(target[key]), way) for key, way in ways.items()]
+    measured = Measured(gradient_error=max(errors, default=None))
+    with measuring(measured):
+        for step, pair in enumerate(zip(losses, wanted, strict=True)):
+            near_loss(f"the loss of step {step}", *pair)
+        for key, way in ways.items():
+            within(f"trained parameter '{key}'", after[key], target[key], 2 * TRAINED * way)
+    return measured
+
+
+def _same(case: Case, found: Result, wanted: Result) -> Measured:
+    measured = of_run(case.program, found.recordings, wanted.recordings)
+    with measuring(measured):
+        same_bits("port", found.recordings, wanted.recordings)
+        same_bits("output", found.outputs, wanted.outputs)
+        same_bits("final state", found.state, wanted.state)
+    return measured
+
+
+def _near(case: Case, found: Result, wanted: Result) -> Measured:
+    judged = compared(
+        case.program,
+        case.params,
+        case.inputs,
+        found.recordings,
+        time_steps=case.time_steps,
+        state=case.state,
+        against=wanted.recordings,
+    )
+    parity = summary(judged, case.time_steps)
+    measured = of_parity(parity)
+    with measuring(measured):
+        explained(parity)
+        few(parity)
+    return measured
+
+
+COMPARISONS: Final[Mapping[str, Comparison]] = {
+    "exact": exact,
+    "pointwise": pointwise,
+    "margin": near,
+    "near": near,
+    "gradient": gradient,
+    "training": training,
+}
+"""Class of case -> how two backends are compared on it."""

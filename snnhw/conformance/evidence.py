@@ -1,0 +1,161 @@
+"""What shows a failure: the smallest program, the first value that is wrong, and what led up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from snnhw.check import reasons_against
+from snnhw.conformance.bench import Bench, dtype_of, run_of, trained_by
+from snnhw.conformance.case import Array, Arrays, Case, ports_of
+from snnhw.conformance.cases.training import STEPS
+from snnhw.conformance.checks import check
+from snnhw.conformance.compare import compared
+from snnhw.conformance.shrink import shrunk
+from snnhw.conformance.tally import Mismatch
+from snnhw.conformance.yardstick import reference_run, trained
+from snnhw.plugin import Result
+from snnhw.reference.trace import schedule
+
+__all__ = ["Evidence", "Trace", "evidence_of"]
+
+SMALL: Final = 12
+"""Arrays of at most so many numbers are written out."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One value over time: what the backend gave, and what it should have given."""
+
+    what: str
+    got: tuple[float, ...]
+    wanted: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What shows a failure.
+
+    Attributes:
+        program: the smallest program found that still fails, as it is printed.
+        time_steps, batch: of its run.
+        arrays: its parameters and inputs, in words.
+        reason: how it fails.
+        first: the first wrong value of its run; None when the run is right, and what follows it is not.
+        traces: every port of the neuron at which it is; of training, the loss of every step.
+    """
+
+    program: str
+    time_steps: int
+    batch: int
+    arrays: tuple[str, ...]
+    reason: str
+    first: Mismatch | None = None
+    traces: tuple[Trace, ...] = ()
+
+
+def evidence_of(bench: Bench, case: Case) -> Evidence | None:
+    """Look for what shows the failure of a case; None when it does not fail again."""
+    error = _error(bench, case)
+    if error is None:
+        return None
+    kind = type(error)
+    small = case if case.law else shrunk(case, partial(_fails_alike, bench, kind))
+    error = _error(bench, small) or error
+    found = Evidence(
+        str(small.program),
+        small.time_steps,
+        small.batch,
+        tuple(_words({**small.params, **small.inputs, **(small.state or {})})),
+        f"{error}" if str(error) else kind.__name__,
+    )
+    try:
+        return _traced(bench, small, found)
+    except (Exception, SystemExit):  # noqa: BLE001  # it cannot even be run; what is known is told
+        return found
+
+
+def _fails_alike(bench: Bench, kind: type[BaseException], case: Case) -> bool:
+    return type(_error(bench, case)) is kind
+
+
+def _error(bench: Bench, case: Case) -> BaseException | None:
+    """What the check of a case raises; nothing where the backend does not claim to do it."""
+    if reasons_against(case.program, bench.capabilities, bench.job(case)):
+        return None
+    try:
+        check(bench, case)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code must not end the run
+        return error
+    return None
+
+
+def _traced(bench: Bench, case: Case, found: Evidence) -> Evidence:
+    """The evidence, with the first wrong value of the run; if there is none, with the losses of training."""
+    running = replace(case, loss=None, optimizer=None, targets={}, record=ports_of(case.program))
+    seen = run_of(bench, running)
+    exactly = case.proof is not None or (case.cls == "pointwise" and not bench.capabilities.contraction)
+    wanted = reference_run(running, dtype_of(seen) if case.cls == "pointwise" else np.float64)
+    first = _first_bit(running, seen, wanted) if exactly else _first_beyond(running, seen)
+    if first is not None:
+        return replace(found, first=first, traces=_traces(running, first, seen, wanted))
+    if case.cls != "training":
+        return found
+    losses, _ = trained_by(bench, case, STEPS)
+    return replace(found, traces=(Trace("loss", tuple(losses), trained(case, STEPS).losses),))
+
+
+def _first_bit(case: Case, seen: Result, wanted: Result) -> Mismatch | None:
+    """The first value that is not the same in every bit, in the order of time and of the schedule."""
+    order = {name: place for place, name in enumerate(schedule(case.program))}
+    found = []
+    for port, right in wanted.recordings.items():
+        got = np.asarray(seen.recordings[port])
+        target = np.asarray(right, got.dtype)
+        wrong = np.argwhere((got != target) & ~(np.isnan(got) & np.isnan(target)))
+        if len(wrong):
+            step, sample, *index = where = tuple(map(int, wrong[0]))
+            found.append(
+                Mismatch(port, step, sample, tuple(index), float(got[where]), float(target[where]), 0.0)
+            )
+    return min(found, key=lambda each: (each.step, order[each.port.rpartition(".")[0]]), default=None)
+
+
+def _first_beyond(case: Case, seen: Result) -> Mismatch | None:
+    """The first value that rounding does not explain."""
+    judged = compared(
+        case.program,
+        case.params,
+        case.inputs,
+        {port: np.asarray(x) for port, x in seen.recordings.items()},
+        time_steps=case.time_steps,
+        state=case.state,
+    )
+    return next((each.first for each in judged if each.first), None)
+
+
+def _traces(case: Case, first: Mismatch, seen: Result, wanted: Result) -> tuple[Trace, ...]:
+    """Over time, in that sample: every port of the node that has this neuron; the wrong one first."""
+    node = first.port.rpartition(".")[0]
+    ports = [first.port, *(f"{node}.{port}" for port in case.program.nodes[node].out_ports)]
+    at = (slice(None), first.sample, *first.index)
+    return tuple(
+        Trace(port, _floats(seen.recordings[port][at]), _floats(wanted.recordings[port][at]))
+        for port in dict.fromkeys(ports)
+        if np.shape(seen.recordings[port]) == np.shape(seen.recordings[first.port])
+    )
+
+
+def _floats(array: Array) -> tuple[float, ...]:
+    return tuple(map(float, array))
+
+
+def _words(arrays: Mapping[str, Array] | Arrays) -> list[str]:
+    return [
+        f"{name} {list(x.shape)} = {x.tolist()}" if x.size <= SMALL else f"{name} {list(x.shape)}, {x.dtype}"
+        for name, x in arrays.items()
+    ]

@@ -1,0 +1,92 @@
+"""How far a backend was from what it was held to, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from snnhw.conformance.case import Array
+from snnhw.conformance.compare import Parity
+from snnhw.conformance.differ import Disagreement
+from snnhw.ir import Neuron, Program
+
+__all__ = ["NOTHING", "Measured", "measuring", "of_parity", "of_run", "relative", "worst_slope"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one case measured.
+
+    Attributes:
+        membrane_error: largest distance of a neuron's state from what it should be, where spikes are equal so
+            far; None where none was compared.
+        spikes: how many spikes, fired or not, were compared; flips: how many of them differ.
+        gradient_error: largest distance of a gradient, relative to the largest entry of its array; of several
+            steps of training, of the way that each parameter went. None where none was compared.
+    """
+
+    membrane_error: float | None = None
+    spikes: int = 0
+    flips: int = 0
+    gradient_error: float | None = None
+
+
+NOTHING: Final = Measured()
+"""Of a case that never came to it."""
+
+
+@contextmanager
+def measuring(measured: Measured) -> Iterator[None]:
+    """A `Disagreement` raised within carries what was measured before it."""
+    try:
+        yield
+    except Disagreement as error:
+        error.measured = measured
+        raise
+
+
+def of_parity(parity: Parity) -> Measured:
+    """What a comparison with error bounds measured."""
+    return Measured(parity.max_membrane_error, parity.spikes_compared, parity.spike_mismatches)
+
+
+def of_run(program: Program, got: Mapping[str, Array], wanted: Mapping[str, Array]) -> Measured:
+    """What a comparison in every bit measured; ports of another shape than wanted count as infinitely far."""
+    spikes = flips = 0
+    errors = []
+    for name in program.named(Neuron):
+        for port in (f"{name}.{port}" for port in program.nodes[name].out_ports):
+            if port not in got or port not in wanted:
+                continue
+            target = np.asarray(wanted[port], got[port].dtype)
+            alike = got[port].shape == target.shape
+            if port.endswith(".spk"):
+                spikes += target.size
+                flips += int(np.count_nonzero(got[port] != target)) if alike else target.size
+            else:
+                errors.append(_farthest(got[port], target) if alike else np.inf)
+    return Measured(max(errors, default=None), spikes, flips)
+
+
+def _farthest(got: Array, wanted: Array) -> float:
+    with np.errstate(invalid="ignore"):  # infinity less itself
+        apart = np.where(got == wanted, 0.0, np.abs(got.astype(np.float64) - wanted))
+    return float(np.max(apart, initial=0.0))
+
+
+def worst_slope(seen: Mapping[str, Array], wanted: Mapping[str, Array]) -> float | None:
+    """The largest error of a gradient, relative to the largest entry of its array."""
+    errors = [
+        relative(seen[key], slope, np.max(np.abs(slope))) for key, slope in wanted.items() if key in seen
+    ]
+    return max(errors, default=None)
+
+
+def relative(got: object, wanted: Array, size: float) -> float:
+    """The largest distance, in units of a size; of something that has none, in its own units."""
+    apart = np.max(np.abs(np.asarray(got, np.float64) - wanted), initial=0.0)
+    return float(apart / size) if size else float(apart)

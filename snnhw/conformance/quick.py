@@ -1,0 +1,35 @@
+"""A quick look: some cases of every class, with few kernels to compile."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Final
+
+from snnhw.conformance.case import Plan
+from snnhw.conformance.cases.neurons import common
+
+__all__ = ["QUICK", "is_quick"]
+
+QUICK: Final = (
+    "exact/*-plain",
+    "exact/Linear-bias",
+    "exact/at-threshold-delayed",
+    f"exact/{common().name}",
+    f"exact/{common().name}/step",
+    f"pointwise/{common().name}",
+    f"margin/dense-{common().model.name}",
+    f"margin/recurrent-{common().model.name}",
+    f"near/dense-{common().model.name}",
+    f"gradient/{common().name}",
+    "gradient/Linear-bias",
+    "gradient/loss-CERate-plain",
+    "training/*-plain",
+    "law/*-dense",
+)
+"""Patterns of ids: an example of every op, one neuron, every law on one network. Stateless ops compile
+nothing, and most cases of one neuron share their kernels."""
+
+
+def is_quick(plan: Plan) -> bool:
+    """Whether the case belongs to a quick look."""
+    return any(fnmatchcase(plan.id, pattern) for pattern in QUICK)

@@ -1,0 +1,72 @@
+"""How far a backend may be from the reference, each number with its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from snnhw.conformance.case import Array, Case
+from snnhw.conformance.compare import Parity
+from snnhw.conformance.differ import Disagreement, same_bits, within
+from snnhw.ir import Params
+
+__all__ = ["TRAINED", "explained", "few", "near_loss", "slack", "unchanged", "way_of"]
+
+EXCUSED: Final = 2e-4
+"""The share of spikes that may differ near threshold; two in any case. The bound on rounding, which is
+never exhausted, reaches the threshold of fewer than one in a hundred."""
+
+GRADIENT: Final = 2e-5
+"""Relative to the largest entry of a gradient: some hundred products and sums one after the other, each
+of which may add a rounding of 6e-8, and room for transcendental functions of a few more."""
+
+EPSILON: Final = 2.0**-23
+"""Of float32, in which parameters are given and returned."""
+
+LOSS: Final = 1e-5
+"""Relative: exponentials and sums over at most a hundred terms."""
+
+TRAINED: Final = 5e-4
+"""Relative to how far training moved a parameter, which may be a hundredth of its size: twenty gradients,
+each with the error above, and divisions by their size."""
+
+
+def explained(parity: Parity) -> None:
+    """Raise unless rounding explains every difference."""
+    if not parity.ok:
+        raise Disagreement(
+            f"{parity.first}; in all, {parity.unexplained_mismatches} spikes and {parity.membranes_outside} "
+            "other values differ by more than rounding explains"
+        )
+
+
+def few(parity: Parity) -> None:
+    """Raise when more spikes differ near threshold than rounding alone lets differ."""
+    if parity.excused_near_threshold > max(2.0, EXCUSED * parity.spikes_compared):
+        raise Disagreement(
+            f"{parity.excused_near_threshold} of {parity.spikes_compared} spikes differ near threshold; "
+            f"rounding alone lets fewer than {EXCUSED:.2%} differ"
+        )
+
+
+def slack(case: Case, key: str, slope: Array) -> Array:
+    """What a gradient may be off: a relative part, and what rounding the new parameter takes away."""
+    unit = EPSILON * (np.abs(np.asarray(case.params[key], np.float64)) + np.abs(slope))
+    return np.asarray(GRADIENT * np.max(np.abs(slope)) + unit)
+
+
+def way_of(case: Case, key: str, after: Array) -> float:
+    """How far training moved a parameter, at most."""
+    return float(np.max(np.abs(after - np.asarray(case.params[key], np.float64))))
+
+
+def near_loss(what: str, found: float, wanted: float) -> None:
+    """Raise unless two losses differ by less than rounding explains."""
+    within(what, np.float64(found), wanted, LOSS * abs(wanted))
+
+
+def unchanged(case: Case, after: Params) -> None:
+    """Raise unless what is not trained stays as it is."""
+    fixed = {key: array for key, array in case.params.items() if key not in case.program.trainable}
+    same_bits("untrained parameter", {key: after[key] for key in fixed}, fixed)

@@ -1,0 +1,184 @@
+"""What is shown of a failure: the smallest program, where it goes wrong, and what led up to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bites import WRONG
+from wrong_backends import Wrong
+
+from snnhw.conformance import CLASSES, Case, all_cases, run_on
+from snnhw.conformance.against import COMPARISONS, judge_both
+from snnhw.conformance.bench import Bench
+from snnhw.conformance.case import Plan, with_samples, with_steps
+from snnhw.conformance.evidence import Evidence, evidence_of
+from snnhw.conformance.shrink import shrunk, upstream
+from snnhw.conformance.suite import chosen
+from snnhw.conformance.yardstick import reference_run
+from snnhw.ir import Linear, require_valid
+
+EARLY = WRONG["resets a step too early"].backend
+SHUFFLED = WRONG["mixes up its samples"].backend
+CLAIMING = WRONG["runs what it does not claim"].backend
+UNTRAINED = WRONG["drops the gradient of the threshold"].backend
+UNWEIGHTED = WRONG["ignores the weights of a loss"].backend
+NARROW = WRONG["computes in another precision than it returns"].backend
+
+
+def plan(case_id: str) -> Plan:
+    (found,) = (plan for plan in all_cases() if plan.id == case_id)
+    return found
+
+
+def shown(backend: Wrong, case_id: str) -> Evidence:
+    found = evidence_of(Bench(backend), plan(case_id).case)
+    assert found is not None
+    return found
+
+
+# -- Smaller cases --------------------------------------------------------------------------------
+
+
+def test_a_part_of_a_case_runs_as_the_whole_did() -> None:
+    case = plan("margin/recurrent-Leaky").case
+    whole = ran(case)
+    some, first = with_samples(case, slice(1, 3)), with_steps(case, slice(2))
+    assert (some.batch, first.time_steps) == (2, 2)
+    for port, x in whole.items():
+        np.testing.assert_array_equal(ran(some)[port], x[:, 1:3])
+        np.testing.assert_array_equal(ran(first)[port], x[:2])
+
+
+def ran(case: Case) -> dict[str, np.ndarray]:
+    return dict(reference_run(case).recordings)
+
+
+@pytest.mark.parametrize("name", ["margin/recurrent-Leaky", "margin/residual-Leaky", "exact/two-ways"])
+def test_what_decides_a_port_is_a_program_of_its_own(name: str) -> None:
+    program = plan(name).case.program
+    part = upstream(program, "lif1.spk" if "lif1" in program.nodes else "fc.y")
+    require_valid(part)
+    assert len(part.nodes) < len(program.nodes)
+    assert "lif2" not in part.nodes
+
+
+def test_shrinking_keeps_what_fails() -> None:
+    case = plan("margin/dense-Leaky").case
+
+    def fails(smaller: Case) -> bool:
+        return any(isinstance(op, Linear) for op in smaller.program.nodes.values()) and smaller.time_steps > 1
+
+    found = shrunk(case, fails)
+    assert (found.time_steps, found.batch, list(found.program.nodes)) == (2, 1, ["x", "lif1_in", "out"])
+    assert found.params.keys() == {"lif1_in.weight", "lif1_in.bias"}
+
+
+def test_shrinking_ends() -> None:
+    assert shrunk(plan("margin/dense-Leaky").case, lambda _: True, tries=0).time_steps == 8
+
+
+# -- Evidence -------------------------------------------------------------------------------------
+
+
+def test_the_first_wrong_value_of_a_network() -> None:
+    found = shown(EARLY, "margin/dense-Leaky")
+    assert found.first is not None
+    assert found.first.port.startswith("lif1.")
+    assert found.batch == 1
+    assert "lif2" not in found.program
+    assert found.traces[0].what == found.first.port
+    step = found.first.step
+    assert found.traces[0].got[step] == found.first.got != found.first.wanted == found.traces[0].wanted[step]
+    assert all(len(trace.got) == len(trace.wanted) == found.time_steps for trace in found.traces)
+
+
+def test_equal_bits_are_asked_where_they_are_due() -> None:
+    found = shown(NARROW, "pointwise/Leaky-subtract-delayed")
+    assert found.first is not None
+    assert 0 < abs(found.first.got - found.first.wanted) < 1e-6
+
+
+def test_a_wrong_gradient_is_shown_without_a_wrong_value() -> None:
+    found = shown(UNTRAINED, "gradient/Leaky-subtract-delayed")
+    assert found.first is None
+    assert "threshold" in found.reason
+    assert (found.batch, found.time_steps) == (1, 1) or found.time_steps <= 8
+
+
+def test_training_is_shown_by_its_losses() -> None:
+    (trace,) = shown(UNWEIGHTED, "training/SGD-plain").traces
+    assert (trace.what, len(trace.got)) == ("loss", 20)
+    assert trace.got[0] != pytest.approx(trace.wanted[0])
+
+
+def test_a_case_that_does_not_fail_again_has_none() -> None:
+    case = plan("exact/Linear-bias").case
+    assert evidence_of(Bench(Wrong()), case) is None
+    assert evidence_of(Bench(CLAIMING), plan("exact/Conv2d-plain").case) is None
+
+
+def test_failures_of_a_run_come_with_evidence() -> None:
+    found = run_on(EARLY, select="at-threshold-delayed")
+    (failed,) = found.cases
+    assert failed.evidence is not None
+    assert failed.about == ("neuron/Leaky", "surrogate/StraightThrough")
+    assert failed.measured.flips > 0
+
+
+# -- Two backends ---------------------------------------------------------------------------------
+
+
+def both(one: Wrong, other: Wrong, case_id: str) -> tuple[str, str]:
+    found = judge_both(Bench(one), Bench(other), plan(case_id))
+    return found.outcome, found.reason
+
+
+def test_every_class_but_laws_is_compared() -> None:
+    assert {*COMPARISONS, "law"} == set(CLASSES)
+
+
+COMPARED = [
+    "exact/Linear-bias",
+    "exact/Leaky-subtract-delayed/step",
+    "pointwise/Leaky-subtract-delayed",
+    "margin/dense-Leaky",
+    "near/dense-Leaky",
+    "gradient/Leaky-subtract-delayed",
+    "training/SGD-plain",
+]
+
+
+@pytest.mark.parametrize("case_id", COMPARED)
+def test_equals_agree_and_one_that_is_wrong_does_not(case_id: str) -> None:
+    assert both(Wrong(), Wrong(), case_id) == ("passed", "")
+    if "Linear" in case_id:
+        assert both(Wrong(), SHUFFLED, case_id)[0] == "failed"
+    else:
+        assert both(EARLY, Wrong(), case_id)[0] == "failed"
+
+
+def test_two_precisions_agree_within_rounding() -> None:
+    single = Bench(Wrong(), {"dtype": "float32"})
+    for case_id in COMPARED:
+        assert judge_both(Bench(Wrong()), single, plan(case_id)).outcome == "passed", case_id
+
+
+def test_two_that_are_wrong_alike_agree() -> None:
+    assert both(EARLY, EARLY, "margin/dense-Leaky") == ("passed", "")
+
+
+def test_what_one_of_them_does_not_claim_is_declined() -> None:
+    outcome, reason = both(Wrong(), CLAIMING, "exact/Conv2d-plain")
+    assert outcome == "declined"
+    assert reason == "reference: subject (Conv2d): this kind of op is not supported"
+
+
+# -- Quick ----------------------------------------------------------------------------------------
+
+
+def test_a_quick_look_has_some_of_every_class_and_every_law() -> None:
+    quick = chosen(quick=True)
+    assert {plan.cls for plan in quick} == set(CLASSES)
+    assert len(quick) < len(all_cases()) / 4
+    laws = {plan.case.law for plan in all_cases() if plan.cls == "law"}
+    assert {plan.case.law for plan in quick if plan.cls == "law"} == laws
