@@ -120,6 +120,8 @@ def _module(building: Building, node: fx.Node) -> None:
             f"'{path}' is a {type(module).__name__}, which has no counterpart in a program; "
             f"known: {', '.join(kind.__name__ for kind in MODULES)} and snnhw's neurons"
         )
+    if len(given) > 1:
+        raise CaptureError(f"'{path}' takes one signal; {described(given[1])} beside it is not supported")
     building.values[node] = building.place_module(path, module, convert(module, given[0]))
 
 
@@ -145,9 +147,12 @@ def _call(building: Building, node: fx.Node) -> None:
     except TypeError as error:
         raise CaptureError(f"'{called}' is not supported in this form: {error}") from None
     made = convert(*arguments, **options)
-    if isinstance(made, Converted):
-        made = building.place(building.free(node.name), made)
-    building.values[node] = made
+    parts = made if isinstance(made, tuple) else (made,)
+    placed = tuple(
+        building.place(building.free(node.name), item) if isinstance(item, Converted) else item
+        for item in parts
+    )
+    building.values[node] = placed if isinstance(made, tuple) else placed[0]
 
 
 def _converter(called: str, node: fx.Node, arguments: list[Any]) -> Callable[..., Any]:

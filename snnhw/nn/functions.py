@@ -4,102 +4,41 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from math import prod
 from typing import Any, Final
 
 import torch
 from torch.nn import functional as F
 
 from snnhw.errors import CaptureError
-from snnhw.ir import Add, AvgPool2d, Expr, Flatten, FrozenMap, MaxPool2d, Pointwise, expr, var
+from snnhw.ir import (
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    Expr,
+    FrozenMap,
+    MaxPool1d,
+    MaxPool2d,
+    Pointwise,
+    expr,
+    var,
+)
+from snnhw.nn.moving import (
+    adaptive_avg_pool,
+    avg_pool,
+    cat,
+    chunk,
+    flatten,
+    interpolate,
+    matmul,
+    max_pool,
+    part,
+    split,
+    unflatten,
+    view,
+)
 from snnhw.nn.signals import BatchSize, Converted, Signal, described
 
-__all__ = [
-    "ARITHMETIC",
-    "FUNCTIONS",
-    "METHODS",
-    "avg_pool2d",
-    "flatten",
-    "max_pool2d",
-    "pair",
-    "relu",
-    "sigmoid",
-    "tanh",
-]
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """What torch takes as one number for both axes, or as two."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    return both[0], both[-1]
-
-
-def _only(**given: tuple[Any, Any]) -> None:
-    """Refuse options that differ from the only value supported."""
-    for name, (value, supported) in given.items():
-        if value != supported:
-            raise CaptureError(f"{name}={value!r} is not supported; use {supported!r}")
-
-
-# -- pools and shapes -------------------------------------------------------------------------------
-
-
-def max_pool2d(
-    x: Signal,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    *rest: Any,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Converted:
-    """`torch.nn.functional.max_pool2d`."""
-    _only(rest=(rest, ()), dilation=(pair(dilation), (1, 1)))
-    _only(ceil_mode=(ceil_mode, False), return_indices=(return_indices, False))
-    op = MaxPool2d(pair(kernel_size), pair(stride or kernel_size), pair(padding))
-    return Converted(op, {"x": (x.port,)})
-
-
-def avg_pool2d(
-    x: Signal,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    *rest: Any,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: Any = None,
-) -> Converted:
-    """`torch.nn.functional.avg_pool2d`."""
-    _only(rest=(rest, ()), ceil_mode=(ceil_mode, False), divisor_override=(divisor_override, None))
-    if pair(padding) != (0, 0):
-        _only(count_include_pad=(count_include_pad, True))
-    op = AvgPool2d(pair(kernel_size), pair(stride or kernel_size), pair(padding))
-    return Converted(op, {"x": (x.port,)})
-
-
-def flatten(x: Signal, start_dim: int = 0, end_dim: int = -1) -> Converted:
-    """`torch.flatten`."""
-    axes = len(x.shape) + 1
-    start, end = (dim + axes if dim < 0 else dim for dim in (start_dim, end_dim))
-    if start == 0:
-        raise CaptureError("flattening the batch axis mixes samples; give start_dim=1")
-    if not 0 < start <= end < axes:
-        raise CaptureError(f"flatten({start_dim}, {end_dim}) does not fit a tensor of {axes} axes")
-    return Converted(Flatten(start - 1, -1 if end == axes - 1 else end - 1), {"x": (x.port,)})
-
-
-def _view(x: Signal, *sizes: Any) -> Converted:
-    given = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-    count = prod(x.shape)
-    batch_kept = given[:1] in ((x.batch,), (-1,))
-    if len(given) != 2 or not batch_kept or given[1] not in ((count,) if given[0] == -1 else (count, -1)):
-        raise CaptureError(
-            f"a view of {list(x.sizes)} as {list(given)} is not supported, only one that keeps the batch and "
-            "flattens the rest; use flatten(1)"
-        )
-    return Converted(Flatten(), {"x": (x.port,)})
+__all__ = ["ARITHMETIC", "FUNCTIONS", "METHODS", "relu", "sigmoid", "tanh"]
 
 
 def _size(x: Signal, dim: int | None = None) -> Any:
@@ -107,8 +46,10 @@ def _size(x: Signal, dim: int | None = None) -> Any:
 
 
 def _item(value: Any, index: Any) -> Any:
+    if isinstance(value, Signal):
+        return part(value, index)
     if not isinstance(value, (tuple, list)):
-        raise CaptureError("indexing a signal is not supported")
+        raise CaptureError(f"{described(value)} cannot be indexed")
     try:
         return value[index]
     except (IndexError, TypeError):
@@ -183,6 +124,12 @@ ARITHMETIC: Final[Mapping[Any, Callable[..., Any]]] = {
     torch.sub: _SUB,
     torch.mul: _MUL,
     torch.div: _DIV,
+    operator.matmul: matmul,
+    torch.matmul: matmul,
+    torch.bmm: matmul,
+    torch.cat: cat,
+    torch.concat: cat,
+    torch.concatenate: cat,
     operator.getitem: _item,
     getattr: _attribute,
 }
@@ -195,8 +142,16 @@ FUNCTIONS: Final[Mapping[Any, Callable[..., Any]]] = {
     F.relu: relu,
     torch.sigmoid: sigmoid,
     torch.tanh: tanh,
-    F.max_pool2d: max_pool2d,
-    F.avg_pool2d: avg_pool2d,
+    F.max_pool1d: max_pool(MaxPool1d),
+    F.max_pool2d: max_pool(MaxPool2d),
+    F.avg_pool1d: avg_pool(AvgPool1d),
+    F.avg_pool2d: avg_pool(AvgPool2d),
+    F.adaptive_avg_pool1d: adaptive_avg_pool(AvgPool1d),
+    F.adaptive_avg_pool2d: adaptive_avg_pool(AvgPool2d),
+    F.interpolate: interpolate,
+    torch.unflatten: unflatten,
+    torch.chunk: chunk,
+    torch.split: split,
 }
 """Function -> converter over a signal and plain values."""
 
@@ -206,8 +161,13 @@ METHODS: Final[Mapping[str, Callable[..., Any]]] = {
     "mul": _MUL,
     "div": _DIV,
     "flatten": flatten,
-    "view": _view,
-    "reshape": _view,
+    "unflatten": unflatten,
+    "view": view,
+    "reshape": view,
+    "chunk": chunk,
+    "split": split,
+    "matmul": matmul,
+    "bmm": matmul,
     "size": _size,
     "dim": lambda x: len(x.sizes),
     "relu": relu,

@@ -8,11 +8,37 @@ from typing import Any, Final
 from torch import nn
 
 from snnhw.errors import CaptureError
-from snnhw.ir import Conv2d, Linear, Op
-from snnhw.nn.functions import avg_pool2d, flatten, max_pool2d, pair, relu, sigmoid, tanh
+from snnhw.ir import (
+    AvgPool1d,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    LayerNorm,
+    Linear,
+    MaxPool1d,
+    MaxPool2d,
+    Op,
+)
+from snnhw.nn.functions import relu, sigmoid, tanh
+from snnhw.nn.moving import (
+    adaptive_avg_pool,
+    avg_pool,
+    flatten,
+    interpolate,
+    max_pool,
+    only,
+    sizes,
+    unflatten,
+)
 from snnhw.nn.signals import Converted, Signal
 
 __all__ = ["MODULES", "host"]
+
+
+Converter = Callable[[Any, Signal], Converted | Signal]
 
 
 def host(module: nn.Module, name: str) -> Any:
@@ -31,49 +57,68 @@ def _linear(module: nn.Linear, x: Signal) -> Converted:
     return _weighted(Linear(module.in_features, module.out_features, module.bias is not None), x, module)
 
 
-def _conv2d(module: nn.Conv2d, x: Signal) -> Converted:
-    if module.padding_mode != "zeros":
-        raise CaptureError(f"padding_mode={module.padding_mode!r} is not supported; use 'zeros'")
-    op = Conv2d(
-        module.in_channels,
-        module.out_channels,
-        kernel=pair(module.kernel_size),
-        stride=pair(module.stride),
-        padding=_padding(module),
-        dilation=pair(module.dilation),
-        groups=module.groups,
-        bias=module.bias is not None,
-    )
-    return _weighted(op, x, module)
+def _convolution(kind: Any) -> Converter:
+    def convert(module: Any, x: Signal) -> Converted:
+        only(padding_mode=(module.padding_mode, "zeros"))
+        names = ("stride", "dilation", "output_padding") if module.transposed else ("stride", "dilation")
+        op = kind(
+            module.in_channels,
+            module.out_channels,
+            sizes(module.kernel_size, kind.rank),
+            padding=_padding(module, kind.rank),
+            groups=module.groups,
+            bias=module.bias is not None,
+            **{name: sizes(getattr(module, name), kind.rank) for name in names},
+        )
+        return _weighted(op, x, module)
+
+    return convert
 
 
-def _padding(module: nn.Conv2d) -> tuple[int, int]:
+def _padding(module: Any, rank: int) -> tuple[int, ...]:
     if module.padding == "valid":
-        return (0, 0)
+        return (0,) * rank
     if module.padding == "same":
         spans = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
         if any(span % 2 for span in spans):
             raise CaptureError("padding='same' with an even kernel pads one side more; give a number")
-        return (spans[0] // 2, spans[1] // 2)
-    return pair(module.padding)
+        return tuple(span // 2 for span in spans)
+    return sizes(module.padding, rank)
 
 
-def _max_pool2d(module: nn.MaxPool2d, x: Signal) -> Converted:
-    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
-    return max_pool2d(x, **{name: getattr(module, name) for name in names})
+def _by(convert: Callable[..., Converted], *names: str) -> Converter:
+    """A module that calls a function with some of its attributes."""
+    return lambda module, x: convert(x, **{name: getattr(module, name) for name in names})
 
 
-def _avg_pool2d(module: nn.AvgPool2d, x: Signal) -> Converted:
-    names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
-    return avg_pool2d(x, **{name: getattr(module, name) for name in names})
+def _layer_norm(module: nn.LayerNorm, x: Signal) -> Converted:
+    op = LayerNorm(
+        tuple(module.normalized_shape), module.eps, module.elementwise_affine, module.bias is not None
+    )
+    return _weighted(op, x, module)
 
 
-MODULES: Final[Mapping[type[nn.Module], Callable[[Any, Signal], Converted | Signal]]] = {
+_MAX = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+_AVG = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+
+MODULES: Final[Mapping[type[nn.Module], Converter]] = {
     nn.Linear: _linear,
-    nn.Conv2d: _conv2d,
-    nn.MaxPool2d: _max_pool2d,
-    nn.AvgPool2d: _avg_pool2d,
-    nn.Flatten: lambda module, x: flatten(x, module.start_dim, module.end_dim),
+    nn.Conv1d: _convolution(Conv1d),
+    nn.Conv2d: _convolution(Conv2d),
+    nn.Conv3d: _convolution(Conv3d),
+    nn.ConvTranspose1d: _convolution(ConvTranspose1d),
+    nn.ConvTranspose2d: _convolution(ConvTranspose2d),
+    nn.MaxPool1d: _by(max_pool(MaxPool1d), *_MAX),
+    nn.MaxPool2d: _by(max_pool(MaxPool2d), *_MAX),
+    nn.AvgPool1d: _by(avg_pool(AvgPool1d), *_AVG),
+    nn.AvgPool2d: _by(avg_pool(AvgPool2d), *_AVG, "divisor_override"),
+    nn.AdaptiveAvgPool1d: _by(adaptive_avg_pool(AvgPool1d), "output_size"),
+    nn.AdaptiveAvgPool2d: _by(adaptive_avg_pool(AvgPool2d), "output_size"),
+    nn.Upsample: _by(interpolate, "size", "scale_factor", "mode", "align_corners"),
+    nn.UpsamplingNearest2d: _by(interpolate, "size", "scale_factor", "mode"),
+    nn.LayerNorm: _layer_norm,
+    nn.Flatten: _by(flatten, "start_dim", "end_dim"),
+    nn.Unflatten: lambda module, x: unflatten(x, module.dim, module.unflattened_size),
     nn.Identity: lambda module, x: x,
     nn.ReLU: lambda module, x: relu(x),
     nn.Sigmoid: lambda module, x: sigmoid(x),
