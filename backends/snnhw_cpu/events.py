@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from snnhw.ir import Linear
 from snnhw_cpu.kernel import Kernel, compiled
+from snnhw_cpu.memory import room
 from snnhw_cpu.threads import share
 
 __all__ = ["COSTS", "Costs", "EventLinear", "product"]
@@ -154,7 +155,9 @@ class _EventProduct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         grad = grad.contiguous()
-        d_x = grad @ weight if ctx.needs_input_grad[0] else None
+        d_x = None
+        if ctx.needs_input_grad[0]:
+            d_x = torch.mm(grad, weight, out=room(*x.shape, dtype=x.dtype))
         d_weight = None
         if ctx.needs_input_grad[1]:
             (rows, inputs), outputs = x.shape, weight.shape[0]

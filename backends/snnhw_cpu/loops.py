@@ -27,10 +27,11 @@ __all__ = [
     "step_rows",
 ]
 
-BLOCK = 256
-"""Neurons of a task: its states over a chunk should fit the first-level cache."""
+BLOCK = 1024
+"""Neurons of a task: rows of whole pages, as memory is read ahead within a page; and its states over a
+chunk should fit the second-level cache."""
 
-CHUNK = 64
+CHUNK = 32
 """Steps whose states are held at once in the backward pass; longer sequences go chunk by chunk."""
 
 _OPS = {

@@ -14,6 +14,7 @@ from snnhw.plugin import INTERFACE
 from snnhw.tensors.provider import Scan, ScanGrads, ScanInputs, ScanOutputs
 from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.loops import BLOCK
+from snnhw_cpu.memory import room
 from snnhw_cpu.source import backward_source, forward_source
 from snnhw_cpu.threads import share
 
@@ -51,8 +52,8 @@ class NumbaScan:
     def forward(self, given: ScanInputs) -> ScanOutputs:
         like = given.inputs[0]
         batch, neurons = like.shape[-2:]
-        outputs = [like.new_empty(given.steps, batch, neurons) for _ in self.kernel.output_exprs]
-        states = [like.new_empty(batch, neurons) for _ in self.kernel.next_states]
+        outputs = [room(given.steps, batch, neurons, dtype=like.dtype) for _ in self.kernel.output_exprs]
+        states = [room(batch, neurons, dtype=like.dtype) for _ in self.kernel.next_states]
         self._call(self._forward, given, [*outputs, *states])
         return ScanOutputs(outputs, states)
 
@@ -65,16 +66,14 @@ class NumbaScan:
         inputs = [
             None
             if expr is None
-            else like.new_empty(batch, neurons)
-            if static
-            else like.new_empty(given.steps, batch, neurons)
+            else room(*([] if static else [given.steps]), batch, neurons, dtype=like.dtype)
             for static, expr in zip(kernel.static, kernel.input_grads, strict=True)
         ]
         rows, columns = self._layout(batch, neurons)
         sums = [
             self._room(value.layout, like, rows, columns) if value.grad else None for value in kernel.values
         ]
-        initial = [torch.empty_like(state) for state in given.states]
+        initial = [room(batch, neurons, dtype=like.dtype) for _ in given.states]
         wanted = [x for x in (*inputs, *sums) if x is not None]
         self._call(self._backward, given, [*outputs, *final, *wanted, *initial])
         totals = [

@@ -25,7 +25,7 @@ from snnhw.ir import (
 )
 from snnhw.tensors import Provider, run_scan
 
-BATCH, WIDTH = 3, 300  # more than one block, and a ragged last one
+BATCH, WIDTH = 3, 1100  # more than one block, and a ragged last one
 
 
 def adaptive() -> Model:
