@@ -1,38 +1,92 @@
-"""A few threads of our own, for kernels that let go of the interpreter lock."""
+"""Kernels on several threads: torch's own where it runs on libgomp, else a few of ours.
+
+A thread of libgomp that has nothing to do keeps its core busy for milliseconds, in case more comes. Other
+threads beside it would run at half speed, on a machine with few cores, after every operation of torch's.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
 
 import torch
 
 __all__ = ["share"]
 
+Work = Callable[[int, int], object]
+
+WORTH: Final = 400_000
+"""Elements times steps that make it worth waking one more thread."""
+
+REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
 _POOLS: dict[int, ThreadPoolExecutor] = {}
+_FORKED: list[bool] = []
+
+
+def _in_child() -> None:
+    """A child has none of its parent's threads, and libgomp would wait for them forever."""
+    _POOLS.clear()
+    _FORKED.append(True)
+
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_POOLS.clear)  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_in_child)
 
 
-def share(work: Callable[[int, int], object], tasks: int, cost: int) -> None:
+def share(work: Work, tasks: int, cost: int) -> None:
     """Call ``work(first, last)`` over all tasks, split among torch's number of threads.
 
     Args:
         cost: elements times steps in all; a small job is not worth waking anybody for.
     """
-    threads = min(torch.get_num_threads(), tasks, 1 + cost // 400_000)
+    threads = 1 if cost < WORTH else min(torch.get_num_threads(), tasks, 1 + cost // WORTH)
     if threads <= 1:
         work(0, tasks)
         return
-    bounds = [tasks * n // threads for n in range(threads + 1)]
-    pool = _pool(threads - 1)
-    others = [pool.submit(work, first, last) for first, last in pairwise(bounds[1:])]
-    work(*bounds[:2])
+    jobs = iter([*pairwise(tasks * n // threads for n in range(threads + 1))])  # one for all threads
+    errors: list[BaseException] = []
+
+    def take() -> None:
+        """What one thread does; a team may turn out smaller than asked for."""
+        try:
+            for first, last in jobs:
+                work(first, last)
+        except BaseException as error:  # noqa: BLE001  # it is the caller's, below
+            errors.append(error)
+
+    _region(take, threads)
+    if errors:
+        raise errors[0]
+
+
+def _region(take: Callable[[], None], threads: int) -> None:
+    """Have several threads call it, this one among them."""
+    parallel = None if _FORKED else _libgomp()
+    if parallel:
+        parallel(REGION(lambda _: take()), None, threads, 0)
+        return
+    others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
+    take()
     for other in others:
         other.result()
+
+
+@lru_cache(maxsize=1)
+def _libgomp() -> Any:
+    """``GOMP_parallel(region, data, threads, flags)`` of the libgomp that torch has loaded, if it has one."""
+    for path in sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")):
+        try:
+            return ctypes.CDLL(str(path)).GOMP_parallel
+        except (OSError, AttributeError):  # not what its name says
+            continue
+    return None
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:

@@ -1,4 +1,4 @@
-"""Threads of our own: work is shared without gaps, and a forked child gets new ones."""
+"""Threads: work is shared without gaps, and a forked child gets new ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ import multiprocessing
 import pytest
 import torch
 
+from snnhw_cpu import threads as own
 from snnhw_cpu.threads import share
 
 
+@pytest.fixture(params=["libgomp", "pool"])
+def team(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose threads: torch's, or ours as where torch runs on something else."""
+    if request.param == "pool":
+        monkeypatch.setattr(own, "_libgomp", lambda: None)
+    elif own._libgomp() is None:
+        pytest.skip("torch does not run on libgomp here")
+
+
+@pytest.mark.usefixtures("team")
 @pytest.mark.parametrize("tasks", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_every_task_is_done_once(tasks: int, threads: int) -> None:
@@ -23,15 +34,17 @@ def test_every_task_is_done_once(tasks: int, threads: int) -> None:
     assert sorted(done) == list(range(tasks))
 
 
-def test_an_error_in_a_thread_is_the_callers() -> None:
+@pytest.mark.usefixtures("team")
+@pytest.mark.parametrize("kind", [ValueError, IndexError, KeyboardInterrupt])
+def test_an_error_in_a_thread_is_the_callers(kind: type[BaseException]) -> None:
     def work(first: int, _: int) -> None:
         if first > 0:
-            raise ValueError("second half")
+            raise kind("second half")
 
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with pytest.raises(ValueError, match="second half"):
+        with pytest.raises(kind, match="second half"):
             share(work, 2, cost=10**9)
     finally:
         torch.set_num_threads(before)
