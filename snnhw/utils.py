@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from torch import nn
 
+from snnhw.nn.delay import Delay
 from snnhw.nn.neuron import SpikingNeuron
 
 __all__ = ["reset"]
 
 
 def reset(net: nn.Module) -> None:
-    """Put every neuron of ``net`` at rest, however deeply nested; no other network is touched.
+    """Put every neuron and delay of ``net`` at rest, however deeply nested; no other network is touched.
 
     Also cuts the graph of earlier steps, as snnTorch's does.
     """
     for module in net.modules():
-        if isinstance(module, SpikingNeuron):
+        if isinstance(module, (SpikingNeuron, Delay)):
             module.reset_mem()

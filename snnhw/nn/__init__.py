@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from snnhw.nn.capture import Captured, capture
 from snnhw.nn.classes import neuron_class
+from snnhw.nn.delay import Delay
 from snnhw.nn.model import Model
 from snnhw.nn.neuron import SpikingNeuron
 
-__all__ = ["Captured", "Leaky", "Model", "SpikingNeuron", "Synaptic", "capture", "neuron_class"]
+__all__ = ["Captured", "Delay", "Leaky", "Model", "SpikingNeuron", "Synaptic", "capture", "neuron_class"]
 
 if TYPE_CHECKING:  # made from their equations, see below
     Leaky: type[SpikingNeuron]

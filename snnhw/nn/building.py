@@ -38,11 +38,13 @@ class Building:
     values: dict[fx.Node, Any] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
 
-    def add(self, name: str, op: Op, arriving: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    def add(
+        self, name: str, op: Op, arriving: Mapping[str, tuple[str, ...]], *, delay: int = 0
+    ) -> tuple[str, ...]:
         """Add a node under a name that is free; returns its output ports."""
         self.nodes[name] = op
         for port, sources in arriving.items():
-            self.edges += [Edge(source, f"{name}.{port}") for source in sources]
+            self.edges += [Edge(source, f"{name}.{port}", delay) for source in sources]
         found = op.infer({port: self.shapes[sources[0]] for port, sources in arriving.items()})
         self.shapes |= {f"{name}.{port}": shape for port, shape in found.items()}
         return tuple(f"{name}.{port}" for port in op.out_ports)
@@ -72,7 +74,7 @@ class Building:
         if isinstance(converted, Signal):
             return converted
         batch = next(iter(self.samples.values()))[0]
-        ports = self.add(name, converted.op, converted.arriving)
+        ports = self.add(name, converted.op, converted.arriving, delay=converted.delay)
         signals = tuple(Signal(port, self.shapes[port], batch) for port in ports)
         return signals[0] if len(signals) == 1 else signals
 

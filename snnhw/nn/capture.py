@@ -11,6 +11,7 @@ from torch import fx, nn
 from snnhw.errors import CaptureError, ProgramError, SnnhwError
 from snnhw.ir import Input, Output, Params, Program, require_valid
 from snnhw.nn.building import Building
+from snnhw.nn.delay import Delay
 from snnhw.nn.functions import ARITHMETIC, FUNCTIONS, METHODS
 from snnhw.nn.layers import MODULES
 from snnhw.nn.loops import one_step
@@ -120,6 +121,8 @@ def _module(building: Building, node: fx.Node) -> None:
             f"'{path}' is a {type(module).__name__}, which has no counterpart in a program; "
             f"known: {', '.join(kind.__name__ for kind in MODULES)} and snnhw's neurons"
         )
+    if isinstance(module, Delay) and path in building.nodes:
+        raise CaptureError(f"'{path}' is called twice within a step, but holds one signal; use two")
     if len(given) > 1:
         raise CaptureError(f"'{path}' takes one signal; {described(given[1])} beside it is not supported")
     building.values[node] = building.place_module(path, module, convert(module, given[0]))

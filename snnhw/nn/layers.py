@@ -9,6 +9,7 @@ from torch import nn
 
 from snnhw.errors import CaptureError
 from snnhw.ir import (
+    Add,
     AvgPool1d,
     AvgPool2d,
     Conv1d,
@@ -22,6 +23,7 @@ from snnhw.ir import (
     MaxPool2d,
     Op,
 )
+from snnhw.nn.delay import Delay
 from snnhw.nn.functions import relu, sigmoid, tanh
 from snnhw.nn.moving import (
     adaptive_avg_pool,
@@ -119,6 +121,7 @@ MODULES: Final[Mapping[type[nn.Module], Converter]] = {
     nn.LayerNorm: _layer_norm,
     nn.Flatten: _by(flatten, "start_dim", "end_dim"),
     nn.Unflatten: lambda module, x: unflatten(x, module.dim, module.unflattened_size),
+    Delay: lambda module, x: Converted(Add(), {"x": (x.port,)}, delay=module.steps),
     nn.Identity: lambda module, x: x,
     nn.ReLU: lambda module, x: relu(x),
     nn.Sigmoid: lambda module, x: sigmoid(x),

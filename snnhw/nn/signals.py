@@ -38,11 +38,16 @@ class Held:
 
 @dataclass(frozen=True)
 class Converted:
-    """An op to add, the ports that arrive at each of its inputs, and its parameters."""
+    """An op to add, the ports that arrive at each of its inputs, and its parameters.
+
+    Attributes:
+        delay: how many steps late they arrive.
+    """
 
     op: Op
     arriving: Mapping[str, tuple[str, ...]]
     params: Params = field(default_factory=dict)
+    delay: int = 0
 
 
 def described(value: Any) -> str:

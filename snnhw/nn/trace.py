@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 
 from snnhw.errors import CaptureError
 from snnhw.ir import Shape
+from snnhw.nn.delay import Delay
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import Sample
 from snnhw.words import brief, sentence
@@ -81,7 +82,7 @@ def trace(root: nn.Module, sample: Sample, sequences: frozenset[str] = frozenset
 
 def _is_leaf(module: nn.Module) -> bool:
     container = isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
-    return isinstance(module, SpikingNeuron) or (
+    return isinstance(module, (SpikingNeuron, Delay)) or (
         type(module).__module__.startswith("torch.nn") and not container
     )
 
