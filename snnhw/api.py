@@ -54,6 +54,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     record: Sequence[str] = (),
+    seed: int = 0,
     options: Mapping[str, object] | None = None,
 ) -> Model:
     """Compile a network for a backend chosen by name.
@@ -68,6 +69,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
         loss: a loss value, for training; needs an optimizer.
         optimizer: an optimizer value, for training; needs a loss.
         record: further ports to return, such as ``"lif1.mem"``.
+        seed: of all random numbers, the same on every backend: a whole number, 0 or more.
         options: of the backend, by name.
 
     Raises:
@@ -89,6 +91,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
         loss=loss,
         optimizer=optimizer,
         record=record,
+        seed=seed,
         options=options,
     )
     return Model(lower(plugin, program, params, job), program, names)
@@ -103,6 +106,7 @@ def make_job(
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     record: Sequence[str] = (),
+    seed: int = 0,
     options: Mapping[str, object] | None = None,
     clip_norm: float | None = None,
     accumulate: int = 1,
@@ -111,7 +115,7 @@ def make_job(
     if (loss is None) != (optimizer is None):
         raise InputError("training needs both a loss and an optimizer; give both, or neither to only run")
     shapes = {name: op.shape for name, op in program.nodes.items() if isinstance(op, Input)}
-    run = Run(time_steps, shapes, batch, tuple(record), registry.build_options(plugin, options or {}))
+    run = Run(time_steps, shapes, batch, tuple(record), registry.build_options(plugin, options or {}), seed)
     if loss is None or optimizer is None:
         return run
     return Train(
@@ -120,6 +124,7 @@ def make_job(
         run.batch,
         run.record,
         run.options,
+        run.seed,
         loss=resolve_loss(program, loss),
         optimizer=optimizer,
         clip_norm=clip_norm,

@@ -63,6 +63,8 @@ def check_job(program: Program, job: Run | Train) -> None:
     for name, value in (("time_steps", job.time_steps), ("batch", job.batch)):
         if type(value) is not int or value < 1:
             raise InputError(f"{name} is a whole number, 1 or more, not {value!r}")
+    if type(job.seed) is not int or not 0 <= job.seed < 2**64:
+        raise InputError(f"seed is a whole number from 0 to 2^64 - 1, not {job.seed!r}")
     check_record(program, job.record)
     if isinstance(job, Train):
         _check_training(program, job)

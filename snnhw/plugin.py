@@ -158,6 +158,7 @@ class Run:
         batch: B, likewise a hint.
         record: ports to return besides the outputs, such as ``"lif1.mem"``.
         options: an instance of the backend's ``Options``.
+        seed: of all random numbers, see `snnhw.ir.noise`.
     """
 
     time_steps: int
@@ -165,6 +166,7 @@ class Run:
     batch: int
     record: tuple[str, ...] = ()
     options: Any = field(default_factory=NoOptions)
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,11 @@ class Executable(Protocol):
         ...
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
-        """One update (`Train` jobs only). Gradients do not flow into ``state``."""
+        """One update (`Train` jobs only), in training mode: statistics are those of the batch, and move.
+
+        Gradients do not flow into ``state``. With ``state`` None a new sequence begins, with random numbers
+        of its own.
+        """
         ...
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
@@ -253,7 +259,7 @@ class Executable(Protocol):
         ...
 
     def save_state(self) -> Arrays:
-        """Everything an exact resume needs: parameters, optimizer, random generators."""
+        """Everything an exact resume needs: parameters, statistics, optimizer, the count of sequences."""
         ...
 
     def load_state(self, arrays: Arrays) -> None:

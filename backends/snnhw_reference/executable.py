@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snnhw.errors import InputError
-from snnhw.ir import Input, Optimizer, Params, Program, check_params
+from snnhw.ir import Clock, Input, Optimizer, Params, Program, check_params
+from snnhw.ir.noise import LIMIT
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.reference import clip_by_norm, execute, gradients, update
 from snnhw_reference.saved import Saved, read
@@ -32,6 +33,7 @@ class ReferenceExecutable:
         self._memory: dict[str, Array] = {}
         self._grads: dict[str, Array] = {}
         self._pending = 0  # calls of step since the last update
+        self._sequence = 0  # sequences trained so far
         self._closed = False
         all_static = set(program.named(Input)) <= set(program.time.static_inputs)
         self._time_steps = job.time_steps if all_static else None  # None: the inputs say
@@ -46,11 +48,13 @@ class ReferenceExecutable:
             state=None if state is None else _hosts("state", state),
             record=self._job.record,
             dtype=self._dtype,
+            clock=Clock(self._job.seed),
         )
         return Result(found.outputs, found.recordings, found.state)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         job = self._training()
+        sequence = (self._sequence + (state is None)) % LIMIT
         found = gradients(
             self._program,
             self._params,
@@ -60,7 +64,10 @@ class ReferenceExecutable:
             time_steps=self._time_steps,
             state=None if state is None else _hosts("state", state),
             dtype=self._dtype,
+            clock=Clock(job.seed, sequence),
         )
+        self._sequence = sequence
+        self._params |= found.execution.statistics
         for key, grad in found.params.items():
             share = grad / job.accumulate
             self._grads[key] = self._grads[key] + share if key in self._grads else share
@@ -95,12 +102,12 @@ class ReferenceExecutable:
 
     def save_state(self) -> Arrays:
         self._check_open()
-        return Saved(self._params, self._grads, self._memory, self._pending).arrays()
+        return Saved(self._params, self._grads, self._memory, self._pending, self._sequence).arrays()
 
     def load_state(self, arrays: Arrays) -> None:
         self._check_open()
         saved = read(_hosts("saved state", arrays), self._program, self._optimizer, self._dtype)
-        self._params, self._pending = saved.params, saved.pending
+        self._params, self._pending, self._sequence = saved.params, saved.pending, saved.sequence
         self._grads, self._memory = saved.grads, saved.memory
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """A training run as flat arrays, and back.
 
 Names are ``param/KEY``, ``grad/KEY`` (what has been accumulated towards the next update),
-``optimizer/KEY/SLOT`` and ``pending``, the number of calls that the accumulated gradient holds.
+``optimizer/KEY/SLOT``, ``pending``, the number of calls that the accumulated gradient holds, and
+``sequence``, the number of sequences trained so far, which random numbers depend on.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ class Saved:
         params: key -> value; grads: key -> accumulated gradient.
         memory: what the optimizer remembers, as `snnhw.reference.update` gives it.
         pending: calls of ``step`` since the last update.
+        sequence: sequences trained so far.
     """
 
     params: dict[str, Array]
     grads: dict[str, Array]
     memory: dict[str, Array]
     pending: int
+    sequence: int
 
     def arrays(self) -> dict[str, Array]:
         """Flat, in arrays of the caller's own."""
@@ -45,7 +48,7 @@ class Saved:
             for part, arrays in parts.items()
             for key, array in arrays.items()
         }
-        return flat | {"pending": np.array(self.pending)}
+        return flat | {"pending": np.array(self.pending), "sequence": np.array(self.sequence)}
 
 
 def read(
@@ -59,7 +62,13 @@ def read(
         InputError: a name that does not belong there, or an array of another shape.
         ProgramError: parameters that are missing or do not fit.
     """
-    parts: dict[str, dict[str, Array]] = {"param": {}, "grad": {}, "optimizer": {}, "pending": {}}
+    parts: dict[str, dict[str, Array]] = {
+        "param": {},
+        "grad": {},
+        "optimizer": {},
+        "pending": {},
+        "sequence": {},
+    }
     for name, array in arrays.items():
         part, _, rest = name.partition("/")
         if part not in parts:
@@ -68,7 +77,7 @@ def read(
     check_params(program, parts["param"], allow_nonfinite=True)
     params = {key: np.array(array, dtype) for key, array in parts["param"].items()}
     if optimizer is None:
-        return Saved(params, {}, {}, 0)
+        return Saved(params, {}, {}, 0, 0)
     expected = _expected(program, params, optimizer)
     for part in ("grad", "optimizer"):
         for key, array in parts[part].items():
@@ -81,6 +90,7 @@ def read(
             for key, array in parts["optimizer"].items()
         },
         pending=int(parts["pending"].get("", np.array(0))),
+        sequence=int(parts["sequence"].get("", np.array(0))),
     )
 
 

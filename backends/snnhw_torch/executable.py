@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.ir import Optimizer, Params, Program, check_params
+from snnhw.ir import Clock, Optimizer, Params, Program, check_params
 from snnhw.ir.inputs import check_inputs, check_state, check_targets
+from snnhw.ir.noise import LIMIT
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.tensors import Provider, as_tensor
 from snnhw.tensors.losses import total_loss
@@ -48,6 +49,8 @@ class TorchExecutable:
         if isinstance(job, Train):
             trained = {key: self._params[key].requires_grad_() for key in program.trainable}
             self._trainer = Trainer(job, trained)
+        self._training_network = self._network.trained()
+        self._sequence = 0  # sequences trained so far
         self._outputs = program.outputs()
         self._closed = False
 
@@ -56,24 +59,36 @@ class TorchExecutable:
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         self._open()
         with torch.no_grad():
-            found, _ = self._pass(inputs, state, self._job.record)
+            found, _ = self._pass(self._network, inputs, state, self._job.record)
         outputs = {name: found.ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         job, trainer = self._training()
         wanted = {name: as_tensor("target", name, array) for name, array in targets.items()}
+        sequence = (self._sequence + (state is None)) % LIMIT
+        read = [term.of for term in job.loss.terms if term.of]
         with torch.enable_grad():
-            found, batch = self._pass(inputs, state, [term.of for term in job.loss.terms if term.of])
+            found, batch = self._pass(self._training_network, inputs, state, read, sequence)
             check_targets(job.loss, _shapes(wanted), batch)
             loss = total_loss(job.loss, found.ports, wanted)
             trainer.learn(loss)
+        self._sequence = sequence
+        for key, value in found.statistics.items():
+            self._params[key].copy_(value)
         outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
         return StepResult(float(loss.detach()), outputs, {key: x.detach() for key, x in found.state.items()})
 
-    def _pass(self, inputs: Arrays, state: Arrays | None, ports: Iterable[str]) -> tuple[Pass, int]:
+    def _pass(
+        self,
+        network: Network,
+        inputs: Arrays,
+        state: Arrays | None,
+        ports: Iterable[str],
+        sequence: int = 0,
+    ) -> tuple[Pass, int]:
         """One pass, and the size of its batch."""
-        program = self._network.program
+        program = network.program
         given = {name: self._signal("input", name, array) for name, array in inputs.items()}
         steps, batch = check_inputs(program, _shapes(given), self._steps(given))
         before = {key: self._signal("state", key, array) for key, array in (state or {}).items()}
@@ -81,7 +96,13 @@ class TorchExecutable:
             check_state(program, _shapes(before), batch)
         wanted = {*self._outputs.values(), *ports}
         found = run_network(
-            self._network, self._params, given, state=before, sizes=(steps, batch), wanted=wanted
+            network,
+            self._params,
+            given,
+            state=before,
+            sizes=(steps, batch),
+            wanted=wanted,
+            clock=Clock(self._job.seed, sequence),
         )
         return found, batch
 
@@ -116,7 +137,7 @@ class TorchExecutable:
         self._open()
         parts: dict[str, Any] = {f"param/{key}": x for key, x in self._params.items()}
         if self._trainer is not None:
-            parts |= self._trainer.save()
+            parts |= {"sequence": np.array(self._sequence), **self._trainer.save()}
         return {name: _host(x) if isinstance(x, Tensor) else x for name, x in parts.items()}
 
     def load_state(self, arrays: Arrays) -> None:
@@ -126,8 +147,10 @@ class TorchExecutable:
         rest = {name: x for name, x in given.items() if not name.startswith("param/")}
         check_params(self._network.program, params, allow_nonfinite=True)  # a run that diverged, too
         if self._trainer is not None:
+            sequence = int(rest.pop("sequence", np.array(0)))
             self._trainer.check(rest)
             self._trainer.load(rest)
+            self._sequence = sequence
         self._fill(params)
 
     def torch_module(self) -> ProgramModule:

@@ -11,6 +11,7 @@ __all__ = ["explain"]
 _MEANING = {
     "once": "nothing in it changes over time",
     "folded": "all steps as one batch",
+    "timed": "all steps at once, told apart",
     "scan": "one kernel over all steps",
     "stepped": "a loop over time",
 }

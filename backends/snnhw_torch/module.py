@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
-from snnhw.ir import Input
+from snnhw.ir import Clock, Input, Program
 from snnhw.ir.inputs import check_inputs, check_state
+from snnhw.ir.noise import LIMIT
 from snnhw.plugin import Run
 from snnhw.tensors.network import Network, run_network
 
@@ -19,18 +21,21 @@ class ProgramModule(nn.Module):
     """``module(inputs, state) -> (outputs, state)`` over all steps.
 
     Parameters carry their keys with ``.`` written as ``/``, and are those of the executable that the
-    module came from: what trains here is seen there.
+    module came from: what trains here is seen there. ``train()`` and ``eval()`` say which of the two a call
+    is; every call from rest in training begins a sequence with random numbers of its own.
     """
 
     def __init__(self, network: Network, params: Mapping[str, Tensor], job: Run) -> None:
         super().__init__()
-        self._network, self._job = network, job
+        self._networks, self._job = {False: network, True: network.trained()}, job
         for key, tensor in params.items():
             if key in network.program.trainable:
                 shared = nn.Parameter(tensor.detach())  # another leaf over the same storage
                 self.register_parameter(_name(key), shared)
             else:
                 self.register_buffer(_name(key), tensor.detach())
+        if network.program.clocked:
+            self.register_buffer("sequence", torch.tensor(0))  # sequences trained so far
 
     def forward(
         self, inputs: Mapping[str, Tensor] | Tensor, state: Mapping[str, Tensor] | None = None
@@ -44,7 +49,8 @@ class ProgramModule(nn.Module):
         Returns:
             Output name or recorded port -> ``[T, B, ...]``, and the final state.
         """
-        program = self._network.program
+        network = self._networks[self.training]
+        program = network.program
         if isinstance(inputs, Tensor):
             inputs = {_only(program.named(Input)): inputs}
         known = self._job.time_steps if set(inputs) <= set(program.time.static_inputs) else None
@@ -54,12 +60,29 @@ class ProgramModule(nn.Module):
         params = {key: getattr(self, _name(key)) for key in program.params()}
         outputs = program.outputs() | {port: port for port in self._job.record}
         found = run_network(
-            self._network, params, inputs, state=state or {}, sizes=sizes, wanted=outputs.values()
+            network,
+            params,
+            inputs,
+            state=state or {},
+            sizes=sizes,
+            wanted=outputs.values(),
+            clock=self._clock(program, fresh=state is None),
         )
+        for key, value in found.statistics.items():
+            getattr(self, _name(key)).copy_(value)
         return {name: found.ports[port] for name, port in outputs.items()}, found.state
 
+    def _clock(self, program: Program, *, fresh: bool) -> Clock:
+        """Seed and sequence of a call; one in training that starts from rest begins another sequence."""
+        if not (program.clocked and self.training):
+            return Clock(self._job.seed)
+        sequence = self.get_buffer("sequence")
+        if fresh:
+            sequence.add_(1).remainder_(LIMIT)
+        return Clock(self._job.seed, int(sequence))
+
     def extra_repr(self) -> str:
-        return str(self._network.program)
+        return str(self._networks[False].program)
 
 
 def _only(names: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from snnhw.ir import Loss, Optimizer, Params, Program
+from snnhw.ir import CLOCK, Clock, Loss, Optimizer, Params, Program
 
 __all__ = [
     "CLASSES",
@@ -20,6 +20,7 @@ __all__ = [
     "Plan",
     "Proof",
     "batch_of",
+    "clock_of",
     "ports_of",
     "with_samples",
     "with_steps",
@@ -120,6 +121,13 @@ class Plan:
         return self.make()
 
 
+def clock_of(case: Case, step: int = 0) -> Clock:
+    """When a case happens that has seen ``step`` steps of training: a run is of no sequence of training, the
+    first step of training of the first. A state says itself when it was."""
+    clock = Clock(sequence=0 if case.loss is None else step + 1)
+    return clock.resumed(case.state[CLOCK].tolist()) if case.state and CLOCK in case.state else clock
+
+
 def ports_of(program: Program) -> tuple[str, ...]:
     """Every output port of a program."""
     return tuple(f"{name}.{port}" for name, op in program.nodes.items() for port in op.out_ports)
@@ -129,7 +137,10 @@ def with_samples(case: Case, which: Array | slice) -> Case:
     """The case with some of its samples, or with all of them in another order."""
     static = case.program.time.static_inputs
     delayed = {edge.key for edge in case.program.edges if edge.delay}  # their length stands before the batch
-    state = case.state and {key: x[:, which] if key in delayed else x[which] for key, x in case.state.items()}
+    state = case.state and {
+        key: x if key == CLOCK else x[:, which] if key in delayed else x[which]
+        for key, x in case.state.items()
+    }
     return replace(
         case,
         inputs={name: x[which] if name in static else x[:, which] for name, x in case.inputs.items()},

@@ -8,18 +8,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from snnhw.conformance.bounded import Bounded, functions
+from snnhw.conformance.bounded import Bounded, exactly, functions
 from snnhw.conformance.case import Array
 from snnhw.ir import (
     Add,
     AvgPool1d,
     AvgPool2d,
+    BatchNorm,
+    BatchNorm1d,
+    BatchNorm2d,
     Concat,
     Conv1d,
     Conv2d,
     Conv3d,
     ConvTranspose1d,
     ConvTranspose2d,
+    Dropout,
     Flatten,
     LayerNorm,
     Linear,
@@ -55,6 +59,7 @@ TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
     **dict.fromkeys((MaxPool1d, MaxPool2d, Flatten, Unflatten, Add, Concat, Slice), lambda op: 0),
     Upsample: lambda op: 0 if op.mode == "nearest" else 4 * len(op.scale),
     Scale: lambda op: 1,
+    Dropout: lambda op: 0,  # a run leaves nothing out
 }
 """Op -> how many roundings one result may collect. Each of them is linear in its inputs, or takes a maximum
 of them; an op that is neither has a rule in `OTHERS`."""
@@ -130,9 +135,26 @@ def _layer_norm(op: LayerNorm, env: Mapping[str, Bounded], unit: float) -> Bound
     return table["add"](y, env["bias"]) if op.bias else y
 
 
+def _batch_norm(op: BatchNorm, env: Mapping[str, Bounded], unit: float) -> Bounded:
+    """Its formula, operation by operation; a run normalises by the running statistics."""
+    table, x = functions(unit), env["x"]
+    spread = (-1, *[1] * (x.value.ndim - 2))
+    own = {name: exactly(part.value.reshape(spread)) for name, part in env.items() if name != "x"}
+    width = table["sqrt"](table["add"](own["running_var"], table["const"](op.eps)))
+    y: Bounded = table["div"](table["sub"](x, own["running_mean"]), width)
+    y = table["mul"](y, own["weight"]) if op.weight else y
+    y = table["add"](y, own["bias"]) if op.bias else y
+    # A backend may scale and shift at once: products larger than the result are rounded then.
+    reach = np.abs(x.value) + np.abs(own["running_mean"].value)
+    scale = np.abs(own["weight"].value) if op.weight else 1.0
+    return Bounded(y.value, y.error + unit * reach / width.value * scale)
+
+
 OTHERS: Final[Mapping[type[Op], Callable[[Any, Mapping[str, Bounded], float], Bounded]]] = {
     MatMul: _matmul,
     WinnerTakeAll: _winner,
     LayerNorm: _layer_norm,
+    BatchNorm1d: _batch_norm,
+    BatchNorm2d: _batch_norm,
 }
 """Op -> its output on bounded numbers, where that does not follow from its rule."""

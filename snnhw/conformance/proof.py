@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from snnhw.conformance.case import Array, Case, Proof, ports_of
+from snnhw.conformance.case import Array, Case, Proof, clock_of, ports_of
 from snnhw.conformance.dyadic import Dyadic, NotExact
 from snnhw.ir import Namespace, Params, Program
 from snnhw.reference import execute, gradients, update
@@ -77,6 +77,8 @@ def _run(case: Case, weights: Mapping[str, Var]) -> Trace:
         _FUNCTIONS,
         watch=ports_of(case.program),
         margins=True,
+        clock=clock_of(case),
+        training=case.loss is not None,
     )
 
 
@@ -125,6 +127,8 @@ def _agrees(case: Case, run: Trace) -> None:
         time_steps=case.time_steps,
         state=case.state,
         record=ports_of(case.program),
+        training=case.loss is not None,
+        clock=clock_of(case),
     )
     for port, values in run.signals.items():
         if not _same(found.recordings[port], np.stack([value.value for value in values])):
@@ -142,6 +146,7 @@ def _agrees_after(case: Case, value: float, after: Mapping[str, Array]) -> None:
         case.loss,
         time_steps=case.time_steps,
         state=case.state,
+        clock=clock_of(case),
     )
     params, _ = update(case.optimizer, case.params, found.params, {})
     if found.loss != value or not all(_same(params[key], array) for key, array in after.items()):

@@ -11,7 +11,17 @@ from snnhw.conformance.compare import Parity
 from snnhw.conformance.differ import Disagreement, same_bits, within
 from snnhw.ir import Params
 
-__all__ = ["TRAINED", "explained", "few", "near_loss", "slack", "unchanged", "way_of"]
+__all__ = [
+    "TRAINED",
+    "changing",
+    "explained",
+    "few",
+    "near_loss",
+    "near_statistics",
+    "slack",
+    "unchanged",
+    "way_of",
+]
 
 EXCUSED: Final = 2e-4
 """The share of spikes that may differ near threshold; two in any case. The bound on rounding, which is
@@ -66,7 +76,18 @@ def near_loss(what: str, found: float, wanted: float) -> None:
     within(what, np.float64(found), wanted, LOSS * abs(wanted))
 
 
+def near_statistics(after: Params, wanted: Params) -> None:
+    """Raise unless what a step of training measured differs by less than rounding explains."""
+    for key, value in wanted.items():
+        within(f"statistic '{key}'", after[key], value, GRADIENT * np.max(np.abs(value)))
+
+
+def changing(case: Case) -> frozenset[str]:
+    """Keys of all that training changes, by gradients or by measuring."""
+    return case.program.trainable | case.program.statistics()
+
+
 def unchanged(case: Case, after: Params) -> None:
     """Raise unless what is not trained stays as it is."""
-    fixed = {key: array for key, array in case.params.items() if key not in case.program.trainable}
+    fixed = {key: array for key, array in case.params.items() if key not in changing(case)}
     same_bits("untrained parameter", {key: after[key] for key in fixed}, fixed)

@@ -20,7 +20,20 @@ from snnhw.conformance.bounded import ULPS, Bounded, exactly, functions, plus
 from snnhw.conformance.case import Array, Arrays, batch_of
 from snnhw.conformance.firing import Spikes, equations_of, open_at
 from snnhw.conformance.passing import pass_on
-from snnhw.ir import Expr, Input, Neuron, Output, Params, Pointwise, Program, evaluate, infer_shapes
+from snnhw.ir import (
+    CLOCK,
+    BatchNorm,
+    Expr,
+    Input,
+    Neuron,
+    Op,
+    Output,
+    Params,
+    Pointwise,
+    Program,
+    evaluate,
+    infer_shapes,
+)
 from snnhw.reference.trace import lines, schedule
 
 __all__ = ["Moment", "walk"]
@@ -77,6 +90,7 @@ class _Given:
         self.functions = functions(self.unit)
         self.shapes = infer_shapes(program).shapes
         self.order, self.lines = schedule(program), lines(program)
+        self.first = 0
         self.inputs = {name: self._rounded(array) for name, array in inputs.items()}
         self.params = {key: exactly(self._rounded(array)) for key, array in params.items()}
         self.own = {
@@ -95,6 +109,7 @@ class _Given:
     def memory(self, state: Arrays | None) -> Memory:
         """What the run starts from."""
         batch = batch_of(self.program, self.inputs)
+        self.first = 0 if state is None or CLOCK not in state else int(state[CLOCK][1])
         found: dict[str, tuple[Bounded, ...]] = {}
         for line in self.lines:
             if state is not None:
@@ -121,7 +136,8 @@ class _Given:
                 found, fired = self.pointwise(name, op, self.surroundings(name, ports, memory), step)
                 spikes |= fired
             else:
-                found = pass_on(op, self.surroundings(name, ports, memory), self.unit)
+                env = self.surroundings(name, ports, memory)
+                found = pass_on(op, self.at_step(op, env, step), self.unit)
             ports |= {f"{name}.{port}": bounded for port, bounded in found.items()}
         return Moment(ports, spikes)
 
@@ -135,6 +151,13 @@ class _Given:
             arriving = [memory[edge.key][0] if edge.delay else ports[edge.src] for edge in edges]
             env[port] = reduce(lambda a, b: plus(a, b, self.unit), arriving)
         return env
+
+    def at_step(self, op: Op, env: dict[str, Bounded], step: int) -> dict[str, Bounded]:
+        """What it sees, where parameters are those of one step."""
+        if not isinstance(op, BatchNorm) or op.time_steps is None:
+            return env
+        own = {name: exactly(part.value[self.first + step]) for name, part in env.items() if name != "x"}
+        return {**env, **own}
 
     def pointwise(
         self, name: str, op: Neuron | Pointwise, env: dict[str, Bounded], step: int

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import DTypeLike
 
-from snnhw.conformance.case import Array, Arrays, Case
+from snnhw.conformance.case import Array, Arrays, Case, clock_of
 from snnhw.ir import Params
 from snnhw.plugin import Result
 from snnhw.reference import Gradients, clip_by_norm, execute, gradients, update
@@ -45,9 +45,14 @@ def reference_run(case: Case, dtype: DTypeLike = np.float64) -> Result:
 
 
 def gradient_of(
-    case: Case, params: Params | None = None, inputs: Arrays | None = None, targets: Arrays | None = None
+    case: Case,
+    params: Params | None = None,
+    inputs: Arrays | None = None,
+    targets: Arrays | None = None,
+    *,
+    step: int = 0,
 ) -> Gradients:
-    """Loss and gradients in float64, by default of what the case holds."""
+    """Loss and gradients in float64, by default of what the case holds, in its first step of training."""
     assert case.loss is not None
     return gradients(
         case.program,
@@ -57,6 +62,7 @@ def gradient_of(
         case.loss,
         time_steps=case.time_steps,
         state=case.state,
+        clock=clock_of(case, step),
     )
 
 
@@ -78,9 +84,10 @@ def trained(case: Case, steps: int) -> Trained:
     memory: Mapping[str, Array] = {}
     pending: list[dict[str, Array]] = []
     for step in range(steps):
-        found = gradient_of(case, params, *turn_of(case, step))
+        found = gradient_of(case, params, *turn_of(case, step), step=step)
         losses.append(found.loss)
         history.append(params)
+        params = {**params, **found.execution.statistics}
         pending.append(found.params)
         if len(pending) == case.accumulate:
             params, memory = update(case.optimizer, params, _shared(case, pending), memory)

@@ -10,12 +10,20 @@ from collections.abc import Collection, Iterable, Mapping
 
 from snnhw.errors import InputError
 from snnhw.ir.losses import Loss
-from snnhw.ir.ops import Input, Neuron, Shape
+from snnhw.ir.noise import CLOCK, Clock
+from snnhw.ir.ops import Input, Neuron, Op, Shape
 from snnhw.ir.program import Program
 from snnhw.ir.shapes import infer_shapes
 from snnhw.words import did_you_mean
 
-__all__ = ["check_inputs", "check_record", "check_state", "check_targets", "state_shapes"]
+__all__ = [
+    "check_inputs",
+    "check_record",
+    "check_state",
+    "check_steps",
+    "check_targets",
+    "state_shapes",
+]
 
 
 def check_inputs(
@@ -72,7 +80,7 @@ def _hint(extra_axes: int, free: tuple[str, ...]) -> str:
 
 def state_shapes(program: Program, batch: int) -> dict[str, Shape]:
     """State key -> shape: ``"node.state"`` ``[B, ...]``; a delayed edge's key ``[delay, B, ...]``,
-    oldest first."""
+    oldest first; and where something depends on the number of the step, `snnhw.ir.CLOCK` ``[2]``."""
     ports = infer_shapes(program).shapes
     neurons = {
         f"{name}.{state.name}": (batch, *ports[f"{name}.{state.name}"])
@@ -81,7 +89,7 @@ def state_shapes(program: Program, batch: int) -> dict[str, Shape]:
         for state in op.model.states
     }
     edges = {edge.key: (edge.delay, batch, *ports[edge.src]) for edge in program.edges if edge.delay}
-    return neurons | edges
+    return neurons | edges | ({CLOCK: (2,)} if program.clocked else {})
 
 
 def check_state(program: Program, shapes: Mapping[str, Shape], batch: int) -> None:
@@ -94,6 +102,18 @@ def check_state(program: Program, shapes: Mapping[str, Shape], batch: int) -> No
                 f"state '{key}' has shape {list(shapes[key])}; accepted for a batch of {batch}: "
                 f"{list(shape)}. When the batch is another one, start from rest (state=None)."
             )
+
+
+def check_steps(program: Program, clock: Clock, steps: int, batch: int, *, training: bool) -> None:
+    """Every node can compute these steps of this batch."""
+    asked = [name for name, op in program.nodes.items() if type(op).unfit is not Op.unfit]
+    shapes = infer_shapes(program).shapes if asked else {}
+    for name in asked:
+        op = program.nodes[name]
+        shape = shapes[f"{name}.{op.out_ports[0]}"]
+        why = op.unfit(shape, first=clock.step, steps=steps, batch=batch, training=training)
+        if why:
+            raise InputError(f"{name} ({type(op).__name__}): {why}")
 
 
 def check_targets(loss: Loss, shapes: Mapping[str, Shape], batch: int) -> None:

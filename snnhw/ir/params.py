@@ -22,14 +22,15 @@ class ParamSpec:
     Attributes:
         shape: its exact shape; ``()`` for a scalar. A neuron's parameter that is not scalar has the
             rank of the neuron's shape, with 1 where it is shared.
-        kind: ``weight`` may be trained; ``buffer`` never is.
+        kind: ``weight`` may be trained; ``buffer`` never is; a ``statistic`` is not trained either, but what
+            training measures: every step of it leaves new values.
         default: the value it starts from; None for weights drawn from ``fan_in``.
         fan_in: draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch's layers do.
         table: any one-dimensional length is accepted in place of ``shape``.
     """
 
     shape: tuple[int, ...]
-    kind: Literal["weight", "buffer"] = "weight"
+    kind: Literal["weight", "buffer", "statistic"] = "weight"
     default: float | None = None
     fan_in: int = 0
     table: bool = False

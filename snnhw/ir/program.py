@@ -149,6 +149,15 @@ class Program:
             for param, spec in op.params().items()
         }
 
+    def statistics(self) -> frozenset[str]:
+        """Keys of what training measures, and so changes without a gradient."""
+        return frozenset(key for key, spec in self.params().items() if spec.kind == "statistic")
+
+    @cached_property
+    def clocked(self) -> bool:
+        """Whether anything in it depends on the number of the step, or on chance."""
+        return any(op.clocked for op in self.nodes.values())
+
     def param_keys(self, node: str) -> dict[str, str]:
         """Parameter name of one node -> its key."""
         op = self.nodes[node]

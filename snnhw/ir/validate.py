@@ -14,7 +14,7 @@ from snnhw.ir.checks import is_number
 from snnhw.ir.expr import count_nodes
 from snnhw.ir.ops import Input, Neuron, Op, Output, Pointwise, Shape
 from snnhw.ir.params import Params, ParamSpec, key_of
-from snnhw.ir.program import MAX_NAME, NODE_NAME, PARAM_KEY, Program
+from snnhw.ir.program import MAX_NAME, NODE_NAME, PARAM_KEY, Program, endpoint
 from snnhw.ir.shapes import infer_shapes
 from snnhw.ir.text import MAX_NODES
 from snnhw.words import brief, listing
@@ -29,7 +29,7 @@ def validate(program: Program) -> tuple[str, ...]:
     problems = [*_nodes(program), *_edges(program)]
     if problems:  # shapes and schedules of a broken graph would only repeat them
         return tuple(problems)
-    problems += [*_ports(program), *_time(program), *_keys(program)]
+    problems += [*_ports(program), *_time(program), *_keys(program), *_statistics(program)]
     problems += [
         f"the cycle {_drawn(cycle)} has no delay; put delay=1 on one of its edges"
         for cycle in cycles_without_delay(program)
@@ -147,8 +147,8 @@ def _keys(program: Program) -> Iterator[str]:
     for key in sorted(program.trainable):
         if key not in specs:
             yield f"{brief(key)} is marked trainable but is no parameter"
-        elif specs[key].kind == "buffer":
-            yield f"'{key}' is a buffer and cannot be trained"
+        elif specs[key].kind != "weight":
+            yield f"'{key}' is a {specs[key].kind} and cannot be trained"
     for edge in program.edges:
         if isinstance(edge.init, str) and edge.init not in specs:
             yield f"edge {edge.key}: it starts from {brief(edge.init)}, which is no parameter"
@@ -165,6 +165,36 @@ def _ties(name: str, op: Op, specs: Mapping[str, ParamSpec]) -> Iterator[str]:
             yield f"{name}.{param}: tied to {brief(key)}, which is no key such as 'fc.weight'"
         elif specs[key].shape != spec.shape:
             yield f"{name}.{param}: tied to '{key}' of shape {specs[key].shape}, but needs {spec.shape}"
+
+
+def _statistics(program: Program) -> Iterator[str]:
+    """What training measures is measured at one place, and before it is used."""
+    users: dict[str, list[str]] = {}
+    for name in program.nodes:
+        for param, key in program.param_keys(name).items():
+            users.setdefault(key, []).append(f"{name}.{param}")
+    for key, names in users.items():
+        kinds = {program.nodes[(at := endpoint(place)).node].params()[at.port].kind for place in names}
+        if "statistic" in kinds and names != [key]:
+            yield f"'{key}' is measured in training, so it cannot be tied: {listing(names)} share it"
+    for name, op in program.nodes.items():
+        if getattr(op, "stats", "") == "folded" and name in _following(program, name):
+            yield (
+                f"{name}: stats='folded' needs all steps of its input at once, but its input depends on its "
+                "own output; use stats='per_step' in a recurrent part"
+            )
+
+
+def _following(program: Program, name: str) -> set[str]:
+    """Every node that a node feeds, however late."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        at = waiting.pop()
+        nexts = {edge.target.node for edge in program.edges if edge.source.node == at} - found
+        found |= nexts
+        waiting += nexts
+    return found
 
 
 def cycles_without_delay(program: Program) -> list[list[str]]:

@@ -101,8 +101,12 @@ def _within_step(group: Sequence[str], at_once: Mapping[str, Sequence[str]]) -> 
     return tuple(order)
 
 
-def static_ports(program: Program) -> frozenset[str]:
-    """Ports whose value is the same at every step: static inputs, through stateless ops."""
+def static_ports(program: Program, *, training: bool = False) -> frozenset[str]:
+    """Ports whose value is the same at every step: static inputs, through ops that do not tell steps apart.
+
+    Args:
+        training: in a step of training, where some ops do.
+    """
     found: set[str] = set()
     for component in components(program):
         if component.recurrent:
@@ -113,6 +117,6 @@ def static_ports(program: Program) -> frozenset[str]:
         constant = all(edge.delay == 0 and edge.src in found for edge in arriving)
         if isinstance(op, Input):
             constant = name in program.time.static_inputs
-        if op.stateless and constant:
+        if constant and not op.varies(training):
             found.update(f"{name}.{port}" for port in op.out_ports)
     return frozenset(found)

@@ -14,6 +14,7 @@ __all__ = [
     "Window",
     "broadcast",
     "concatenate",
+    "item",
     "largest",
     "like",
     "matmul",
@@ -72,6 +73,18 @@ def concatenate(parts: Sequence[Var], axis: int) -> Var:
         np.concatenate([part.value for part in parts], axis),
         *((part, taken(position)) for position, part in enumerate(parts)),
     )
+
+
+def item(x: Var, index: int) -> Var:
+    """One entry along the first axis."""
+    like = x.value
+
+    def put_back(g: Array) -> Array:
+        spread = np.zeros_like(like)
+        spread[index] = g
+        return spread
+
+    return result(like[index], (x, put_back))
 
 
 def total(x: Var, axis: int | None = None) -> Var:

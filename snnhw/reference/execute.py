@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import DTypeLike
 
-from snnhw.ir import Namespace, Output, Params, Program, check_params
-from snnhw.ir.inputs import check_inputs, check_record, check_state
+from snnhw.ir import CLOCK, Clock, Namespace, Output, Params, Program, check_params
+from snnhw.ir.inputs import check_inputs, check_record, check_state, check_steps
 from snnhw.reference.elementwise import namespace
 from snnhw.reference.tape import Array, Var, constant, leaf, tracked
 from snnhw.reference.trace import Memory, Trace, arrival, lines, rest, trace
@@ -26,12 +26,14 @@ class Execution:
         recordings: recorded port -> ``[T, B, ...]``.
         state: state key -> ``[B, ...]``; a delayed edge: ``[delay, B, ...]``, oldest first.
         margins: neuron -> what it compared with 0 before firing, ``[T, B, ...]``; when asked for.
+        statistics: parameter key -> its value after the run, of what training measures; of a run of training.
     """
 
     outputs: dict[str, Array]
     recordings: dict[str, Array]
     state: dict[str, Array]
     margins: dict[str, Array] = field(default_factory=dict)
+    statistics: dict[str, Array] = field(default_factory=dict)
 
 
 def execute(
@@ -44,6 +46,8 @@ def execute(
     record: Sequence[str] = (),
     margins: bool = False,
     dtype: DTypeLike = np.float64,
+    training: bool = False,
+    clock: Clock | None = None,
 ) -> Execution:
     """Run a valid program.
 
@@ -54,13 +58,24 @@ def execute(
         record: ports to return besides the outputs, such as ``"lif1.mem"``.
         margins: also return what each neuron compares with 0.
         dtype: every operation rounds once to it, in the order in which it is written.
+        training: run as a step of training does, with statistics of the batch and elements left out.
+        clock: seed and sequence of the random numbers; a state says itself which sequence it belongs to.
 
     Raises:
         InputError: inputs, state or ports that do not fit.
         ProgramError: parameters that do not fit.
     """
-    start = begin(program, params, inputs, time_steps=time_steps, state=state, dtype=dtype)
-    return observe(program, start.run(record, margins=margins), record)
+    start = begin(
+        program,
+        params,
+        inputs,
+        time_steps=time_steps,
+        state=state,
+        dtype=dtype,
+        training=training,
+        clock=clock,
+    )
+    return observe(start, start.run(record, margins=margins), record)
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,7 @@ class Start:
         memory: state key -> what is under way.
         functions: the operations at the compute dtype.
         batch: B.
+        clock: the first step; training: whether it is a run of training.
         wrt_inputs: whether the inputs are tracked; wrt_state: whether the memory is.
     """
 
@@ -82,6 +98,8 @@ class Start:
     memory: Memory
     functions: Namespace
     batch: int
+    clock: Clock
+    training: bool
     wrt_inputs: bool
     wrt_state: bool
 
@@ -98,6 +116,8 @@ class Start:
                 self.functions,
                 watch=ports,
                 margins=margins,
+                clock=self.clock,
+                training=self.training,
             )
 
 
@@ -109,6 +129,8 @@ def begin(
     time_steps: int | None,
     state: Mapping[str, Array] | None,
     dtype: DTypeLike,
+    training: bool,
+    clock: Clock | None,
     wrt_params: Collection[str] = (),
     wrt_inputs: bool = False,
     wrt_state: bool = False,
@@ -123,10 +145,15 @@ def begin(
         key: (leaf if key in wrt_params else constant)(np.asarray(array, dtype))
         for key, array in params.items()
     }
+    now = clock or Clock()
     if state is None:
         memory = rest(program, weights, functions, batch)
     else:
-        memory = _memory(program, {key: np.asarray(array, dtype) for key, array in state.items()}, batch)
+        before = {key: np.asarray(array, dtype) for key, array in state.items()}
+        check_state(program, {key: array.shape for key, array in before.items()}, batch)
+        now = now.resumed(before.pop(CLOCK).tolist()) if program.clocked else now
+        memory = _memory(program, before)
+    check_steps(program, now, steps, batch, training=training)
     if wrt_state:
         memory = {key: tuple(map(tracked, values)) for key, values in memory.items()}
     return Start(
@@ -139,18 +166,24 @@ def begin(
         memory=memory,
         functions=functions,
         batch=batch,
+        clock=now,
+        training=training,
         wrt_inputs=wrt_inputs,
         wrt_state=wrt_state,
     )
 
 
-def observe(program: Program, run: Trace, record: Sequence[str]) -> Execution:
+def observe(start: Start, run: Trace, record: Sequence[str]) -> Execution:
     """What a run leaves, as arrays of the caller's own."""
+    program = start.program
+    steps = len(next(iter(start.inputs.values())))
+    end = {CLOCK: np.array(start.clock.later(steps).numbers)} if program.clocked else {}
     return Execution(
         outputs={name: _stacked(run.signals[arrival(name)]) for name in program.named(Output)},
         recordings={port: _stacked(run.signals[port]) for port in record},
-        state=to_state(program, {key: [x.value for x in values] for key, values in run.memory.items()}),
+        state=to_state(program, {key: [x.value for x in values] for key, values in run.memory.items()}) | end,
         margins={name: _stacked(values) for name, values in run.margins.items()},
+        statistics={key: np.array(x.value) for key, x in run.statistics.items()},
     )
 
 
@@ -160,9 +193,8 @@ def to_state(program: Program, memory: Mapping[str, Sequence[Array]]) -> dict[st
     return {key: np.stack(values) if key in edges else np.array(values[0]) for key, values in memory.items()}
 
 
-def _memory(program: Program, state: Mapping[str, Array], batch: int) -> Memory:
+def _memory(program: Program, state: Mapping[str, Array]) -> Memory:
     """A run's state, as what is under way."""
-    check_state(program, {key: array.shape for key, array in state.items()}, batch)
     slots = {line.key: state[line.key] if line.edge else state[line.key][None] for line in lines(program)}
     return {key: tuple(map(constant, arrays)) for key, arrays in slots.items()}
 

@@ -6,7 +6,7 @@ A rule takes the node with everything it sees, and gives its output ports.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 from typing import Any, Final, Generic, TypeVar, cast
@@ -15,12 +15,17 @@ from snnhw.ir import (
     Add,
     AvgPool1d,
     AvgPool2d,
+    BatchNorm,
+    BatchNorm1d,
+    BatchNorm2d,
+    Clock,
     Concat,
     Conv1d,
     Conv2d,
     Conv3d,
     ConvTranspose1d,
     ConvTranspose2d,
+    Dropout,
     Expr,
     Flatten,
     Input,
@@ -44,11 +49,13 @@ from snnhw.ir import (
     const,
     evaluate,
     substitute,
+    uniform,
 )
 from snnhw.reference.arrays import concatenate, like, matmul, pick, reshape, total, transpose, winner
+from snnhw.reference.batchnorm import Moments, measure, moved, normalise, own
 from snnhw.reference.elementwise import add, div, mul, sqrt, sub
 from snnhw.reference.spatial import avg_pool, convolve, max_pool, sum_pool, transposed, upsample
-from snnhw.reference.tape import Var
+from snnhw.reference.tape import Array, Var
 
 __all__ = ["RULES", "Here", "Rule", "margin"]
 
@@ -66,15 +73,28 @@ class Here(Generic[O_co]):
         env: what it sees, by name: input ports and states ``[B, ...]``, parameters.
         functions: the operations, at the compute dtype.
         dt: length of a step in seconds.
+        node: its name, from which its random numbers follow.
+        clock: which step it is.
+        training: whether the run is one of training.
+        measured: statistics of all steps, where the op is one that normalises by them.
     """
 
     op: O_co
     env: Mapping[str, Var]
     functions: Namespace
     dt: float
+    node: str = ""
+    clock: Clock = field(default_factory=Clock)
+    training: bool = False
+    measured: Moments | None = None
+
+    def uniform(self, name: str, shape: tuple[int, ...], *, held: bool = False) -> Array:
+        """The random numbers that belong here."""
+        return uniform(self.clock, self.node, name, shape, held=held)
 
 
 Rule = Callable[[Here[Any]], Ports]
+"""Gives the output ports; in training also the new values of statistics, under their names."""
 
 
 def _pass_through(here: Here[Op]) -> Ports:
@@ -124,6 +144,24 @@ def _mean(rows: Var) -> Var:
 def _gives(function: Callable[[Any, Mapping[str, Var]], Var]) -> Rule:
     """The rule of an op with one output."""
     return lambda here: {"y": function(here.op, here.env)}
+
+
+def _batch_norm(here: Here[BatchNorm]) -> Ports:
+    op, step, functions = here.op, here.clock.step, here.functions
+    env = own(op, here.env, step)
+    if not here.training:
+        return {"y": normalise(op, env, env["running_mean"], env["running_var"], functions)}
+    found = here.measured or measure([env["x"]], functions)
+    y = normalise(op, env, found.mean, found.variance, functions)
+    return {"y": y} if op.stats == "folded" else {"y": y, **moved(op, here.env, found, step)}
+
+
+def _dropout(here: Here[Dropout]) -> Ports:
+    op, x = here.op, here.env["x"]
+    if not here.training:
+        return {"y": x}
+    u = here.uniform("mask", x.shape, held=op.mask == "held")
+    return {"y": mul(x, here.functions["const"](op.factors(u)))}
 
 
 def _pointwise(here: Here[Neuron | Pointwise]) -> Ports:
@@ -183,6 +221,9 @@ RULES: Final[Mapping[type[Op], Rule]] = {
     **dict.fromkeys((AvgPool1d, AvgPool2d), _gives(avg_pool)),
     **dict.fromkeys((SumPool1d, SumPool2d), _gives(sum_pool)),
     Upsample: _gives(upsample),
+    BatchNorm1d: _batch_norm,
+    BatchNorm2d: _batch_norm,
+    Dropout: _dropout,
     Neuron: _pointwise,
     Pointwise: _pointwise,
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from graphlib import TopologicalSorter
 
-from snnhw.ir import Input, Namespace, Neuron, Program, infer_shapes
+from snnhw.ir import BatchNorm, Clock, Input, Namespace, Neuron, Op, Program, infer_shapes
 from snnhw.reference.arrays import broadcast
+from snnhw.reference.batchnorm import Moments, measure, moved
 from snnhw.reference.elementwise import add
 from snnhw.reference.ops import RULES, Here, margin
 from snnhw.reference.tape import Var, result
@@ -46,11 +47,13 @@ class Trace:
         signals: watched port -> its value ``[B, ...]`` at every step.
         margins: neuron -> what it compared with 0, likewise.
         memory: what is carried on to a next run.
+        statistics: parameter key -> what training has measured, where it has.
     """
 
     signals: Mapping[str, list[Var]]
     margins: Mapping[str, list[Var]]
     memory: Memory
+    statistics: Mapping[str, Var] = field(default_factory=dict)
 
 
 def trace(
@@ -62,6 +65,8 @@ def trace(
     *,
     watch: Iterable[str] = (),
     margins: bool = False,
+    clock: Clock | None = None,
+    training: bool = False,
 ) -> Trace:
     """Run a valid program.
 
@@ -71,18 +76,53 @@ def trace(
         functions: the operations, and with them the compute dtype.
         watch: ports to keep; ``arrival(name)`` for what reaches an output.
         margins: whether to keep what each neuron compares with 0.
+        clock: the first step.
+        training: whether it is a run of training.
     """
-    step = _Step(program, params, functions, margins=margins)
+    start = _Start(program, params, inputs, memory, functions, clock or Clock(), training)
+    folded = [name for name, op in program.nodes.items() if training and _folded(op)]
+    measured: dict[str, Moments] = {}
+    for _ in folded:  # what the first of them changes, the next one measures
+        seen = _steps(start, measured, watch=[f"{name}.x" for name in folded])
+        measured = {name: measure(seen.signals[f"{name}.x"], functions) for name in folded}
+    return _steps(start, measured, watch=watch, margins=margins)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What `trace` starts from, for as many passes over all steps as it takes."""
+
+    program: Program
+    params: Mapping[str, Var]
+    inputs: Mapping[str, tuple[Var, ...]]
+    memory: Memory
+    functions: Namespace
+    clock: Clock
+    training: bool
+
+
+def _folded(op: Op) -> bool:
+    """Whether an op normalises by the statistics of all steps, and so has to wait for them."""
+    return isinstance(op, BatchNorm) and op.stats == "folded"
+
+
+def _steps(
+    start: _Start, measured: Mapping[str, Moments], *, watch: Iterable[str], margins: bool = False
+) -> Trace:
+    """One pass over all steps; ``measured`` holds the statistics of nodes that need those of all steps."""
+    step = _Step(start, measured, margins=margins)
     signals: dict[str, list[Var]] = {port: [] for port in watch}
     fires: dict[str, list[Var]] = {}
-    for now in zip(*inputs.values(), strict=True):
-        values, fire = step.take(dict(zip(inputs, now, strict=True)), memory)
+    memory = start.memory
+    for number, now in enumerate(zip(*start.inputs.values(), strict=True)):
+        clock = start.clock.later(number)
+        values, fire = step.take(dict(zip(start.inputs, now, strict=True)), memory, clock)
         memory = step.carry(values, memory)
         for port, kept in signals.items():
             kept.append(values[port])
         for name, z in fire.items():
             fires.setdefault(name, []).append(z)
-    return Trace(signals, fires, memory)
+    return Trace(signals, fires, memory, step.statistics)
 
 
 def arrival(output: str) -> str:
@@ -125,21 +165,26 @@ def rest(program: Program, params: Mapping[str, Var], functions: Namespace, batc
 class _Step:
     """One step of a program, with everything that is the same at every step worked out."""
 
-    def __init__(
-        self, program: Program, params: Mapping[str, Var], functions: Namespace, *, margins: bool
-    ) -> None:
-        self.program = program
-        self.functions = functions
-        self.margins = margins
+    def __init__(self, start: _Start, measured: Mapping[str, Moments], *, margins: bool) -> None:
+        program = self.program = start.program
+        self.functions, self.training = start.functions, start.training
+        self.margins, self.measured = margins, measured
         self.order = schedule(program)
         self.lines = lines(program)
         self.shapes = infer_shapes(program).shapes
         self.params = {
-            name: {param: params[key] for param, key in program.param_keys(name).items()}
+            name: {param: start.params[key] for param, key in program.param_keys(name).items()}
             for name in self.order
         }
+        self.statistics: dict[str, Var] = {}
+        for name, found in measured.items():
+            op = program.nodes[name]
+            assert isinstance(op, BatchNorm)
+            self._keep(name, moved(op, self.params[name], found, 0))
 
-    def take(self, inputs: Mapping[str, Var], memory: Memory) -> tuple[dict[str, Var], dict[str, Var]]:
+    def take(
+        self, inputs: Mapping[str, Var], memory: Memory, clock: Clock
+    ) -> tuple[dict[str, Var], dict[str, Var]]:
         """Every port's value, and what each neuron compared with 0."""
         batch = next(iter(inputs.values())).shape[0]
         values: dict[str, Var] = {}
@@ -147,13 +192,32 @@ class _Step:
         for name in self.order:
             op = self.program.nodes[name]
             env = self._surroundings(name, inputs, values, memory)
-            here = Here(op, env, self.functions, self.program.time.dt)
-            for port, value in RULES[type(op)](here).items():
+            here = Here(
+                op,
+                env,
+                self.functions,
+                self.program.time.dt,
+                node=name,
+                clock=clock,
+                training=self.training,
+                measured=self.measured.get(name),
+            )
+            found = RULES[type(op)](here)
+            self._keep(name, {param: found.pop(param) for param in self.params[name] if param in found})
+            for port, value in found.items():
                 sample = self.shapes.get(f"{name}.{port}", value.shape[1:])  # an Output has no port
                 values[f"{name}.{port}"] = broadcast(value, (batch, *sample))
+            if _folded(op):
+                values[f"{name}.x"] = env["x"]  # for `trace` to measure
             if self.margins and (z := margin(here)):
                 fires[name] = broadcast(z, (batch, *self.shapes[f"{name}.{op.out_ports[0]}"]))
         return values, fires
+
+    def _keep(self, name: str, found: Mapping[str, Var]) -> None:
+        """New values of a node's statistics, for the steps to come."""
+        self.params[name] |= found
+        keys = self.program.param_keys(name)
+        self.statistics |= {keys[param]: value for param, value in found.items()}
 
     def _surroundings(
         self, name: str, inputs: Mapping[str, Var], values: Mapping[str, Var], memory: Memory

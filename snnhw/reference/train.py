@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from snnhw.errors import InputError
-from snnhw.ir import Loss, Params, Program
+from snnhw.ir import Clock, Loss, Params, Program
 from snnhw.ir.inputs import check_targets
 from snnhw.reference.arrays import stack
 from snnhw.reference.execute import Execution, Start, begin, observe, to_state
@@ -52,6 +52,8 @@ def gradients(
     dtype: DTypeLike = np.float64,
     wrt_inputs: bool = False,
     wrt_state: bool = False,
+    training: bool = True,
+    clock: Clock | None = None,
 ) -> Gradients:
     """The loss of a run, and its derivatives; arguments as for `snnhw.reference.execute`.
 
@@ -60,6 +62,7 @@ def gradients(
         loss: each term says which port it reads.
         wrt_inputs: also give derivatives to the inputs.
         wrt_state: also give derivatives to the initial state.
+        training: the run is one of training, as it is in a step; False: of evaluation.
 
     Raises:
         InputError: inputs, state, ports or targets that do not fit.
@@ -75,6 +78,8 @@ def gradients(
         wrt_params=program.trainable,
         wrt_inputs=wrt_inputs,
         wrt_state=wrt_state,
+        training=training,
+        clock=clock,
     )
     given = {name: np.asarray(array) for name, array in targets.items()}
     check_targets(loss, {name: array.shape for name, array in given.items()}, start.batch)
@@ -83,7 +88,7 @@ def gradients(
     with np.errstate(all="ignore"):
         value = loss_value(loss, {port: stack(run.signals[port]) for port in ports}, given)
     one = np.ones_like(value.value)
-    return _collect(start, float(value.value), [(value, one)], observe(program, run, record))
+    return _collect(start, float(value.value), [(value, one)], observe(start, run, record))
 
 
 def pullback(
@@ -98,6 +103,8 @@ def pullback(
     dtype: DTypeLike = np.float64,
     wrt_inputs: bool = False,
     wrt_state: bool = False,
+    training: bool = True,
+    clock: Clock | None = None,
 ) -> Gradients:
     """As `gradients`, of ``sum(seed * port)`` in place of a loss.
 
@@ -114,6 +121,8 @@ def pullback(
         wrt_params=program.trainable,
         wrt_inputs=wrt_inputs,
         wrt_state=wrt_state,
+        training=training,
+        clock=clock,
     )
     run = start.run(dict.fromkeys([*seeds, *record]))
     pairs: list[tuple[Var, Array]] = []
@@ -124,7 +133,7 @@ def pullback(
             raise InputError(f"the seed of '{port}' has shape {list(seed.shape)}; accepted: {list(wanted)}")
         pairs += zip(values, seed, strict=True)
     value = sum(float((seed * x.value).sum()) for x, seed in pairs)
-    return _collect(start, value, pairs, observe(program, run, record))
+    return _collect(start, value, pairs, observe(start, run, record))
 
 
 def _collect(start: Start, value: float, seeds: Sequence[tuple[Var, Array]], run: Execution) -> Gradients:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from snnhw.ir import OPS, Input, Neuron, Output, Pointwise
-from snnhw.tensors.network import OPERATIONS
+from snnhw.tensors.network import OPERATIONS, TIMED
 from snnhw_cpu.plugin import CpuBackend
 
 
 def test_what_is_claimed_is_what_can_run() -> None:
     claimed = set(CpuBackend().capabilities().ops)
-    assert claimed == {*OPERATIONS, Input, Output, Neuron, Pointwise}
+    assert claimed == {*OPERATIONS, *TIMED, Input, Output, Neuron, Pointwise}
 
 
 def test_every_op_of_the_language_is_claimed() -> None:

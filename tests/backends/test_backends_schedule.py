@@ -25,7 +25,7 @@ from snnhw.ir import (
 )
 from snnhw.ir import OPTIMIZERS as KINDS
 from snnhw.plugin import Run
-from snnhw.tensors.network import OPERATIONS, plan
+from snnhw.tensors.network import OPERATIONS, TIMED, plan
 from snnhw_cpu.plugin import CpuBackend
 from snnhw_torch import OPTIMIZERS, explain
 
@@ -108,7 +108,7 @@ def test_it_is_explained() -> None:
 
 
 def test_tables_are_complete() -> None:
-    assert set(OPERATIONS) | {Input, Output, Neuron, Pointwise} == set(OPS.values())
+    assert set(OPERATIONS) | set(TIMED) | {Input, Output, Neuron, Pointwise} == set(OPS.values())
     assert set(OPTIMIZERS) == set(KINDS.values())
 
 

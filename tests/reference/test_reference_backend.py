@@ -283,7 +283,7 @@ def test_a_saved_state_is_flat_and_the_callers_own() -> None:
     program = trainer()
     program.step({"x": X}, {"target": Y})
     saved = program.save_state()
-    assert {name.partition("/")[0] for name in saved} == {"param", "optimizer", "pending"}
+    assert {name.partition("/")[0] for name in saved} == {"param", "optimizer", "pending", "sequence"}
     assert {"param/fc1.weight", "optimizer/fc1.weight/exp_avg"} <= set(saved)
     before = program.get_params()
     saved["param/fc1.weight"][...] = 0.0

@@ -10,12 +10,15 @@ from snnhw.ir import (
     Add,
     AvgPool1d,
     AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
     Concat,
     Conv1d,
     Conv2d,
     Conv3d,
     ConvTranspose1d,
     ConvTranspose2d,
+    Dropout,
     Flatten,
     FrozenMap,
     Input,
@@ -56,7 +59,7 @@ ELSEWHERE: Final[Mapping[type[Op], str]] = {
 }
 """Ops that need no example here, and why."""
 
-INEXACT: Final[frozenset[type[Op]]] = frozenset({LayerNorm})
+INEXACT: Final[frozenset[type[Op]]] = frozenset({LayerNorm, BatchNorm1d, BatchNorm2d})
 """Ops with a root or the like in them, whose results have no finite number of digits."""
 
 Example = tuple[Op, *tuple[Shape, ...]]
@@ -141,6 +144,22 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
         "last": (WinnerTakeAll(), (5,)),
         "first": (WinnerTakeAll(0), (3, 2)),
     },
+    BatchNorm1d: {
+        "plain": (BatchNorm1d(4, eps=0.25), (4,)),
+        "line": (BatchNorm1d(2, momentum=0.25, eps=0.5, bias=False), (2, 3)),
+        "folded": (BatchNorm1d(4, stats="folded", eps=0.25), (4,)),
+        "through-time": (BatchNorm1d(4, time_steps=9, eps=0.25, bias=False), (4,)),
+    },
+    BatchNorm2d: {
+        "plain": (BatchNorm2d(2), (2, 2, 3)),
+        "bare": (BatchNorm2d(2, weight=False, bias=False), (2, 3, 1)),
+        "folded": (BatchNorm2d(2, stats="folded", momentum=0.5), (2, 1, 3)),
+        "through-time": (BatchNorm2d(2, time_steps=9), (2, 2, 1)),
+    },
+    Dropout: {
+        "half": (Dropout(0.5), (5,)),
+        "held": (Dropout(0.75, mask="held"), (2, 3)),
+    },
     Add: {"one": (Add(), (3,))},
     Concat: {
         "channels": (Concat(0, (2, 1)), (2, 3, 2), (1, 3, 2)),
@@ -166,7 +185,8 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
 }
 """Op -> name -> an op of that kind, and the shapes of what arrives at it. Small numbers of different
 size on every axis: an exchange of two axes shows, and a proof stays cheap. Windows of averages are
-powers of two, so that the mean is exact."""
+powers of two, so that the mean is exact. Where every channel is one element, a small eps would let the
+gradient of its gain vanish: what is normalised forgets how large it was."""
 
 
 def subjects(examples: Mapping[type[Op], Mapping[str, Example]] = EXAMPLES) -> list[Subject]:

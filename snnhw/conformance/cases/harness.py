@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from snnhw.conformance.case import Array, Arrays, Case, ports_of
 from snnhw.conformance.cases.numbers import Numbers, fill
 from snnhw.ir import (
+    CLOCK,
     SGD,
     Edge,
     FrozenMap,
@@ -127,7 +130,10 @@ def observed(
 def with_state(case: Case, numbers: Numbers) -> Case:
     """The case from a state that is not rest: some neurons are above their threshold, some below."""
     shapes = state_shapes(case.program, case.batch)
-    return replace(case, state={key: numbers.signal(shape) for key, shape in shapes.items()})
+    state = {key: numbers.signal(shape) for key, shape in shapes.items()}
+    if CLOCK in state:  # in the middle of some sequence
+        state[CLOCK] = np.array([3.0, 2.0])
+    return replace(case, state=state)
 
 
 def stepped(case: Case, lr: float) -> Case:

@@ -97,6 +97,8 @@ def fill(program: Program, numbers: Numbers, given: Mapping[str, Array]) -> Para
     params: Params = {}
     for key, spec in program.params().items():
         params[key] = given[key] if key in given else numbers.weight(spec.shape, max(spec.fan_in, 1))
+        if spec.kind == "statistic":  # a variance is positive
+            params[key] = _float32(np.abs(params[key]) + 0.5)
     return params
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Case, Plan
+from snnhw.conformance.case import Case, Plan, clock_of
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.networks import Network, dense
 from snnhw.conformance.cases.neurons import common
@@ -72,7 +72,15 @@ def steady(case: Case) -> bool:
     """Whether no neuron comes near its threshold in any step of training."""
     for step, params in enumerate(trained(case, STEPS).history):
         inputs, _ = turn_of(case, step)
-        found = execute(case.program, params, inputs, time_steps=case.time_steps, margins=True)
+        found = execute(
+            case.program,
+            params,
+            inputs,
+            time_steps=case.time_steps,
+            margins=True,
+            training=True,
+            clock=clock_of(case, step),
+        )
         if min(np.min(np.abs(z)) for z in found.margins.values()) < SAFE:
             return False
     return True

@@ -11,7 +11,9 @@ from pkgutil import iter_modules
 
 from snnhw.ir.ops.across import MatMul, WinnerTakeAll
 from snnhw.ir.ops.base import OPS, Op, Shape, op
+from snnhw.ir.ops.batchnorm import BatchNorm, BatchNorm1d, BatchNorm2d
 from snnhw.ir.ops.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
+from snnhw.ir.ops.dropout import Dropout
 from snnhw.ir.ops.io import Input, Output
 from snnhw.ir.ops.linear import Linear
 from snnhw.ir.ops.neuron import Neuron, Pointwise
@@ -24,12 +26,16 @@ __all__ = [
     "Add",
     "AvgPool1d",
     "AvgPool2d",
+    "BatchNorm",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Concat",
     "Conv1d",
     "Conv2d",
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
+    "Dropout",
     "Flatten",
     "Input",
     "LayerNorm",

@@ -59,6 +59,23 @@ class Op(ABC):
         """Parameter name -> what it must look like."""
         return {}
 
+    @property
+    def clocked(self) -> bool:
+        """Whether what it computes depends on the number of the step, or on chance (see `snnhw.ir.noise`)."""
+        return False
+
+    def varies(self, training: bool) -> bool:  # some ops vary in training alone
+        """Whether its outputs may change over time although nothing that arrives does."""
+        return not self.stateless
+
+    def unfit(self, shape: Shape, *, first: int, steps: int, batch: int, training: bool) -> str | None:
+        """Why it cannot compute ``steps`` steps from the step ``first`` on; None when it can.
+
+        Args:
+            shape: of one sample at its first output port.
+        """
+        return None
+
     @abstractmethod
     def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """Shapes of the output ports from those of the input ports.

@@ -1,6 +1,7 @@
 """Programs on torch tensors: what runs once, over all steps at once, or step by step.
 
-`schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute.
+`schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute, `timed`
+that of ops which tell steps apart, or training from evaluation.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 from snnhw.tensors.network.run import run_network
 from snnhw.tensors.network.schedule import Schedule, Stage, plan
+from snnhw.tensors.network.timed import TIMED
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 
 __all__ = [
     "OPERATIONS",
+    "TIMED",
     "Network",
     "Operation",
     "Pass",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Edge, Neuron
+from snnhw.tensors.network.timed import TIMED
 from snnhw.tensors.network.walk import Tensors, Walk
 
 __all__ = ["run_loop"]
@@ -33,7 +34,7 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
     for step in range(walk.steps):
         now: dict[str, Tensor] = {}
         for name in nodes:
-            now |= _step(walk, name, _sums(wires[name], step, now), states)
+            now |= _step(walk, name, _sums(wires[name], step, now), states, step)
         for edge in inner:
             if edge.key in lines:
                 lines[edge.key].append(now[edge.src])
@@ -65,10 +66,15 @@ def _sums(wires: Mapping[str, list[Wire]], step: int, now: Tensors) -> dict[str,
     return found
 
 
-def _step(walk: Walk, name: str, xs: Tensors, states: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+def _step(
+    walk: Walk, name: str, xs: Tensors, states: dict[str, dict[str, Tensor]], step: int
+) -> dict[str, Tensor]:
     """One node at one step: its ports by their full names. A neuron leaves its states in ``states``."""
-    if isinstance(walk.network.program.nodes[name], Neuron):
+    op = walk.network.program.nodes[name]
+    if isinstance(op, Neuron):
         found, states[name] = walk.neuron_step(name, xs, states[name])
+    elif type(op) in TIMED:
+        found = {"y": walk.timed(name, xs["x"].unsqueeze(0), walk.clock.later(step), 1)[0]}
     else:
         found = walk.stateless(name, xs)
     return {f"{name}.{port}": y for port, y in found.items()}

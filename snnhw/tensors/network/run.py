@@ -7,7 +7,8 @@ from typing import Final
 
 from torch import Tensor
 
-from snnhw.ir import Input, Output
+from snnhw.ir import CLOCK, Clock, Input, Output
+from snnhw.ir.inputs import check_steps
 from snnhw.tensors.network.loop import run_loop
 from snnhw.tensors.network.schedule import Mode, Stage
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
@@ -23,6 +24,7 @@ def run_network(
     state: Tensors,
     sizes: tuple[int, int],
     wanted: Iterable[str],
+    clock: Clock | None = None,
 ) -> Pass:
     """Run all stages.
 
@@ -31,10 +33,18 @@ def run_network(
         state: as `Pass.state`; what is missing starts from its initial value.
         sizes: T and B, as `snnhw.ir.inputs.check_inputs` gives them.
         wanted: ports to return.
+        clock: seed and sequence of the random numbers; a state says itself which sequence it belongs to.
+
+    Raises:
+        InputError: a node cannot compute so many steps, or a batch of that size.
     """
     steps, batch = sizes
     like = next(iter(inputs.values()))
-    walk = Walk(network, params, state, steps, batch, like, frozenset(wanted))
+    now = clock or Clock()
+    if CLOCK in state:
+        now = now.resumed(state[CLOCK].tolist())
+    check_steps(network.program, now, steps, batch, training=network.training)
+    walk = Walk(network, params, state, steps, batch, like, frozenset(wanted), now)
     walk.ports |= {f"{name}.y": x for name, x in inputs.items()}
     for stage, done in zip(network.schedule.stages, network.last_read, strict=True):
         if not isinstance(network.program.nodes[stage.nodes[0]], (Input, Output)):
@@ -42,7 +52,9 @@ def run_network(
         walk.forget(done)
     static = network.schedule.static
     found = {port: walk.over_time(walk.ports[port], port in static).contiguous() for port in walk.wanted}
-    return Pass(_apart(found, inputs), walk.after)
+    if network.program.clocked:
+        walk.after[CLOCK] = like.new_tensor(now.later(steps).numbers)
+    return Pass(_apart(found, inputs), walk.after, walk.statistics)
 
 
 def _apart(found: Tensors, inputs: Tensors) -> dict[str, Tensor]:
@@ -67,6 +79,15 @@ def _folded(walk: Walk, stage: Stage) -> None:
     walk.keep(name, {port: y.reshape(walk.steps, walk.batch, *y.shape[1:]) for port, y in found.items()})
 
 
+def _timed(walk: Walk, stage: Stage) -> None:
+    """All steps at once, told apart; of what does not change over time, one for all."""
+    (name,) = stage.nodes
+    x, fixed = walk.arriving(name, "x")
+    y = walk.timed(name, x.unsqueeze(0) if fixed else x, walk.clock, walk.steps)
+    static = f"{name}.y" in walk.network.schedule.static
+    walk.keep(name, {"y": y[0] if static else y.expand(walk.steps, *y.shape[1:])})
+
+
 def _scan(walk: Walk, stage: Stage) -> None:
     """A neuron: one kernel over all steps."""
     (name,) = stage.nodes
@@ -84,6 +105,7 @@ def _scan(walk: Walk, stage: Stage) -> None:
 _RUN: Final[Mapping[Mode, Callable[[Walk, Stage], None]]] = {
     "once": _once,
     "folded": _folded,
+    "timed": _timed,
     "scan": _scan,
     "stepped": lambda walk, stage: run_loop(walk, stage.nodes),
 }

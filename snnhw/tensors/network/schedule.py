@@ -7,10 +7,11 @@ from typing import Literal
 
 from snnhw.ir import Neuron, Program
 from snnhw.passes import components, static_ports
+from snnhw.tensors.network.timed import TIMED
 
 __all__ = ["Mode", "Schedule", "Stage", "plan"]
 
-Mode = Literal["once", "folded", "scan", "stepped"]
+Mode = Literal["once", "folded", "timed", "scan", "stepped"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Stage:
     Attributes:
         nodes: in the order in which they run.
         mode: ``once``, because nothing in it changes over time; ``folded``, all steps as one batch
-            ``[T * B, ...]``; ``scan``, one kernel over all steps; ``stepped``, a loop over time.
+            ``[T * B, ...]``; ``timed``, all steps at once, but told apart; ``scan``, one kernel over all
+            steps; ``stepped``, a loop over time.
     """
 
     nodes: tuple[str, ...]
@@ -35,9 +37,9 @@ class Schedule:
     static: frozenset[str]
 
 
-def plan(program: Program) -> Schedule:
-    """The schedule of a valid program."""
-    static = static_ports(program)
+def plan(program: Program, *, training: bool = False) -> Schedule:
+    """The schedule of a valid program, in evaluation or in training."""
+    static = static_ports(program, training=training)
     stages = []
     for component in components(program):
         name = component.nodes[0]
@@ -45,6 +47,8 @@ def plan(program: Program) -> Schedule:
             mode: Mode = "stepped"
         elif isinstance(program.nodes[name], Neuron):
             mode = "scan"
+        elif type(program.nodes[name]) in TIMED:
+            mode = "timed"
         else:
             ports = program.nodes[name].out_ports
             mode = "once" if ports and all(f"{name}.{port}" in static for port in ports) else "folded"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 
-from snnhw.ir import Edge, Neuron, Pointwise, Program, infer_shapes
+from snnhw.ir import Clock, Edge, Neuron, Pointwise, Program, infer_shapes
 from snnhw.tensors.network.ops import OPERATIONS, Operation
-from snnhw.tensors.network.schedule import Schedule
+from snnhw.tensors.network.schedule import Schedule, plan
+from snnhw.tensors.network.timed import TIMED, Span
 from snnhw.tensors.provider import Provider
 from snnhw.tensors.scan import run_scan, run_step
 
@@ -22,10 +23,12 @@ Tensors = Mapping[str, Tensor]
 
 
 class Pass(NamedTuple):
-    """What one pass over time gives: ports ``[T, B, ...]``, and the state after it."""
+    """What one pass over time gives: ports ``[T, B, ...]``, the state after it, and by parameter key what
+    training has measured."""
 
     ports: dict[str, Tensor]
     state: dict[str, Tensor]
+    statistics: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,18 @@ class Network:
     Attributes:
         provider: runs the neurons.
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
+        training: whether its passes are those of training; the schedule is then for that.
     """
 
     program: Program
     schedule: Schedule
     provider: Provider
     layers: Mapping[str, Operation] = field(default_factory=dict)
+    training: bool = False
+
+    def trained(self) -> Network:
+        """The same network in training."""
+        return replace(self, schedule=plan(self.program, training=True), training=True)
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -85,8 +94,10 @@ class Walk:
         steps: T; batch: B.
         like: a tensor of the compute dtype, on the device.
         wanted: ports to keep to the end.
+        clock: the first step.
         ports: what has been computed: ``[T, B, ...]``, or ``[B, ...]`` for what does not change.
         after: state key -> its value after the pass.
+        statistics: parameter key -> what training has measured so far.
     """
 
     network: Network
@@ -96,8 +107,10 @@ class Walk:
     batch: int
     like: Tensor
     wanted: frozenset[str]
+    clock: Clock
     ports: dict[str, Tensor] = field(default_factory=dict)
     after: dict[str, Tensor] = field(default_factory=dict)
+    statistics: dict[str, Tensor] = field(default_factory=dict)
 
     # -- signals ----------------------------------------------------------------------------------
 
@@ -182,6 +195,14 @@ class Walk:
         layer = self.network.layers.get(name) or OPERATIONS[type(op)]
         return {"y": layer(op, rows, params)}
 
+    def timed(self, name: str, x: Tensor, clock: Clock, steps: int) -> Tensor:
+        """A node that tells steps apart: ``[T, B, ...]``, or ``[1, B, ...]`` where nothing changes."""
+        op, training = self.network.program.nodes[name], self.network.training
+        found = TIMED[type(op)](op, x, self._params_of(name), Span(name, clock, steps, training))
+        keys = self.network.program.param_keys(name)
+        self.statistics |= {keys[param]: value.detach() for param, value in found.statistics.items()}
+        return found.y
+
     def _neuron(self, name: str) -> Neuron:
         op = self.network.program.nodes[name]
         assert isinstance(op, Neuron)
@@ -195,4 +216,6 @@ class Walk:
         return {"dt": self.network.program.time.dt, "provider": self.network.provider}
 
     def _params_of(self, name: str) -> dict[str, Tensor]:
-        return {param: self.params[key] for param, key in self.network.program.param_keys(name).items()}
+        keys = self.network.program.param_keys(name)
+        new = self.statistics
+        return {param: new[key] if key in new else self.params[key] for param, key in keys.items()}
