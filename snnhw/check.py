@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from snnhw.errors import InputError
-from snnhw.ir import Loss, Neuron, Optimizer, Pointwise, Program, topological
+from snnhw.ir import Loss, Neuron, Opaque, Optimizer, Pointwise, Program, topological
 from snnhw.ir.inputs import check_record
 from snnhw.passes import components
 from snnhw.plugin import Capabilities, Run, Train
@@ -30,6 +30,9 @@ def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]
         reason = support.why_not(op) if support.why_not else None
         if reason:
             yield f"{name} ({kind}): {reason}"
+        opaque = op.surrogate if isinstance(op, Neuron) and isinstance(op.surrogate, Opaque) else None
+        if opaque and isinstance(job, Train) and not can.callables:
+            yield f"{name} ({kind}): {opaque.reason}"
         if isinstance(op, (Neuron, Pointwise)):
             used = {node.op for node in topological(op.step().outputs.values())}
             for primitive in sorted(used - can.expressions):

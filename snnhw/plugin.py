@@ -126,6 +126,7 @@ class Capabilities:
         fixed_shapes: batch and number of steps are fixed at compile time.
         contraction: whether ``a * b + c`` may be rounded once, so that results are comparable
             only within a margin and never bit by bit.
+        callables: whether it trains through Python functions of torch tensors (`snnhw.ir.Opaque`).
         label: what every result of this backend is marked with, for instance "emulated"; "" for
             the real thing. See `label_of` for what an option puts in its place.
     """
@@ -140,6 +141,7 @@ class Capabilities:
     max_delay: int | None = None
     fixed_shapes: bool = False
     contraction: bool = False
+    callables: bool = False
     label: str = ""
 
 

@@ -12,6 +12,7 @@ from snnhw.ir import (
     LSO,
     SFS,
     ATan,
+    Custom,
     FastSigmoid,
     Gaussian,
     Heaviside,
@@ -22,11 +23,13 @@ from snnhw.ir import (
     Triangle,
     Triangular,
 )
+from snnhw.tensors.custom import custom_surrogate
 
 __all__ = [
     "LSO",
     "SFS",
     "ATan",
+    "Custom",
     "FastSigmoid",
     "Gaussian",
     "Heaviside",
@@ -40,6 +43,7 @@ __all__ = [
     "Triangle",
     "Triangular",
     "atan",
+    "custom_surrogate",
     "fast_sigmoid",
     "gaussian",
     "heaviside",

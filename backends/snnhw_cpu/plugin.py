@@ -119,6 +119,7 @@ class CpuBackend:
             losses=frozenset(LOSS_TERMS.values()),
             optimizers=frozenset(OPTIMIZERS.values()),
             dtypes=("float32", "float64"),
+            callables=True,
         )
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:

@@ -12,14 +12,14 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from snnhw.errors import LoadError, SnnhwError
+from snnhw.errors import LoadError, ProgramError, SnnhwError
 from snnhw.ir import text
 from snnhw.ir.expr import Expr, topological
 from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.models import Model
 from snnhw.ir.ops import OPS, Neuron, Op
 from snnhw.ir.program import Edge, Program, TimeAxis
-from snnhw.ir.surrogates import SURROGATES, Surrogate
+from snnhw.ir.surrogates import SURROGATES, Opaque, Surrogate
 from snnhw.words import brief
 
 __all__ = ["IR_VERSION", "from_json", "to_json"]
@@ -58,6 +58,8 @@ class _Writer:
             return {key: self.write(item) for key, item in value.items()}
         if isinstance(value, (tuple, list)):
             return [self.write(item) for item in value]
+        if isinstance(value, Opaque):
+            raise ProgramError([f"no file can hold a function: {value.reason}"])
         if is_dataclass(value):
             kind = {"type": type(value).__name__} if isinstance(value, tuple(_FAMILIES)) else {}
             return {**kind, **self.record(value)}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from snnhw.errors import InputError
 from snnhw.ir import ATan, Model, Param, Surrogate
+from snnhw.tensors.custom import of_callable
 from snnhw.words import brief
 
 __all__ = ["FACTOR", "check_value", "levels_of", "own_tensor", "shown", "signature_of", "surrogate_of"]
@@ -84,11 +85,16 @@ def surrogate_of(given: Any, *, disabled: bool) -> Surrogate | None:
         return None
     if given is None:
         return ATan()
-    if not isinstance(given, Surrogate):
-        raise InputError(
-            f"spike_grad is a surrogate such as snnhw.surrogate.fast_sigmoid(slope=25), not {brief(given)}"
-        )
-    return given
+    if isinstance(given, type) and issubclass(given, Surrogate):
+        return given()
+    if isinstance(given, Surrogate):
+        return given
+    if callable(given) and not isinstance(given, type):
+        return of_callable(given)
+    raise InputError(
+        "spike_grad is a surrogate such as snnhw.surrogate.fast_sigmoid(slope=25), "
+        f"or a function of a tensor, not {brief(given)}"
+    )
 
 
 def levels_of(given: Any) -> Tensor:

@@ -18,6 +18,7 @@ from snnhw.passes import ScanKernel
 from snnhw.tensors.layer import Layer, broadcast_shape, layer_of
 from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.provider import Provider, ScanInputs, provider_for
+from snnhw.tensors.recorded import record
 
 __all__ = ["run_scan", "run_step"]
 
@@ -94,7 +95,10 @@ def _run(
     ]
     provider = provider or provider_for(xs[0].device.type)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        found = _ScanFunction.apply(layer, provider, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        if step.opaque is not None:
+            found = record(layer, step.opaque, _fold(layer, tensors))
+        else:
+            found = _ScanFunction.apply(layer, provider, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     else:
         found = _forward(layer, provider, tensors)
     ends = found[len(layer.outputs) :]

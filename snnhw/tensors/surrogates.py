@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnhw.ir import Surrogate, evaluate, var
+from snnhw.ir import Opaque, Surrogate, evaluate, var
 from snnhw.ir.surrogates import apply_surrogate
+from snnhw.tensors.custom import spikes_of
 from snnhw.tensors.namespace import torch_namespace
 
 __all__: list[str] = []
@@ -33,5 +34,7 @@ class _Spike(torch.autograd.Function):
 @apply_surrogate.register
 def _(z: Tensor, surrogate: Surrogate) -> Tensor:
     """Spikes in the dtype of z."""
+    if isinstance(surrogate, Opaque):
+        return spikes_of(surrogate, z)
     result: Tensor = _Spike.apply(z, surrogate)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return result

@@ -242,6 +242,10 @@ WRONG: dict[str, tuple[Change, str]] = {
         r"param_shapes.beta\[0\]: 4.0 is not a value of",
     ),
     "surrogate": (put(*LIF, "surrogate", "type", "Evil"), r"surrogate.type: 'Evil' is not one of "),
+    "surrogate slope": (
+        put(*LIF, "surrogate", {"type": "Custom", "slope": 10**6}),
+        "surrogate.slope: 1000000 is not the number of a table entry",
+    ),
     "surrogate setting": (
         put(*LIF, "surrogate", "alpha", None),
         "surrogate.alpha: None is not a value of type float",
@@ -363,6 +367,40 @@ def test_many_neurons_of_one_large_model() -> None:
     quick(data)
 
 
+def with_slope(lines: list[Json], layers: int = 1) -> Json:
+    """A file whose neurons have the surrogate that these lines say."""
+    data = to_json(sequential({"lif": Neuron(LEAKY)}))
+    roots = sum(line[0] == "root" for line in data["expressions"])
+    before = len(data["expressions"]) - roots
+    for op, *rest in lines:
+        data["expressions"].append([op, *(item + before if type(item) is int else item for item in rest)])
+    neuron = data["nodes"][0][1] | {"surrogate": {"type": "Custom", "slope": roots}}
+    data["nodes"] = [[f"n{number}", neuron] for number in range(layers)]
+    return data
+
+
+def test_many_surrogates_of_one_large_expression() -> None:
+    quick(with_slope([["var", "z"], *chain_of(2000)[1:]], layers=2000))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            [["var", "beta"], ["root", 0]],
+            r"surrogate: Custom\(slope=beta\): .* the variable z and of",
+        ),
+        ([["var", "z"], ["greater", 0, 0], ["root", 1]], r"surrogate: Custom\(slope=z > z\): .* a number"),
+        ([["var", "z"], ["nearest", 0, "levels"], ["root", 1]], r"of the variable z and of nothing else"),
+        ([["var", "z"], *chain_of(5000)[1:]], "give at most 4096 operations"),
+    ],
+    ids=["another variable", "a bool", "a table", "too large"],
+)
+def test_a_custom_surrogate_that_is_no_derivative(lines: list[Json], message: str) -> None:
+    with pytest.raises(LoadError, match=message):
+        from_json(with_slope(lines))
+
+
 def test_many_equal_neurons_are_no_bomb() -> None:
     layers: dict[str, Op] = {"input": Input((4,)), **{f"lif{i}": Neuron(LEAKY) for i in range(3000)}}
     program = sequential(layers)
@@ -375,7 +413,7 @@ def test_a_surrogate_that_nobody_registered_cannot_be_read() -> None:
         pass
 
     data = to_json(sequential({"input": Input((4,)), "lif": Neuron(LEAKY, surrogate=Mine())}))
-    with pytest.raises(LoadError, match=r"surrogate.type: 'Mine' is not one of StraightThrough, "):
+    with pytest.raises(LoadError, match=r"surrogate.type: 'Mine' is not one of Custom, StraightThrough, "):
         from_json(data)
 
 

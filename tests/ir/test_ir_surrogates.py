@@ -17,10 +17,12 @@ from snnhw.ir import (
     SFS,
     SURROGATES,
     ATan,
+    Custom,
     Expr,
     FastSigmoid,
     Gaussian,
     Heaviside,
+    Opaque,
     Sigmoid,
     SpikeRateEscape,
     StraightThrough,
@@ -31,6 +33,7 @@ from snnhw.ir import (
     evaluate,
     gradient,
     heaviside,
+    nearest,
     numpy_namespace,
     spike,
     var,
@@ -47,6 +50,8 @@ def derivative(surrogate: Surrogate) -> Any:
 FORMULAS = {
     ATan(): 1.0 / (1 + (math.pi * POINTS) ** 2),
     ATan(0.5): 0.25 / (1 + (math.pi * 0.25 * POINTS) ** 2),
+    Custom(): 1 / (1 + np.abs(POINTS)) ** 2,
+    Custom(2.0 * z * z): 2 * POINTS**2,
     FastSigmoid(): 1 / (1 + 25 * np.abs(POINTS)) ** 2,
     FastSigmoid(2): 1 / (1 + 2 * np.abs(POINTS)) ** 2,
     Gaussian(): np.exp(-2 * POINTS**2) / math.sqrt(math.pi / 2),
@@ -81,7 +86,7 @@ def test_every_surrogate_has_a_formula_above() -> None:
 NUMBERS = [0.0, 1e-45, 1e-30, 0.1, 1.0, 3.5, 88.0, 1e4, 1e30, float(np.finfo(np.float32).max)]
 
 
-@pytest.mark.parametrize("surrogate", FORMULAS, ids=repr)
+@pytest.mark.parametrize("surrogate", [s for s in FORMULAS if s != Custom(2.0 * z * z)], ids=repr)
 def test_derivatives_are_finite_at_every_finite_number(surrogate: Surrogate) -> None:
     points = np.array([sign * number for number in NUMBERS for sign in (1, -1)], np.float32)
     with np.errstate(over="ignore"):  # one divided by infinity is as good as any small number
@@ -192,3 +197,30 @@ def test_a_surrogate_of_ones_own() -> None:
 
     assert derivative(Box(2)).tolist() == [0, 1, 1, 1, 0]
     assert Box(2) == Box(2.0)
+
+
+@pytest.mark.parametrize(
+    ("slope", "message"),
+    [
+        (2.0, "give an expression of z, a number"),
+        (z > 0, "give an expression of z, a number"),
+        (z * var("beta"), "give an expression of the variable z and of nothing else"),
+        (nearest(z, "levels"), "give an expression of the variable z and of nothing else"),
+        (sum((z * float(n) for n in range(3, 2500)), z), "give at most 4096 operations"),
+    ],
+)
+def test_what_is_no_derivative(slope: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Custom(slope)
+
+
+def test_an_expression_as_a_surrogate_says_what_it_is() -> None:
+    assert repr(Custom(1.0 / (1.0 + z * z))) == "Custom(slope=1 / (1 + z * z))"
+
+
+def test_a_function_is_opaque_to_equations_and_changes_no_spike() -> None:
+    own = Opaque(len, "mine (a.py, line 3)", "it clips")
+    assert repr(own) == "Opaque(mine (a.py, line 3))"
+    assert gradient([spike(z, own)], [const(1.0)], [z]) == [const(0.0)]
+    with pytest.raises(InputError, match=r"Opaque\(function=3\): give a function of a tensor"):
+        Opaque(3, "", "")  # type: ignore[arg-type]  # that this is an error is the point

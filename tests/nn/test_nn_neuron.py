@@ -404,7 +404,7 @@ def test_repr_shows_what_is_not_usual() -> None:
         ({"inhibition": True}, "Leaky(inhibition=True) is not supported yet; leave it out"),
         (
             {"spike_grad": "atan"},
-            "spike_grad is a surrogate such as snnhw.surrogate.fast_sigmoid(slope=25), not 'atan'",
+            "spike_grad is a surrogate such as snnhw.surrogate.fast_sigmoid(slope=25), or a function",
         ),
         ({"state_quant": True}, "state_quant is False or a tensor of levels [L], not True"),
         (

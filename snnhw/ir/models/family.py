@@ -22,6 +22,7 @@ from snnhw.ir.expr import Expr, free_variables, heaviside, stop_gradient, substi
 from snnhw.ir.frozen import FrozenMap, freeze
 from snnhw.ir.models.consistency import SPK, TIMINGS, problems
 from snnhw.ir.params import Param, State
+from snnhw.ir.surrogates.custom import Opaque
 from snnhw.words import brief
 
 __all__ = ["MODELS", "RESET", "SPIKE", "TIMINGS", "Model", "Step", "model", "register"]
@@ -97,6 +98,7 @@ class Step:
         updates: state -> next value.
         outputs: output port -> value; ``spk`` first where it fires, then every state.
         fire: what is compared with 0, from the next states; for margins. None: it never fires.
+        opaque: the surrogate, where the expressions cannot say its derivative.
     """
 
     ports: tuple[str, ...]
@@ -106,6 +108,7 @@ class Step:
     outputs: FrozenMap[str, Expr]
     tables: tuple[str, ...] = ()
     fire: Expr | None = field(default=None)
+    opaque: Opaque | None = None
 
 
 MODELS: Final[dict[str, Model]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from snnhw.ir.models.consistency import SPK, name_problems
 from snnhw.ir.models.family import Model, Step, compose, pointwise_step
 from snnhw.ir.ops.base import Op, Shape, is_shape, need, op
 from snnhw.ir.params import Param, ParamSpec
-from snnhw.ir.surrogates import ATan, Surrogate, spike
+from snnhw.ir.surrogates import ATan, Opaque, Surrogate, spike
 from snnhw.words import listing
 
 __all__ = ["Neuron", "Pointwise"]
@@ -157,7 +157,7 @@ class Pointwise(Op):
 
 @lru_cache(maxsize=1024)
 def _neuron_step(neuron: Neuron) -> Step:
-    return compose(
+    found = compose(
         neuron.model,
         kind=neuron.reset,
         timing=neuron.timing,
@@ -165,6 +165,7 @@ def _neuron_step(neuron: Neuron) -> Step:
         quantise=(lambda value: nearest(value, LEVELS)) if neuron.quantised else None,
         graded=var(GRADED.name) if neuron.graded else None,
     )
+    return replace(found, opaque=neuron.surrogate) if isinstance(neuron.surrogate, Opaque) else found
 
 
 def _params_of(neuron: Neuron) -> tuple[Param, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snnhw.ir.surrogates.base import SURROGATES, Surrogate, apply_surrogate, spike, surrogate
+from snnhw.ir.surrogates.custom import Custom, Opaque
 from snnhw.ir.surrogates.piecewise import LSO, SFS, Heaviside, StraightThrough, Triangle, Triangular
 from snnhw.ir.surrogates.smooth import ATan, FastSigmoid, Gaussian, Sigmoid, SpikeRateEscape
 
@@ -11,9 +12,11 @@ __all__ = [
     "SFS",
     "SURROGATES",
     "ATan",
+    "Custom",
     "FastSigmoid",
     "Gaussian",
     "Heaviside",
+    "Opaque",
     "Sigmoid",
     "SpikeRateEscape",
     "StraightThrough",

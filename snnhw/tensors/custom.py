@@ -1,0 +1,125 @@
+"""Surrogates from a user's functions on tensors: as an expression where they are one, else run by torch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnhw.errors import InputError
+from snnhw.ir import Custom, Expr, Opaque, Surrogate, heaviside, var
+from snnhw.tensors.tracing import Untraceable, place, trace
+
+__all__ = ["custom_surrogate", "of_callable", "spikes_of"]
+
+Gradient = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def custom_surrogate(custom_surrogate_function: Gradient) -> Surrogate:
+    """The surrogate of a function ``(input_, grad_input, spikes) -> gradient``, as snnTorch has it.
+
+    Where it is the gradient times a pointwise function of ``input_`` and ``spikes``, it becomes an
+    expression, which every backend runs and files hold. Numbers that it reads from around itself are taken
+    as they are now. Otherwise torch runs it at every step, and other backends refuse to train with it.
+
+    Raises:
+        InputError: it is no function, or reads a tensor that requires a gradient.
+    """
+    function = custom_surrogate_function
+    _check(function)
+    try:
+        return Custom(trace(function))
+    except Untraceable as error:
+        return Opaque(_CustomSpikes(function), place(function), str(error))
+
+
+def of_callable(function: Callable[[Any], Any]) -> Surrogate:
+    """The surrogate of a function ``z -> spikes``: its spikes are 1 where z > 0, its gradient its own.
+
+    Raises:
+        InputError: it reads a tensor that requires a gradient.
+    """
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type) and issubclass(owner, Surrogate):  # ATan.apply
+        return owner()
+    _check(function)
+    z = var("z")
+    try:
+        found = function(z)
+    except Exception:  # noqa: BLE001  # it wants a tensor, and says so in its own way
+        found = None
+    spike = isinstance(found, Expr) and found.op == "graft" and found.args[0] is heaviside(z)
+    if spike and found.args[1::2] == (z,):  # a surrogate of ours, under another function
+        return Custom(found.args[2])
+    return Opaque(function, place(function), "it is a function of tensors, which nothing else can look into")
+
+
+def spikes_of(surrogate: Opaque, z: Tensor) -> Tensor:
+    """Spikes of z with the gradient that the surrogate's function gives them; in the dtype of z.
+
+    Raises:
+        InputError: the function gives something else than 1 where z > 0 and 0 elsewhere.
+    """
+    found = surrogate.function(z)
+    if not isinstance(found, Tensor) or found.shape != z.shape:
+        given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(
+            f"spike_grad={surrogate.name} returns {given} for an input of shape {tuple(z.shape)}; return a "
+            "spike for every element"
+        )
+    if not torch.compiler.is_compiling() and not torch.equal(found.detach() != 0, z > 0):
+        raise InputError(
+            f"spike_grad={surrogate.name} gives other spikes than 1 where z > 0 and 0 elsewhere; return "
+            "(z > 0).to(z.dtype) from its forward, and its gradient from its backward"
+        )
+    return found.to(z.dtype)
+
+
+@dataclass(frozen=True)
+class _CustomSpikes:
+    """z -> spikes, whose gradient a user's function gives."""
+
+    function: Gradient
+
+    def __call__(self, z: Tensor) -> Tensor:
+        found: Tensor = _CustomSpike.apply(z, self.function)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return found
+
+
+class _CustomSpike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, function: Gradient) -> Tensor:
+        spikes = (z > 0).to(z.dtype)
+        ctx.save_for_backward(z, spikes)
+        ctx.function = function
+        return spikes
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return ctx.function(ctx.saved_tensors[0], grad.clone(), ctx.saved_tensors[1]), None
+
+
+def _check(function: Any) -> None:
+    if not callable(function):
+        raise InputError(
+            f"custom_surrogate takes a function (input_, grad_input, spikes) -> gradient, not {function!r}"
+        )
+    for name, tensor in _around(function):
+        if tensor.requires_grad:
+            raise InputError(
+                f"the surrogate {place(function)} reads '{name}', a tensor that requires a gradient, and "
+                f"none would reach it; use a number, such as {name}.item()"
+            )
+
+
+def _around(function: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors that a function reads from around itself."""
+    if inspect.isfunction(function):
+        found = inspect.getclosurevars(function)
+        for name, value in {**found.globals, **found.nonlocals}.items():
+            if isinstance(value, Tensor):
+                yield name, value
