@@ -16,13 +16,16 @@ from snnhw.ir import (
     Add,
     ATan,
     AvgPool2d,
+    Conv1d,
     Conv2d,
+    ConvTranspose2d,
     Edge,
     Expr,
     FastSigmoid,
     Flatten,
     FrozenMap,
     Input,
+    LayerNorm,
     Linear,
     MaxPool2d,
     Neuron,
@@ -31,10 +34,16 @@ from snnhw.ir import (
     Params,
     Pointwise,
     Program,
+    Scale,
     Shape,
+    Slice,
     StraightThrough,
+    SumPool1d,
     Surrogate,
     TimeAxis,
+    Unflatten,
+    Upsample,
+    WinnerTakeAll,
     graft,
     greater,
     infer_shapes,
@@ -153,7 +162,20 @@ def layers(shape: Shape) -> st.SearchStrategy[Op]:
     sizes = st.integers(1, 3)
     pairs = st.tuples(sizes, sizes)
     found.append(st.builds(Linear, st.just(shape[-1]), sizes, st.booleans()))
+    found.append(st.builds(Scale, st.sampled_from([(), shape, (shape[0], *(1 for _ in shape[1:]))])))
+    found.append(
+        st.builds(LayerNorm, st.just(shape[-1:]), st.floats(1e-6, 1.0), st.just(True), st.booleans())
+    )
+    found.append(st.builds(WinnerTakeAll, st.integers(-1, len(shape) - 1)))
+    found.append(st.builds(Slice, st.just(0), st.just(0), st.integers(1, shape[0])))
+    found.append(st.just(Unflatten(0, (shape[0], 1))))
+    if len(shape) == 2:
+        channels = st.just(shape[0])
+        found.append(st.builds(Conv1d, channels, sizes, st.just((1,)), padding=st.tuples(sizes)))
+        found.append(st.builds(SumPool1d, st.just((1,)), st.tuples(sizes)))
     if len(shape) == 3:
+        found.append(st.builds(Upsample, pairs, st.sampled_from(["nearest", "linear"])))
+        found.append(st.builds(ConvTranspose2d, st.just(shape[0]), sizes, st.just((1, 2)), stride=pairs))
         channels = st.just(shape[0])
         found.append(st.builds(Conv2d, channels, sizes, st.just((1, 2)), padding=pairs, bias=st.booleans()))
         found.append(st.builds(MaxPool2d, st.just((2, 2)), pairs, st.just((1, 0))))

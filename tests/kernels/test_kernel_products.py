@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from snnhw.ir import Conv2d, Linear, sequential
+from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Op, sequential
 from snnhw.ir.ops import Input
+from snnhw.tensors.network import OPERATIONS
 from snnhw_cpu.events import COSTS, EventLinear
 from snnhw_cpu.products import layers_of
 
@@ -92,3 +93,25 @@ def test_bfloat16_rounds_operands_but_neither_bias_nor_result(name: str) -> None
     bias = given["bias"].reshape(-1, 1, 1) if name == "conv" else given["bias"]
     assert found.dtype == torch.float32
     torch.testing.assert_close(found - bias, exact, rtol=2**-7, atol=2**-4)  # the result is rounded once too
+
+
+@pytest.mark.parametrize(
+    ("op", "shape"),
+    [
+        (Conv1d(3, 4, (3,)), (3, 8)),
+        (Conv3d(2, 4, (2, 1, 2)), (2, 3, 4, 3)),
+        (ConvTranspose1d(3, 4, (3,), (2,), output_padding=(1,)), (3, 8)),
+        (ConvTranspose2d(4, 6, (3, 2), groups=2), (4, 5, 4)),
+    ],
+    ids=lambda value: value.summary() if isinstance(value, Op) else "",
+)
+def test_every_convolution_runs_in_bfloat16(op: Op, shape: tuple[int, ...]) -> None:
+    program = sequential({"x": Input(shape), "conv": op})
+    layer = layers_of(program, precision="bf16", deterministic=False)["conv"]
+    torch.manual_seed(0)
+    given = {key: torch.randn(spec.shape) for key, spec in op.params().items()}
+    xs = {"x": torch.randn(5, *shape)}
+    rounded = {**given, "weight": given["weight"].bfloat16().float()}
+    exact = OPERATIONS[type(op)](op, {"x": xs["x"].bfloat16().float()}, rounded)
+    torch.testing.assert_close(layer(op, xs, given), exact, rtol=2**-7, atol=2**-4)
+    assert not torch.equal(layer(op, xs, given), OPERATIONS[type(op)](op, xs, given))

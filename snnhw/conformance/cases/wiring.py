@@ -30,11 +30,15 @@ from snnhw.ir import (
     Neuron,
     Op,
     Output,
+    Pointwise,
     Program,
     StraightThrough,
     Term,
     TimeAxis,
+    WinnerTakeAll,
+    spike,
     trainable,
+    var,
 )
 
 __all__ = ["cases"]
@@ -53,6 +57,7 @@ def cases() -> Iterator[Plan]:
     yield from _exact("bias-at-start", _feeding_back("back.y"), silent=True)
     yield from _exact("itself", _feeding_back("lif.spk"))
     yield from _exact("past-beside", _past_beside())
+    yield from _exact("inhibition", _inhibition())
     yield from _exact("long-delay", _delayed(init=0.5), steps=2, state=True)
     yield from _exact("start-of-a-delay", _delayed(init="fc.bias"))
     yield from _exact("two-ways", _two_ways())
@@ -103,6 +108,24 @@ def _past_beside() -> Program:
     }
     edges = [("x.y", "both.x0"), ("both.y", "fc.x"), ("fc.y", "lif.x"), ("lif.spk", "out.x")]
     return _net(nodes, edges, Edge("lif.spk", "both.x1", delay=1))
+
+
+def _inhibition() -> Program:
+    """A neuron cut in two: between its membrane and its spikes, which are taken off it, the largest of the
+    layer silences the others."""
+    x, prev, mask = var("x"), var("prev"), var("mask")
+    spk = spike(x - 1.0, StraightThrough()) * mask
+    nodes = {
+        "x": Input(SHAPE),
+        "fc": Linear(WIDTH, WIDTH),
+        "cell": Pointwise(FrozenMap({"y": prev * 0.5 + x}), ("x", "prev")),
+        "winner": WinnerTakeAll(0),
+        "fire": Pointwise(FrozenMap({"spk": spk, "mem": x - spk}), ("x", "mask")),
+        "out": Output(),
+    }
+    edges = [("x.y", "fc.x"), ("fc.y", "cell.x"), ("cell.y", "winner.x"), ("cell.y", "fire.x")]
+    edges += [("winner.y", "fire.mask"), ("fire.spk", "out.x")]
+    return _net(nodes, edges, Edge("fire.mem", "cell.prev", delay=1))
 
 
 def _delayed(init: float | str) -> Program:
@@ -168,7 +191,7 @@ def _exact(
     name: str, program: Program, *, steps: int = 6, state: bool = False, silent: bool = False
 ) -> Iterator[Plan]:
     """A network forward, and through a step of training on what its last neuron gives."""
-    ports = {"lif.spk": 0.5, "lif.mem": 0.25, "sum.y": 0.5}.items()
+    ports = {"lif.spk": 0.5, "lif.mem": 0.25, "sum.y": 0.5, "fire.spk": 0.5, "fire.mem": 0.25}.items()
     seen = ports_of(program)
     loss = Loss(tuple(Term(L1Rate(), of=port, weight=weight) for port, weight in ports if port in seen))
 
