@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
     from snnhw.nn import Leaky, Synaptic
     from snnhw.nn.capture import capture
+    from snnhw.nn.own import neuron
 
 _HOMES = {
     "backends": "snnhw.api",
@@ -25,6 +26,7 @@ _HOMES = {
     "Leaky": "snnhw.nn",
     "Synaptic": "snnhw.nn",
     "capture": "snnhw.nn.capture",
+    "neuron": "snnhw.nn.own",
 }
 """Public name -> the module that defines it."""
 
@@ -41,6 +43,7 @@ __all__ = [
     "functional",
     "ir",
     "load",
+    "neuron",
     "nn",
     "optim",
     "save",

@@ -55,6 +55,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
     optimizer: Optimizer | None = None,
     record: Sequence[str] = (),
     seed: int = 0,
+    dt: float | None = None,
     options: Mapping[str, object] | None = None,
 ) -> Model:
     """Compile a network for a backend chosen by name.
@@ -70,6 +71,8 @@ def compile(  # the verb of the design, reached as snnhw.compile
         optimizer: an optimizer value, for training; needs a loss.
         record: further ports to return, such as ``"lif1.mem"``.
         seed: of all random numbers, the same on every backend: a whole number, 0 or more.
+        dt: length of a step in seconds, for models whose equations say ``dt``; None: the program's own,
+            1 ms for a module.
         options: of the backend, by name.
 
     Raises:
@@ -83,6 +86,8 @@ def compile(  # the verb of the design, reached as snnhw.compile
 
     plugin = registry.backend(backend)
     program, params, names = _take(net, sample, static)
+    if dt is not None:
+        program = replace(program, time=replace(program.time, dt=dt))
     job = make_job(
         plugin,
         program,

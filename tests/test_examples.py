@@ -31,3 +31,15 @@ def test_digits(tmp_path: Path) -> None:
 def test_both_loops_of_ones_own_agree(tmp_path: Path) -> None:
     first, second = re.findall(r"loss (\d\.\d+)", run("own_loop.py", tmp_path))
     assert float(first) == pytest.approx(float(second), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_neurons_of_ones_own_agree_everywhere(tmp_path: Path) -> None:
+    head, *rows = [line.split() for line in run("custom_neuron.py", tmp_path).splitlines()]
+    assert head[:4] == ["neuron", "backend", "spikes", "differ"]
+    assert {row[0] for row in rows} == {"AdaptiveLIF", "Izhikevich"}
+    assert {row[1] for row in rows} >= {"cpu", "reference"}
+    for _, _, spikes, differ, gradient in rows:
+        assert int(spikes) > 20
+        assert int(differ) == 0
+        assert float(gradient) < 1e-4  # float32, through twenty steps

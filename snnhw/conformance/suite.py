@@ -19,6 +19,7 @@ from snnhw.conformance.outcome import CaseResult, judge
 from snnhw.conformance.quick import is_quick
 from snnhw.conformance.report import ConformanceReport, report
 from snnhw.errors import InputError
+from snnhw.ir import MODELS, Model
 from snnhw.plugin import Backend
 from snnhw.words import did_you_mean
 
@@ -42,10 +43,15 @@ SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
 """Where cases come from."""
 
 
-@lru_cache(maxsize=1)
 def all_cases() -> tuple[Plan, ...]:
-    """Every case, the strongest class first, each made when it is asked for. Listed once: a model that is
-    registered later is not in it."""
+    """Every case, the strongest class first, each made when it is asked for; also those of models that
+    somebody has registered."""
+    return _listed(tuple(MODELS.values()))
+
+
+@lru_cache(maxsize=1)
+def _listed(_models: tuple[Model, ...]) -> tuple[Plan, ...]:
+    """Cases are made from the registry of models; listed once, until it changes."""
     order = list(CLASSES)
     found = chain.from_iterable(source() for source in SOURCES)
     return tuple(sorted(found, key=lambda plan: order.index(plan.cls)))

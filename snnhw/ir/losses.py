@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from snnhw.errors import InputError
 from snnhw.ir.checks import is_number
+from snnhw.ir.registered import enter
 from snnhw.words import brief
 
 __all__ = [
@@ -52,7 +53,7 @@ class LossKind:
 
 def kind(cls: K) -> K:
     """Register a kind of loss term."""
-    LOSS_TERMS[cls.__name__] = cls
+    enter(LOSS_TERMS, cls)
     return cls
 
 

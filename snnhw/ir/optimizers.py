@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from snnhw.errors import InputError
 from snnhw.ir.checks import is_number
+from snnhw.ir.registered import enter
 from snnhw.words import brief
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer"]
@@ -53,7 +54,7 @@ def _are_numbers(values: object, count: int) -> bool:
 
 def optimizer(cls: Class) -> Class:
     """Register an optimizer class."""
-    OPTIMIZERS[cls.__name__] = cls
+    enter(OPTIMIZERS, cls)
     return cls
 
 

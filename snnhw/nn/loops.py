@@ -15,7 +15,7 @@ import torch
 from torch import fx
 
 from snnhw.errors import CaptureError
-from snnhw.nn.trace import REST, RESTARTED, place
+from snnhw.nn.trace import REST, RESTARTED, at_rest, place
 from snnhw.nn.unrolled import Called, Unrolled, fed
 
 __all__ = ["one_step"]
@@ -66,6 +66,8 @@ def _first_states(loop: Unrolled, neuron: Called) -> Iterator[fx.Node]:
                     raise neuron.refusal(call, why)
                 continue
             origin = _origin(state)
+            if origin is not None and origin.target in REST and origin.target is not at_rest:
+                _check_zero(neuron, call, name)
             if origin is None:
                 why = f"starts from a '{name}' that is neither zeros nor an argument of forward"
                 raise neuron.refusal(call, why)
@@ -80,6 +82,14 @@ def _origin(state: Any) -> fx.Node | None:
         state = state.args[0]
     known = isinstance(state, fx.Node) and (state.target in REST or state.op == "placeholder")
     return state if known else None
+
+
+def _check_zero(neuron: Called, call: fx.Node, name: str) -> None:
+    starts = {state.name: state.init for state in neuron.module.model.states}
+    if starts.get(name, 0.0) != 0.0:
+        rest = f"its '{name}' is {starts[name]} at rest"
+        why = f"starts from zeros, but {rest}; start from what reset_mem() gives"
+        raise neuron.refusal(call, why)
 
 
 def _check_returned(loop: Unrolled, neuron: Called, name: str) -> None:

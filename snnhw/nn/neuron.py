@@ -22,10 +22,10 @@ SPK = "spk"
 FIRES = (SPK,)
 
 RESETS = ("subtract", "zero", "none")
-"""snnTorch's numbers for the kinds of reset, as its state_dict holds them."""
+"""snnTorch's numbers for the kinds of reset, as its state_dict holds them; others are counted on."""
 
-TIMINGS = {True: "delayed", False: "retest"}
-"""``reset_delay`` -> timing."""
+TIMINGS = {True: ("delayed",), False: ("retest", "immediate")}
+"""``reset_delay`` -> timings, of which the first that the reset knows is meant."""
 
 DT = TimeAxis().dt
 """Length of a step called by itself: that of a program which says nothing else."""
@@ -64,7 +64,7 @@ class SpikingNeuron(nn.Module):
         self.reset_mechanism = given["reset_mechanism"]
         self.register_load_state_dict_post_hook(_follow_state_dict)  # type: ignore[no-untyped-call]  # torch's own
         self.reset_delay = bool(given["reset_delay"])
-        if TIMINGS[self.reset_delay] not in self.model.timings_of(self.reset_mechanism):
+        if self.timing not in self.model.timings_of(self.reset_mechanism):
             raise InputError(
                 f"{type(self).__name__}(reset_delay={self.reset_delay}): its equations do not say when reset "
                 f"'{self.reset_mechanism}' acts then; leave reset_delay out"
@@ -92,16 +92,29 @@ class SpikingNeuron(nn.Module):
 
     @reset_mechanism.setter
     def reset_mechanism(self, kind: str) -> None:
-        known = [reset for reset in RESETS if reset in self.model.kinds]
-        if kind not in known:
-            owner = type(self).__name__
+        if kind not in self.model.kinds:
+            owner, known = (
+                type(self).__name__,
+                [reset for reset in self._numbered if reset in self.model.kinds],
+            )
             raise InputError(f"{owner}(reset_mechanism={kind!r}): give one of {', '.join(known)}")
         self._reset: str = kind  # read at every step, where a number on a device would have to be fetched
-        number = self._buffers.get("reset_mechanism_val")
+        number, value = self._buffers.get("reset_mechanism_val"), self._numbered.index(kind)
         if number is None:
-            self.register_buffer("reset_mechanism_val", torch.tensor(RESETS.index(kind)))
+            self.register_buffer("reset_mechanism_val", torch.tensor(value))
         else:
-            number.fill_(RESETS.index(kind))
+            number.fill_(value)
+
+    @property
+    def _numbered(self) -> tuple[str, ...]:
+        return (*RESETS, *(kind for kind in self.model.kinds if kind not in RESETS))
+
+    @property
+    def timing(self) -> str:
+        """When a reset acts, as `snnhw.ir.Neuron` says it."""
+        meant = TIMINGS[self.reset_delay]
+        offered = self.model.timings_of(self.reset_mechanism)
+        return next((timing for timing in meant if timing in offered), meant[0])
 
     # -- state --------------------------------------------------------------------------------------
 
@@ -221,7 +234,7 @@ class SpikingNeuron(nn.Module):
         return Neuron(
             self.model,
             reset=self.reset_mechanism,
-            timing=TIMINGS[self.reset_delay],
+            timing=self.timing,
             surrogate=self.surrogate,
             graded=self._graded(),
             quantised=self.quantised,
@@ -280,4 +293,4 @@ def _computed(input_: Tensor) -> Tensor:
 def _follow_state_dict(module: nn.Module, _: object) -> None:
     """The kind of reset that a loaded state_dict names is the one that acts."""
     assert isinstance(module, SpikingNeuron)
-    module.reset_mechanism = RESETS[int(module.get_buffer("reset_mechanism_val"))]
+    module.reset_mechanism = module._numbered[int(module.get_buffer("reset_mechanism_val"))]

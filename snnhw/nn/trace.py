@@ -40,11 +40,15 @@ the last no step after it."""
 
 
 def at_rest() -> None:
-    """What a node of zeros calls: a state before the first step."""
+    """What a node calls that stands for the state a neuron gives when it is put at rest."""
 
 
-REST = (at_rest, torch.zeros_like, "new_zeros")
-"""Targets of nodes that give zeros."""
+def zeros() -> None:
+    """What a node calls that stands for zeros."""
+
+
+REST = (at_rest, zeros, torch.zeros_like, "new_zeros")
+"""Targets of nodes that give a state before the first step: `at_rest`, or zeros."""
 
 
 def rooted(net: nn.Module) -> nn.Module:
@@ -146,7 +150,7 @@ class _Tracer(fx.Tracer):
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, Tensor) and not isinstance(a, nn.Parameter) and not self._is_buffer(a):
             if not a.count_nonzero():
-                return self.create_node("call_function", at_rest, (), {})
+                return self.create_node("call_function", zeros if a.numel() else at_rest, (), {})
             # fx would leave it in the user's module
             name = self.tensor_attrs.get(a, f"of shape {list(a.shape)}")
             return self.create_node("get_attr", name, (), {})
@@ -227,10 +231,10 @@ def _real_zeros() -> Iterator[None]:
     """``torch.zeros`` takes traced sizes: a forward makes first states by it, but fx does not see it."""
     made = torch.zeros
 
-    def zeros(*size: Any, **options: Any) -> Tensor:
+    def sized(*size: Any, **options: Any) -> Tensor:
         return made(*fx.node.map_aggregate(size, _known), **options)
 
-    with patch.object(torch, "zeros", zeros):
+    with patch.object(torch, "zeros", sized):
         yield
 
 

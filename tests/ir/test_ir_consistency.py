@@ -99,10 +99,6 @@ WRONG: dict[str, tuple[Callable[[], Model], str]] = {
     ),
     "a port in fire": (lambda: build(fire=mem - x), "fire uses 'x'; declare it"),
     "a condition to fire": (lambda: build(fire=mem > threshold), "fire must be a number, not a condition"),
-    "threshold": (
-        lambda: build(params=(Param("beta"),), fire=mem - 1.0),
-        "reset 'subtract' uses 'threshold'; declare it as a port, state or parameter",
-    ),
     "start": (
         lambda: build(states=(State("mem", "start"),)),
         "state 'mem' starts from 'start', which is no parameter",

@@ -132,7 +132,7 @@ def model(
     resets: Mapping[str, Mapping[str, Expr]] | None = None,
     post: Mapping[str, Mapping[str, Mapping[str, Expr]]] | None = None,
     ports: tuple[str, ...] = ("x",),
-    membrane: str = "mem",
+    membrane: str | None = "mem",
     threshold: str = "threshold",
     reset: str | None = None,
 ) -> Model:
@@ -144,10 +144,12 @@ def model(
             a neuron that feeds itself is written.
         fire: z; None for a neuron that never fires, which then has no resets.
         resets: kinds that differ from the rule below, or that it lacks.
-        post: timing -> kind -> state -> value after firing, likewise. A kind of the model's own is
-            offered under ``delayed``, and under the timings for which this says what it does.
+        post: timing -> kind -> state -> value after firing, likewise. A kind of the model's own, or one
+            that resets more than the membrane, is offered under ``delayed``, and under the timings for
+            which this says what it does.
         membrane: the state that the standard resets act on: ``subtract`` takes ``R * threshold``
-            from its integrated value, ``zero`` multiplies it by ``1 - R``, ``none`` leaves it.
+            from its integrated value where there is such a parameter, ``zero`` multiplies it by
+            ``1 - R``, ``none`` leaves it. None: there are no standard resets.
         reset: the kind meant when a user names none; by default ``subtract`` where the model has it.
 
     Raises:
@@ -156,8 +158,9 @@ def model(
     spec = tuple(State(item) for item in states.split()) if isinstance(states, str) else states
     base = FrozenMap(integrate)
     kinds: dict[str, Equations] = {"none": base}
-    if fire is not None and membrane in base:
-        kinds["subtract"] = base | {membrane: base[membrane] - RESET * var(threshold)}
+    if fire is not None and membrane is not None and membrane in base:
+        if any(param.name == threshold for param in params):
+            kinds["subtract"] = base | {membrane: base[membrane] - RESET * var(threshold)}
         kinds["zero"] = base | {membrane: (1.0 - RESET) * base[membrane]}
     for kind, changed in (resets or {}).items():
         kinds[kind] = base | changed
@@ -175,31 +178,43 @@ def model(
 
 
 def _after_firing(
-    membrane: str,
+    membrane: str | None,
     threshold: str,
-    kinds: Mapping[str, object],
+    kinds: Mapping[str, Equations],
     own: Mapping[str, Mapping[str, Mapping[str, Expr]]],
 ) -> FrozenMap[str, FrozenMap[str, Equations]]:
-    mem, theta = var(membrane), var(threshold)
     tables: dict[str, dict[str, Mapping[str, Expr]]] = {
         "delayed": {kind: {} for kind in kinds},
-        "retest": {
-            "none": {},
-            "subtract": {membrane: mem - (SPIKE - RESET) * theta},
-            "zero": {membrane: mem - (SPIKE - RESET) * mem},
-        },
-        "immediate": {
-            "none": {},
-            "subtract": {membrane: mem - SPIKE * theta},
-            "zero": {membrane: (1.0 - SPIKE) * mem},
-        },
+        "retest": {"none": {}},
+        "immediate": {"none": {}},
     }
+    if membrane is not None:
+        mem, theta = var(membrane), var(threshold)
+        standard: dict[str, dict[str, Mapping[str, Expr]]] = {
+            "retest": {
+                "subtract": {membrane: mem - (SPIKE - RESET) * theta},
+                "zero": {membrane: mem - (SPIKE - RESET) * mem},
+            },
+            "immediate": {
+                "subtract": {membrane: mem - SPIKE * theta},
+                "zero": {membrane: (1.0 - SPIKE) * mem},
+            },
+        }
+        for timing, table in standard.items():
+            tables[timing] |= {k: after for k, after in table.items() if _acts_on(membrane, kinds, k)}
     found = {}
     for timing in {**tables, **own}:
-        standard = {kind: after for kind, after in tables.get(timing, {}).items() if kind in kinds}
-        table = {**standard, **own.get(timing, {})}
+        table = {**tables.get(timing, {}), **own.get(timing, {})}
         found[timing] = FrozenMap({kind: FrozenMap(after) for kind, after in table.items()})
     return FrozenMap(found)
+
+
+def _acts_on(membrane: str, kinds: Mapping[str, Equations], kind: str) -> bool:
+    """Whether the model has this reset, and it changes the membrane alone."""
+    base = kinds["none"]
+    return kind in kinds and all(
+        value is base.get(state) for state, value in kinds[kind].items() if state != membrane
+    )
 
 
 def compose(

@@ -10,6 +10,7 @@ from typing import ClassVar, Final, TypeVar
 from snnhw.errors import ProgramError
 from snnhw.ir.frozen import FrozenMap, freeze
 from snnhw.ir.params import ParamSpec
+from snnhw.ir.registered import enter
 from snnhw.words import brief
 
 __all__ = ["OPS", "Op", "Shape", "op"]
@@ -91,7 +92,7 @@ class Op(ABC):
 
 def op(cls: T) -> T:
     """Register an op class."""
-    OPS[cls.__name__] = cls
+    enter(OPS, cls)
     return cls
 
 

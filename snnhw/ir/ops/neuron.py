@@ -31,7 +31,7 @@ class Neuron(Op):
 
     Attributes:
         model: its equations.
-        reset: one of the model's resets.
+        reset: one of the model's resets; by default the model's own.
         timing: ``delayed``, ``retest`` or ``immediate`` (see `snnhw.ir.models.family`).
         surrogate: derivative of its spikes; None: no gradient passes a spike.
         graded: spikes are worth ``graded_spikes_factor``, a parameter, in place of 1.
@@ -44,7 +44,7 @@ class Neuron(Op):
     any_port_tells: ClassVar[bool] = True  # the others broadcast to it, or the layer is refused
 
     model: Model
-    reset: str = "subtract"
+    reset: str = ""
     timing: str = "delayed"
     surrogate: Surrogate | None = field(default_factory=ATan)
     graded: bool = False
@@ -54,6 +54,7 @@ class Neuron(Op):
     def check(self) -> None:
         freeze(self, "param_shapes")
         need(self, isinstance(self.model, Model), "model", "a Model, such as snnhw.ir.MODELS['Leaky']")
+        object.__setattr__(self, "reset", self.reset or self.model.reset)
         known, kinds = f"one of {self.model.name}'s", self.model.kinds
         need(self, self.reset in kinds, "reset", f"{known}: {', '.join(kinds)}")
         timings = self.model.timings_of(self.reset)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from snnhw.errors import InputError
 from snnhw.ir.checks import is_number
 from snnhw.ir.expr import Expr, graft, heaviside
+from snnhw.ir.registered import enter
 from snnhw.words import brief
 
 __all__ = ["SURROGATES", "Surrogate", "apply_surrogate", "spike", "surrogate"]
@@ -86,5 +87,5 @@ apply_surrogate.register(Expr, spike)
 
 def surrogate(cls: S) -> S:
     """Register a surrogate class."""
-    SURROGATES[cls.__name__] = cls
+    enter(SURROGATES, cls)
     return cls
