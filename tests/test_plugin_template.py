@@ -1,0 +1,122 @@
+"""The template of a plugin, as a stranger would use it: out of tree, installed, held to the suite."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from snnhw_template.plugin import TemplateBackend
+
+    from snnhw.plugin import Backend
+
+    TEMPLATE_IS_A_BACKEND: Backend = TemplateBackend()
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE = ROOT / "examples" / "plugin_template"
+PAGE = ROOT / "docs" / "writing_a_backend.md"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the template in it, installed without a network."""
+    base = tmp_path_factory.mktemp("stranger")
+    source, target = base / "source", base / "site"
+    shutil.copytree(TEMPLATE, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(target), str(source)]
+    subprocess.run(command, check=True, cwd=base)
+    return target
+
+
+def python(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python with the template on its path, started far from this repository."""
+    paths = [str(installed), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "COLUMNS": "120"}
+    environment.pop("PYTEST_ADDOPTS", None)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=installed.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_is_found(installed: Path) -> None:
+    done = python(installed, "-m", "snnhw", "backends")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^template\s+ready", done.stdout, re.MULTILINE)
+
+
+def test_it_passes_the_suite(installed: Path) -> None:
+    done = python(
+        installed,
+        "-m",
+        "pytest",
+        "--pyargs",
+        "snnhw.conformance",
+        "--snnhw-backend",
+        "template",
+        "-p",
+        "no:cacheprovider",
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "snnhw backend: template\n" in done.stdout
+    (passed,) = re.findall(r"(\d+) passed", done.stdout)
+    assert int(passed) > 100
+    assert "failed" not in done.stdout
+
+
+def test_a_run_of_it_is_compared_with_others(installed: Path, tmp_path: Path) -> None:
+    file = tmp_path / "net.snn"
+    script = (
+        "import sys; from snnhw.ir import MODELS, Input, Linear, Neuron, init_params, sequential;"
+        "from snnhw.ir.files import save;"
+        "net = sequential({'x': Input((4,)), 'fc': Linear(4, 5), 'lif': Neuron(MODELS['Leaky'])});"
+        "save(sys.argv[1], net, init_params(net, given={'lif.beta': 0.9}))"
+    )
+    assert python(installed, "-c", script, str(file)).returncode == 0
+    done = python(installed, "-m", "snnhw", "verify", str(file), "--on", "template,reference")
+    assert done.returncode == 0, done.stderr
+    assert "template and the reference: every spike is equal." in done.stdout
+
+
+# -- The page that explains it ----------------------------------------------------------------------
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_what_the_page_shows_is_in_the_files() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in sorted(TEMPLATE.rglob("*.py"))]
+    sources.append((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))
+    shown = [*blocks("python"), *blocks("toml")]
+    assert len(shown) >= 4
+    for block in shown:
+        assert any(block in source for source in sources), block
+
+
+def test_the_template_is_three_short_files() -> None:
+    kept = {".toml", ".py"}
+    files = [path for path in TEMPLATE.rglob("*") if path.suffix in kept and "build" not in path.parts]
+    assert sorted(path.name for path in files) == ["executable.py", "plugin.py", "pyproject.toml"]
+    assert all(len(path.read_text(encoding="utf-8").splitlines()) < 250 for path in files)
+
+
+def test_the_page_names_the_entry_point_and_the_version_of_the_interface() -> None:
+    from snnhw.plugin import BACKENDS, INTERFACE
+
+    project = tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert list(project["entry-points"]) == [BACKENDS]
+    assert f"interface = {INTERFACE}  #" in (TEMPLATE / "snnhw_template" / "plugin.py").read_text()
