@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
     from snnhw import functional, ir, nn, optim, spikeplot, surrogate, utils
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
-    from snnhw.nn import Leaky, Synaptic
+    from snnhw.nn import BatchNormTT1d, BatchNormTT2d, Leaky, Synaptic
     from snnhw.nn.capture import capture
     from snnhw.nn.own import neuron
 
@@ -23,6 +23,8 @@ _HOMES = {
     "export": "snnhw.api",
     "load": "snnhw.api",
     "save": "snnhw.api",
+    "BatchNormTT1d": "snnhw.nn",
+    "BatchNormTT2d": "snnhw.nn",
     "Leaky": "snnhw.nn",
     "Synaptic": "snnhw.nn",
     "capture": "snnhw.nn.capture",
@@ -34,6 +36,8 @@ _SUBMODULES = ("functional", "ir", "nn", "optim", "spikeplot", "surrogate", "uti
 """Modules that are reached as attributes: ``snn.surrogate.atan()``."""
 
 __all__ = [
+    "BatchNormTT1d",
+    "BatchNormTT2d",
     "Leaky",
     "Synaptic",
     "backends",

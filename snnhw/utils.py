@@ -6,15 +6,18 @@ from torch import nn
 
 from snnhw.nn.delay import Delay
 from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.stepwise import BatchNormTT, Dropout
 
 __all__ = ["reset"]
 
 
 def reset(net: nn.Module) -> None:
-    """Put every neuron and delay of ``net`` at rest, however deeply nested; no other network is touched.
+    """Put every neuron of ``net`` at rest, and every other layer that remembers or counts steps.
+
+    However deeply nested; no other network is touched.
 
     Also cuts the graph of earlier steps, as snnTorch's does.
     """
     for module in net.modules():
-        if isinstance(module, (SpikingNeuron, Delay)):
+        if isinstance(module, (SpikingNeuron, Delay, BatchNormTT, Dropout)):
             module.reset_mem()

@@ -9,8 +9,21 @@ from snnhw.nn.classes import neuron_class
 from snnhw.nn.delay import Delay
 from snnhw.nn.model import Model
 from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.stepwise import BatchNormTT1d, BatchNormTT2d, Dropout
 
-__all__ = ["Captured", "Delay", "Leaky", "Model", "SpikingNeuron", "Synaptic", "capture", "neuron_class"]
+__all__ = [
+    "BatchNormTT1d",
+    "BatchNormTT2d",
+    "Captured",
+    "Delay",
+    "Dropout",
+    "Leaky",
+    "Model",
+    "SpikingNeuron",
+    "Synaptic",
+    "capture",
+    "neuron_class",
+]
 
 if TYPE_CHECKING:  # made from their equations, see below
     Leaky: type[SpikingNeuron]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 from torch import fx, nn
@@ -85,14 +86,15 @@ class Building:
         name, op = self.free(path, path=path), converted.op
         tied = {}
         for param, array in converted.params.items():
-            tensor = getattr(module, param)
+            source = converted.sources.get(param, param)
+            tensor = attrgetter(source.replace("*", "0"))(module)
             key = self.owners.setdefault(id(tensor), f"{name}.{param}")
             if key in self.params:
                 tied[param] = key
                 if self.params[key].shape != array.shape:
                     raise CaptureError(f"'{path}.{param}' is shared with '{key}', but in another shape")
                 continue
-            self.params[key], self.names[key] = array, f"{path}.{param}"
+            self.params[key], self.names[key] = array, f"{path}.{source}"
             if tensor.requires_grad:
                 self.trainable.add(key)
         return self.place(name, replace(converted, op=replace(op, keys=FrozenMap(tied)) if tied else op))

@@ -18,6 +18,7 @@ from snnhw.nn.loops import one_step
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import bind_sample
 from snnhw.nn.signals import Converted, Held, Signal, described
+from snnhw.nn.stepwise import BatchNormTT
 from snnhw.nn.trace import place, rooted, trace
 from snnhw.nn.unrolled import Unrolled, sequences
 
@@ -28,7 +29,8 @@ class Captured(NamedTuple):
     """A module as a program.
 
     Attributes:
-        names: parameter key -> the module's name of it.
+        names: parameter key -> the module's name of it; ``*`` in a name stands for the numbers along the
+            parameter's first axis, each of which has a name of its own.
     """
 
     program: Program
@@ -121,11 +123,19 @@ def _module(building: Building, node: fx.Node) -> None:
             f"'{path}' is a {type(module).__name__}, which has no counterpart in a program; "
             f"known: {', '.join(kind.__name__ for kind in MODULES)} and snnhw's neurons"
         )
-    if isinstance(module, Delay) and path in building.nodes:
-        raise CaptureError(f"'{path}' is called twice within a step, but holds one signal; use two")
+    held = next((what for kinds, what in ONCE.items() if isinstance(module, kinds)), None)
+    if held and path in building.nodes:
+        raise CaptureError(f"'{path}' is called twice within a step, but holds {held}; use two")
     if len(given) > 1:
         raise CaptureError(f"'{path}' takes one signal; {described(given[1])} beside it is not supported")
     building.values[node] = building.place_module(path, module, convert(module, given[0]))
+
+
+ONCE: Mapping[tuple[type[nn.Module], ...], str] = {
+    (Delay,): "one signal",
+    (nn.BatchNorm1d, nn.BatchNorm2d, BatchNormTT): "the statistics of one place",
+}
+"""What may be called once within a step, and why."""
 
 
 def _neuron(building: Building, path: str, module: SpikingNeuron, given: list[Any]) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 from torch import nn
 
 from snnhw.errors import CaptureError
@@ -12,17 +14,22 @@ from snnhw.ir import (
     Add,
     AvgPool1d,
     AvgPool2d,
+    BatchNorm,
+    BatchNorm1d,
+    BatchNorm2d,
     Conv1d,
     Conv2d,
     Conv3d,
     ConvTranspose1d,
     ConvTranspose2d,
+    Dropout,
     LayerNorm,
     Linear,
     MaxPool1d,
     MaxPool2d,
     Op,
 )
+from snnhw.nn import stepwise
 from snnhw.nn.delay import Delay
 from snnhw.nn.functions import relu, sigmoid, tanh
 from snnhw.nn.moving import (
@@ -36,6 +43,7 @@ from snnhw.nn.moving import (
     unflatten,
 )
 from snnhw.nn.signals import Converted, Signal
+from snnhw.nn.stepwise import BatchNormTT, BatchNormTT1d, BatchNormTT2d
 
 __all__ = ["MODULES", "host"]
 
@@ -100,6 +108,39 @@ def _layer_norm(module: nn.LayerNorm, x: Signal) -> Converted:
     return _weighted(op, x, module)
 
 
+def _batch_norm(kind: type[BatchNorm]) -> Converter:
+    def convert(module: nn.BatchNorm1d | nn.BatchNorm2d, x: Signal) -> Converted:
+        return _weighted(_normalising(kind, module), x, module)
+
+    return convert
+
+
+def _batch_norm_tt(kind: type[BatchNorm]) -> Converter:
+    """Parameters of all steps, one below the other."""
+
+    def convert(module: BatchNormTT, x: Signal) -> Converted:
+        op = replace(_normalising(kind, module[0]), time_steps=len(module))
+        params = {name: np.stack([host(layer, name) for layer in module]) for name in op.params()}
+        return Converted(op, {"x": (x.port,)}, params, sources={name: f"*.{name}" for name in params})
+
+    return convert
+
+
+def _normalising(kind: type[BatchNorm], module: Any) -> BatchNorm:
+    if module.momentum is None:
+        raise CaptureError(
+            "momentum=None, a mean over all batches, is not supported; give a number such as 0.1"
+        )
+    only(track_running_stats=(module.track_running_stats, True))
+    return kind(
+        module.num_features,
+        momentum=module.momentum,
+        eps=module.eps,
+        weight=module.weight is not None,
+        bias=module.bias is not None,
+    )
+
+
 _MAX = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _AVG = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 
@@ -119,6 +160,12 @@ MODULES: Final[Mapping[type[nn.Module], Converter]] = {
     nn.Upsample: _by(interpolate, "size", "scale_factor", "mode", "align_corners"),
     nn.UpsamplingNearest2d: _by(interpolate, "size", "scale_factor", "mode"),
     nn.LayerNorm: _layer_norm,
+    nn.BatchNorm1d: _batch_norm(BatchNorm1d),
+    nn.BatchNorm2d: _batch_norm(BatchNorm2d),
+    BatchNormTT1d: _batch_norm_tt(BatchNorm1d),
+    BatchNormTT2d: _batch_norm_tt(BatchNorm2d),
+    nn.Dropout: lambda module, x: Converted(Dropout(module.p), {"x": (x.port,)}),
+    stepwise.Dropout: lambda module, x: Converted(module.op, {"x": (x.port,)}),
     nn.Flatten: _by(flatten, "start_dim", "end_dim"),
     nn.Unflatten: lambda module, x: unflatten(x, module.dim, module.unflattened_size),
     Delay: lambda module, x: Converted(Add(), {"x": (x.port,)}, delay=module.steps),

@@ -81,7 +81,7 @@ class Model:
         self.executable.set_optimizer(optimizer)
 
     def write_back(self, net: nn.Module) -> None:
-        """Copy the trained parameters into the torch module that was compiled.
+        """Copy the trained parameters, and what training measured, into the torch module that was compiled.
 
         Raises:
             InputError: the module lacks one of them, or has it in another size; nothing was copied then.
@@ -92,19 +92,22 @@ class Model:
         # A tensor that two layers share goes by either name.
         own: dict[str, Tensor] = dict(net.named_parameters(remove_duplicate=False))
         own |= net.named_buffers(remove_duplicate=False)
-        params = self.params
-        missing = sorted(name for name in self._names.values() if name not in own)
+        present = self.params
+        params: Params = {}
+        for key, pattern in self._names.items():
+            params |= _parts(pattern, present[key])
+        missing = sorted(name for name in params if name not in own)
         if missing:
             raise InputError(f"the module has no parameter {', '.join(missing)}; {OTHER}")
-        for key, name in self._names.items():
-            if own[name].numel() != params[key].size:
+        for name, array in params.items():
+            if own[name].numel() != array.size:
                 raise InputError(
                     f"'{name}' has shape {list(own[name].shape)} in the module, "
-                    f"but {list(params[key].shape)} was compiled; {OTHER}"
+                    f"but {list(array.shape)} was compiled; {OTHER}"
                 )
         with torch.no_grad():
-            for key, name in self._names.items():
-                own[name].copy_(torch.as_tensor(params[key]).reshape(own[name].shape))
+            for name, array in params.items():
+                own[name].copy_(torch.as_tensor(array).reshape(own[name].shape))
 
     def save(self, path: str) -> None:
         """Write structure, equations and present parameters to one ``.snn`` file."""
@@ -121,6 +124,13 @@ class Model:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _parts(pattern: str, array: Any) -> Params:
+    """The arrays that a parameter stands for: itself, or what lies along its first axis."""
+    if "*" not in pattern:
+        return {pattern: array}
+    return {pattern.replace("*", str(number)): part for number, part in enumerate(array)}
 
 
 def _named(given: Any, names: tuple[str, ...], what: str) -> dict[str, Any]:

@@ -42,12 +42,15 @@ class Converted:
 
     Attributes:
         delay: how many steps late they arrive.
+        sources: parameter -> its name in the module, where that is another; ``*`` in it stands for the
+            numbers along the parameter's first axis.
     """
 
     op: Op
     arriving: Mapping[str, tuple[str, ...]]
     params: Params = field(default_factory=dict)
     delay: int = 0
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def described(value: Any) -> str:

@@ -21,6 +21,7 @@ from snnhw.ir import Shape
 from snnhw.nn.delay import Delay
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import Sample
+from snnhw.nn.stepwise import BatchNormTT, Dropout
 from snnhw.words import brief, sentence
 
 __all__ = ["REST", "RESTARTED", "at_rest", "place", "rooted", "trace"]
@@ -86,7 +87,7 @@ def trace(root: nn.Module, sample: Sample, sequences: frozenset[str] = frozenset
 
 def _is_leaf(module: nn.Module) -> bool:
     container = isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
-    return isinstance(module, (SpikingNeuron, Delay)) or (
+    return isinstance(module, (SpikingNeuron, Delay, BatchNormTT, Dropout)) or (
         type(module).__module__.startswith("torch.nn") and not container
     )
 
