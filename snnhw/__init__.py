@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from snnhw.nn import BatchNormTT1d, BatchNormTT2d, Leaky, Synaptic
     from snnhw.nn.capture import capture
     from snnhw.nn.own import neuron
+    from snnhw.nn.program import from_program
 
 _HOMES = {
     "backends": "snnhw.api",
@@ -28,6 +29,7 @@ _HOMES = {
     "Leaky": "snnhw.nn",
     "Synaptic": "snnhw.nn",
     "capture": "snnhw.nn.capture",
+    "from_program": "snnhw.nn.program",
     "neuron": "snnhw.nn.own",
 }
 """Public name -> the module that defines it."""
@@ -44,6 +46,7 @@ __all__ = [
     "capture",
     "compile",
     "export",
+    "from_program",
     "functional",
     "ir",
     "load",

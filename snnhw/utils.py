@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from snnhw.nn.delay import Delay
-from snnhw.nn.neuron import SpikingNeuron
-from snnhw.nn.stepwise import BatchNormTT, Dropout
+from snnhw.nn.carrying import CARRYING
 
 __all__ = ["reset"]
 
@@ -19,5 +17,5 @@ def reset(net: nn.Module) -> None:
     Also cuts the graph of earlier steps, as snnTorch's does.
     """
     for module in net.modules():
-        if isinstance(module, (SpikingNeuron, Delay, BatchNormTT, Dropout)):
-            module.reset_mem()
+        if isinstance(module, tuple(CARRYING)):
+            module.reset_mem()  # type: ignore[operator]  # all of them have it

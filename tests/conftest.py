@@ -36,6 +36,7 @@ def plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
     eager = EagerProvider()
     monkeypatch.setattr(scan, "provider_for", lambda device: eager)
+    monkeypatch.setattr("snnhw.nn.program.provider_for", lambda device: eager)
     monkeypatch.setattr("snnhw_cpu.provider.NumbaProvider", lambda: eager)
 
 

@@ -17,8 +17,7 @@ from snnhw.ir.noise import LIMIT
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.tensors import Provider, as_tensor
 from snnhw.tensors.losses import total_loss
-from snnhw.tensors.network import Network, Operation, Pass, plan, run_network
-from snnhw_torch.module import ProgramModule
+from snnhw.tensors.network import Network, Operation, Pass, ProgramModule, plan, run_network
 from snnhw_torch.training import Trainer
 
 __all__ = ["TorchExecutable"]
@@ -156,7 +155,10 @@ class TorchExecutable:
     def torch_module(self) -> ProgramModule:
         """A differentiable module that shares these parameters, for people who keep their own loop."""
         self._open()
-        return ProgramModule(self._network, self._params, self._job)
+        job = self._job
+        return ProgramModule(
+            self._network, self._params, time_steps=job.time_steps, record=job.record, seed=job.seed
+        )
 
     def close(self) -> None:
         self._closed = True

@@ -9,6 +9,7 @@ from snnhw.nn.classes import neuron_class
 from snnhw.nn.delay import Delay
 from snnhw.nn.model import Model
 from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.program import from_program
 from snnhw.nn.stepwise import BatchNormTT1d, BatchNormTT2d, Dropout
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "SpikingNeuron",
     "Synaptic",
     "capture",
+    "from_program",
     "neuron_class",
 ]
 

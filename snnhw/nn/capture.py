@@ -13,9 +13,11 @@ from snnhw.ir import Input, Output, Params, Program, require_valid
 from snnhw.nn.building import Building
 from snnhw.nn.delay import Delay
 from snnhw.nn.functions import ARITHMETIC, FUNCTIONS, METHODS
-from snnhw.nn.layers import MODULES
+from snnhw.nn.inlining import place_program
+from snnhw.nn.layers import MODULES, host
 from snnhw.nn.loops import one_step
 from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.program import ProgramStep, key_names
 from snnhw.nn.sample import bind_sample
 from snnhw.nn.signals import Converted, Held, Signal, described
 from snnhw.nn.stepwise import BatchNormTT
@@ -54,6 +56,8 @@ def capture(net: nn.Module, sample: Any) -> Captured:
     Raises:
         CaptureError: something in ``forward`` has no counterpart in a program; names the line.
     """
+    if isinstance(net, ProgramStep):
+        return _known(net, sample)
     root = rooted(net)
     given = bind_sample(root, sample)
     graph = trace(root, given)
@@ -71,6 +75,24 @@ def capture(net: nn.Module, sample: Any) -> Captured:
     require_valid(program)
     names = {key: name if root is net else name.partition(".")[2] for key, name in building.names.items()}
     return Captured(program, building.params, names)
+
+
+def _known(net: ProgramStep, sample: Any) -> Captured:
+    """The program that a module was made from, with its present parameters."""
+    names = net.program.named(Input)
+    several = sample if isinstance(sample, (tuple, Mapping)) else (sample,)
+    given = several if isinstance(several, Mapping) else dict(zip(names, several, strict=False))
+    for name in names:
+        op, shape = net.program.nodes[name], tuple(getattr(given.get(name), "shape", ()))
+        assert isinstance(op, Input)
+        if shape[1:] != op.shape or not shape:
+            accepted = f"[B{''.join(f', {size}' for size in op.shape)}]"
+            raise CaptureError(
+                f"the sample for '{name}' has shape {list(shape)}; its program takes {accepted}"
+            )
+    attributes = key_names(net.program)
+    params = {key: host(net, name) for key, name in attributes.items()}
+    return Captured(net.program, params, attributes)
 
 
 def _input(building: Building, node: fx.Node) -> None:
@@ -116,6 +138,9 @@ def _module(building: Building, node: fx.Node) -> None:
         raise CaptureError(f"'{path}' takes a signal, not {described(given[0]) if given else 'nothing'}")
     if isinstance(module, SpikingNeuron):
         building.values[node] = _neuron(building, path, module, given)
+        return
+    if isinstance(module, ProgramStep):
+        building.values[node] = place_program(building, path, module, positional, named)
         return
     convert = MODULES.get(type(module))
     if convert is None:

@@ -18,10 +18,9 @@ from torch import Tensor, fx, nn
 
 from snnhw.errors import CaptureError
 from snnhw.ir import Shape
-from snnhw.nn.delay import Delay
+from snnhw.nn.carrying import CARRYING, carried
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import Sample
-from snnhw.nn.stepwise import BatchNormTT, Dropout
 from snnhw.words import brief, sentence
 
 __all__ = ["REST", "RESTARTED", "at_rest", "place", "rooted", "trace"]
@@ -87,7 +86,7 @@ def trace(root: nn.Module, sample: Sample, sequences: frozenset[str] = frozenset
 
 def _is_leaf(module: nn.Module) -> bool:
     container = isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
-    return isinstance(module, (SpikingNeuron, Delay, BatchNormTT, Dropout)) or (
+    return isinstance(module, tuple(CARRYING)) or (
         type(module).__module__.startswith("torch.nn") and not container
     )
 
@@ -216,15 +215,16 @@ def _size_of(node: fx.Node) -> tuple[fx.Node | None, Any]:
 
 @contextmanager
 def _untouched(root: nn.Module) -> Iterator[None]:
-    """Neurons keep the states they had, whatever the forward does with them: it may put them at rest."""
-    neurons = [module for module in root.modules() if isinstance(module, SpikingNeuron)]
-    before = [{name: getattr(neuron, name) for name in neuron.state_names} for neuron in neurons]
+    """Modules keep the states they had, whatever the forward does with them: it may put them at rest."""
+    before = [
+        (module, {name: getattr(module, name) for name in carried(module)}) for module in root.modules()
+    ]
     try:
         yield
     finally:
-        for neuron, states in zip(neurons, before, strict=True):
+        for module, states in before:
             for name, state in states.items():
-                setattr(neuron, name, state)
+                setattr(module, name, state)
 
 
 @contextmanager

@@ -378,24 +378,24 @@ class Model(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc, self.drop, self.norm = nn.Linear(6, 6), nn.Dropout(), nn.BatchNorm1d(6)
+        self.fc, self.act, self.norm = nn.Linear(6, 6), nn.PReLU(), nn.BatchNorm1d(6)
         self.lif1, self.lif2 = lif(init_hidden=False), lif(init_hidden=False)
         self.scale = nn.Parameter(torch.ones(6))
 
 
 class Unknown(Model):
     def forward(self, x: Tensor) -> Any:
-        return self.lif1(self.drop(self.fc(x)))
+        return self.lif1(self.act(self.fc(x)))
 
 
 def test_an_unknown_layer() -> None:
     found = refused(Unknown())
-    assert found.startswith(line_of(Unknown.forward, "self.drop"))
-    assert "'drop' is a Dropout, which has no counterpart in a program; known: Linear, Conv1d," in found
+    assert found.startswith(line_of(Unknown.forward, "self.act"))
+    assert "'act' is a PReLU, which has no counterpart in a program; known: Linear, Conv1d," in found
 
 
 def test_an_unknown_layer_by_itself() -> None:
-    assert "'dropout' is a Dropout, which has no counterpart" in refused(nn.Dropout())
+    assert "'prelu' is a PReLU, which has no counterpart" in refused(nn.PReLU())
 
 
 class UnknownFunction(Model):

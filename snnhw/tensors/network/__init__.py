@@ -6,6 +6,7 @@ that of ops which tell steps apart, or training from evaluation.
 
 from __future__ import annotations
 
+from snnhw.tensors.network.module import ProgramModule, attribute
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 from snnhw.tensors.network.run import run_network
 from snnhw.tensors.network.schedule import Schedule, Stage, plan
@@ -18,10 +19,12 @@ __all__ = [
     "Network",
     "Operation",
     "Pass",
+    "ProgramModule",
     "Schedule",
     "Stage",
     "Tensors",
     "Walk",
+    "attribute",
     "plan",
     "run_network",
 ]

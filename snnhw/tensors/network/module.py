@@ -11,29 +11,43 @@ from snnhw.errors import InputError
 from snnhw.ir import Clock, Input, Program
 from snnhw.ir.inputs import check_inputs, check_state
 from snnhw.ir.noise import LIMIT
-from snnhw.plugin import Run
-from snnhw.tensors.network import Network, run_network
+from snnhw.tensors.network.run import run_network
+from snnhw.tensors.network.walk import Network
 
-__all__ = ["ProgramModule"]
+__all__ = ["ProgramModule", "attribute"]
 
 
 class ProgramModule(nn.Module):
     """``module(inputs, state) -> (outputs, state)`` over all steps.
 
-    Parameters carry their keys with ``.`` written as ``/``, and are those of the executable that the
-    module came from: what trains here is seen there. ``train()`` and ``eval()`` say which of the two a call
-    is; every call from rest in training begins a sequence with random numbers of its own.
+    Parameters carry their keys with ``.`` written as ``/``, and share the memory of those given: what
+    trains here is seen there. ``train()`` and ``eval()`` say which of the two a call is; every call from
+    rest in training begins a sequence with random numbers of its own.
+
+    Args:
+        time_steps: T where all inputs are static.
+        record: ports to return besides the outputs.
+        seed: of the random numbers.
     """
 
-    def __init__(self, network: Network, params: Mapping[str, Tensor], job: Run) -> None:
+    def __init__(
+        self,
+        network: Network,
+        params: Mapping[str, Tensor],
+        *,
+        time_steps: int | None = None,
+        record: tuple[str, ...] = (),
+        seed: int = 0,
+    ) -> None:
         super().__init__()
-        self._networks, self._job = {False: network, True: network.trained()}, job
+        self._networks = {False: network, True: network.trained()}
+        self._time_steps, self._record, self._seed = time_steps, record, seed
         for key, tensor in params.items():
             if key in network.program.trainable:
                 shared = nn.Parameter(tensor.detach())  # another leaf over the same storage
-                self.register_parameter(_name(key), shared)
+                self.register_parameter(attribute(key), shared)
             else:
-                self.register_buffer(_name(key), tensor.detach())
+                self.register_buffer(attribute(key), tensor.detach())
         if network.program.clocked:
             self.register_buffer("sequence", torch.tensor(0))  # sequences trained so far
 
@@ -53,12 +67,12 @@ class ProgramModule(nn.Module):
         program = network.program
         if isinstance(inputs, Tensor):
             inputs = {_only(program.named(Input)): inputs}
-        known = self._job.time_steps if set(inputs) <= set(program.time.static_inputs) else None
+        known = self._time_steps if set(inputs) <= set(program.time.static_inputs) else None
         sizes = check_inputs(program, {name: tuple(x.shape) for name, x in inputs.items()}, known)
         if state is not None:
             check_state(program, {key: tuple(x.shape) for key, x in state.items()}, sizes[1])
-        params = {key: getattr(self, _name(key)) for key in program.params()}
-        outputs = program.outputs() | {port: port for port in self._job.record}
+        params = {key: getattr(self, attribute(key)) for key in program.params()}
+        outputs = program.outputs() | {port: port for port in self._record}
         found = run_network(
             network,
             params,
@@ -69,17 +83,17 @@ class ProgramModule(nn.Module):
             clock=self._clock(program, fresh=state is None),
         )
         for key, value in found.statistics.items():
-            getattr(self, _name(key)).copy_(value)
+            getattr(self, attribute(key)).copy_(value)
         return {name: found.ports[port] for name, port in outputs.items()}, found.state
 
     def _clock(self, program: Program, *, fresh: bool) -> Clock:
         """Seed and sequence of a call; one in training that starts from rest begins another sequence."""
         if not (program.clocked and self.training):
-            return Clock(self._job.seed)
+            return Clock(self._seed)
         sequence = self.get_buffer("sequence")
         if fresh:
             sequence.add_(1).remainder_(LIMIT)
-        return Clock(self._job.seed, int(sequence))
+        return Clock(self._seed, int(sequence))
 
     def extra_repr(self) -> str:
         return str(self._networks[False].program)
@@ -91,6 +105,6 @@ def _only(names: tuple[str, ...]) -> str:
     return names[0]
 
 
-def _name(key: str) -> str:
-    """Torch keeps dots for itself."""
+def attribute(key: str) -> str:
+    """A parameter's key as the name of a torch module's attribute: torch keeps dots for itself."""
     return key.replace(".", "/")
