@@ -1,4 +1,5 @@
-"""How matrix products run on the CPU: skipping zeros where that pays, or in bfloat16 where asked."""
+"""How stateless layers run on the CPU where not by torch alone: products that skip zeros where that pays, or in
+bfloat16 where asked; pools that keep little."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Program
+from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, MaxPool2d, Program
 from snnhw.tensors.network import OPERATIONS, Operation
 from snnhw_cpu.events import EventLinear
+from snnhw_cpu.pools import max_pool, pools
 
 __all__ = ["layers_of"]
 
@@ -18,13 +20,15 @@ PRODUCTS = (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d)
 
 
 def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[str, Operation]:
-    """Node -> how it runs, for the products that do not run as torch's own at full precision."""
+    """Node -> how it runs, for the layers that do not run as torch's own at full precision."""
     found: dict[str, Operation] = {}
     for name, op in program.nodes.items():
         if precision == "bf16" and isinstance(op, PRODUCTS):
             found[name] = _in_bfloat16
         elif isinstance(op, Linear) and not deterministic:
             found[name] = EventLinear()
+        elif isinstance(op, MaxPool2d) and pools(op):
+            found[name] = max_pool
     return found
 
 

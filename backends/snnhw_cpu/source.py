@@ -67,7 +67,7 @@ def backward_source(kernel: ScanKernel, dtype: str, chunk: int = CHUNK) -> str:
     summed = [n for n, expr in enumerate(kernel.value_grads) if expr is not None]
     totals = [*(f"X{n}" for n in wanted if kernel.static[n]), *row("V{}", summed)]
     setup = ["chunks = (T + CHUNK - 1) // CHUNK", *scalars(kernel)]
-    setup += [f"S{n} = np.empty((CHUNK + 1, BLOCK), F)" for n in states]
+    setup += [f"S{n} = np.empty((min(CHUNK, T) + 1, BLOCK), F)" for n in states]
     setup += [f"K{n} = np.empty((chunks, BLOCK), F)" for n in states]
     setup += [f"{name} = np.empty(BLOCK, F)" for name in [*row("Z{}", states), *totals]]
     task = [

@@ -1,0 +1,124 @@
+"""Maximum over windows of images, keeping one byte for each window.
+
+Torch keeps the whole input and eight bytes for each window, and looks at one number at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import product
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from snnhw.ir import MaxPool2d
+from snnhw_cpu.kernel import Kernel, compiled
+from snnhw_cpu.memory import room
+from snnhw_cpu.threads import share
+
+__all__ = ["max_pool", "pools"]
+
+Sizes = tuple[int, int, int, int]
+"""Height and width before and after."""
+
+HEAD: Final = """\
+from numba import carray, cfunc
+
+
+@cfunc("void(intp, intp, intp, intp, intp, intp, intp, {pointers})", error_model="numpy", cache=True)
+def {name}(first, last, P, H, W, h, w, x_at, y_at, at_at):
+    x = carray(x_at, (P, H, W))
+    y = carray(y_at, (P, h, w))
+    at = carray(at_at, (P, h, w))
+    for p in range(first, last):
+"""
+
+
+def pools(op: MaxPool2d) -> bool:
+    """Whether a pool of this kind runs here: windows inside the image, few enough places for a byte."""
+    return not any(op.padding) and op.kernel[0] * op.kernel[1] <= 255
+
+
+def max_pool(op: MaxPool2d, xs: Mapping[str, Tensor], _: Mapping[str, Tensor]) -> Tensor:
+    """``[M, C, H, W]`` -> ``[M, C, h, w]``."""
+    found: Tensor = _MaxPool.apply(op, xs["x"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return found
+
+
+class _MaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, op: MaxPool2d, x: Tensor) -> Tensor:
+        x = x.contiguous()
+        *lead, high, wide = x.shape
+        size = op.infer({"x": tuple(x.shape[1:])})["y"][-2:]
+        y, at = room(*lead, *size, dtype=x.dtype), room(*lead, *size, dtype=torch.uint8)
+        ctx.op, ctx.sizes = op, (high, wide, *size)
+        ctx.save_for_backward(at)
+        _run("forward", op, ctx.sizes, x, y, at)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        (at,) = ctx.saved_tensors
+        d_x = room(*grad.shape[:-2], *ctx.sizes[:2], dtype=grad.dtype)
+        _run("backward", ctx.op, ctx.sizes, d_x, grad.contiguous(), at)
+        return None, d_x
+
+
+def _run(name: str, op: MaxPool2d, sizes: Sizes, image: Tensor, pooled: Tensor, at: Tensor) -> None:
+    """One pass over all planes; ``image`` is read forward and written backward, ``pooled`` the reverse."""
+    kernel = _kernel(name, op, str(image.dtype).removeprefix("torch."))
+    planes = image.shape[0] * image.shape[1]
+    pointers = [image.data_ptr(), pooled.data_ptr(), at.data_ptr()]
+    share(
+        lambda first, last: kernel(first, last, planes, *sizes, *pointers), tasks=planes, cost=image.numel()
+    )
+
+
+@lru_cache(maxsize=256)
+def _kernel(name: str, op: MaxPool2d, dtype: str) -> Kernel:
+    pointers = f"CPointer({dtype}), CPointer({dtype}), CPointer(uint8)"
+    lines = _BODY[name](op)
+    body = "".join(f"        {line}\n" for line in lines)
+    return compiled(HEAD.format(pointers=pointers, name=name) + body, name)
+
+
+def _forward(op: MaxPool2d) -> list[str]:
+    """The first of the largest, as torch has it; whatever is not a number wins."""
+    first, *others = _places(op)
+    lines = [f"v = {first}", "b = 0"]
+    for number, place in enumerate(others, start=1):
+        lines += [f"u = {place}", "take = u > v or u != u", f"b = {number} if take else b"]
+        lines += ["v = u if take else v"]
+    return [
+        "for i in range(h):",
+        *(f"    x{a} = x[p, i * {op.stride[0]} + {a}]" for a in range(op.kernel[0])),
+        "    y_ = y[p, i]",
+        "    at_ = at[p, i]",
+        "    for j in range(w):",
+        *(f"        {line}" for line in [*lines, "y_[j] = v", "at_[j] = b"]),
+    ]
+
+
+def _places(op: MaxPool2d) -> list[str]:
+    """The numbers of one window, row by row."""
+    rows, columns = map(range, op.kernel)
+    return [f"x{a}[j * {op.stride[1]} + {c}]" for a, c in product(rows, columns)]
+
+
+def _backward(op: MaxPool2d) -> list[str]:
+    """Each gradient to the place that its window's number came from."""
+    return [
+        "x[p] = 0",
+        "for i in range(h):",
+        "    for j in range(w):",
+        f"        k = i * {op.stride[0]} + at[p, i, j] // {op.kernel[1]}",
+        f"        l = j * {op.stride[1]} + at[p, i, j] % {op.kernel[1]}",
+        "        x[p, k, l] += y[p, i, j]",
+    ]
+
+
+_BODY: Final = {"forward": _forward, "backward": _backward}
