@@ -68,11 +68,12 @@ class _MaxPool(torch.autograd.Function):
         return None, d_x
 
 
-def _run(name: str, op: MaxPool2d, sizes: Sizes, image: Tensor, pooled: Tensor, at: Tensor) -> None:
-    """One pass over all planes; ``image`` is read forward and written backward, ``pooled`` the reverse."""
+def _run(name: str, op: MaxPool2d, sizes: Sizes, *tensors: Tensor) -> None:
+    """One pass over all planes: the image, the pooled one, and where its numbers came from."""
+    image = tensors[0]
     kernel = _kernel(name, op, str(image.dtype).removeprefix("torch."))
     planes = image.shape[0] * image.shape[1]
-    pointers = [image.data_ptr(), pooled.data_ptr(), at.data_ptr()]
+    pointers = [tensor.data_ptr() for tensor in tensors]
     share(
         lambda first, last: kernel(first, last, planes, *sizes, *pointers), tasks=planes, cost=image.numel()
     )
