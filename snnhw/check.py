@@ -35,6 +35,10 @@ def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]
             yield f"{name} ({kind}): {opaque.reason}"
         if isinstance(op, (Neuron, Pointwise)):
             used = {node.op for node in topological(op.step().outputs.values())}
+            step = op.step()
+            random = step.noise if isinstance(job, Train) else step.drawn
+            if random and not can.noise:
+                yield f"{name} ({kind}): its equations draw random numbers, which is not supported"
             for primitive in sorted(used - can.expressions):
                 yield f"{name} ({kind}): its equations use '{primitive}', which is not supported"
 

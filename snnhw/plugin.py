@@ -127,6 +127,7 @@ class Capabilities:
         contraction: whether ``a * b + c`` may be rounded once, so that results are comparable
             only within a margin and never bit by bit.
         callables: whether it trains through Python functions of torch tensors (`snnhw.ir.Opaque`).
+        noise: whether neurons may read random numbers, as `snnhw.ir.uniform` gives them.
         label: what every result of this backend is marked with, for instance "emulated"; "" for
             the real thing. See `label_of` for what an option puts in its place.
     """
@@ -141,6 +142,7 @@ class Capabilities:
     max_delay: int | None = None
     fixed_shapes: bool = False
     contraction: bool = False
+    noise: bool = False
     callables: bool = False
     label: str = ""
 

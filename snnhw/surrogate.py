@@ -11,6 +11,7 @@ import snnhw.tensors.surrogates  # noqa: F401  # what a call on a tensor means
 from snnhw.ir import (
     LSO,
     SFS,
+    SSO,
     ATan,
     Custom,
     FastSigmoid,
@@ -28,6 +29,7 @@ from snnhw.tensors.custom import custom_surrogate
 __all__ = [
     "LSO",
     "SFS",
+    "SSO",
     "ATan",
     "Custom",
     "FastSigmoid",

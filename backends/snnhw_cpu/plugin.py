@@ -119,6 +119,7 @@ class CpuBackend:
             losses=frozenset(LOSS_TERMS.values()),
             optimizers=frozenset(OPTIMIZERS.values()),
             dtypes=("float32", "float64"),
+            noise=True,
             callables=True,
         )
 

@@ -47,6 +47,7 @@ class ReferenceBackend:
             losses=frozenset(TERMS),
             optimizers=frozenset(UPDATES),
             dtypes=DTYPES,
+            noise=True,
         )
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:

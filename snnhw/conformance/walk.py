@@ -23,6 +23,7 @@ from snnhw.conformance.passing import pass_on
 from snnhw.ir import (
     CLOCK,
     BatchNorm,
+    Clock,
     Expr,
     Input,
     Neuron,
@@ -33,6 +34,7 @@ from snnhw.ir import (
     Program,
     evaluate,
     infer_shapes,
+    uniform,
 )
 from snnhw.reference.trace import lines, schedule
 
@@ -167,6 +169,8 @@ class _Given:
         batch = len(env[op.in_ports[0]].value)
         env |= {port: _lifted(env[port], 1 + len(sample)) for port in op.in_ports}
         flags, outputs = self.equations[name]
+        clock = Clock(step=self.first + step)
+        env |= {port: exactly(uniform(clock, name, port, (batch, *sample))) for port in op.step().drawn}
         fired = {}
         if flags is not None:
             env["reset"] = self.reset(name, flags.stored, env, step)

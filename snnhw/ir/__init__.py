@@ -85,7 +85,9 @@ from snnhw.ir.program import Edge, Endpoint, Program, TimeAxis, sequential, trai
 from snnhw.ir.shapes import infer_shapes
 from snnhw.ir.surrogates import (
     LSO,
+    NOISE,
     SFS,
+    SSO,
     SURROGATES,
     ATan,
     Custom,
@@ -108,6 +110,7 @@ __all__ = [
     "LOSS_TERMS",
     "LSO",
     "MODELS",
+    "NOISE",
     "OPS",
     "OPTIMIZERS",
     "PRIMITIVES",
@@ -115,6 +118,7 @@ __all__ = [
     "SFS",
     "SGD",
     "SPIKE",
+    "SSO",
     "SURROGATES",
     "TIMINGS",
     "ATan",

@@ -167,6 +167,18 @@ def free_variables(*roots: Expr) -> frozenset[str]:
     return frozenset(str(node.data) for node in topological(roots) if node.op == "var")
 
 
+def read_forward(*roots: Expr) -> frozenset[str]:
+    """Names of the variables that the values of the roots depend on; derivatives of grafts left out."""
+    found: set[Expr] = set()
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += node.args[:1] if node.op == "graft" else node.args
+    return frozenset(str(node.data) for node in found if node.op == "var")
+
+
 def tables(*roots: Expr) -> frozenset[str]:
     """Names of the tables that `nearest` reads under the roots."""
     return frozenset(str(node.data) for node in topological(roots) if node.op == "nearest")

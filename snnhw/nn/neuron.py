@@ -163,9 +163,12 @@ class SpikingNeuron(nn.Module):
         # A sample keeps its axes apart from the batch, unless a parameter reaches over the batch too.
         alone = x.ndim == 0 or any(param.ndim >= x.ndim for param in params.values())
         shape = (1, *x.shape) if alone else x.shape
+        step = self._step()
+        read = step.noise if torch.is_grad_enabled() else step.drawn
+        noise = {name: (torch.rand if name in read else torch.zeros)(shape).to(x) for name in step.noise}
         spikes, after = run_step(
-            self._step(),
-            {self.model.ports[0]: x.view(shape) if alone else x},
+            step,
+            {self.model.ports[0]: x.view(shape) if alone else x, **noise},
             params,
             {name: state.view(shape) if alone else state for name, state in self._before(given, x).items()},
             outputs=FIRES[: self.model.fire is not None],

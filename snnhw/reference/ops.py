@@ -199,7 +199,12 @@ def _aligned(here: Here[Neuron | Pointwise]) -> Mapping[str, Var]:
         port: reshape(x, (x.shape[0], *[1] * (rank - len(x.shape)), *x.shape[1:]))
         for port, x in ports.items()
     }
-    return {**here.env, **lifted}
+    drawn = here.op.step().noise
+    shapes = {port: x.shape[1:] for port, x in ports.items()}
+    sample = here.op.infer(shapes)[here.op.out_ports[0]] if drawn else ()
+    batch = next(iter(ports.values())).shape[0]
+    noise = {name: here.functions["const"](here.uniform(name, (batch, *sample))) for name in drawn}
+    return {**here.env, **lifted, **noise}
 
 
 RULES: Final[Mapping[type[Op], Rule]] = {

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnhw.ir import Opaque, Surrogate, evaluate, var
-from snnhw.ir.surrogates import apply_surrogate
+from snnhw.ir import Opaque, Surrogate, evaluate, free_variables, var
+from snnhw.ir.surrogates import NOISE, apply_surrogate
 from snnhw.tensors.custom import spikes_of
 from snnhw.tensors.namespace import torch_namespace
 
@@ -25,9 +25,9 @@ class _Spike(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (z,) = ctx.saved_tensors
-        (slope,) = evaluate(
-            [ctx.surrogate.derivative(var("z"))], {"z": z}, torch_namespace(z.dtype, z.device)
-        )
+        derivative = ctx.surrogate.derivative(var("z"))
+        env = {"z": z, NOISE: torch.rand_like(z)} if NOISE in free_variables(derivative) else {"z": z}
+        (slope,) = evaluate([derivative], env, torch_namespace(z.dtype, z.device))
         return grad * slope, None
 
 

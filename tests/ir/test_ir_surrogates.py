@@ -14,7 +14,9 @@ import pytest
 from snnhw.errors import InputError
 from snnhw.ir import (
     LSO,
+    NOISE,
     SFS,
+    SSO,
     SURROGATES,
     ATan,
     Custom,
@@ -44,7 +46,8 @@ POINTS = np.array([-3.0, -0.1, 0.0, 0.1, 3.0])
 
 
 def derivative(surrogate: Surrogate) -> Any:
-    return evaluate([surrogate.derivative(z) + 0.0 * z], {"z": POINTS}, numpy_namespace())[0]
+    env = {"z": POINTS, NOISE: np.full(5, 0.75)}
+    return evaluate([surrogate.derivative(z) + 0.0 * z], env, numpy_namespace())[0]
 
 
 FORMULAS = {
@@ -59,6 +62,8 @@ FORMULAS = {
     Heaviside(): np.array([0.0, 0, 0, 1, 1]),
     LSO(): np.array([0.1, 0.1, 0.1, 1, 1]),
     LSO(0.5): np.array([0.5, 0.5, 0.5, 1, 1]),
+    SSO(): np.array([0.05, 0.05, 0.05, 1, 1]),
+    SSO(0.5, 2): np.array([1.5, 1.5, 1.5, 1, 1]),
     SFS(): np.array([0, 0, 0, 0, 1 / 76**2]),
     SFS(2, -0.5): np.array([0, 1 / 1.2**2, 1, 1 / 1.2**2, 1 / 49]),
     Sigmoid(): 25 / (4 * np.cosh(12.5 * POINTS) ** 2),
@@ -90,7 +95,8 @@ NUMBERS = [0.0, 1e-45, 1e-30, 0.1, 1.0, 3.5, 88.0, 1e4, 1e30, float(np.finfo(np.
 def test_derivatives_are_finite_at_every_finite_number(surrogate: Surrogate) -> None:
     points = np.array([sign * number for number in NUMBERS for sign in (1, -1)], np.float32)
     with np.errstate(over="ignore"):  # one divided by infinity is as good as any small number
-        (found,) = evaluate([surrogate.derivative(z)], {"z": points}, numpy_namespace(np.float32))
+        env = {"z": points, NOISE: np.full_like(points, 0.75)}
+        (found,) = evaluate([surrogate.derivative(z)], env, numpy_namespace(np.float32))
     assert np.isfinite(found).all()
     assert found.dtype == np.float32
 
@@ -103,7 +109,7 @@ def test_a_sigmoid_keeps_its_digits_on_both_sides() -> None:
 
 @pytest.mark.parametrize("surrogate", [*FORMULAS, None], ids=repr)
 def test_a_spike_is_strict_whatever_its_surrogate(surrogate: Surrogate | None) -> None:
-    env = {"z": np.array([-1.0, -0.0, 0.0, 5e-324, 1.0])}
+    env = {"z": np.array([-1.0, -0.0, 0.0, 5e-324, 1.0]), NOISE: np.full(5, 0.75)}
     (found,) = evaluate([spike(z, surrogate)], env, numpy_namespace())
     assert found.tolist() == [0, 0, 0, 1, 1]
 

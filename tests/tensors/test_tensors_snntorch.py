@@ -88,6 +88,14 @@ def test_spikes_keep_the_dtype() -> None:
 def test_every_function_of_snntorch_has_its_name_here() -> None:
     functions = {name for name in vars(theirs) if name == name.lower() or name in ("LSO", "SFS", "SSO")}
     functions -= {name for name in functions if name.startswith("_") or name in ("torch", "math")}
-    missing = functions - set(surrogate.__all__)
-    assert missing <= {"SSO", "custom_surrogate"}
-    assert functions - missing == set(NAMES) | {"LSO"}
+    assert functions <= set(surrogate.__all__)
+    assert functions == set(NAMES) | {"LSO", "SSO", "custom_surrogate"}
+
+
+def test_sso_draws_what_snntorch_draws() -> None:
+    torch.manual_seed(0)
+    (spikes, grad), _ = both(GRID, surrogate.SSO(0.5, 2.0), surrogate.atan())
+    torch.manual_seed(0)
+    _, (wanted, wanted_grad) = both(GRID, surrogate.atan(), theirs.SSO(0.5, 2.0))
+    torch.testing.assert_close(spikes, wanted, rtol=0, atol=0)
+    torch.testing.assert_close(grad, wanted_grad)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from snnhw.ir.checks import is_number
 from snnhw.ir.expr import NAME, Expr, free_variables, tables
+from snnhw.ir.surrogates.base import NOISE
 from snnhw.words import brief, listing
 
 if TYPE_CHECKING:
@@ -23,13 +24,14 @@ SPK: Final = "spk"
 
 LETTERS: Final = "use letters, digits and underscores, at most 64"
 
-RESERVED: Final = frozenset({"reset", "spike", "dt", "graded_spikes_factor", "levels"})
+RESERVED: Final = frozenset({"reset", "spike", "dt", "graded_spikes_factor", "levels", NOISE})
 """Names that equations and the options of a `Neuron` use themselves."""
 
 
 def problems(entry: Model) -> list[str]:
     """Every inconsistency of a model, in one line each."""
     names = [*entry.ports, *(state.name for state in entry.states), *(param.name for param in entry.params)]
+    names += entry.noise
     if len(names) > MAX_NAMES:
         return [f"it has {len(names)} ports, states and parameters; at most {MAX_NAMES} are accepted"]
     if not entry.ports:
@@ -90,7 +92,7 @@ def _equations(entry: Model, known: set[str]) -> Iterator[str]:
         for kind in sorted(set(entry.resets) - {"none"}):
             yield f"it never fires, so its reset '{kind}' would do nothing; give a fire condition"
     else:
-        yield from _stray("fire", {"": entry.fire}, [""], known - set(entry.ports))
+        yield from _stray("fire", {"": entry.fire}, [""], known - {*entry.ports, *entry.noise})
         if SPK in entry.integrate:
             yield f"state '{SPK}' has an equation, but that is the name of the output; choose another"
 

@@ -18,10 +18,20 @@ from functools import lru_cache
 from typing import Final
 
 from snnhw.errors import ProgramError
-from snnhw.ir.expr import Expr, free_variables, heaviside, stop_gradient, substitute, tables, var
+from snnhw.ir.expr import (
+    Expr,
+    free_variables,
+    heaviside,
+    read_forward,
+    stop_gradient,
+    substitute,
+    tables,
+    var,
+)
 from snnhw.ir.frozen import FrozenMap, freeze
 from snnhw.ir.models.consistency import SPK, TIMINGS, problems
 from snnhw.ir.params import Param, State
+from snnhw.ir.surrogates.base import NOISE
 from snnhw.ir.surrogates.custom import Opaque
 from snnhw.words import brief
 
@@ -51,6 +61,7 @@ class Model:
         fire: the fire condition z; the neuron fires where z > 0. None: it never fires.
         ports: its inputs.
         reset: the kind a front end takes when the user names none.
+        noise: variables that hold a random number in [0, 1), another for every element and step.
     """
 
     name: str
@@ -62,6 +73,7 @@ class Model:
     fire: Expr | None
     ports: tuple[str, ...] = ("x",)
     reset: str = "subtract"
+    noise: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         freeze(self, "integrate", "resets", "post")
@@ -91,7 +103,7 @@ class Step:
     Equal neurons share one object, so that identity serves as the key of whatever is derived from it.
 
     Attributes:
-        ports: names of its inputs.
+        ports: names of its inputs; behind those of the node stand its ``noise``.
         states: what it carries.
         params: names of the parameters its expressions read, tables apart.
         tables: names of the tables that ``nearest`` reads.
@@ -99,6 +111,8 @@ class Step:
         outputs: output port -> value; ``spk`` first where it fires, then every state.
         fire: what is compared with 0, from the next states; for margins. None: it never fires.
         opaque: the surrogate, where the expressions cannot say its derivative.
+        noise: inputs that whoever runs it draws, uniform in [0, 1) (see `snnhw.ir.noise`).
+        drawn: those of them that values depend on; the others are read by derivatives only.
     """
 
     ports: tuple[str, ...]
@@ -109,6 +123,8 @@ class Step:
     tables: tuple[str, ...] = ()
     fire: Expr | None = field(default=None)
     opaque: Opaque | None = None
+    noise: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
 
 
 MODELS: Final[dict[str, Model]] = {}
@@ -135,6 +151,7 @@ def model(
     membrane: str | None = "mem",
     threshold: str = "threshold",
     reset: str | None = None,
+    noise: tuple[str, ...] = (),
 ) -> Model:
     """A model from its equations; what most models share is filled in.
 
@@ -151,6 +168,8 @@ def model(
             from its integrated value where there is such a parameter, ``zero`` multiplies it by
             ``1 - R``, ``none`` leaves it. None: there are no standard resets.
         reset: the kind meant when a user names none; by default ``subtract`` where the model has it.
+        noise: variables that hold a random number in [0, 1), another for every element and step; the fire
+            condition reads none.
 
     Raises:
         ProgramError: listing every inconsistency.
@@ -174,6 +193,7 @@ def model(
         fire=fire,
         ports=ports,
         reset=reset or ("subtract" if "subtract" in kinds else "none"),
+        noise=noise,
     )
 
 
@@ -249,14 +269,14 @@ def compose(
     output = h if graded is None else h * graded
     updates = FrozenMap({name: new.get(name, output) for name in names})
     outputs = FrozenMap({SPK: output, **{name: updates[name] for name in names}})
-    return _step(entry.ports, entry.states, updates, outputs, z)
+    return _step(entry.ports, entry.states, updates, outputs, z, noise=(*entry.noise, NOISE))
 
 
 def _silent(entry: Model, quantise: Callable[[Expr], Expr] | None) -> Step:
     new = {state.name: entry.integrate[state.name] for state in entry.states}
     if quantise is not None:
         new = {state: quantise(value) for state, value in new.items()}
-    return _step(entry.ports, entry.states, FrozenMap(new), FrozenMap(new), None)
+    return _step(entry.ports, entry.states, FrozenMap(new), FrozenMap(new), None, noise=entry.noise)
 
 
 def _step(
@@ -265,18 +285,23 @@ def _step(
     updates: Equations,
     outputs: FrozenMap[str, Expr],
     fire: Expr | None,
+    *,
+    noise: tuple[str, ...] = (),
 ) -> Step:
     roots = [*updates.values(), *outputs.values()]
-    known = {*ports, *(state.name for state in states), "dt"}
+    random = tuple(name for name in noise if name in free_variables(*roots))
+    known = {*ports, *random, *(state.name for state in states), "dt"}
     params = free_variables(*roots) | {s.init for s in states if isinstance(s.init, str)}
     return Step(
-        ports=ports,
+        ports=(*ports, *random),
         states=states,
         params=tuple(sorted(params - known)),
         tables=tuple(sorted(tables(*roots))),
         updates=updates,
         outputs=outputs,
         fire=fire,
+        noise=random,
+        drawn=tuple(name for name in random if name in read_forward(*roots)),
     )
 
 

@@ -72,6 +72,10 @@ class Neuron(Op):
         states = [state.name for state in self.model.states if state.name != SPK]
         return tuple(states) if self.model.fire is None else (SPK, *states)
 
+    @property
+    def clocked(self) -> bool:
+        return bool(self.step().noise)
+
     def step(self) -> Step:
         """Its equations for one step, composed.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from snnhw.ir.surrogates.base import SURROGATES, Surrogate, apply_surrogate, spike, surrogate
+from snnhw.ir.surrogates.base import NOISE, SURROGATES, Surrogate, apply_surrogate, spike, surrogate
 from snnhw.ir.surrogates.custom import Custom, Opaque
-from snnhw.ir.surrogates.piecewise import LSO, SFS, Heaviside, StraightThrough, Triangle, Triangular
+from snnhw.ir.surrogates.piecewise import LSO, SFS, SSO, Heaviside, StraightThrough, Triangle, Triangular
 from snnhw.ir.surrogates.smooth import ATan, FastSigmoid, Gaussian, Sigmoid, SpikeRateEscape
 
 __all__ = [
     "LSO",
+    "NOISE",
     "SFS",
+    "SSO",
     "SURROGATES",
     "ATan",
     "Custom",

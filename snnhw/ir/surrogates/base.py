@@ -19,10 +19,13 @@ from snnhw.ir.expr import Expr, graft, heaviside
 from snnhw.ir.registered import enter
 from snnhw.words import brief
 
-__all__ = ["SURROGATES", "Surrogate", "apply_surrogate", "spike", "surrogate"]
+__all__ = ["NOISE", "SURROGATES", "Surrogate", "apply_surrogate", "spike", "surrogate"]
 
 SURROGATES: Final[dict[str, type[Surrogate]]] = {}
 """Every surrogate by its class name."""
+
+NOISE: Final = "surrogate_noise"
+"""Variable that a derivative may read: a random number in [0, 1), another for every element and step."""
 
 S = TypeVar("S", bound="type[Surrogate]")
 
@@ -56,7 +59,7 @@ class Surrogate(ABC):
 
     @abstractmethod
     def derivative(self, z: Expr) -> Expr:
-        """dS/dz as an expression."""
+        """dS/dz as an expression, of z and where it is random of `NOISE`."""
 
     def __call__(self, z: Any) -> Any:
         """Spikes of ``z``: an expression gives an expression, a tensor a tensor of its dtype."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snnhw.ir.expr import Expr, const, greater, heaviside, maximum, where
-from snnhw.ir.surrogates.base import Surrogate, surrogate
+from snnhw.ir.expr import Expr, const, greater, heaviside, maximum, var, where
+from snnhw.ir.surrogates.base import NOISE, Surrogate, surrogate
 
-__all__ = ["LSO", "SFS", "Heaviside", "StraightThrough", "Triangle", "Triangular"]
+__all__ = ["LSO", "SFS", "SSO", "Heaviside", "StraightThrough", "Triangle", "Triangular"]
 
 
 @surrogate
@@ -67,6 +67,22 @@ class Triangle(Surrogate):
 
     def derivative(self, z: Expr) -> Expr:
         return self.height * maximum(1.0 - abs(z) / self.width, 0.0)
+
+
+@surrogate
+@dataclass(frozen=True)
+class SSO(Surrogate):
+    """Stochastic spike operator: 1 where ``z > 0``, else ``(u - 0.5 + mean) * variance``.
+
+    u is uniform in [0, 1), another for every element and step, and is read by gradients only. As in
+    snnTorch, where ``variance`` is a factor.
+    """
+
+    mean: float = 0.0
+    variance: float = 0.2
+
+    def derivative(self, z: Expr) -> Expr:
+        return where(greater(z, 0.0), 1.0, (var(NOISE) - 0.5 + self.mean) * self.variance)
 
 
 @surrogate

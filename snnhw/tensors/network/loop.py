@@ -72,7 +72,7 @@ def _step(
     """One node at one step: its ports by their full names. A neuron leaves its states in ``states``."""
     op = walk.network.program.nodes[name]
     if isinstance(op, Neuron):
-        found, states[name] = walk.neuron_step(name, xs, states[name])
+        found, states[name] = walk.neuron_step(name, xs, states[name], walk.clock.later(step))
     elif type(op) in TIMED:
         found = {"y": walk.timed(name, xs["x"].unsqueeze(0), walk.clock.later(step), 1)[0]}
     else:

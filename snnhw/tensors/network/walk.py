@@ -167,22 +167,27 @@ class Walk:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """A neuron over all steps: the ports that somebody wants, and its states afterwards."""
         op = self._neuron(name)
+        noise = self._noise(name, op, self.clock, self.steps)
+        idle = frozenset(noise) - frozenset(self._read_noise(op))
         return run_scan(
             op.step(),
-            xs,
+            {**xs, **noise},
             self._params_of(name),
             states,
             steps=self.steps,
             outputs=self._used(name, op),
-            static=static,
+            static=static | idle,
             **self._how(),
         )
 
     def neuron_step(
-        self, name: str, xs: Tensors, states: Tensors
+        self, name: str, xs: Tensors, states: Tensors, clock: Clock
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """A neuron over one step: inputs, ports and states are ``[B, ...]``."""
         op = self._neuron(name)
+        read = self._read_noise(op)
+        noise = {port: x[0] if port in read else x for port, x in self._noise(name, op, clock, 1).items()}
+        xs = {**xs, **noise}
         return run_step(
             op.step(), xs, self._params_of(name), states, outputs=self._used(name, op), **self._how()
         )
@@ -202,6 +207,22 @@ class Walk:
         keys = self.network.program.param_keys(name)
         self.statistics |= {keys[param]: value.detach() for param, value in found.statistics.items()}
         return found.y
+
+    def _read_noise(self, op: Neuron) -> tuple[str, ...]:
+        """Random inputs that this pass reads: without gradients, those that values depend on."""
+        return op.step().noise if torch.is_grad_enabled() else op.step().drawn
+
+    def _noise(self, name: str, op: Neuron, clock: Clock, steps: int) -> dict[str, Tensor]:
+        """A neuron's random inputs ``[T, B, ...]``; for those that nothing reads zeros, ``[B, ...]``."""
+        step, span = op.step(), Span(name, clock, steps, self.network.training)
+        shape = (self.batch, *self.network.shapes[f"{name}.{op.out_ports[0]}"]) if step.noise else ()
+        read = self._read_noise(op)
+        return {
+            port: torch.from_numpy(span.uniform(port, shape)).to(self.like)
+            if port in read
+            else self.like.new_zeros(shape)
+            for port in step.noise
+        }
 
     def _neuron(self, name: str) -> Neuron:
         op = self.network.program.nodes[name]

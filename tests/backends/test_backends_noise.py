@@ -1,0 +1,148 @@
+"""Neurons that read random numbers: the same ones on every backend, however a sequence is cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import snnhw as snn
+from snnhw import registry, surrogate
+from snnhw.api import lower, make_job
+from snnhw.check import reasons_against
+from snnhw.errors import ProgramError
+from snnhw.ir import (
+    CLOCK,
+    SGD,
+    SSO,
+    ATan,
+    Edge,
+    FrozenMap,
+    Input,
+    L1Rate,
+    Linear,
+    Loss,
+    Neuron,
+    Output,
+    Param,
+    Params,
+    Program,
+    Surrogate,
+    Term,
+    init_params,
+    model,
+    trainable,
+    variables,
+)
+from snnhw.plugin import Executable
+
+mem, x, u, beta, threshold = variables("mem x u beta threshold")
+
+NOISY = model(
+    "Noisy",
+    states="mem",
+    params=(Param("beta", 0.75), Param("threshold", 1.0)),
+    integrate={"mem": beta * mem + x + (u - 0.5)},
+    fire=mem - threshold,
+    noise=("u",),
+)
+STEPS, BATCH = 6, 3
+X = np.random.default_rng(0).normal(0.3, 1.0, (STEPS, BATCH, 4)).astype(np.float32)
+
+
+def program(neuron: Surrogate | None, *, recurrent: bool = False) -> tuple[Program, Params]:
+    lif = Neuron(NOISY, surrogate=neuron)
+    nodes = {"x": Input((4,)), "fc": Linear(4, 4), "lif": lif, "read": Linear(4, 2), "out": Output()}
+    wires = ["x.y", "fc.x", "fc.y", "lif.x", "lif.mem", "read.x", "read.y", "out.x"]
+    edges = [Edge(a, b) for a, b in zip(wires[::2], wires[1::2], strict=True)]
+    if recurrent:
+        edges.append(Edge("lif.spk", "lif.x", delay=1))
+    made = trainable(Program(FrozenMap(nodes), tuple(edges)))
+    return made, init_params(made, seed=1)
+
+
+def compiled(name: str, made: Program, params: Params, **options: Any) -> Executable:
+    plugin = registry.backend(name)
+    loss = Loss((Term(L1Rate(), of="read.y"), Term(L1Rate(), of="lif.spk")))
+    sizes: dict[str, Any] = {"time_steps": STEPS, "batch": BATCH}
+    job = make_job(plugin, made, **sizes, loss=loss, optimizer=SGD(lr=1.0), record=["lif.mem"], **options)
+    return lower(plugin, made, params, job)
+
+
+both = pytest.mark.parametrize("recurrent", [False, True], ids=["scan", "loop"])
+
+
+@both
+def test_a_run_draws_the_same_on_every_backend_and_however_it_is_cut(recurrent: bool) -> None:
+    made, params = program(ATan(), recurrent=recurrent)
+    found = []
+    for name in ("reference", "cpu"):
+        with compiled(name, made, params, seed=5) as executable:
+            whole = executable.run({"x": X})
+            head = executable.run({"x": X[:2]})
+            tail = executable.run({"x": X[2:]}, head.state)
+        parts = [np.asarray(part.recordings["lif.mem"]) for part in (head, tail)]
+        np.testing.assert_array_equal(np.concatenate(parts), np.asarray(whole.recordings["lif.mem"]))
+        assert np.asarray(tail.state[CLOCK]).tolist() == [0.0, 6.0]
+        found.append(np.asarray(whole.recordings["lif.mem"]))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+    with compiled("reference", made, params, seed=6) as executable:
+        assert (np.asarray(executable.run({"x": X}).recordings["lif.mem"]) != found[0]).all()
+
+
+@both
+@pytest.mark.parametrize("grad", [ATan(), SSO(), SSO(0.25, 2.0)], ids=repr)
+def test_training_draws_the_same_on_every_backend(grad: Surrogate, recurrent: bool) -> None:
+    made, params = program(grad, recurrent=recurrent)
+    after = []
+    for name in ("reference", "cpu"):
+        with compiled(name, made, params) as executable:
+            for _ in range(2):
+                executable.step({"x": X}, {})
+            after.append(executable.get_params())
+    for key, array in after[0].items():
+        ours, theirs = np.asarray(after[1][key], float), np.asarray(array, float)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5, err_msg=key)
+
+
+def test_a_backend_that_draws_nothing_refuses() -> None:
+    plugin = registry.backend("cpu")
+    can = replace(plugin.capabilities(), noise=False)
+    made, params = program(SSO())
+    job = compiled("cpu", made, params)._job  # type: ignore[attr-defined]  # the job of this file
+    reason = "lif (Neuron): its equations draw random numbers, which is not supported"
+    assert reasons_against(made, can, job) == (reason,)
+    leaky = replace(
+        made, nodes=FrozenMap({**made.nodes, "lif": Neuron(snn.ir.MODELS["Leaky"], surrogate=SSO())})
+    )
+    assert reasons_against(leaky, can, job) == (reason,)
+    run = make_job(plugin, leaky, time_steps=STEPS, batch=BATCH)
+    assert reasons_against(leaky, can, run) == ()
+
+
+def test_eager_spikes_draw_with_the_generator_of_torch() -> None:
+    z = torch.linspace(-1, 1, 101, requires_grad=True)
+    torch.manual_seed(0)
+    surrogate.SSO(mean=0.5, variance=2.0)(z).sum().backward()
+    torch.manual_seed(0)
+    wanted = torch.where(z > 0, 1.0, torch.rand(101) * 2.0)
+    assert z.grad is not None
+    torch.testing.assert_close(z.grad, wanted.detach())
+    lif = snn.Leaky(beta=0.5, spike_grad=surrogate.SSO(), init_hidden=True)
+    current = torch.zeros(2, 50, requires_grad=True)
+    lif(current).sum().backward()
+    assert current.grad is not None
+    assert current.grad.abs().max() <= 0.1
+    assert len(np.unique(current.grad.numpy())) > 50
+
+
+def test_the_fire_condition_reads_no_noise() -> None:
+    with pytest.raises(ProgramError, match="fire uses 'u'; declare it"):
+        model("Odd", states="mem", params=(), integrate={"mem": mem + x}, fire=mem - u, noise=("u",))
+    with pytest.raises(ProgramError, match="the name 'surrogate_noise' is reserved"):
+        model(
+            "Odd", states="mem", params=(), integrate={"mem": mem + x}, fire=mem, noise=("surrogate_noise",)
+        )
