@@ -12,12 +12,22 @@ import numpy as np
 from snnhw.conformance.case import Array, Case, Plan
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed
-from snnhw.conformance.cases.networks import Make, Network, dense, recurrent
+from snnhw.conformance.cases.networks import Make, Network, chancy, dense, recurrent
 from snnhw.conformance.cases.neurons import common
 from snnhw.conformance.cases.numbers import Dyadics, middle
 from snnhw.conformance.cases.search import provable
 from snnhw.conformance.proof import proven
-from snnhw.ir import SGD, Adam, ATan, CECount, L1Rate, Loss, Param, StraightThrough, Term
+from snnhw.ir import (
+    SGD,
+    Adam,
+    ATan,
+    CECount,
+    L1Rate,
+    Loss,
+    Param,
+    StraightThrough,
+    Term,
+)
 from snnhw.ir.ops import Shape
 
 __all__ = ["RUNNING", "STEPPING", "TRAINING", "cases", "exact_network"]
@@ -44,6 +54,9 @@ def cases() -> Iterator[Plan]:
                 yield _under(plan, law, f"law/{law}-{shape}")
         for name, change in (("no-input", _silent), ("one-step", _single)):
             yield _under(run, "agrees", f"law/{name}-{shape}", change)
+    plan = _training("law/chancy", chancy(common(), ATan()))
+    for law in TRAINING:
+        yield _under(plan, law, f"law/{law}-chancy")
     yield _long("law/thousand-steps")
 
 

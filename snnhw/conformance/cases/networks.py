@@ -7,7 +7,7 @@ the model besides the first is fed by a layer of its own from the same source.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from snnhw.conformance.case import Array
@@ -16,7 +16,9 @@ from snnhw.conformance.cases.neurons import Setting
 from snnhw.conformance.cases.numbers import Numbers
 from snnhw.ir import (
     AvgPool2d,
+    BatchNorm1d,
     Conv2d,
+    Dropout,
     Edge,
     Flatten,
     FrozenMap,
@@ -31,7 +33,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.ops import Shape
 
-__all__ = ["NETWORKS", "Make", "Network", "dense", "recurrent"]
+__all__ = ["NETWORKS", "Make", "Network", "chancy", "dense", "recurrent"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,31 @@ def dense(setting: Setting, surrogate: Surrogate | None, sizes: tuple[int, int, 
     draft = _Draft(setting, surrogate, (inside,))
     first = draft.neuron("lif1", Linear(inside, hidden), "x.y", (hidden,))
     return draft.network(out=draft.neuron("lif2", Linear(hidden, outside), first, (outside,)))
+
+
+def chancy(setting: Setting, surrogate: Surrogate | None) -> Network:
+    """Two layers, one normalised at every step by its own statistics, one with parameters for every step;
+    between them elements are left out."""
+    network = dense(setting, surrogate)
+    nodes = {
+        **network.program.nodes,
+        "norm": BatchNorm1d(8),
+        "left": Dropout(0.25),
+        "held": Dropout(0.25, mask="held"),
+        "through": BatchNorm1d(4, time_steps=12, bias=False),
+    }
+    inserted = {"lif1_in.y": ["norm"], "lif1.spk": ["left", "held"], "lif2_in.y": ["through"]}
+    edges = []
+    for edge in network.program.edges:
+        source = edge.src
+        for name in inserted.get(edge.src, []):
+            edges.append(Edge(source, f"{name}.x"))
+            source = f"{name}.y"
+        edges.append(replace(edge, src=source))
+    program = replace(network.program, nodes=FrozenMap(nodes), edges=tuple(edges))
+    still = {"lif1_in.bias", "lif2_in.bias"}  # normalising takes them away: they have no gradient
+    whole = trainable(program)
+    return replace(network, program=replace(whole, trainable=whole.trainable - still))
 
 
 def recurrent(setting: Setting, surrogate: Surrogate | None) -> Network:

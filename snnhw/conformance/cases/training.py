@@ -10,7 +10,7 @@ import numpy as np
 
 from snnhw.conformance.case import Case, Plan, clock_of
 from snnhw.conformance.cases.classify import classified
-from snnhw.conformance.cases.networks import Network, dense
+from snnhw.conformance.cases.networks import Make, Network, chancy, dense
 from snnhw.conformance.cases.neurons import common
 from snnhw.conformance.cases.search import lively
 from snnhw.conformance.cases.variants import variants
@@ -37,6 +37,7 @@ def cases() -> Iterator[Plan]:
     yield _case("training/accumulated", plain, accumulate=2)
     yield _case("training/accumulated-clipped", plain, clip_norm=0.25, accumulate=3)
     yield _case("training/frozen", plain, frozen="lif1_in.weight")
+    yield _case("training/chancy", plain, make=chancy)
 
 
 def _case(
@@ -46,11 +47,12 @@ def _case(
     clip_norm: float | None = None,
     accumulate: int = 1,
     frozen: str = "",
+    make: Make = dense,
 ) -> Plan:
     loss = Loss((Term(CERate(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.002)))
     return classified(
         case_id,
-        _network(frozen),
+        _network(make, frozen),
         loss,
         optimizer,
         time_steps=4,
@@ -62,8 +64,8 @@ def _case(
     )
 
 
-def _network(frozen: str) -> Network:
-    network = dense(common(), ATan())
+def _network(make: Make, frozen: str) -> Network:
+    network = make(common(), ATan())
     program = network.program
     return replace(network, program=replace(program, trainable=program.trainable - {frozen}))
 
