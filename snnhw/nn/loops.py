@@ -232,7 +232,10 @@ def _copied(loop: Unrolled, graph: fx.Graph, node: fx.Node, copies: Mapping[fx.N
         made = graph.create_node("call_module", node.target, (x,), name=node.name)
         made.meta.update(node.meta)
         return made
-    made = graph.node_copy(node, copies.__getitem__)
+    args = fx.node.map_arg(node.args, copies.__getitem__)
+    kwargs = fx.node.map_arg(node.kwargs, copies.__getitem__)
+    made = graph.create_node(node.op, node.target, args, kwargs)  # named as in a forward without a loop
+    made.meta.update(node.meta)
     axis = _axis(loop, node)
     if axis == 0:
         raise CaptureError(

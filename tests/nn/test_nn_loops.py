@@ -183,6 +183,39 @@ def test_a_loop_of_any_length_is_the_same_program() -> None:
     short.num_steps, long.num_steps = 1, 400
     a, b = (capture(net, signal(B, 6)).program for net in (short, long))
     assert a == b
+    a, b = (capture(Inside(), (signal(B, 6), steps)).program for steps in (1, 7))
+    assert a == b
+    assert "add" in a.nodes
+
+
+class Convolutional(Net):
+    """Pools and views in the loop, and layers that count steps or hold signals back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.pool, self.fc = nn.Conv2d(1, 3, 3), nn.MaxPool2d(2), nn.Linear(27, 4)
+        self.norm, self.delay = snn.nn.BatchNormTT1d(4, T), snn.nn.Delay(1)
+
+    def forward(self, x: Tensor) -> Any:
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        spikes, membranes = [], []
+        for step in range(x.shape[0]):
+            spk1, mem1 = self.lif1(self.pool(self.conv(x[step])), mem1)
+            late = self.delay(spk1.view(x.shape[1], -1))
+            spk2, mem2 = self.lif2(self.norm(self.fc(late)), mem2)
+            spikes.append(spk2)
+            membranes.append(mem2)
+        return torch.stack(spikes), torch.stack(membranes)
+
+
+def test_other_layers_that_carry_something() -> None:
+    x, net = signal(T, B, 1, 8, 8), Convolutional().eval()
+    captured, found = run(net, x[0], x, static=False)
+    spikes, membranes = net(x)
+    assert torch.equal(found["output.0"], spikes)
+    torch.testing.assert_close(found["output.1"], membranes)
+    assert 0 < spikes.mean() < 1
+    assert "view" in captured.program.nodes
 
 
 class Handed(Net):
