@@ -84,8 +84,13 @@ class NumbaScan:
 
     def _layout(self, batch: int, neurons: int) -> tuple[int, int]:
         """R rows of C neurons. Where parameters vary, a row is a sample; else all is one row."""
-        rows = batch if batch and "neuron" in self.kernel.layouts and neurons >= NARROW else 1
+        rows = batch if batch and neurons >= NARROW and self._varies else 1
         return rows, batch * neurons // rows
+
+    @cached_property
+    def _varies(self) -> bool:
+        """Whether some parameter differs from neuron to neuron."""
+        return "neuron" in self.kernel.layouts
 
     def _room(self, layout: str, like: Tensor, rows: int, columns: int) -> Tensor:
         """Where a kernel leaves the adjoint of a value."""
@@ -96,10 +101,12 @@ class NumbaScan:
     def _call(self, kernel: Kernel, given: ScanInputs, rest: Iterable[Tensor]) -> None:
         batch, neurons = given.inputs[0].shape[-2:]
         rows, columns = self._layout(batch, neurons)
-        params = [p if p.ndim == 0 or rows > 1 else p.repeat(batch) for p in given.params]
+        params = given.params
+        if self._varies and rows == 1:
+            params = [p if p.ndim == 0 else p.repeat(batch) for p in params]
         tensors = [*given.inputs, *params, *given.tables, *given.states, *rest]
-        sizes = [table.numel() for table in given.tables]
-        pointers = [*(tensor.data_ptr() for tensor in tensors), *sizes]  # the tensors outlive the call
+        pointers = [tensor.data_ptr() for tensor in tensors]  # the tensors outlive the call
+        pointers += [table.numel() for table in given.tables]
         tasks = rows * -(-columns // BLOCK)
         share(
             lambda first, last: kernel(first, last, given.steps, rows, columns, *pointers),

@@ -228,7 +228,8 @@ class SpikingNeuron(nn.Module):
 
     def _tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
         names = [*(param.name for param in self.model.params), FACTOR]
-        return {name: getattr(self, name).to(dtype) for name in names + ["levels"] * self.quantised}
+        found = {name: getattr(self, name) for name in names + ["levels"] * self.quantised}
+        return {name: x if x.dtype is dtype else x.to(dtype) for name, x in found.items()}
 
     # -- as an op of a program ----------------------------------------------------------------------
 

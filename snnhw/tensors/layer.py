@@ -88,11 +88,16 @@ class Layer:
     def unfold_state(self, state: Tensor) -> Tensor:
         return state if state.shape == self.shape else state.view(self.shape)
 
+    @cached_property
+    def over_time(self) -> tuple[Shape, Shape]:
+        """An output's shape, a user's and a kernel's."""
+        return self.shape if self.single else (self.steps, *self.shape), (self.steps, *self.flat)
+
     def fold_output(self, adjoint: Tensor) -> Tensor:
-        return adjoint.reshape(self.steps, *self.flat).contiguous()
+        return adjoint.reshape(self.over_time[1]).contiguous()
 
     def unfold_output(self, x: Tensor) -> Tensor:
-        return x.reshape(self.shape if self.single else (self.steps, *self.shape))
+        return x.reshape(self.over_time[0])
 
     # -- kernels --------------------------------------------------------------------------------------
 
