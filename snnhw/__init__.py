@@ -13,7 +13,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
     from snnhw import functional, ir, nn, optim, spikeplot, surrogate, utils
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
-    from snnhw.nn import BatchNormTT1d, BatchNormTT2d, Leaky, Synaptic
+    from snnhw.nn import (
+        SLSTM,
+        Alpha,
+        AssociativeLeaky,
+        BatchNormTT1d,
+        BatchNormTT2d,
+        DeltaLeaky,
+        GradedSpikes,
+        Lapicque,
+        Leaky,
+        LeakyParallel,
+        LinearLeaky,
+        RLeaky,
+        RSynaptic,
+        SConv2dLSTM,
+        StateLeaky,
+        Synaptic,
+    )
     from snnhw.nn.capture import capture
     from snnhw.nn.own import neuron
     from snnhw.nn.program import from_program
@@ -26,7 +43,19 @@ _HOMES = {
     "save": "snnhw.api",
     "BatchNormTT1d": "snnhw.nn",
     "BatchNormTT2d": "snnhw.nn",
+    "Alpha": "snnhw.nn",
+    "AssociativeLeaky": "snnhw.nn",
+    "DeltaLeaky": "snnhw.nn",
+    "GradedSpikes": "snnhw.nn",
+    "Lapicque": "snnhw.nn",
     "Leaky": "snnhw.nn",
+    "LeakyParallel": "snnhw.nn",
+    "LinearLeaky": "snnhw.nn",
+    "RLeaky": "snnhw.nn",
+    "RSynaptic": "snnhw.nn",
+    "SConv2dLSTM": "snnhw.nn",
+    "SLSTM": "snnhw.nn",
+    "StateLeaky": "snnhw.nn",
     "Synaptic": "snnhw.nn",
     "capture": "snnhw.nn.capture",
     "from_program": "snnhw.nn.program",
@@ -38,9 +67,21 @@ _SUBMODULES = ("functional", "ir", "nn", "optim", "spikeplot", "surrogate", "uti
 """Modules that are reached as attributes: ``snn.surrogate.atan()``."""
 
 __all__ = [
+    "SLSTM",
+    "Alpha",
+    "AssociativeLeaky",
     "BatchNormTT1d",
     "BatchNormTT2d",
+    "DeltaLeaky",
+    "GradedSpikes",
+    "Lapicque",
     "Leaky",
+    "LeakyParallel",
+    "LinearLeaky",
+    "RLeaky",
+    "RSynaptic",
+    "SConv2dLSTM",
+    "StateLeaky",
     "Synaptic",
     "backends",
     "capture",

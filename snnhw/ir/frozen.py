@@ -43,6 +43,9 @@ class FrozenMap(Mapping[K, V], Generic[K, V]):
     def __or__(self, other: Mapping[K, V]) -> FrozenMap[K, V]:
         return FrozenMap({**self._items, **other})
 
+    def __ror__(self, other: Mapping[K, V]) -> FrozenMap[K, V]:
+        return FrozenMap({**other, **self._items})
+
     def __reduce__(self) -> tuple[type[FrozenMap[K, V]], tuple[dict[K, V]]]:
         return type(self), (self._items,)  # hashes of strings differ between processes
 

@@ -9,18 +9,44 @@ from snnhw.nn.classes import neuron_class
 from snnhw.nn.delay import Delay
 from snnhw.nn.model import Model
 from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.neurons import (
+    SLSTM,
+    Alpha,
+    AssociativeLeaky,
+    DeltaLeaky,
+    GradedSpikes,
+    Lapicque,
+    LeakyParallel,
+    LinearLeaky,
+    RLeaky,
+    RSynaptic,
+    SConv2dLSTM,
+    StateLeaky,
+)
 from snnhw.nn.program import from_program
 from snnhw.nn.stepwise import BatchNormTT1d, BatchNormTT2d, Dropout
 
 __all__ = [
+    "SLSTM",
+    "Alpha",
+    "AssociativeLeaky",
     "BatchNormTT1d",
     "BatchNormTT2d",
     "Captured",
     "Delay",
+    "DeltaLeaky",
     "Dropout",
+    "GradedSpikes",
+    "Lapicque",
     "Leaky",
+    "LeakyParallel",
+    "LinearLeaky",
     "Model",
+    "RLeaky",
+    "RSynaptic",
+    "SConv2dLSTM",
     "SpikingNeuron",
+    "StateLeaky",
     "Synaptic",
     "capture",
     "from_program",
@@ -33,7 +59,7 @@ if TYPE_CHECKING:  # made from their equations, see below
 
 
 def __getattr__(name: str) -> Any:
-    """Every registered model is a module class of the same name, made when it is first used."""
+    """Every other registered model is a module class of the same name, made when it is first used."""
     from snnhw.ir import MODELS
 
     if name not in MODELS:

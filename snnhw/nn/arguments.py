@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from inspect import Parameter, Signature
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -14,11 +15,22 @@ from snnhw.ir import ATan, Model, Param, Surrogate
 from snnhw.tensors.custom import of_callable
 from snnhw.words import brief
 
-__all__ = ["FACTOR", "check_value", "levels_of", "own_tensor", "shown", "signature_of", "surrogate_of"]
+__all__ = [
+    "FACTOR",
+    "REQUIRED",
+    "SEQUENCE",
+    "bind",
+    "check_value",
+    "levels_of",
+    "own_tensor",
+    "shown",
+    "signature_of",
+    "surrogate_of",
+]
 
 FACTOR = "graded_spikes_factor"
 
-COMMON: dict[str, object] = {
+COMMON: Final[Mapping[str, object]] = {
     "spike_grad": None,
     "surrogate_disable": False,
     "init_hidden": False,
@@ -26,7 +38,7 @@ COMMON: dict[str, object] = {
 }
 """Options between a model's parameters and what may be learnt, in snnTorch's order."""
 
-REST: dict[str, object] = {
+REST: Final[Mapping[str, object]] = {
     "reset_mechanism": None,
     "state_quant": False,
     "output": False,
@@ -36,23 +48,54 @@ REST: dict[str, object] = {
 }
 """Options after what may be learnt."""
 
+SEQUENCE: Final = ("init_hidden", "inhibition", "reset_mechanism", "reset_delay")
+"""Options that mean nothing to a layer without a reset that is given whole sequences."""
+
 OPTIONS = frozenset({*COMMON, *REST, "validate_args"})
 """Names that no parameter of a model may have."""
 
+REQUIRED: Final = Parameter.empty
+"""The default of an argument that must be given."""
 
-def signature_of(model: Model) -> Signature:
+
+def signature_of(
+    model: Model,
+    *,
+    leading: Mapping[str, object] | None = None,
+    learnt: Mapping[str, object] | None = None,
+    without: Collection[str] = (),
+    defaults: Mapping[str, object] | None = None,
+) -> Signature:
     """``(parameters..., options..., learn_..., reset_mechanism, state_quant, output, ...)``.
 
-    Parameters without a default stand first, as Python wants it.
+    Args:
+        leading: arguments that come first, with their defaults, and the threshold after them; None: the
+            model's parameters, those without a default before the others, as Python wants it.
+        learnt: ``learn_...`` arguments with their defaults; None: one for every parameter.
+        without: options that the class does not offer.
+        defaults: of options, where they differ from the usual.
     """
     params = sorted(model.params, key=lambda param: param.default is not None)
-    given = {param.name: Parameter.empty if param.default is None else param.default for param in params}
-    learnt = {f"learn_{param.name}": False for param in model.params}
-    defaults = given | COMMON | learnt | REST | {"reset_mechanism": model.reset}
+    own = {param.name: REQUIRED if param.default is None else param.default for param in params}
+    learn = {f"learn_{param.name}": False for param in model.params} if learnt is None else learnt
+    usual = {**COMMON, **learn, **REST, "reset_mechanism": model.reset, **(defaults or {})}
+    offered = {name: value for name, value in usual.items() if name not in without}
+    last = {name: own[name] for name in ("threshold",) if name in own and name not in (leading or {})}
+    found = {**({**leading, **last} if leading else own), **offered}
     parameters = [
-        Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value) for name, value in defaults.items()
+        Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value) for name, value in found.items()
     ]
     return Signature([*parameters, Parameter("validate_args", Parameter.KEYWORD_ONLY, default=True)])
+
+
+def bind(owner: str, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Every argument of a constructor by name, and every option it does not offer at its usual value."""
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{owner}: {error}; it takes {signature}") from None
+    bound.apply_defaults()
+    return {**COMMON, **REST, "reset_mechanism": "none", **bound.arguments}
 
 
 def own_tensor(value: Any) -> Tensor:

@@ -10,8 +10,11 @@ from typing import Any
 
 from torch import fx, nn
 
-from snnhw.errors import CaptureError
-from snnhw.ir import Edge, FrozenMap, Op, Params, Program, Shape, TimeAxis
+from snnhw.errors import CaptureError, ProgramError
+from snnhw.ir import Edge, FrozenMap, Op, Params, Program, Shape, TimeAxis, infer_shapes
+from snnhw.ir.composites import Composite
+from snnhw.nn.layers import copied
+from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.signals import Converted, Signal
 
 __all__ = ["Building"]
@@ -98,6 +101,37 @@ class Building:
             if tensor.requires_grad:
                 self.trainable.add(key)
         return self.place(name, replace(converted, op=replace(op, keys=FrozenMap(tied)) if tied else op))
+
+    def place_neurons(
+        self, layer_name: str, path: str, module: SpikingNeuron, layer: Composite, signal: Signal
+    ) -> dict[str, Signal]:
+        """Add the ops of a layer of neurons of that name; returns its ports by name."""
+        alone = layer.program(dict.fromkeys(layer.inputs, signal.shape))
+        moved = {}
+        for key, spec in alone.params().items():
+            name = key.removeprefix(f"{layer_name}.")
+            tensor = module.tensor_of(name)
+            owner = self.owners.setdefault(id(tensor), key)
+            if owner != key:
+                moved[key] = owner
+                continue
+            array = copied(tensor)
+            self.params[key] = array if spec.table else array.reshape(spec.shape)
+            self.names[key] = f"{path}.{module.renamed.get(name, name)}"
+            if tensor.requires_grad:
+                self.trainable.add(key)
+        inferred, problems = infer_shapes(alone)
+        if problems:
+            raise ProgramError(problems)
+        for name, op in layer.nodes.items():
+            keys = {param: moved[key] for param, key in alone.param_keys(name).items() if key in moved}
+            self.nodes[name] = replace(op, keys=op.keys | keys) if keys else op
+            self.shapes |= {f"{name}.{port}": inferred[f"{name}.{port}"] for port in op.out_ports}
+        self.edges += [Edge(signal.port, target) for targets in layer.inputs.values() for target in targets]
+        self.edges += layer.edges
+        return {
+            port: Signal(source, self.shapes[source], signal.batch) for port, source in layer.outputs.items()
+        }
 
     def program(self) -> Program:
         nodes = FrozenMap(self.nodes)

@@ -165,11 +165,9 @@ ONCE: Mapping[tuple[type[nn.Module], ...], str] = {
 
 def _neuron(building: Building, path: str, module: SpikingNeuron, given: list[Any]) -> Any:
     (signal,) = given  # states are folded away
-    rank = len(signal.shape)
-    arriving = {module.model.ports[0]: (signal.port,)}
-    ports = building.place_module(path, module, Converted(module.op(rank), arriving, module.op_params(rank)))
-    signals = ports if isinstance(ports, tuple) else (ports,)
-    return signals[0] if module.init_hidden and not module.output else signals
+    name = building.free(path, path=path)
+    layer = module.composite(name, signal.shape)
+    return module.returned(building.place_neurons(name, path, module, layer, signal))
 
 
 def _call(building: Building, node: fx.Node) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import new_class
+
 from snnhw.errors import InputError
 from snnhw.ir import Model
-from snnhw.nn.arguments import OPTIONS, signature_of
+from snnhw.nn.arguments import OPTIONS
 from snnhw.nn.neuron import SPK, SpikingNeuron
 from snnhw.words import listing
 
@@ -33,17 +35,15 @@ def neuron_class(model: Model, *, module: str) -> type[SpikingNeuron]:
             f"model {model.name}: {listing(taken)} already means something to a torch module; "
             "choose another name for the parameter or state"
         )
-    return type(
-        model.name,
-        (SpikingNeuron,),
-        {
-            "model": model,
-            "__signature__": signature_of(model),
-            "__doc__": _doc(model),
-            "__module__": module,
-            f"init_{model.name.lower()}": SpikingNeuron.reset_mem,
-        },
+    body = {
+        "__doc__": _doc(model),
+        "__module__": module,
+        f"init_{model.name.lower()}": SpikingNeuron.reset_mem,
+    }
+    made: type[SpikingNeuron] = new_class(
+        model.name, (SpikingNeuron,), {"model": model}, lambda namespace: namespace.update(body)
     )
+    return made
 
 
 def _doc(model: Model) -> str:

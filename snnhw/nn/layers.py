@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from snnhw.errors import CaptureError
 from snnhw.ir import (
@@ -45,7 +45,7 @@ from snnhw.nn.moving import (
 from snnhw.nn.signals import Converted, Signal
 from snnhw.nn.stepwise import BatchNormTT, BatchNormTT1d, BatchNormTT2d
 
-__all__ = ["MODULES", "host"]
+__all__ = ["MODULES", "copied", "host"]
 
 
 Converter = Callable[[Any, Signal], Converted | Signal]
@@ -53,7 +53,12 @@ Converter = Callable[[Any, Signal], Converted | Signal]
 
 def host(module: nn.Module, name: str) -> Any:
     """A module's parameter as a host array of its own."""
-    tensor = getattr(module, name).detach().cpu()
+    return copied(getattr(module, name))
+
+
+def copied(tensor: Tensor) -> Any:
+    """A tensor as a host array of its own."""
+    tensor = tensor.detach().cpu()
     if tensor.element_size() < 4:  # NumPy lacks bfloat16
         tensor = tensor.float()
     return tensor.numpy().copy()

@@ -12,11 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
-from snnhw.ir import FrozenMap, Model, Neuron, Param, Params, Shape, Step, TimeAxis
-from snnhw.nn.arguments import FACTOR, check_value, levels_of, own_tensor, shown, surrogate_of
+from snnhw.ir import FrozenMap, Model, Neuron, Param, Shape, Step, TimeAxis
+from snnhw.ir.composites import Composite, inhibited, single
+from snnhw.nn.arguments import (
+    FACTOR,
+    bind,
+    check_value,
+    levels_of,
+    own_tensor,
+    shown,
+    signature_of,
+    surrogate_of,
+)
+from snnhw.nn.running import NAME, Layer
 from snnhw.tensors import run_step
 
-__all__ = ["SpikingNeuron"]
+__all__ = ["SpikingNeuron", "computed"]
 
 SPK = "spk"
 FIRES = (SPK,)
@@ -39,49 +50,78 @@ class SpikingNeuron(nn.Module):
     ``output`` asks for all. An input is ``[B, ...]``; spikes have its dtype, states that of the
     computation: float32 for half precision. A model that never fires returns its states alone.
 
+    A subclass names its model, and may change what its constructor takes::
+
+        class Neuron(SpikingNeuron, model=MODEL, leading={"beta": REQUIRED, "size": 1}): ...
+
     Class attributes:
-        model: the equations.
+        model: the equations; an instance may have others of the same states.
+        renamed: parameter of the equations -> attribute of the module, where it is not the same.
     """
 
-    model: ClassVar[Model]
+    model: Model
+    renamed: ClassVar[Mapping[str, str]] = {}
     __signature__: ClassVar[Signature]
+
+    def __init_subclass__(cls, *, model: Model | None = None, **arguments: Any) -> None:
+        """Make the constructor; ``arguments`` as for `snnhw.nn.arguments.signature_of`."""
+        super().__init_subclass__()
+        if model is not None:
+            cls.model, cls.__signature__ = model, signature_of(model, **arguments)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        try:
-            bound = type(self).__signature__.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{type(self).__name__}: {error}; it takes {type(self).__signature__}") from None
-        bound.apply_defaults()
-        given = bound.arguments
+        given = bind(type(self).__name__, type(self).__signature__, args, kwargs)
+        self.prepare(given)
         for param in (*self.model.params, Param(FACTOR)):
-            value = given[param.name]
             if given["validate_args"]:
-                check_value(type(self).__name__, param, value)
-            self._keep(param.name, value, learn=given[f"learn_{param.name}"])
+                check_value(type(self).__name__, param, given[param.name])
+            self.keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
         self.init_hidden, self.output = bool(given["init_hidden"]), bool(given["output"])
+        self.inhibition = bool(given["inhibition"])
         self.surrogate = surrogate_of(given["spike_grad"], disabled=given["surrogate_disable"])
         self.reset_mechanism = given["reset_mechanism"]
         self.register_load_state_dict_post_hook(_follow_state_dict)  # type: ignore[no-untyped-call]  # torch's own
         self.reset_delay = bool(given["reset_delay"])
-        if self.timing not in self.model.timings_of(self.reset_mechanism):
-            raise InputError(
-                f"{type(self).__name__}(reset_delay={self.reset_delay}): its equations do not say when reset "
-                f"'{self.reset_mechanism}' acts then; leave reset_delay out"
-            )
-        if given["inhibition"]:
-            raise InputError(f"{type(self).__name__}(inhibition=True) is not supported yet; leave it out")
+        self._check_options()
         self.quantised = given["state_quant"] is not False
         if self.quantised:  # not in the state_dict, as snnTorch has it: the constructor gives them
             self.register_buffer("levels", levels_of(given["state_quant"]), persistent=False)
         self._steps: dict[Any, Step] = {}
+        self._layers: dict[Any, Layer] = {}
         self.reset_mem()
 
-    def _keep(self, name: str, value: Any, *, learn: bool) -> None:
+    def prepare(self, given: dict[str, Any]) -> None:
+        """What a subclass does with its own arguments, before parameters are kept: it may change them,
+        add modules, or set ``self.model`` to equations of the same states."""
+
+    def keep(self, name: str, value: Any, *, learn: bool) -> None:
+        """A parameter where it is learnt, else a buffer, under the name that a state_dict has."""
+        path = self.renamed.get(name, name)
         if learn:
-            setattr(self, name, nn.Parameter(own_tensor(value)))
+            setattr(self, path, nn.Parameter(own_tensor(value)))
         else:
-            self.register_buffer(name, own_tensor(value))
+            self.register_buffer(path, own_tensor(value))
+
+    def tensor_of(self, name: str) -> Tensor:
+        """The parameter or buffer that a name of the equations, or of a part such as
+        ``recurrent.weight``, stands for."""
+        path = self.renamed.get(name, name) if self.renamed else name
+        owner, dot, last = path.rpartition(".")
+        found: Tensor = getattr(self.get_submodule(owner) if dot else self, last)
+        return found
+
+    def _check_options(self) -> None:
+        name = type(self).__name__
+        if self.timing not in self.model.timings_of(self.reset_mechanism):
+            raise InputError(
+                f"{name}(reset_delay={self.reset_delay}): its equations do not say when reset "
+                f"'{self.reset_mechanism}' acts then; leave reset_delay out"
+            )
+        if self.inhibition and self.model.fire is None:
+            raise InputError(
+                f"{name}(inhibition=True): it never fires, so nothing can be inhibited; leave it out"
+            )
 
     # -- options that are also part of a state_dict -------------------------------------------------
 
@@ -120,7 +160,8 @@ class SpikingNeuron(nn.Module):
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        return tuple(state.name for state in self.model.states)
+        """The states, in the order in which a call takes and returns them."""
+        return tuple(state.name for state in type(self).model.states)
 
     def reset_mem(self) -> Any:
         """Put the neurons at rest; returns what to pass as states to start from rest."""
@@ -138,7 +179,8 @@ class SpikingNeuron(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles keep the values of the states, not the graph behind them.
-        return {**self.__dict__, **{name: getattr(self, name).detach() for name in self.state_names}}
+        states = {name: getattr(self, name).detach() for name in self.state_names}
+        return {**self.__dict__, **states, "_steps": {}, "_layers": {}}
 
     # -- one step -----------------------------------------------------------------------------------
 
@@ -158,29 +200,52 @@ class SpikingNeuron(nn.Module):
             InputError: a state or a parameter has not the shape of the input.
         """
         given = self._given(states, named)
-        x = _computed(input_)
-        params = self._tensors(x.dtype)
-        # A sample keeps its axes apart from the batch, unless a parameter reaches over the batch too.
-        alone = x.ndim == 0 or any(param.ndim >= x.ndim for param in params.values())
-        shape = (1, *x.shape) if alone else x.shape
+        x = computed(input_)
+        alone = self.alone(x)
+        if alone:  # a sample keeps its axes apart from the batch
+            x = x.unsqueeze(0)
+            given = {name: _unsqueezed(state) for name, state in given.items()}
+        before = self._before(given, x, alone=alone)
+        spikes, after = self._advance(x, before)
+        if alone:
+            spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
+            after = {name: state.squeeze(0) for name, state in after.items()}
+        self.__dict__.update(after)  # as setattr would, which asks at every step whether they are modules
+        if input_.dtype != x.dtype and input_.is_floating_point():
+            spikes = {port: spk.to(input_.dtype) for port, spk in spikes.items()}
+        return self.returned({**after, **spikes})
+
+    def returned(self, ports: Mapping[str, Any]) -> Any:
+        """What a call returns, of all that it has computed: spikes and states by name."""
+        names = [*FIRES[: self.model.fire is not None], *(n for n in self.state_names if n != SPK)]
+        found = tuple(ports[name] for name in names)
+        return found[0] if self.init_hidden and not self.output else found
+
+    def alone(self, x: Tensor) -> bool:
+        """Whether an input is one sample without an axis for the batch."""
+        return x.ndim == 0 or any(self.tensor_of(param.name).ndim >= x.ndim for param in self.model.params)
+
+    def state_shape(self, shape: Shape) -> Shape:
+        """The shape of a state of one sample, for an input of ``shape``."""
+        return shape
+
+    def _advance(self, x: Tensor, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Spikes and new states, all ``[B, ...]``."""
+        if self.composed:
+            layer = self.layer(tuple(x.shape[1:]))
+            ports, after = layer.run(self, x.unsqueeze(0), before)
+            return {name: y.squeeze(0) for name, y in ports.items()}, after
         step = self._step()
         read = step.noise if torch.is_grad_enabled() else step.drawn
-        noise = {name: (torch.rand if name in read else torch.zeros)(shape).to(x) for name in step.noise}
-        spikes, after = run_step(
+        noise = {name: (torch.rand if name in read else torch.zeros)(x.shape).to(x) for name in step.noise}
+        return run_step(
             step,
-            {self.model.ports[0]: x.view(shape) if alone else x, **noise},
-            params,
-            {name: state.view(shape) if alone else state for name, state in self._before(given, x).items()},
+            {self.model.ports[0]: x, **noise},
+            self._tensors(x.dtype),
+            before,
             outputs=FIRES[: self.model.fire is not None],
             dt=DT,
         )
-        if alone:
-            spikes = {port: spk.view(x.shape) for port, spk in spikes.items()}
-            after = {name: state.view(x.shape) for name, state in after.items()}
-        self.__dict__.update(after)  # as setattr would, which asks at every step whether they are modules
-        returned = [spk.to(input_.dtype) if input_.is_floating_point() else spk for spk in spikes.values()]
-        returned += [state for name, state in after.items() if name != SPK]
-        return returned[0] if self.init_hidden and not self.output else tuple(returned)
 
     def _given(
         self, states: Sequence[Tensor | None], named: Mapping[str, Tensor | None]
@@ -198,22 +263,26 @@ class SpikingNeuron(nn.Module):
             )
         return given
 
-    def _before(self, given: Mapping[str, Tensor | None], x: Tensor) -> dict[str, Tensor]:
+    def _before(
+        self, given: Mapping[str, Tensor | None], x: Tensor, *, alone: bool = False
+    ) -> dict[str, Tensor]:
         """The states to go on from; those at rest are left out."""
+        shape = (x.shape[0], *self.state_shape(tuple(x.shape[1:])))
         found = {}
         for name in self.state_names:
             state, passed = given.get(name), True
             if state is None:
                 state, passed = getattr(self, name), False
+                state = state.unsqueeze(0) if alone and state.numel() else state
             if state.numel() == 0:
                 continue
             if passed and state.numel() == 1:
-                state = state.reshape(()).expand(x.shape)
-            if state.shape != x.shape:
+                state = state.reshape(()).expand(shape)
+            if state.shape != shape:
                 raise InputError(
-                    f"{type(self).__name__}: state '{name}' has shape {tuple(state.shape)}, the input "
-                    f"{tuple(x.shape)}; when a new batch begins, call snnhw.utils.reset(net) first, or pass "
-                    "the state that reset_mem() returns"
+                    f"{type(self).__name__}: state '{name}' has shape {tuple(state.shape)}, but for an input "
+                    f"of shape {tuple(x.shape)} it is {shape}; when a new batch begins, call "
+                    "snnhw.utils.reset(net) first, or pass the state that reset_mem() returns"
                 )
             found[name] = state.to(x.device, x.dtype)
         return found
@@ -228,45 +297,63 @@ class SpikingNeuron(nn.Module):
 
     def _tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
         names = [*(param.name for param in self.model.params), FACTOR]
-        found = {name: getattr(self, name) for name in names + ["levels"] * self.quantised}
+        found = {name: self.tensor_of(name) for name in names + ["levels"] * self.quantised}
         return {name: x if x.dtype is dtype else x.to(dtype) for name, x in found.items()}
 
-    # -- as an op of a program ----------------------------------------------------------------------
+    # -- as ops of a program ------------------------------------------------------------------------
 
-    def op(self, rank: int) -> Neuron:
-        """This layer as an op, for samples of ``rank`` axes."""
+    @property
+    def composed(self) -> bool:
+        """Whether it takes more than one op."""
+        return self.inhibition
+
+    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+        """This layer as ops of a program.
+
+        Args:
+            name: the dotted name of the layer; its parameters are keyed ``NAME.attribute``.
+            shape: of one sample of its input.
+            graded: whether spikes have a factor; None: when it is more than a constant 1.
+        """
+        op = self.op(len(self.state_shape(shape)), graded=graded)
+        return inhibited(name, op) if self.inhibition else single(name, op)
+
+    def layer(self, shape: Shape) -> Layer:
+        """`composite`, ready to be run; the factor of the spikes always counts, as in `_step`."""
+        key = (shape, self.reset_mechanism, self.reset_delay, self.surrogate)
+        if key not in self._layers:
+            self._layers[key] = Layer(self.composite(NAME, shape, graded=True), shape)
+        return self._layers[key]
+
+    def op(self, rank: int, *, graded: bool | None = None) -> Neuron:
+        """The neurons themselves as an op, for samples of ``rank`` axes."""
+        graded = self._graded() if graded is None else graded
         return Neuron(
             self.model,
             reset=self.reset_mechanism,
             timing=self.timing,
             surrogate=self.surrogate,
-            graded=self._graded(),
+            graded=graded,
             quantised=self.quantised,
-            param_shapes=FrozenMap({name: shape for name, shape in self._shapes(rank).items() if shape}),
+            param_shapes=FrozenMap(
+                {name: shape for name, shape in self._shapes(rank, graded=graded).items() if shape}
+            ),
         )
-
-    def op_params(self, rank: int) -> Params:
-        """The arrays of `op`'s parameters."""
-        shapes: dict[str, Any] = {**self._shapes(rank), **({"levels": -1} if self.quantised else {})}
-        return {
-            name: getattr(self, name).detach().cpu().numpy().reshape(shape).copy()
-            for name, shape in shapes.items()
-        }
 
     def _graded(self) -> bool:
         """Whether the factor is more than a constant 1."""
         factor = getattr(self, FACTOR)
         return isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
 
-    def _shapes(self, rank: int) -> dict[str, Shape]:
+    def _shapes(self, rank: int, *, graded: bool) -> dict[str, Shape]:
         """Shapes of the parameters as a program writes them: scalar, or of the layer's rank.
 
         Torch aligns shapes on the right; so does this.
         """
-        names = [param.name for param in self.model.params] + [FACTOR] * self._graded()
+        names = [param.name for param in self.model.params] + [FACTOR] * graded
         found = {}
         for name in names:
-            shape = tuple(getattr(self, name).shape)
+            shape = tuple(self.tensor_of(name).shape)
             while len(shape) > rank and shape[0] == 1:  # an axis for the batch
                 shape = shape[1:]
             found[name] = () if math.prod(shape) == 1 else (1,) * (rank - len(shape)) + shape
@@ -274,20 +361,25 @@ class SpikingNeuron(nn.Module):
 
     def extra_repr(self) -> str:
         names = [param.name for param in self.model.params]
-        parts = [f"{name}={shown(getattr(self, name))}" for name in names]
-        learnt = [name for name in (*names, FACTOR) if isinstance(getattr(self, name), nn.Parameter)]
+        parts = [f"{name}={shown(self.tensor_of(name))}" for name in names]
+        learnt = [name for name in (*names, FACTOR) if isinstance(self.tensor_of(name), nn.Parameter)]
         parts += [f"learn_{name}=True" for name in learnt]
         if self._graded():
             parts.append(f"{FACTOR}={shown(getattr(self, FACTOR))}")
         parts += [f"spike_grad={self.surrogate!r}"] if self.surrogate else ["surrogate_disable=True"]
         parts.append(f"reset_mechanism={self.reset_mechanism!r}")
-        flags = {"reset_delay": True, "init_hidden": False, "output": False}
+        flags = {"reset_delay": True, "init_hidden": False, "output": False, "inhibition": False}
         parts += [f"{name}={not usual}" for name, usual in flags.items() if getattr(self, name) != usual]
         parts += [f"state_quant={shown(self.levels)}"] if self.quantised else []
         return ", ".join(parts)
 
 
-def _computed(input_: Tensor) -> Tensor:
+def _unsqueezed(state: Tensor | None) -> Tensor | None:
+    """A passed state of one sample; one element stands for all neurons."""
+    return state.unsqueeze(0) if state is not None and state.numel() > 1 else state
+
+
+def computed(input_: Tensor) -> Tensor:
     """The input in the dtype that the step computes in."""
     if not input_.is_floating_point():  # spikes as integers or booleans
         return input_.to(torch.get_default_dtype())
@@ -295,6 +387,8 @@ def _computed(input_: Tensor) -> Tensor:
 
 
 def _follow_state_dict(module: nn.Module, _: object) -> None:
-    """The kind of reset that a loaded state_dict names is the one that acts."""
+    """The kind of reset that a loaded state_dict names is the one that acts. snnTorch names one for
+    neurons that are never reset, too."""
     assert isinstance(module, SpikingNeuron)
-    module.reset_mechanism = module._numbered[int(module.get_buffer("reset_mechanism_val"))]
+    named = module._numbered[int(module.get_buffer("reset_mechanism_val"))]
+    module.reset_mechanism = named if named in module.model.kinds else module.reset_mechanism

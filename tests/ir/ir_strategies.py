@@ -112,20 +112,30 @@ surrogates: st.SearchStrategy[Surrogate | None] = st.one_of(
 )
 
 
+WAYS = [
+    (model, reset, timing)
+    for _, model in sorted(MODELS.items())
+    if len(model.ports) == 1  # they stand in chains
+    for reset in model.kinds
+    for timing in model.timings_of(reset)
+]
+"""Every model under every reset and timing it offers."""
+
+
 def neurons(shape: Shape) -> st.SearchStrategy[Neuron]:
-    """Neurons of every registered model, with any options, for a layer of this shape."""
+    """Neurons of every registered model of one input, with any options, for a layer of this shape."""
     shared = [(), shape, (shape[0], *(1 for _ in shape[1:]))]
-    return st.sampled_from(sorted(MODELS)).flatmap(
-        lambda name: st.builds(
+    return st.sampled_from(WAYS).flatmap(
+        lambda way: st.builds(
             Neuron,
-            st.just(MODELS[name]),
-            reset=st.sampled_from(MODELS[name].kinds),
-            timing=st.sampled_from(("delayed", "retest", "immediate")),
+            st.just(way[0]),
+            reset=st.just(way[1]),
+            timing=st.just(way[2]),
             surrogate=surrogates,
             graded=st.booleans(),
             quantised=st.booleans(),
             param_shapes=st.dictionaries(
-                st.sampled_from([param.name for param in MODELS[name].params]), st.sampled_from(shared)
+                st.sampled_from([param.name for param in way[0].params]), st.sampled_from(shared)
             ),
         )
     )
@@ -205,10 +215,10 @@ def programs(draw: st.DrawFn) -> Program:
             f"{name}.mem",
             f"{name}.x",
             draw(st.integers(1, 3)),
-            draw(starts(f"{name}.beta")),
+            draw(starts(f"{name}.{next(iter(chain.nodes[name].params()))}")),
         )
         for name in chain.named(Neuron)
-        if draw(st.booleans()) and not chain.nodes[name].params()["beta"].shape
+        if draw(st.booleans()) and not next(iter(chain.nodes[name].params().values())).shape
     )
     weights = sorted(chain.trainable)
     trained = draw(st.sets(st.sampled_from(weights))) if weights else set()

@@ -24,6 +24,11 @@ pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 T, B = 5, 3
 
 
+@pytest.fixture(autouse=True)
+def same_weights() -> None:
+    torch.manual_seed(1)
+
+
 def lif(**settings: Any) -> Any:
     return snn.Leaky(**{"beta": 0.8, "init_hidden": True, "threshold": 0.4, **settings})
 

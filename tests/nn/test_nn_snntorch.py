@@ -11,14 +11,53 @@ import torch
 from torch import Tensor, nn
 
 import snnhw as snn
-from snnhw.ir import MODELS
 
-pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread", "plain_torch"),
+    pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature:UserWarning"),  # snnTorch's own
+]
 
 snntorch = pytest.importorskip("snntorch", reason="snntorch is the oracle: pip install snntorch==1.0.0")
 
-MODEL_NAMES = [name for name in MODELS if hasattr(snntorch, name)]
-SETTINGS: dict[str, dict[str, Any]] = {"Leaky": {"beta": 0.8}, "Synaptic": {"alpha": 0.7, "beta": 0.8}}
+CONVOLUTION: dict[str, Any] = {"in_channels": 2, "out_channels": 3, "kernel_size": 3, "threshold": 0.02}
+RECURRENT: dict[str, Any] = {"beta": 0.8, "all_to_all": False, "V": 0.3}
+LAYERS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
+    "Leaky": ("Leaky", {"beta": 0.8}, (6,)),
+    "Leaky-vector": (
+        "Leaky",
+        {"beta": torch.linspace(0.3, 0.9, 6), "threshold": torch.full((6,), 0.8)},
+        (6,),
+    ),
+    "Leaky-inhibited": ("Leaky", {"beta": 0.8, "inhibition": True}, (6,)),
+    "Synaptic": ("Synaptic", {"alpha": 0.7, "beta": 0.8}, (6,)),
+    "Lapicque-RC": ("Lapicque", {"R": 2.0, "C": 3.0}, (6,)),
+    "Lapicque-beta": ("Lapicque", {"beta": 0.6}, (6,)),
+    "Alpha": ("Alpha", {"alpha": 0.9, "beta": 0.6, "threshold": 0.1}, (6,)),
+    "RLeaky-one": ("RLeaky", RECURRENT, (6,)),
+    "RLeaky-inhibited": ("RLeaky", {**RECURRENT, "inhibition": True}, (6,)),
+    "RLeaky-linear": ("RLeaky", {"beta": 0.8, "linear_features": 6}, (6,)),
+    "RLeaky-conv": ("RLeaky", {"beta": 0.8, "conv2d_channels": 2, "kernel_size": 3}, (2, 3, 3)),
+    "RSynaptic-one": ("RSynaptic", {"alpha": 0.7, **RECURRENT}, (6,)),
+    "RSynaptic-linear": ("RSynaptic", {"alpha": 0.7, "beta": 0.8, "linear_features": 6}, (6,)),
+    "SLSTM": ("SLSTM", {"input_size": 6, "hidden_size": 6, "threshold": 0.05}, (6,)),
+    "SConv2dLSTM": ("SConv2dLSTM", CONVOLUTION, (2, 4, 4)),
+    "SConv2dLSTM-max": ("SConv2dLSTM", {**CONVOLUTION, "max_pool": 2}, (2, 4, 4)),
+    "SConv2dLSTM-avg": ("SConv2dLSTM", {**CONVOLUTION, "avg_pool": 2}, (2, 4, 4)),
+}
+"""What is tried -> the class, what it is constructed with, the shape of one sample."""
+
+SAME_BITS = {"Leaky", "Leaky-vector", "Synaptic", "Lapicque-RC", "Lapicque-beta"}
+"""Sums and products in the same order give equal bits; others meet products of matrices, exponentials, or
+a reset that multiplies once where snnTorch multiplies and subtracts."""
+
+CLASSES = [
+    *sorted({kind for kind, _, _ in LAYERS.values()}),
+    "AssociativeLeaky",
+    "LeakyParallel",
+    "LinearLeaky",
+    "StateLeaky",
+]
+
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "reset_mechanism": ("subtract", "zero", "none"),
     "reset_delay": (True, False),
@@ -68,29 +107,62 @@ def run(layer: Any, xs: Tensor, init_hidden: bool) -> tuple[list[Tensor], Tensor
     return columns, xs.grad, grads
 
 
+def differs(name: str, settings: dict[str, Any]) -> str:
+    """Why a cell differs from snnTorch 1.0 on purpose; empty where it must not."""
+    if name.startswith("RSynaptic") and not settings["reset_delay"]:
+        return "snnTorch fails without passed spikes, and forgets the reset with them"
+    if name.startswith("Lapicque") and settings["learn_beta"]:
+        return "snnTorch fails: what follows from beta is computed once"
+    if "inhibited" in name and settings.get("graded_spikes_factor", 1.0) != 1.0:
+        return "snnTorch forgets the factor of the winner's spike"
+    return ""
+
+
 @pytest.mark.parametrize("settings", pairwise_cover(), ids=lambda s: "-".join(map(str, s.values())))
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", LAYERS)
 def test_same_returns_and_gradients(name: str, settings: dict[str, Any]) -> None:
-    known = inspect.signature(getattr(snntorch, name)).parameters
-    told = {**SETTINGS[name], **{key: value for key, value in settings.items() if key in known}}
-    theirs, ours = getattr(snntorch, name)(**told), getattr(snn.nn, name)(**told)
-    xs = torch.rand(12, 4, 6, generator=torch.Generator().manual_seed(1)) * 2 - 0.4
+    compare(name, settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAYERS)
+def test_same_returns_and_gradients_under_all_options(name: str) -> None:
+    for values in product(*OPTIONS.values()):
+        compare(name, dict(zip(OPTIONS, values, strict=True)))
+
+
+def compare(name: str, settings: dict[str, Any]) -> None:
+    torch.manual_seed(2)
+    kind, told, shape = LAYERS[name]
+    if differs(name, settings):
+        return
+    known = inspect.signature(getattr(snntorch, kind)).parameters
+    told = {**told, **{key: value for key, value in settings.items() if key in known}}
+    theirs, ours = getattr(snntorch, kind)(**told), getattr(snn, kind)(**told)
+    ours.load_state_dict(theirs.state_dict())
+    xs = torch.rand(12, 4, *shape, generator=torch.Generator().manual_seed(1)) * 2 - 0.4
     wanted, wanted_dx, wanted_grads = run(theirs, xs, settings["init_hidden"])
     found, dx, grads = run(ours, xs, settings["init_hidden"])
     assert len(found) == len(wanted)
-    for mine, their in zip(found, wanted, strict=True):
-        assert torch.equal(mine, their), "equal order of operations gives equal bits"
-    assert wanted[0].count_nonzero() > 10
-    torch.testing.assert_close(dx, wanted_dx, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(grads, wanted_grads, rtol=1e-5, atol=1e-5)
+    assert torch.equal(found[0], wanted[0]), "spikes"
+    assert wanted[0].count_nonzero() > 5
+    rtol, atol = (0.0, 0.0) if name in SAME_BITS else (1e-4, 3e-5)
+    torch.testing.assert_close(found, wanted, rtol=rtol, atol=atol)
+    torch.testing.assert_close(dx, wanted_dx, rtol=1e-4, atol=3e-5)
+    assert grads.keys() == {key.replace("recurrent.V", "V") for key in wanted_grads}
+    for key, wanted_grad in wanted_grads.items():
+        mine = grads[key.replace("recurrent.V", "V")]
+        torch.testing.assert_close(mine, wanted_grad, rtol=1e-3, atol=1e-4, msg=key)
 
 
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", CLASSES)
 def test_same_arguments_in_the_same_order_with_the_same_defaults(name: str) -> None:
     theirs = inspect.signature(getattr(snntorch, name)).parameters
-    ours = inspect.signature(getattr(snn.nn, name)).parameters
+    ours = inspect.signature(getattr(snn, name)).parameters
     assert [key for key in ours if key in theirs] == list(theirs)
     for key, parameter in theirs.items():
+        if key == "num_spiking_neurons":
+            continue  # may be left out, as snnTorch's documentation says
         assert ours[key].default == parameter.default, key
 
 

@@ -36,14 +36,14 @@ class Network:
     """A program, how it is scheduled, and who runs its nodes.
 
     Attributes:
-        provider: runs the neurons.
+        provider: runs the neurons; None: whoever is installed for the device.
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
     """
 
     program: Program
     schedule: Schedule
-    provider: Provider
+    provider: Provider | None = None
     layers: Mapping[str, Operation] = field(default_factory=dict)
     training: bool = False
 
@@ -81,7 +81,7 @@ class How(TypedDict):
     """What all scans of a program have in common."""
 
     dt: float
-    provider: Provider
+    provider: Provider | None
 
 
 @dataclass
