@@ -227,11 +227,32 @@ def export(
 ) -> Report:
     """Write a network in the format that the path's ending names.
 
+    Args:
+        net: as for `compile`.
+        sample: one time step of input, ``[B, ...]``; a torch module needs it, and a format may measure
+            on it what it cannot say.
+        options: of the format, such as ``target``; see its documentation.
+
     Returns:
         every choice that lost or changed something.
+
+    Raises:
+        ExportError: the format cannot say this network as it is; with every reason.
     """
     program, params, _ = _take(net, sample, static=False)
-    return registry.file_format(_format_of(path)).write(program, params, Path(path), **options)
+    own = {"sample": None if sample is None else _by_name(program, sample)}
+    return registry.file_format(_format_of(path)).write(program, params, Path(path), **own, **options)
+
+
+def _by_name(program: Program, sample: Array | Arrays) -> dict[str, Array]:
+    """Input name -> array in main memory, from whatever form a sample has."""
+    if not isinstance(sample, Mapping):
+        names = program.named(Input)
+        sample = dict(zip(names, sample if isinstance(sample, tuple) else (sample,), strict=True))
+    return {
+        name: array.detach().cpu().numpy() if hasattr(array, "detach") else array
+        for name, array in sample.items()
+    }
 
 
 def _format_of(path: str | os.PathLike[str]) -> str:

@@ -4,6 +4,7 @@
     ├── ExpressionError      an expression that cannot be built, read or evaluated
     ├── ProgramError         a program that means nothing; carries every problem, each with its node
     ├── LoadError            a file that is not what it claims to be
+    ├── ExportError          a program that a file format, or who reads it, cannot say as it is
     ├── CaptureError         a torch module whose step cannot be taken into a program
     ├── InputError           arrays, options or arguments that do not fit the program or the job
     ├── PluginError
@@ -23,6 +24,7 @@ __all__ = [
     "CaptureError",
     "DeviceError",
     "DuplicatePlugin",
+    "ExportError",
     "ExpressionError",
     "InputError",
     "InterfaceMismatch",
@@ -61,6 +63,22 @@ class ProgramError(SnnhwError, ValueError):
 
 class LoadError(SnnhwError, ValueError):
     """A file is not what it claims to be; nothing of it was used."""
+
+
+class ExportError(SnnhwError, ValueError):
+    """A legal program that a file format, or who will read the file, cannot say as it is.
+
+    Attributes:
+        reasons: every reason, each naming the node it is about.
+    """
+
+    def __init__(self, reasons: tuple[str, ...] | list[str], advice: str = "") -> None:
+        self.reasons, self.advice = tuple(reasons), advice
+        text = _itemised("this program cannot be written as it is", self.reasons)
+        super().__init__(f"{text}\n{advice}" if advice else text)
+
+    def __reduce__(self) -> tuple[type[ExportError], tuple[object, ...]]:
+        return type(self), (self.reasons, self.advice)
 
 
 class CaptureError(SnnhwError, TypeError):

@@ -63,6 +63,7 @@ FOR_SOME_PLUGINS = {
     "snnhw_torch": {"tensors"},
     "snnhw_cpu": {"tensors"},
     "snnhw_cuda": {"tensors"},
+    "snnhw_nir": {"reference"},  # to say how many spikes a reader's rule changes
 }
 
 SHARED_BY_PLUGINS = {"snnhw_torch": {"snnhw_cpu", "snnhw_cuda"}}

@@ -1,0 +1,83 @@
+"""Which edges of a cycle carry the step of delay that a graph in continuous time does not mention."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+__all__ = ["Recurrence", "delayed_edges"]
+
+Recurrence = Literal["spikes", "current"]
+"""Where the delay sits: on what leaves the neuron, so that a bias in the loop acts from the first step
+on, as in snnTorch; or on what arrives at it, as nirtorch runs it."""
+
+
+def delayed_edges(
+    nodes: Mapping[str, bool],
+    edges: Sequence[tuple[str, str]],
+    roots: Collection[str],
+    recurrence: Recurrence = "spikes",
+) -> frozenset[int]:
+    """Positions of the edges to delay by a step, so that no cycle is left.
+
+    A depth-first walk from the inputs, by name, finds the edges that lead back; ``spikes`` moves each
+    upstream, through stateless nodes that stand in a row, to the neuron it comes from.
+
+    Args:
+        nodes: name -> whether it is a neuron.
+        edges: those without a delay of their own.
+        roots: where walks begin; what they do not reach is walked from thereafter.
+    """
+    back = _leading_back(nodes, edges, roots)
+    if recurrence == "current":
+        return frozenset(back)
+    into: dict[str, list[int]] = {name: [] for name in nodes}
+    out: dict[str, list[int]] = {name: [] for name in nodes}
+    for place, (source, target) in enumerate(edges):
+        out[source].append(place)
+        into[target].append(place)
+    return frozenset(_upstream(place, nodes, edges, into, out) for place in back)
+
+
+def _upstream(
+    place: int,
+    nodes: Mapping[str, bool],
+    edges: Sequence[tuple[str, str]],
+    into: Mapping[str, list[int]],
+    out: Mapping[str, list[int]],
+) -> int:
+    start = place
+    while True:
+        source = edges[place][0]
+        if nodes[source] or len(into[source]) != 1 or len(out[source]) != 1:
+            return place
+        place = into[source][0]
+        if place == start:  # a ring without neurons
+            return place
+
+
+def _leading_back(
+    nodes: Mapping[str, bool], edges: Sequence[tuple[str, str]], roots: Collection[str]
+) -> list[int]:
+    following: dict[str, list[tuple[str, int]]] = {name: [] for name in nodes}
+    for place, (source, target) in enumerate(edges):
+        following[source].append((target, place))
+    for targets in following.values():
+        targets.sort(reverse=True)  # by name, since files keep no order of nodes
+    found = []
+    state: dict[str, bool] = {}  # on the path, or left for good
+    for root in [*sorted(roots), *sorted(nodes)]:
+        stack = [] if root in state else [root]
+        while stack:
+            name = stack[-1]
+            state.setdefault(name, True)
+            if not following[name]:
+                state[name] = False
+                stack.pop()
+                continue
+            target, place = following[name].pop()
+            if target not in state:
+                stack.append(target)
+            elif state[target]:
+                found.append(place)
+    return found

@@ -1,0 +1,155 @@
+"""What each reader of NIR makes of a file: data, with the release in which it was measured.
+
+A reader that is not listed may well work; nobody has held it to anything here, so it is not claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from snnhw.errors import InputError
+from snnhw.words import did_you_mean
+from snnhw_nir.graph import SCHEMA
+
+__all__ = ["DIALECTS", "UNVERIFIED", "Dialect", "Rule", "dialect_of"]
+
+Is = Literal["zero", "one number", "equal to v_reset", "1 per step", "1"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a reader takes for granted about one field.
+
+    Attributes:
+        types: of node; field: of theirs, or ``gain`` for what an input of 1 adds within a step, and
+            ``current gain`` for what it adds to the current.
+        must: what it has to be; because: what the reader does otherwise.
+    """
+
+    types: tuple[str, ...]
+    field: str
+    must: Is
+    because: str
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one reader reads.
+
+    Attributes:
+        verified: the releases it was measured with.
+        nodes: types that it reads.
+        dt: length of a step that it takes for granted; None: whatever it is told. ``fixed``: it cannot
+            be told another.
+        reset: what a spike does to the membrane.
+        rules: what it takes for granted.
+        cycles: whether recurrent graphs work; dots: whether names with dots do.
+        gain: where it reads the gain of a LIF: its ``r``, or nowhere, so that it goes into weights.
+        notes: what to know besides, each with the type of node that it is about, or "".
+    """
+
+    name: str
+    verified: str
+    nodes: frozenset[str] = frozenset(SCHEMA)
+    dt: float | None = None
+    fixed: bool = False
+    schemes: tuple[str, ...] = ("euler",)
+    reset: Literal["to_value", "subtract"] = "to_value"
+    rules: tuple[Rule, ...] = ()
+    cycles: bool = True
+    dots: bool = True
+    gain: Literal["r", "weights"] = "r"
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+_BOTH: Final = ("LIF", "CubaLIF")
+_LAYERS: Final = frozenset({"Input", "Output", "Affine", "Linear", "Conv2d", "Flatten"})
+_BATCH: Final = (
+    "Flatten",
+    "Flatten is read with the batch among its axes: run the network with a batch of 1",
+)
+_TIES: Final = "it fires where v >= v_threshold: a membrane that hits its threshold exactly fires there"
+
+_ALL: Final = (
+    Dialect(
+        "nir",
+        "the specification, nir 1.0.8",
+        schemes=("euler", "exponential", "euler_old", "exponential_old"),
+    ),
+    Dialect(
+        "snntorch",
+        "snntorch 1.0.0, nirtorch 2.6",
+        nodes=_LAYERS | {"AvgPool2d", "LIF", "CubaLIF"},
+        dt=1e-4,
+        fixed=True,
+        cycles=False,
+        dots=False,
+        rules=(
+            Rule(_BOTH, "v_leak", "zero", "it refuses any other"),
+            Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says"),
+            Rule(_BOTH, "v_threshold", "one number", "it has one threshold per layer"),
+            Rule(("LIF",), "gain", "one number", "it divides the threshold by the gain of the first neuron"),
+            Rule(("CubaLIF",), "gain", "1", "it refuses any other"),
+            Rule(("CubaLIF",), "current gain", "one number", "it divides the threshold by it"),
+        ),
+        notes=(_BATCH,),
+    ),
+    Dialect(
+        "spikingjelly",
+        "spikingjelly 2.0.0, nirtorch 2.6",
+        nodes=_LAYERS | {"Conv1d", "AvgPool2d", "IF", "LIF", "CubaLIF"},
+        dt=1e-4,
+        dots=False,
+        rules=(
+            *(
+                Rule(("IF", *_BOTH), field, "one number", "it has one number per layer")
+                for field in ("tau", "tau_syn", "tau_mem", "r", "v_leak", "v_reset", "v_threshold", "w_in")
+            ),
+            Rule(("LIF",), "v_leak", "equal to v_reset", "it refuses any other"),
+            Rule(("CubaLIF",), "v_leak", "zero", "it refuses any other"),
+            Rule(("IF", *_BOTH), "gain", "1", "it refuses any other"),
+            Rule(("CubaLIF",), "current gain", "1", "it refuses any other"),
+            Rule(("Conv1d", "Conv2d"), "groups", "1", "it refuses groups"),
+        ),
+        notes=(("", _TIES),),
+    ),
+    Dialect(
+        "norse",
+        "norse 1.1.0, nirtorch 2.6",
+        nodes=_LAYERS | {"SumPool2d", "LIF", "CubaLIF"},
+        gain="weights",
+        rules=(
+            Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says"),
+            Rule(_BOTH, "v_leak", "zero", "it adds v_leak to the current too, and starts from it"),
+            Rule(("SumPool2d",), "padding", "zero", "it leaves padding out"),
+        ),
+        notes=(_BATCH, ("", "give it the step: norse.torch.from_nir(graph, dt=...)")),
+    ),
+)
+
+DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}
+"""Name of a target -> how it reads."""
+
+UNVERIFIED: Final = (
+    "hxtorch", "jaxsnn", "lava", "nengo", "rockpool", "sinabs", "spikeforge", "spinnaker2", "spyx",
+)  # fmt: skip
+"""Readers that are known, and were not held to anything here."""
+
+
+def dialect_of(target: str) -> Dialect:
+    """The dialect of that name.
+
+    Raises:
+        InputError: there is none, or the reader was not verified.
+    """
+    if target in DIALECTS:
+        return DIALECTS[target]
+    listed = ", ".join(f"{name} ({dialect.verified})" for name, dialect in DIALECTS.items())
+    if target in UNVERIFIED:
+        raise InputError(
+            f"target '{target}' is not verified: nobody has held what it reads to what was written. "
+            f"Verified: {listed}. target='nir' writes what the specification says"
+        )
+    raise InputError(f"there is no target '{target}'.{did_you_mean(target, DIALECTS)} Targets: {listed}")

@@ -1,0 +1,121 @@
+"""From a program to a file: the graph, what its reader needs, and what is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from snnhw.errors import ExportError, InputError
+from snnhw.ir import Neuron, Params, Program, free_variables
+from snnhw.ir.models.textbook import TEXTBOOK
+from snnhw.plugin import Report
+from snnhw_nir.changes import ADVICE, changes, measured
+from snnhw_nir.convention import DT, Convention
+from snnhw_nir.dialects import Dialect, dialect_of
+from snnhw_nir.exact import Settings, embed
+from snnhw_nir.file import write_graph
+from snnhw_nir.fitting import fitted, misfits
+from snnhw_nir.graph import Graph
+from snnhw_nir.reading import program_of
+from snnhw_nir.writing import graph_of
+
+__all__ = ["export", "graph_for", "rebuilt"]
+
+
+def export(
+    program: Program,
+    params: Params,
+    path: Path,
+    *,
+    target: str = "nir",
+    dt: float | None = None,
+    scheme: str | None = None,
+    lossy: str = "error",
+    sample: Any = None,
+) -> Report:
+    """Write a file; see `snnhw_nir.plugin.NirFormat.write`."""
+    graph, notes = graph_for(program, params, target=target, dt=dt, scheme=scheme, lossy=lossy, sample=sample)
+    return Report((*notes, *write_graph(path, graph)))
+
+
+def graph_for(
+    program: Program,
+    params: Params,
+    *,
+    target: str = "nir",
+    dt: float | None = None,
+    scheme: str | None = None,
+    lossy: str = "error",
+    sample: Any = None,
+) -> tuple[Graph, tuple[str, ...]]:
+    """The graph for a target, with our metadata, and every choice that lost something."""
+    if lossy not in ("error", "allow"):
+        raise InputError(f"lossy={lossy!r}: give 'error' to refuse what would change spikes, or 'allow'")
+    dialect = dialect_of(target)
+    settings = Settings(_dt(program, dialect, dt), scheme or _scheme(program, dialect), target)
+    Convention(settings.dt, settings.scheme)  # refuses what makes no sense
+    if settings.scheme not in dialect.schemes:
+        raise InputError(
+            f"'{target}' takes steps by {', '.join(dialect.schemes)}, not by '{settings.scheme}'"
+        )
+    graph = rebuilt(program, params, settings)
+    reasons = misfits(graph, dialect, settings.dt)
+    if reasons:
+        raise ExportError(
+            reasons, f"These are limits of {dialect.verified}; target='nir' writes the file for others"
+        )
+    found = changes(program, dialect)
+    lost: list[str] = []
+    if found:
+        reader = program_of(graph, Convention(settings.dt, settings.scheme, dialect.reset))
+        lost = measured(found, program, params, reader, sample)
+    if lost and lossy == "error":
+        raise ExportError(lost, ADVICE)
+    return embed(graph, program, params, settings), (*lost, *_notes(program, graph, dialect, settings))
+
+
+def rebuilt(program: Program, params: Params, settings: Settings) -> Graph:
+    """The graph that a program gives under settings, without metadata."""
+    graph = graph_of(program, params, settings.dt, settings.scheme)
+    return fitted(graph, dialect_of(settings.target))
+
+
+def _notes(program: Program, graph: Graph, dialect: Dialect, settings: Settings) -> list[str]:
+    """What a person has to know who reads the file without our metadata."""
+    notes = []
+    types = {getattr(node, "type", "") for node in graph.nodes.values()}
+    if types & {*TEXTBOOK, "Delay"}:
+        run = f"run the file with dt={settings.dt:g} s, '{settings.scheme}'"
+        notes.append(f"NIR says neither dt nor how a step is taken: {run}")
+    if program.time.static_inputs:
+        inputs = ", ".join(program.time.static_inputs)
+        notes.append(f"NIR has no inputs that stand still: give {inputs} anew at every step")
+    return [*notes, *(note for kind, note in dialect.notes if kind in types | {""})]
+
+
+def _dt(program: Program, dialect: Dialect, dt: float | None) -> float:
+    if _in_seconds(program):
+        if dt not in (None, program.time.dt):
+            raise InputError(
+                f"dt={dt:g}, but the program's neurons are in seconds and its step is {program.time.dt:g} s"
+            )
+        dt = program.time.dt
+    chosen = dt if dt is not None else dialect.dt or DT
+    if dialect.fixed and chosen != dialect.dt:
+        raise InputError(f"'{dialect.name}' reads every file with dt={dialect.dt:g}, not {chosen:g}")
+    return chosen
+
+
+def _in_seconds(program: Program) -> bool:
+    """Whether a neuron's equations say ``dt``."""
+    found = {op for op in program.nodes.values() if isinstance(op, Neuron)}
+    return any("dt" in free_variables(*op.step().updates.values()) for op in found)
+
+
+def _scheme(program: Program, dialect: Dialect) -> str:
+    """That of the neurons, where they have one."""
+    names = {op.model.name for op in program.nodes.values() if isinstance(op, Neuron)}
+    exact = any("Exponential" in name for name in names)
+    old = any(name.endswith("Old") for name in names)
+    scheme = ("exponential" if exact else "euler") + "_old" * old
+    return scheme if scheme != "euler" else dialect.schemes[0]

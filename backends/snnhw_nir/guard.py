@@ -1,0 +1,161 @@
+"""HDF5 files from anywhere, as nested mappings of arrays and texts.
+
+HDF5 can do far more than NIR needs: link to other files, take raw bytes from any path, name one object
+twice, promise terabytes in a kilobyte, load filters from shared libraries. All of that is refused before
+anything is read. The file is read into memory first, so that nothing can change it underneath.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, Final
+
+from snnhw.errors import LoadError
+from snnhw.words import brief
+from snnhw_nir.heaps import check_heaps
+
+__all__ = ["MAX_BYTES", "read_tree"]
+
+MAX_BYTES: Final = 4 << 30
+"""Most bytes that a file, or everything in it once unpacked, may take."""
+
+MAX_OBJECTS: Final = 1_000_000
+MAX_DEPTH: Final = 100
+MAX_NAME: Final = 256
+MAX_TEXTS: Final = 2_000_000
+MAX_RATIO: Final = 1100
+"""Deflate packs at most 1032 bytes into one."""
+
+SMALL: Final = 1 << 16
+"""Bytes that need no justification by what is stored."""
+
+FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+"""Filters by HDF5's numbers: those that come with it and with h5py. Others would be searched on disk."""
+
+
+def read_tree(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """What the file holds: groups as mappings, datasets as arrays or texts.
+
+    Raises:
+        LoadError: naming the object and what is wrong with it.
+    """
+    import h5py
+
+    data = _bytes(path, max_bytes)
+    check_heaps(data)
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            return _Walk(h5py, max_bytes).group(file, "", 0)
+    except LoadError:
+        raise
+    except Exception as error:  # broken files raise a dozen types, from KeyError to SystemError
+        said = " ".join(str(error).split())
+        raise LoadError(f"it is no HDF5 file, or a broken one: {brief(said)}") from error
+
+
+def _bytes(path: Path, max_bytes: int) -> bytes:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
+            raise LoadError("it is not a regular file")
+        if found.st_size > max_bytes:
+            raise LoadError(f"it holds {found.st_size} bytes; at most {max_bytes} are read (max_bytes=)")
+        with path.open("rb") as file:
+            return file.read(found.st_size)
+    except OSError as error:
+        raise LoadError(error.strerror or str(error)) from error
+
+
+@dataclass
+class _Walk:
+    """One walk through a file, with what is left to spend."""
+
+    h5py: Any
+    bytes_left: int
+    objects: int = 0
+    seen: set[int] = field(default_factory=set)
+
+    def group(self, group: Any, at: str, depth: int) -> dict[str, Any]:
+        if depth > MAX_DEPTH:
+            raise LoadError(f"'{brief(at)}': groups are nested deeper than {MAX_DEPTH}")
+        self.enter(group, at)
+        if len(group) > MAX_OBJECTS:
+            raise LoadError(f"'{at}' holds {len(group)} objects; at most {MAX_OBJECTS} are read")
+        found: dict[str, Any] = {}
+        for name in group:
+            inner = f"{at}/{name}"
+            if len(name) > MAX_NAME:
+                raise LoadError(f"{brief(inner)} has a name of {len(name)} characters; at most {MAX_NAME}")
+            link = group.get(name, getlink=True)
+            if type(link) is not self.h5py.HardLink:
+                kind = type(link).__name__
+                raise LoadError(
+                    f"'{inner}' is a {kind} to elsewhere; only what the file itself holds is read"
+                )
+            item = group[name]
+            if isinstance(item, self.h5py.Group):
+                found[name] = self.group(item, inner, depth + 1)
+            elif isinstance(item, self.h5py.Dataset):
+                self.enter(item, inner)
+                found[name] = self.dataset(item, inner)
+            else:
+                raise LoadError(f"'{inner}' is a {type(item).__name__}, neither group nor dataset")
+        return found
+
+    def enter(self, item: Any, at: str) -> None:
+        """Every object once: a second name for one would make cycles, or trees without end."""
+        self.objects += 1
+        address = self.h5py.h5o.get_info(item.id).addr
+        if address in self.seen:
+            raise LoadError(f"'{at}' is another name of an object that stands elsewhere in the file")
+        if self.objects > MAX_OBJECTS:
+            raise LoadError(f"it holds more than {MAX_OBJECTS} objects")
+        self.seen.add(address)
+
+    def dataset(self, item: Any, at: str) -> Any:
+        plist, layouts = item.id.get_create_plist(), self.h5py.h5d
+        if plist.get_external_count():
+            raise LoadError(
+                f"'{at}' takes its bytes from another file; only what the file itself holds is read"
+            )
+        if plist.get_layout() not in (layouts.COMPACT, layouts.CONTIGUOUS, layouts.CHUNKED):
+            raise LoadError(f"'{at}' is put together from other datasets, which are not read")
+        for number in range(plist.get_nfilters()):
+            code = plist.get_filter(number)[0]
+            if code not in FILTERS:
+                raise LoadError(f"'{at}' needs filter {code}; accepted: {', '.join(FILTERS.values())}")
+        if item.shape is None:
+            raise LoadError(f"'{at}' holds nothing")
+        count, kind = prod(item.shape), item.dtype
+        if text := self.h5py.check_string_dtype(kind):
+            return self.text(item, at, count, text)
+        if kind.kind not in "fiu" or kind.itemsize > 8:
+            raise LoadError(
+                f"'{at}' is of dtype {kind}; accepted: floats and integers of up to 8 bytes, and texts"
+            )
+        size = count * kind.itemsize
+        self.spend(size, at)
+        if size > max(SMALL, MAX_RATIO * item.id.get_storage_size()):
+            raise LoadError(
+                f"'{at}' claims {size} bytes, but the file stores {item.id.get_storage_size()} for it"
+            )
+        return item[()].astype(kind.newbyteorder("="))
+
+    def spend(self, size: int, at: str) -> None:
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            raise LoadError(f"'{at}': unpacked, the file takes more bytes than are accepted (max_bytes=)")
+
+    def text(self, item: Any, at: str, count: int, text: Any) -> Any:
+        if count > MAX_TEXTS:
+            raise LoadError(f"'{at}' holds {count} texts; at most {MAX_TEXTS} are read")
+        self.spend(count * (text.length or 16), at)
+        try:
+            found = item.asstr("utf-8")[()]
+        except UnicodeDecodeError as error:
+            raise LoadError(f"'{at}' is not text in UTF-8") from error
+        return found

@@ -1,0 +1,221 @@
+"""What each type of node is in a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from snnhw.errors import LoadError, ProgramError
+from snnhw.ir import (
+    Add,
+    ATan,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    Flatten,
+    FrozenMap,
+    Input,
+    Linear,
+    Neuron,
+    Op,
+    Output,
+    Param,
+    Pointwise,
+    Scale,
+    SumPool2d,
+    spike,
+    var,
+)
+from snnhw.ir.models.textbook import TEXTBOOK, textbook
+from snnhw_nir.convention import Convention
+from snnhw_nir.graph import Array, Node
+
+__all__ = ["MAKERS", "THRESHOLD", "Made", "made_of"]
+
+THRESHOLD: Final = spike(var("x") - var("threshold"), ATan())
+"""What a node of this type computes."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one node became.
+
+    Attributes:
+        shape: what the node says about its output; None when it says nothing.
+        delay: steps by which what arrives is late.
+    """
+
+    op: Op
+    params: Mapping[str, Array]
+    shape: tuple[int, ...] | None = None
+    delay: int = 0
+
+
+def made_of(name: str, node: Node, convention: Convention) -> Made:
+    """The op and parameters of a node.
+
+    Raises:
+        LoadError: naming the node, for fields that do not fit together.
+    """
+    try:
+        return MAKERS[node.type](_Here(node, convention))
+    except ProgramError as error:
+        raise LoadError(f"node '{name}' ({node.type}): {error.problems[0]}") from error
+    except LoadError as error:
+        raise LoadError(f"node '{name}' ({node.type}): {error}") from error
+
+
+@dataclass(frozen=True)
+class _Here:
+    """A node, and how its fields are read."""
+
+    node: Node
+    convention: Convention
+
+    def reals(self, name: str, default: float | None = None) -> Array:
+        if name not in self.node.fields:
+            return np.asarray(default, np.float32)
+        array = np.asarray(self.node.fields[name])
+        return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+    def ints(self, name: str, count: int) -> tuple[int, ...]:
+        found = tuple(int(number) for number in np.asarray(self.node.fields[name]).reshape(-1))
+        if len(found) not in (1, count):
+            raise LoadError(f"{name} is {found}, not {count} numbers, nor one for all")
+        return found if len(found) == count else found * count
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(int(number) for number in np.asarray(self.node.fields[name]).reshape(-1))
+
+
+def _linear(here: _Here) -> Made:
+    weight = here.reals("weight")
+    if weight.ndim != 2:
+        raise LoadError(
+            f"weight has shape {weight.shape}; a stack of matrices is not supported, give one [out, in]"
+        )
+    op = Linear(weight.shape[1], weight.shape[0], bias="bias" in here.node.fields)
+    params = {"weight": weight} | ({"bias": here.reals("bias")} if op.bias else {})
+    return Made(op, _checked(op, params), (op.out_features,))
+
+
+def _conv(here: _Here) -> Made:
+    kind = Conv1d if here.node.type == "Conv1d" else Conv2d
+    weight = here.reals("weight")
+    if weight.ndim != kind.rank + 2:
+        raise LoadError(
+            f"weight has shape {weight.shape}; it needs {kind.rank + 2} axes: out, in / groups, kernel"
+        )
+    kernel, dilation = weight.shape[2:], here.ints("dilation", kind.rank)
+    stride, (groups,) = here.ints("stride", kind.rank), here.ints("groups", 1)
+    padding = _padding(here, kernel, stride, dilation)
+    bias = "bias" in here.node.fields
+    op = kind(weight.shape[1] * groups, weight.shape[0], kernel, stride, padding, dilation, groups, bias)
+    return Made(op, _checked(op, {"weight": weight} | ({"bias": here.reals("bias")} if bias else {})))
+
+
+def _padding(
+    here: _Here, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[int, ...]:
+    given = here.node.fields["padding"]
+    if not isinstance(given, str):
+        return here.ints("padding", len(kernel))
+    if given == "valid":
+        return (0,) * len(kernel)
+    totals = [step * (size - 1) for step, size in zip(dilation, kernel, strict=True)]
+    if any(total % 2 for total in totals) or any(step != 1 for step in stride):
+        raise LoadError(
+            f"padding 'same' of kernel {kernel} with stride {stride} is not the same on both sides"
+        )
+    return tuple(total // 2 for total in totals)
+
+
+def _pool(here: _Here) -> Made:
+    kind = {"AvgPool2d": AvgPool2d, "SumPool2d": SumPool2d}[here.node.type]
+    return Made(kind(*(here.ints(name, 2) for name in ("kernel_size", "stride", "padding"))), {})
+
+
+def _flatten(here: _Here) -> Made:
+    (start,), (end,) = here.ints("start_dim", 1), here.ints("end_dim", 1)
+    return Made(Flatten(start, end), {})
+
+
+def _delay(here: _Here) -> Made:
+    delay, dt = here.reals("delay"), here.convention.dt
+    steps = delay.astype(np.float64) / dt
+    count = round(float(steps.flat[0])) if steps.size else 0
+    if steps.size == 0 or not np.allclose(steps, count, rtol=1e-5, atol=1e-5):
+        span = f"from {delay.min():g} to {delay.max():g} s" if delay.size else "of nothing"
+        raise LoadError(
+            f"a delay {span} is not the same whole number of steps of dt={dt:g} s for all; "
+            "give a dt that divides it"
+        )
+    return Made(Add(), {}, delay.shape or None, count)
+
+
+def _scale(here: _Here) -> Made:
+    array = here.reals("scale")
+    value = _shared(array)
+    return Made(Scale(value.shape), {"weight": value}, array.shape or None)
+
+
+def _threshold(here: _Here) -> Made:
+    array = here.reals("threshold")
+    value = _shared(array)
+    shapes = {"threshold": value.shape} if value.shape else {}
+    op = Pointwise(
+        FrozenMap({"y": THRESHOLD}), parameters=(Param("threshold"),), param_shapes=FrozenMap(shapes)
+    )
+    return Made(op, {"threshold": value}, array.shape or None)
+
+
+def _neuron(here: _Here) -> Made:
+    model = textbook(here.node.type, here.convention.scheme)
+    neutral = {"v_reset": 0.0, "w_in": 1.0}
+    arrays = {param.name: here.reals(param.name, neutral.get(param.name)) for param in model.params}
+    shapes = {array.shape for array in arrays.values()} - {()}
+    if len(shapes) > 1:
+        listed = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise LoadError(f"its fields must have one shape, not {listed}")
+    params = {name: _shared(array) for name, array in arrays.items()}
+    op = Neuron(
+        model,
+        reset=here.convention.reset if model.fire is not None else "none",
+        timing="immediate",
+        param_shapes=FrozenMap({name: array.shape for name, array in params.items() if array.shape}),
+    )
+    return Made(op, params, next(iter(shapes), None))
+
+
+def _shared(array: Array) -> Array:
+    """One number where all are equal."""
+    first = array.reshape(-1)[:1]
+    return first.reshape(()).copy() if array.size and bool((array == first).all()) else array
+
+
+def _checked(op: Op, params: dict[str, Array]) -> dict[str, Array]:
+    for name, spec in op.params().items():
+        if params[name].shape != spec.shape:
+            raise LoadError(f"{name} has shape {params[name].shape}, not {spec.shape}")
+    return params
+
+
+MAKERS: Final[Mapping[str, Callable[[_Here], Made]]] = {
+    "Input": lambda here: Made(Input(here.shape("shape")), {}),
+    "Output": lambda here: Made(Output(), {}, here.shape("shape")),
+    "Affine": _linear,
+    "Linear": _linear,
+    "Scale": _scale,
+    "Conv1d": _conv,
+    "Conv2d": _conv,
+    "SumPool2d": _pool,
+    "AvgPool2d": _pool,
+    "Flatten": _flatten,
+    "Delay": _delay,
+    "Threshold": _threshold,
+    **dict.fromkeys(TEXTBOOK, _neuron),
+}
+"""Type of node -> what it becomes; a test compares its keys with the schema's."""
