@@ -21,7 +21,16 @@ from snnhw.conformance.compare import compared, summary
 from snnhw.conformance.differ import Disagreement, same_bits, within
 from snnhw.conformance.measured import Measured, measuring, of_parity, of_run, relative, worst_slope
 from snnhw.conformance.outcome import CaseResult, Outcome
-from snnhw.conformance.slack import TRAINED, explained, few, near_loss, slack, way_of
+from snnhw.conformance.slack import (
+    TRAINED,
+    changing,
+    explained,
+    few,
+    near_loss,
+    near_statistics,
+    slack,
+    way_of,
+)
 from snnhw.conformance.subject import about
 from snnhw.plugin import Result
 
@@ -88,13 +97,14 @@ def gradient(one: Bench, other: Bench, case: Case) -> Measured:
         near_loss("the loss", loss[0], wanted[0])
         for key, slope in slopes.items():
             within(f"the gradient of '{key}'", seen[key], slope, 2 * slack(case, key, slope))
+        near_statistics(after, {key: np.asarray(target[key]) for key in case.program.statistics()})
     return measured
 
 
 def training(one: Bench, other: Bench, case: Case) -> Measured:
     """The loss of every step, and the parameters after the last."""
     (losses, after), (wanted, target) = (trained_by(bench, case, STEPS) for bench in (one, other))
-    ways = {key: way_of(case, key, np.asarray(target[key])) for key in sorted(case.program.trainable)}
+    ways = {key: way_of(case, key, np.asarray(target[key])) for key in sorted(changing(case))}
     errors = [relative(after[key], np.asarray(target[key]), way) for key, way in ways.items()]
     measured = Measured(gradient_error=max(errors, default=None))
     with measuring(measured):
