@@ -7,7 +7,7 @@ A step ``b u + x`` is Euler's step of ``tau u' = -u + r x`` with ``tau = dt / (1
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -29,10 +29,12 @@ class Said:
 
     Attributes:
         type: of node; fields: in float64, of whatever shape the parameters have.
+        loop: what its last spike adds to its input; None: nothing.
     """
 
     type: str
     fields: Mapping[str, Array]
+    loop: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,24 @@ def _synaptic(here: _Here) -> Said:
     return Said("CubaLIF", {**leaks, "v_threshold": here.real("threshold"), "v_reset": np.zeros(())})
 
 
+def _lapicque(here: _Here) -> Said:
+    """A resistor beside a capacitor: R is r, and R C, in steps of T, the time constant."""
+    names = [param.name for param in here.op.model.params]
+    if "C" in names:
+        steps = here.real("R") * here.real("C") / here.real("time_step")
+    else:
+        with np.errstate(divide="ignore"):
+            steps = np.minimum(-1.0 / np.log(here.real("beta")), LONG)
+    if here.scheme.startswith("exponential"):
+        raise ExportError(["its equations are Euler's; write it with scheme='euler'"])
+    leaks = {"tau": steps * here.dt, "r": here.real("R"), "v_leak": np.zeros(())}
+    return Said("LIF", {**leaks, "v_threshold": here.real("threshold"), "v_reset": np.zeros(())})
+
+
+def _with_loop(say_it: Callable[[_Here], Said]) -> Callable[[_Here], Said]:
+    return lambda here: replace(say_it(here), loop=here.real("V"))
+
+
 def _as_it_stands(kind: str) -> Callable[[_Here], Said]:
     return lambda here: Said(kind, {param.name: here.real(param.name) for param in here.op.model.params})
 
@@ -77,19 +97,27 @@ def _as_it_stands(kind: str) -> Callable[[_Here], Said]:
 NEURONS: Final[Mapping[str, Callable[[_Here], Said]]] = {
     "Leaky": _leaky,
     "Synaptic": _synaptic,
+    "RLeaky": _with_loop(_leaky),
+    "RLeakySum": _leaky,
+    "RSynaptic": _with_loop(_synaptic),
+    "Lapicque": _lapicque,
+    "LapicqueDecay": _lapicque,
     **{textbook(kind, scheme).name: _as_it_stands(kind) for kind in TEXTBOOK for scheme in SCHEMES},
 }
 """Name of a model -> how it is said. A model of this name that is not the one known here is refused."""
 
 _KNOWN: Final[Mapping[str, Model]] = {
-    **{name: MODELS[name] for name in ("Leaky", "Synaptic")},
+    **{name: MODELS[name] for name in NEURONS if name in MODELS},
     **{textbook(kind, scheme).name: textbook(kind, scheme) for kind in TEXTBOOK for scheme in SCHEMES},
 }
+
+SNNTORCH: Final = tuple(name for name in NEURONS if name in MODELS and "zero" in MODELS[name].kinds)
+"""Models of snnTorch's that NIR has a form for."""
 
 _TO_ZERO: Final = frozenset(
     {
         ("Leaky", "zero", "delayed"),  # only the old membrane is wiped, so that no input is lost
-        *((name, "zero", timing) for name in ("Leaky", "Synaptic") for timing in ("retest", "immediate")),
+        *((name, "zero", timing) for name in SNNTORCH for timing in ("retest", "immediate")),
     }
 )
 """Resets that give the spikes of a reset to 0 at once. With a threshold of 0 or more, a membrane that
@@ -113,9 +141,9 @@ def say(op: Neuron, params: Mapping[str, Array], shape: Shape, dt: float, scheme
     said = NEURONS[op.model.name](_Here(op, params, dt, scheme))
     if op.reset == "none" and op.model.fire is not None:
         leaks = {name: value for name, value in said.fields.items() if name not in ("v_threshold", "v_reset")}
-        said = Said(said.type.removesuffix("F"), leaks)
+        said = replace(said, type=said.type.removesuffix("F"), fields=leaks)
     fields = {name: np.array(np.broadcast_to(value, shape)) for name, value in said.fields.items()}
-    return Said(said.type, fields)
+    return replace(said, fields=fields)
 
 
 TEXTBOOK_SCHEMES: Final = {

@@ -51,7 +51,7 @@ class _Part:
 
     Attributes:
         nodes: last part of a name -> node; "" for the node that keeps the program's name.
-        edges: between them.
+        edges: between them; late: those among them that are delayed by a step.
         entry: where edges arrive.
         exits: output port -> node that gives it.
     """
@@ -60,6 +60,7 @@ class _Part:
     exits: Mapping[str, str]
     entry: str = ""
     edges: tuple[tuple[str, str], ...] = ()
+    late: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ def _in_cycles(program: Program) -> Iterator[Edge]:
 def _delays_are_found(program: Program, graph: Graph, parts: Mapping[str, _Part]) -> bool:
     """Whether a reader that delays cycles in the usual way delays the edges that are delayed here."""
     implied = {_ends(edge, parts) for edge in _in_cycles(program)}
+    implied |= {(_dotted(name, a), _dotted(name, b)) for name, part in parts.items() for a, b in part.late}
     nodes = {name: node for name, node in graph.nodes.items() if isinstance(node, Node)}
     stateful = {name: node.type in TEXTBOOK for name, node in nodes.items()}
     edges = [edge for edge in graph.edges if nodes[edge[1]].type != "Delay"]
@@ -242,30 +244,27 @@ def _pointwise(here: _Here) -> _Part:
 def _neuron(here: _Here) -> _Part:
     op: Neuron = here.op
     said = say(op, here.params, here.y, here.dt, here.scheme)
-    node = Node(said.type, {name: value.astype(REAL) for name, value in said.fields.items()})
+    nodes = {"": Node(said.type, {name: value.astype(REAL) for name, value in said.fields.items()})}
     membrane = op.model.states[-1].name
-    if op.model.fire is None:
-        return _Part({"": node}, {membrane: ""})
-    if op.reset != "none":
-        return _graded(here, {"": node}, (), "")
-    level = here.params["v_threshold" if "v_threshold" in here.params else "threshold"]
-    threshold = Node("Threshold", {"threshold": np.array(np.broadcast_to(level, here.y), REAL)})
-    if "spk" not in here.used:
-        return _Part({"": node}, {membrane: ""})
-    part = _graded(here, {"": node, "spikes": threshold}, (("", "spikes"),), "spikes")
-    return _Part(part.nodes, {**part.exits, membrane: ""}, edges=part.edges)
+    if op.model.fire is None or (op.reset == "none" and "spk" not in here.used and said.loop is None):
+        return _Part(nodes, {membrane: ""})
+    exits, edges, last = {"spk": ""}, [], ""
+    if op.reset == "none":  # a membrane that is never reset, and its spikes apart
+        level = here.params["v_threshold" if "v_threshold" in here.params else "threshold"]
+        nodes["spikes"] = Node("Threshold", {"threshold": _everywhere(level, here.y)})
+        exits, edges, last = {membrane: ""}, [("", "spikes")], "spikes"
+    if op.graded:  # what a spike is worth
+        nodes["worth"] = Node("Scale", {"scale": _everywhere(here.params["graded_spikes_factor"], here.y)})
+        edges, last = [*edges, (last, "worth")], "worth"
+    if said.loop is None:
+        return _Part(nodes, {**exits, "spk": last}, edges=tuple(edges))
+    nodes["recurrent"] = Node("Scale", {"scale": _everywhere(said.loop, here.y)})
+    late = (last, "recurrent")
+    return _Part(nodes, {**exits, "spk": last}, edges=(*edges, late, ("recurrent", "")), late=(late,))
 
 
-def _graded(here: _Here, nodes: dict[str, Node], edges: tuple[tuple[str, str], ...], last: str) -> _Part:
-    """With what a spike is worth after it, where that is not 1."""
-    if not here.op.graded:
-        return _Part(nodes, {"spk": last}, edges=edges)
-    factor = np.array(np.broadcast_to(here.params["graded_spikes_factor"], here.y), REAL)
-    return _Part(
-        {**nodes, "worth": Node("Scale", {"scale": factor})},
-        {"spk": "worth"},
-        edges=(*edges, (last, "worth")),
-    )
+def _everywhere(value: Array, shape: Shape) -> Array:
+    return np.array(np.broadcast_to(value, shape), REAL)
 
 
 _WRITERS: Final[Mapping[type[Op], Callable[[_Here], _Part]]] = {
