@@ -84,7 +84,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
     """
     from snnhw.nn.model import Model  # imports torch
 
-    plugin = registry.backend(backend)
+    plugin = registry.backend(backend, options)
     program, params, names = _take(net, sample, static)
     if dt is not None:
         program = replace(program, time=replace(program.time, dt=dt))

@@ -33,6 +33,7 @@ __all__ = [
     "INTERFACE",
     "KERNELS",
     "READERS",
+    "STAND_INS",
     "Array",
     "Arrays",
     "Backend",
@@ -66,6 +67,9 @@ READERS = "snnhw.readers"
 
 KERNELS = "snnhw.kernels"
 """Entry-point group of what runs neurons on torch tensors, by type of device; see `snnhw.tensors`."""
+
+STAND_INS = ("emulate", "interpret")
+"""Names of options, each a bool, that put something else in the place of the device (`Backend.Options`)."""
 
 Array = Any
 """Anything with ``__dlpack__``: a NumPy array, a torch tensor, ..."""

@@ -8,6 +8,7 @@ time whatever a plugin does while it is imported, short of ending the process.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from importlib import metadata
 from threading import Thread
@@ -17,7 +18,7 @@ from stevedore import DriverManager
 
 from snnhw.errors import DuplicatePlugin, InterfaceMismatch, PluginUnavailable, UnknownPlugin
 from snnhw.options import build_options
-from snnhw.plugin import BACKENDS, FORMATS, INTERFACE, READERS, Probe
+from snnhw.plugin import BACKENDS, FORMATS, INTERFACE, READERS, STAND_INS, Probe
 from snnhw.words import did_you_mean, sentence
 
 if TYPE_CHECKING:
@@ -56,13 +57,23 @@ def load(group: str, name: str) -> Any:
     return plugin
 
 
-def backend(name: str) -> Backend:
+def backend(name: str, options: Mapping[str, object] | None = None) -> Backend:
     """The backend of that name, ready to compile.
+
+    Args:
+        options: that it will be used with. Where one of them puts something else in the place of the
+            device, whether the device is there is not asked.
 
     Raises:
         PluginUnavailable: it cannot run on this machine now; says why and what would mend it.
         PluginError: as `load` does.
+        InputError: an option that makes no sense.
     """
+    if options:
+        plugin = cast("Backend", load(BACKENDS, name))
+        chosen = build_options(plugin, options)
+        if any(getattr(chosen, stand_in, False) for stand_in in STAND_INS):
+            return plugin
     return cast("Backend", _ready(BACKENDS, name))
 
 

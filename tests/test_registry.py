@@ -88,6 +88,31 @@ def test_backend_and_format_come_ready(world: World) -> None:
     assert registry.file_format("paper").name == "paper"
 
 
+EMULATED = """
+from dataclasses import dataclass
+from snnhw.plugin import INTERFACE, Probe
+
+@dataclass(frozen=True)
+class Options:
+    emulate: bool = False
+
+class Plugin:
+    name = "{name}"
+    interface = INTERFACE
+    Options = Options
+
+    def probe(self):
+        return Probe("no device", reason="nothing on the bus")
+"""
+
+
+def test_what_stands_in_for_a_device_needs_none(world: World) -> None:
+    world.offer("chip", EMULATED)
+    assert registry.backend("chip", {"emulate": "true"}).name == "chip"
+    with pytest.raises(PluginUnavailable, match=r"nothing on the bus"):
+        registry.backend("chip", {"emulate": False})
+
+
 def test_the_registry_needs_no_torch() -> None:
     script = "import sys, snnhw.registry; print('torch' in sys.modules)"
     assert run(script, cwd=REPOSITORY) == "False"

@@ -34,7 +34,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
     options = dict(text.partition("=")[::2] for text in config.getoption("--snnhw-option"))
     try:
-        label = Bench(registry.backend(name), options).label
+        label = Bench(registry.backend(name, options), options).label
     except SnnhwError as error:  # the tests that ask for it say the same, and fail
         return f"snnhw backend: {name}, which cannot be used: {error}"
     return f"snnhw backend: {name}{f' ({label})' if label else ''}"

@@ -113,7 +113,7 @@ def run(
         PluginError: a backend is unknown, or cannot run here.
         InputError: an option, a class or the backend's list of known failures makes no sense.
     """
-    plugin = registry.backend(backend_name)
+    plugin = registry.backend(backend_name, options)
     which = _Which(select=select, classes=classes, quick=quick)
     if against is not None:
         return run_against(plugin, registry.backend(against), options, **which, on_result=on_result)

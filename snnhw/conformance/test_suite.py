@@ -32,7 +32,7 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     """The backend under test."""
     given = [text.partition("=") for text in request.config.getoption("--snnhw-option")]
     options = {key: value for key, _, value in given}
-    plugin = registry.backend(request.config.getoption("--snnhw-backend"))
+    plugin = registry.backend(request.config.getoption("--snnhw-backend"), options)
     registry.build_options(plugin, options)  # a misspelt one is not every case's failure
     return Bench(plugin, options)
 

@@ -162,7 +162,7 @@ def _record(task: _Task, name: str, options: Mapping[str, object]) -> tuple[str,
     reader, at, format_name = name.partition("@")
     if at:
         return f"read from {format_name}", _read(task, reader, format_name)
-    plugin = registry.backend(name)
+    plugin = registry.backend(name, options)
     job = make_job(
         plugin,
         task.program,

@@ -63,7 +63,7 @@ def command(
     start, options, to = perf_counter(), parse_options(option), console.err if as_json else console.out
     out.mkdir(parents=True, exist_ok=True)  # before the work: what cannot be written ends here
     with to.status("getting ready"):
-        plugin = registry.backend(backend or default_backend())
+        plugin = registry.backend(backend or default_backend(), options)
         from snnhw.cli.demo import digits
 
         train, test = digits.load(samples)

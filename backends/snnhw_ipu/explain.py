@@ -1,0 +1,177 @@
+"""What the IPU backend would do with a program: recipe, operations, memory, and what PopTorch would refuse.
+
+The unrolled program is captured as PopTorch would, on tensors without values, so that nothing runs. Memory
+is an estimate from sizes alone: the compiler reuses, copies and rearranges, and only it knows the truth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from math import prod
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from snnhw.ir import Program
+from snnhw.plugin import Explanation, Run, Train
+from snnhw_ipu.forms import forms_of
+from snnhw_ipu.lower import RESTING, Lowered
+from snnhw_ipu.options import IpuOptions
+
+if TYPE_CHECKING:
+    from snnhw_ipu.worker.double.graph import Graph
+
+__all__ = ["captured", "explain"]
+
+TILES: Final = 1472
+TILE: Final = 624 * 1024
+"""Bytes of one of them, on a Mk2 IPU (Graphcore, "IPU hardware overview")."""
+
+SLOTS: Final = {"SGD": 1, "Adam": 2, "AdamW": 2}
+"""What an optimizer remembers of each weight, at most."""
+
+Rows = tuple[tuple[str, ...], ...]
+
+
+def explain(program: Program, job: Run | Train, options: IpuOptions) -> Explanation:
+    """Tables of size, operations and refusals; the recipe as text."""
+    use = "train" if isinstance(job, Train) else "run"
+    lowered = forms_of(program, job, options)[use, "rest"]  # type: ignore[index]  # one of the two
+    parts = options.parts(train=use == "train")
+    graph = captured(program, lowered, job.batch // parts, options.dtype, training=use == "train")
+    counts = Counter(_name(node) for node in graph.nodes)
+    rows = tuple((name, str(count)) for name, count in sorted(counts.items()))
+    return Explanation(
+        tables={
+            "program": tuple(_size(job, options, lowered, graph)),
+            "memory (an estimate, of one IPU)": tuple(_memory(job, graph)),
+            "operations": (("operation", "forward"), *rows),
+            "refused by PopTorch 3.4": (("operation", "why"), *_refused(graph)),
+        },
+        sources={f"{use}.recipe": _text(lowered)},
+    )
+
+
+def captured(program: Program, lowered: Lowered, batch: int, dtype: str, *, training: bool) -> Graph:
+    """The operations of one micro-batch, recorded as PopTorch records them."""
+    import torch
+
+    from snnhw_ipu.worker.double.capture import capture, identity_loss
+    from snnhw_ipu.worker.model import UnrolledModel
+
+    params = {key: np.ones(spec.shape, np.float32) for key, spec in program.params().items()}
+    params |= {key: np.ones(3, np.float32) for key, spec in program.params().items() if spec.table}
+    params |= lowered.constants
+    tensors = {key: torch.from_numpy(np.array(array)) for key, array in params.items()}
+    tensors = {key: x.to(getattr(torch, dtype)) if x.is_floating_point() else x for key, x in tensors.items()}
+    model = UnrolledModel(tensors, sorted(program.trainable) if training else [], identity_loss)
+    model.recipes = {training: lowered.recipe}
+    model.train(training)
+    recipe, shapes = lowered.recipe, _argument_shapes(program, lowered, batch)
+    names = [*recipe["inputs"], *recipe["targets"], *recipe["states"]]
+    arguments = [
+        torch.zeros(shapes[name], dtype=torch.int32 if name in recipe["targets"] else getattr(torch, dtype))
+        for name in names
+    ]
+    return capture(model, arguments, {})
+
+
+def _argument_shapes(program: Program, lowered: Lowered, batch: int) -> dict[str, tuple[int, ...]]:
+    from snnhw.ir import infer_shapes
+    from snnhw.ir.inputs import state_shapes
+
+    steps, shapes = lowered.recipe["steps"], infer_shapes(program).shapes
+    found = {}
+    for name in lowered.recipe["inputs"]:
+        node, noise = name.partition(":")[2], lowered.noise.get(name)
+        fixed = noise.held if noise else node in program.time.static_inputs
+        shape = noise.shape if noise else shapes[f"{node}.y"]
+        found[name] = (batch, *(() if fixed else (steps,)), *shape)
+    lines = {edge.key for edge in program.edges if edge.delay}
+    for key, shape in state_shapes(program, batch).items():
+        found[f"state:{key}"] = (batch, shape[0], *shape[2:]) if key in lines else shape
+    return {**found, **dict.fromkeys(lowered.recipe["targets"], (batch,)), RESTING: (batch,)}
+
+
+def _name(node: Any) -> str:
+    from snnhw_ipu.worker.double.graph import base_name
+
+    return base_name(node.function)
+
+
+def _size(job: Run | Train, options: IpuOptions, lowered: Lowered, graph: Graph) -> Iterator[tuple[str, str]]:
+    train = isinstance(job, Train)
+    yield "what", "value"
+    yield "IPUs", str(options.replication)
+    yield "batch", f"{job.batch} in {options.parts(train=train)} parts"
+    yield "time steps, unrolled", str(job.time_steps)
+    yield "instructions before the loop", str(len(lowered.recipe["once"]))
+    yield "instructions of one step", str(len(lowered.recipe["each"]))
+    yield "operations, forward", str(len(graph.nodes))
+    if train:
+        yield "operations, with backward (about)", str(3 * len(graph.nodes))
+
+
+def _memory(job: Run | Train, graph: Graph) -> Iterator[tuple[str, str]]:
+    named = set(graph.named.values())
+    weights = sum(_bytes(graph, number) for number in named)
+    kept = sum(_bytes(graph, number) for node in graph.nodes for number in node.results)
+    yield "what", "MiB"
+    yield "parameters", _mib(weights)
+    total = weights
+    if isinstance(job, Train):
+        more = weights * (1 + SLOTS.get(type(job.optimizer).__name__, 0))
+        yield "gradients and optimizer", _mib(more)
+        yield "values kept for the backward pass", _mib(kept)
+        total += more + kept
+    else:
+        widest = max((_bytes(graph, n) for node in graph.nodes for n in node.results), default=0)
+        yield "the largest value", _mib(widest)
+        total += widest
+    whole = TILES * TILE
+    verdict = "fits" if total < whole else "does not fit: lower the batch, or raise gradient_accumulation"
+    yield f"together, of {_mib(whole)} ({TILES} tiles)", f"{_mib(total)}, {verdict}"
+
+
+def _bytes(graph: Graph, number: int) -> int:
+    shape, dtype = graph.shapes[number]
+    return prod(shape) * dtype.itemsize
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.2f}"
+
+
+def _refused(graph: Graph) -> Rows:
+    from snnhw_ipu.worker.double.graph import unsupported
+
+    found = unsupported(graph)
+    return tuple((name, "PopTorch has no handler for it") for name in found) or (("none", ""),)
+
+
+def _text(lowered: Lowered) -> str:
+    """A recipe, one instruction to a line."""
+    recipe = lowered.recipe
+    lines = [f"arguments {', '.join([*recipe['inputs'], *recipe['targets'], *recipe['states']])}"]
+    lines += [f"{slot} = {name}" for slot, name in recipe["start"].items()]
+    for section, title in (
+        ("once", "before"),
+        ("each", f"each of {recipe['steps']} steps"),
+        ("after", "after"),
+    ):
+        lines.append(f"-- {title}")
+        lines += [_line(instruction) for instruction in recipe[section]]
+        if section == "each":
+            lines += [f"carry {before} = {after}" for before, after in recipe["carry"].items()]
+    lines.append(
+        f"return {', '.join(recipe['returns'])}" + (f"; loss {recipe['loss']}" if recipe["loss"] else "")
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _line(instruction: Any) -> str:
+    result, function, operands, options = instruction
+    given = [f"{name}={json.dumps(value)}" for name, value in options.items()]
+    return f"{result} = {function}({', '.join([*operands, *given])})"

@@ -1,0 +1,38 @@
+"""Optimizer values as PopTorch's: a name, and settings by PopTorch's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from snnhw.errors import Unsupported
+from snnhw.ir import SGD, Adam, AdamW, Optimizer
+
+__all__ = ["OPTIMIZERS", "settings"]
+
+OPTIMIZERS: Final[Mapping[type[Optimizer], Mapping[str, str]]] = {
+    SGD: {"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "nesterov": "nesterov"},
+    Adam: {"lr": "lr", "betas": "betas", "eps": "eps", "weight_decay": "weight_decay"},
+    AdamW: {"lr": "lr", "betas": "betas", "eps": "eps", "weight_decay": "weight_decay"},
+}
+"""Optimizer type -> its attribute -> PopTorch's name. The class has the same name there."""
+
+
+def settings(optimizer: Optimizer, clip_norm: float | None) -> dict[str, Any]:
+    """What PopTorch's optimizer is given. All of it is named, so that all of it may change later.
+
+    Raises:
+        Unsupported: an attribute that PopTorch does not have and that is not at its default.
+    """
+    names = OPTIMIZERS[type(optimizer)]
+    strange = [
+        f"{type(optimizer).__name__}({item.name}={getattr(optimizer, item.name)!r}): PopTorch has no such "
+        f"setting; leave it at {item.default!r}"
+        for item in fields(optimizer)
+        if item.name not in names and getattr(optimizer, item.name) != item.default
+    ]
+    if strange:
+        raise Unsupported("ipu", strange)
+    found = {theirs: getattr(optimizer, ours) for ours, theirs in names.items()}
+    return found if clip_norm is None else {**found, "max_grad_norm": clip_norm}

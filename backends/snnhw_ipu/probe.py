@@ -1,0 +1,88 @@
+"""Whether an IPU can be used, and if not, the line that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+from snnhw.errors import DeviceError
+from snnhw.plugin import Probe
+from snnhw_ipu.link import PYTHON, connect, interpreter, label
+from snnhw_ipu.options import IpuOptions
+from snnhw_ipu.process import give_back, take
+from snnhw_ipu.worker.doctor import diagnose
+
+__all__ = ["FINDINGS", "probe"]
+
+ENVIRONMENT: Final = f"export {PYTHON}=/path/to/poplar-environment/bin/python"
+EMULATE: Final = "or try it without one: option emulate=true"
+
+
+class Finding(NamedTuple):
+    """One way in which PopTorch can or cannot run."""
+
+    status: Literal["ready", "missing", "no device", "broken"]
+    reason: str
+    install: str
+
+
+FINDINGS: Final[Mapping[str, Finding]] = {
+    "missing": Finding(
+        "missing",
+        "PopTorch is not installed here, and PyPI does not have it: it comes with Graphcore's Poplar SDK",
+        f"{ENVIRONMENT}   ({EMULATE})",
+    ),
+    "torch": Finding(
+        "broken",
+        "PopTorch is installed beside another version of torch than it was built for",
+        "pip install torch==2.0.1   (in the Poplar environment, for SDK 3.3 and 3.4)",
+    ),
+    "sdk": Finding(
+        "broken",
+        "PopTorch is installed, but the Poplar SDK is not enabled",
+        "source $POPLAR_SDK/poplar-*/enable.sh && source $POPLAR_SDK/popart-*/enable.sh",
+    ),
+    "none": Finding(
+        "no device",
+        "PopTorch is installed, but no IPU is attached",
+        "POPTORCH_IPU_MODEL=1 runs on the SDK's simulator, and so does option ipu_model=true",
+    ),
+    "model": Finding("ready", "", ""),
+    "ready": Finding("ready", "", ""),
+}
+"""What `snnhw_ipu.worker.doctor` finds -> what to say."""
+
+
+def probe(options: IpuOptions) -> Probe:
+    """Look where the options say that PopTorch, or the emulator, would run."""
+    try:
+        return _emulator(options) if options.emulate else _poptorch(options)
+    except DeviceError as error:
+        return Probe("broken", reason=str(error), install=ENVIRONMENT)
+
+
+def _emulator(options: IpuOptions) -> Probe:
+    python = interpreter(options)
+    assert python is not None
+    worker = take(python)
+    give_back(worker)
+    return Probe("ready", version=f"torch {worker.hello['torch']}", device=label(options))
+
+
+def _poptorch(options: IpuOptions) -> Probe:
+    if interpreter(options) is None:
+        found, where = diagnose(), "this environment"
+    else:
+        link = connect(options)
+        found, where = link.ask("probe", {}, {})[0], str(interpreter(options))
+        link.close()
+    finding = FINDINGS["model" if found["kind"] == "none" and options.ipu_model else found["kind"]]
+    detail = f": {found['detail']}" if found.get("detail") and finding.reason else ""
+    devices = {"model": "IPU model (the SDK's simulator)", "ready": f"IPU, through {where}"}
+    return Probe(
+        finding.status,
+        reason=f"{finding.reason}{detail}" if finding.reason else "",
+        install=finding.install,
+        version=f"poptorch {found['version']}" if "version" in found else "",
+        device=devices.get(found["kind"], ""),
+    )

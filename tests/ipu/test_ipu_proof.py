@@ -1,0 +1,71 @@
+"""Every model, op and loss that the plugin claims, captured: only operations that PopTorch can lower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from ipu_calls import backend, bench
+
+from snnhw.check import reasons_against
+from snnhw.conformance import Case, Plan, all_cases
+from snnhw.ir import LOSS_TERMS, Optimizer
+from snnhw.ir.optimizers import OPTIMIZERS as ALL_OPTIMIZERS
+from snnhw.plugin import Train
+from snnhw_ipu.explain import captured
+from snnhw_ipu.forms import forms_of
+from snnhw_ipu.layers import LAYERS
+from snnhw_ipu.losses import LOSSES
+from snnhw_ipu.optimizers import OPTIMIZERS, settings
+from snnhw_ipu.options import IpuOptions
+from snnhw_ipu.worker.double.graph import final_loss, unsupported
+
+
+def claimed() -> Iterator[Case]:
+    """One case for each op, model and loss."""
+    subjects: dict[str, Plan] = {}
+    for plan in all_cases():
+        if plan.cls == "gradient":
+            name = plan.id.partition("/")[2]
+            subject = name if name.startswith(("loss-", "surrogate-")) else name.partition("-")[0]
+            subjects.setdefault(subject, plan)
+    return (plan.case for plan in subjects.values())
+
+
+def test_no_operation_is_one_that_poptorch_cannot_lower() -> None:
+    seen: set[type] = set()
+    losses: set[type] = set()
+    for case in claimed():
+        job = bench().job(case)
+        assert isinstance(job, Train)
+        assert not reasons_against(case.program, backend().capabilities(), job)
+        forms = forms_of(case.program, job, job.options)
+        for use in ("train", "run"):
+            graph = captured(case.program, forms[use, "rest"], case.batch, "float32", training=use == "train")
+            assert unsupported(graph) == [], (case.id, use)
+            if use == "train":
+                final_loss(graph)
+        seen |= {type(op) for op in case.program.nodes.values()}
+        losses |= {type(term.kind) for term in job.loss.terms}
+    assert set(LAYERS) <= seen
+    assert set(LOSSES) <= losses
+
+
+def test_every_loss_of_the_language_is_claimed() -> None:
+    assert set(LOSSES) == set(LOSS_TERMS.values())
+
+
+@pytest.mark.parametrize("kind", ALL_OPTIMIZERS.values())
+def test_every_optimizer_is_claimed_with_all_its_settings(kind: type[Optimizer]) -> None:
+    assert kind in OPTIMIZERS
+    assert set(settings(kind(lr=0.5), None)) == set(kind.__dataclass_fields__)
+
+
+def test_half_precision_stays_half_and_losses_are_single() -> None:
+    (case,) = (plan.case for plan in all_cases() if plan.id == "gradient/dense-Leaky")
+    job = bench(dtype="float16").job(case)
+    lowered = forms_of(case.program, job, IpuOptions(emulate=True, dtype="float16"))["train", "rest"]
+    graph = captured(case.program, lowered, case.batch, "float16", training=True)
+    dtypes = [str(dtype) for _, dtype in graph.shapes.values()]
+    assert "torch.float64" not in dtypes
+    assert str(graph.shapes[final_loss(graph)][1]) == "torch.float32"

@@ -1,0 +1,61 @@
+"""The worker's code stays within Python 3.8, and imports nothing that its environment lacks."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from source import ROOT, Module, modules
+
+WORKER = ROOT / "backends" / "snnhw_ipu" / "worker"
+FILES = [module for module in modules("backends") if WORKER in module.path.parents]
+MAY = {"numpy", "torch", "poptorch", "snnhw_ipu"}
+
+
+def test_there_is_a_worker() -> None:
+    assert {module.path.name for module in FILES} >= {"__main__.py", "frames.py", "session.py", "executor.py"}
+
+
+@pytest.mark.parametrize("module", FILES, ids=lambda module: str(module.path.relative_to(WORKER)))
+def test_a_file_is_python_3_8(module: Module) -> None:
+    ast.parse(module.text, feature_version=(3, 8))
+    assert "from __future__ import annotations" in module.text or module.path.name == "__init__.py"
+
+
+@pytest.mark.parametrize("module", FILES, ids=lambda module: str(module.path.relative_to(WORKER)))
+def test_a_file_imports_only_what_a_poplar_environment_has(module: Module) -> None:
+    for each in module.imports:
+        top = each.target.partition(".")[0]
+        assert top in MAY or top in sys.stdlib_module_names, f"{module.at(each.line)}: {each.target}"
+        if top == "snnhw_ipu":
+            assert each.within("snnhw_ipu.worker")
+
+
+@pytest.mark.parametrize("module", FILES, ids=lambda module: str(module.path.relative_to(WORKER)))
+def test_no_type_is_built_while_running_that_3_8_cannot_build(module: Module) -> None:
+    """``list[int]`` outside an annotation fails there, whatever is imported from __future__."""
+    annotations = {
+        id(part)
+        for node in ast.walk(module.tree)
+        for note in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if note is not None
+        for part in ast.walk(note)
+    }
+    for node in ast.walk(module.tree):
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.value, ast.Name)
+            and id(node) not in annotations
+        ):
+            assert node.value.id not in {"list", "dict", "tuple", "set", "type"}, module.at(node.lineno)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vermin") is None, reason="vermin is not installed")
+def test_vermin_agrees(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vermin", "-t=3.8-", "--no-tips", "--violations"]
+    done = subprocess.run([*command, str(WORKER)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
