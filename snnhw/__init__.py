@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
     from snnhw import functional, ir, nn, optim, spikeplot, surrogate, utils
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
+    from snnhw.export_nir import export_to_nir
+    from snnhw.import_nir import import_from_nir
     from snnhw.nn import (
         SLSTM,
         Alpha,
@@ -58,6 +60,8 @@ _HOMES = {
     "StateLeaky": "snnhw.nn",
     "Synaptic": "snnhw.nn",
     "capture": "snnhw.nn.capture",
+    "export_to_nir": "snnhw.export_nir",
+    "import_from_nir": "snnhw.import_nir",
     "from_program": "snnhw.nn.program",
     "neuron": "snnhw.nn.own",
 }
@@ -87,8 +91,10 @@ __all__ = [
     "capture",
     "compile",
     "export",
+    "export_to_nir",
     "from_program",
     "functional",
+    "import_from_nir",
     "ir",
     "load",
     "neuron",

@@ -42,6 +42,7 @@ __all__ = [
     "Explanation",
     "Format",
     "NoOptions",
+    "ObjectFormat",
     "Probe",
     "Reader",
     "Report",
@@ -234,9 +235,14 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Report:
-    """Every choice a `Format` made that lost or changed something, each in one sentence."""
+    """Every choice a `Format` made that lost or changed something, each in one sentence.
+
+    Attributes:
+        lost: those of the notes that change what the network computes.
+    """
 
     notes: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class Executable(Protocol):
@@ -351,6 +357,15 @@ class Format(Protocol):
         ...
 
     def read(self, path: Path, **options: Any) -> tuple[Program, Params, Report]: ...
+
+
+@runtime_checkable
+class ObjectFormat(Format, Protocol):
+    """A format that some library has objects for: what `write` puts into a file, and `read` takes from it."""
+
+    def to_object(self, program: Program, params: Params, **options: Any) -> tuple[Any, Report]: ...
+
+    def from_object(self, made: Any, **options: Any) -> tuple[Program, Params, Report]: ...
 
 
 @runtime_checkable

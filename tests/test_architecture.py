@@ -40,7 +40,9 @@ FOR_TYPES_ONLY = {"plugin": {"ir"}}
 TORCH_SIDE = {
     "backprop",
     "datasets",
+    "export_nir",
     "functional",
+    "import_nir",
     "nn",
     "optim",
     "spikegen",

@@ -13,13 +13,13 @@ from snnhw_nir.changes import ADVICE, changes, measured
 from snnhw_nir.convention import DT, Convention
 from snnhw_nir.dialects import Dialect, dialect_of
 from snnhw_nir.exact import Settings, embed
-from snnhw_nir.file import write_graph
+from snnhw_nir.file import to_nir, write_graph
 from snnhw_nir.fitting import fitted, misfits
 from snnhw_nir.graph import Graph
 from snnhw_nir.reading import program_of
 from snnhw_nir.writing import graph_of
 
-__all__ = ["export", "graph_for", "rebuilt"]
+__all__ = ["as_object", "export", "graph_for", "rebuilt"]
 
 
 def export(
@@ -34,8 +34,15 @@ def export(
     sample: Any = None,
 ) -> Report:
     """Write a file; see `snnhw_nir.plugin.NirFormat.write`."""
-    graph, notes = graph_for(program, params, target=target, dt=dt, scheme=scheme, lossy=lossy, sample=sample)
-    return Report((*notes, *write_graph(path, graph)))
+    options: dict[str, Any] = {"target": target, "dt": dt, "scheme": scheme, "lossy": lossy, "sample": sample}
+    graph, report = graph_for(program, params, **options)
+    return Report((*report.notes, *write_graph(path, graph)), report.lost)
+
+
+def as_object(program: Program, params: Params, **options: Any) -> tuple[Any, Report]:
+    """A ``nir.NIRGraph`` in the place of a file."""
+    graph, report = graph_for(program, params, **options)
+    return to_nir(graph), report
 
 
 def graph_for(
@@ -47,7 +54,7 @@ def graph_for(
     scheme: str | None = None,
     lossy: str = "error",
     sample: Any = None,
-) -> tuple[Graph, tuple[str, ...]]:
+) -> tuple[Graph, Report]:
     """The graph for a target, with our metadata, and every choice that lost something."""
     if lossy not in ("error", "allow"):
         raise InputError(f"lossy={lossy!r}: give 'error' to refuse what would change spikes, or 'allow'")
@@ -71,7 +78,8 @@ def graph_for(
         lost = measured(found, program, params, reader, sample)
     if lost and lossy == "error":
         raise ExportError(lost, ADVICE)
-    return embed(graph, program, params, settings), (*lost, *_notes(program, graph, dialect, settings))
+    notes = (*lost, *_notes(program, graph, dialect, settings))
+    return embed(graph, program, params, settings), Report(notes, tuple(lost))
 
 
 def rebuilt(program: Program, params: Params, settings: Settings) -> Graph:

@@ -65,6 +65,19 @@ class NirFormat:
 
         return export(program, params, path, target=target, dt=dt, scheme=scheme, lossy=lossy, sample=sample)
 
+    def to_object(self, program: Program, params: Params, **options: Any) -> tuple[Any, Report]:
+        """The ``nir.NIRGraph`` that `write` would have put into a file."""
+        from snnhw_nir.exporting import as_object
+
+        return as_object(program, params, **options)
+
+    def from_object(self, made: Any, **options: Any) -> tuple[Program, Params, Report]:
+        """What a ``nir.NIRGraph`` means; options as for `read`, without ``max_bytes``."""
+        from snnhw_nir.file import from_nir
+        from snnhw_nir.importing import program_from
+
+        return program_from(from_nir(made), **options)
+
     def read(self, path: Path, **options: Any) -> tuple[Program, Params, Report]:
         """Read a file from anywhere.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 import snnhw
-from snnhw.cli import backends, conformance, demo, explain, inspect, verify
+from snnhw.cli import backends, conformance, convert, demo, explain, inspect, verify
 from snnhw.cli.guard import Guarded
 
 __all__ = ["app", "main"]
@@ -24,13 +24,14 @@ app: Final = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-START, LOOK, PROVE = "Start here", "Look inside", "Compare backends"
+START, LOOK, PROVE = "Start here", "Look inside, write elsewhere", "Compare backends"
 
 VERBS: Final = (
     ("demo", demo.command, START, "snnhw demo --epochs 5 --out first"),
     ("backends", backends.command, START, "snnhw backends --json"),
     ("inspect", inspect.command, LOOK, "snnhw inspect model.snn"),
     ("explain", explain.command, LOOK, "snnhw explain model.snn --backend NAME"),
+    ("convert", convert.command, LOOK, "snnhw convert model.snn model.nir --write target=NAME"),
     ("verify", verify.command, PROVE, "snnhw verify model.snn --on cpu,reference --inputs inputs.npz"),
     ("conformance", conformance.command, PROVE, "snnhw conformance NAME --json report.json"),
 )

@@ -1,0 +1,50 @@
+"""``snnhw convert``: a network in another format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snnhw.cli.arguments import parse_options
+from snnhw.cli.console import out
+
+__all__ = ["command"]
+
+Given = Annotated[
+    list[str] | None,
+    typer.Option("--read", metavar="KEY=VALUE", help="How to read: such as dt=1e-4; may be repeated."),
+]
+Wanted = Annotated[
+    list[str] | None,
+    typer.Option("--write", metavar="KEY=VALUE", help="How to write: such as target=NAME; may be repeated."),
+]
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="A .snn file, or one that an installed format reads.")],
+    to: Annotated[Path, typer.Argument(help="Where to write; its ending names the format.")],
+    read: Given = None,
+    write: Wanted = None,
+) -> None:
+    """Write a network in another format, and say what that format cannot carry."""
+    from snnhw import api
+
+    net = api.load(file, **_values(read))
+    if to.suffix == api.SUFFIX:
+        api.save(to, net)
+        return
+    for note in api.export(net, to, **_values(write)).notes:
+        out.print(f"- {note}", soft_wrap=True)
+
+
+def _values(given: list[str] | None) -> dict[str, float | str]:
+    """Options as a format takes them: numbers where they look like numbers."""
+    found: dict[str, float | str] = {}
+    for name, value in parse_options(given).items():
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = value
+    return found

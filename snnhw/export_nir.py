@@ -1,0 +1,63 @@
+"""snnTorch's ``export_nir``: a torch module as a ``nir.NIRGraph``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from snnhw import registry
+from snnhw.errors import InputError, PluginUnavailable
+from snnhw.ir import Input
+from snnhw.nn.capture import capture
+from snnhw.plugin import ObjectFormat
+
+__all__ = ["export_to_nir", "objects"]
+
+
+def objects() -> ObjectFormat:
+    """The format that these functions are about, which may come from any distribution.
+
+    Raises:
+        PluginError: it is not installed, or cannot be used here.
+    """
+    found = registry.file_format("nir")
+    if not isinstance(found, ObjectFormat):
+        raise PluginUnavailable("format 'nir' has no objects; upgrade the distribution that it comes from")
+    return found
+
+
+def export_to_nir(
+    module: nn.Module,
+    sample_data: Tensor,
+    model_name: str = "snnhw",  # noqa: ARG001  # snnTorch's signature
+    model_fwd_args: Sequence[Any] = (),
+    ignore_dims: Sequence[int] = (),
+    **options: Any,
+) -> Any:
+    """A module of one time step as a ``nir.NIRGraph``, which ``nir.write`` writes.
+
+    What NIR cannot say is warned about, with the share of spikes that it changes on the sample;
+    `snnhw.export` writes a file at once, and refuses to lose anything unasked.
+
+    Args:
+        sample_data: one time step of input, ``[B, ...]``.
+        model_name: not used; snnTorch takes it here.
+        options: ``target``, ``dt``, ``scheme``, as for `snnhw.export`.
+
+    Raises:
+        CaptureError: the module's step cannot be taken into a program.
+        ExportError: NIR, or the target, has no form for the network.
+        PluginError: the package ``nir`` is not installed.
+    """
+    if model_fwd_args or ignore_dims:
+        raise InputError("model_fwd_args and ignore_dims are not supported: forward takes the sample alone")
+    program, params, _ = capture(module, sample_data)
+    (name,) = program.named(Input)
+    own = {"sample": {name: sample_data.detach().cpu().numpy()}, "lossy": "allow"}
+    made, report = objects().to_object(program, params, **own, **options)
+    for note in report.lost:
+        warnings.warn(note, stacklevel=2)
+    return made

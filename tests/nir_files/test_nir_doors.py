@@ -1,0 +1,120 @@
+"""The ways in and out that a user calls: export, load, snnTorch's names, the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+import torch
+from nir_calls import FORMAT, chain, drive, lif
+from torch import nn
+from typer.testing import CliRunner
+
+import snnhw as snn
+from snnhw import registry
+from snnhw.cli import app
+from snnhw.errors import ExportError, InputError, LoadError, UnknownPlugin
+
+pytestmark = pytest.mark.usefixtures("plain_torch")
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this checkout were installed, with its entry points."""
+    monkeypatch.setattr(registry, "names", lambda group: ("nir",))
+    monkeypatch.setattr(registry, "file_format", lambda name: FORMAT)
+
+
+def network(reset: str = "zero") -> nn.Sequential:
+    torch.manual_seed(0)
+    lif1 = snn.Leaky(beta=0.9, init_hidden=True, reset_mechanism=reset)
+    lif2 = snn.Leaky(beta=0.8, init_hidden=True, reset_mechanism=reset)
+    return nn.Sequential(nn.Linear(4, 6), lif1, nn.Linear(6, 3), lif2)
+
+
+def stepped(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    snn.utils.reset(net)
+    with torch.no_grad():
+        return torch.stack([net(now) for now in x])
+
+
+X = torch.as_tensor(drive(40, 2, 4))
+
+
+def test_export_and_load(tmp_path: Path) -> None:
+    net = network()
+    report = snn.export(net, tmp_path / "net.nir", X[0])
+    assert report.lost == ()
+    loaded = snn.from_program(*snn.load(tmp_path / "net.nir"))
+    assert torch.equal(stepped(loaded, X), stepped(net, X))
+
+
+def test_export_measures_on_the_sample(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"becomes reset to 0: \d+ % of spikes differ on your sample"):
+        snn.export(network("subtract"), tmp_path / "net.nir", (X[0],))
+
+
+def test_a_strangers_file_becomes_a_torch_module(tmp_path: Path) -> None:
+    path = chain(tmp_path / "a.nir", lif(3), shape=(3,), out=(3,))
+    net = snn.from_program(*snn.load(path, dt=1e-4, scheme="euler"))
+    x = torch.as_tensor(drive(30, 2, 3))
+    by_hand, v = [], torch.zeros(2, 3)
+    for now in x:
+        v = 0.95 * v + now
+        by_hand.append((v > 1).float())
+        v = torch.where(v > 1, 0.0, v)
+    assert torch.equal(stepped(net, x), torch.stack(by_hand))
+
+
+def test_snntorchs_names_there_and_back() -> None:
+    net = network()
+    graph = snn.export_to_nir(net, X[0])
+    assert isinstance(graph, nir.NIRGraph)
+    assert torch.equal(stepped(snn.import_from_nir(graph), X), stepped(net, X))
+
+
+def test_snntorchs_name_warns_and_goes_on() -> None:
+    with pytest.warns(
+        UserWarning, match=r"reset by subtraction becomes reset to 0: .* on your sample"
+    ) as seen:
+        graph = snn.export_to_nir(network("subtract"), X[0])
+    assert len(seen) == 2
+    assert seen[0].filename == __file__
+    assert type(graph.nodes["1"]) is nir.LIF
+
+
+def test_what_snntorchs_name_takes_no_longer() -> None:
+    with pytest.raises(InputError, match="model_fwd_args and ignore_dims are not supported"):
+        snn.export_to_nir(network(), X[0], ignore_dims=[1])
+    with pytest.raises(LoadError, match=r"dict is no nir.NIRGraph"):
+        snn.import_from_nir({})
+
+
+def test_without_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(registry, "_entries", lambda group: [])
+    with pytest.raises(UnknownPlugin, match="no installed distribution offers a format 'nir'"):
+        snn.import_from_nir(None)
+
+
+def test_convert(tmp_path: Path) -> None:
+    chain(tmp_path / "a.nir", lif(3), shape=(3,), out=(3,))
+    options = ["--read", "dt=1e-4", "--read", "scheme=euler"]
+    there = CliRunner().invoke(app, ["convert", str(tmp_path / "a.nir"), str(tmp_path / "b.snn"), *options])
+    assert there.exit_code == 0, there.output
+    back = CliRunner().invoke(app, ["convert", str(tmp_path / "b.snn"), str(tmp_path / "c.nir")])
+    assert back.exit_code == 0, back.output
+    assert "- NIR says neither dt nor how a step is taken: run the file with dt=0.0001 s" in back.output
+    a, c = (nir.read(tmp_path / name).nodes["n0"] for name in ("a.nir", "c.nir"))
+    assert np.array_equal(a.tau, c.tau)
+
+
+def test_convert_says_why_not(tmp_path: Path) -> None:
+    snn.save(tmp_path / "a.snn", network("subtract"), X[0])
+    done = CliRunner().invoke(app, ["convert", str(tmp_path / "a.snn"), str(tmp_path / "b.nir")])
+    assert done.exit_code == 1
+    assert "reset by subtraction becomes reset to 0" in done.output
+    again = ["convert", str(tmp_path / "a.snn"), str(tmp_path / "b.nir"), "--write", "lossy=allow"]
+    assert CliRunner().invoke(app, again).exit_code == 0
