@@ -236,10 +236,7 @@ class Explanation:
 @dataclass(frozen=True)
 class Report:
     """Every choice a `Format` made that lost or changed something, each in one sentence.
-
-    Attributes:
-        lost: those of the notes that change what the network computes.
-    """
+    ``lost`` are those of the notes that change what the network computes."""
 
     notes: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
@@ -352,8 +349,7 @@ class Format(Protocol):
         ...
 
     def write(self, program: Program, params: Params, path: Path, **options: Any) -> Report:
-        """Write a valid program. Among the options is always ``sample``: one time step of input, by name,
-        or None. Raises `snnhw.errors.ExportError` for what the format cannot say."""
+        """May raise `ExportError`. `snnhw.export` adds an option ``sample``: a step of input, by name."""
         ...
 
     def read(self, path: Path, **options: Any) -> tuple[Program, Params, Report]: ...

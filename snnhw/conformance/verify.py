@@ -185,6 +185,7 @@ def _read(task: _Task, name: str, format_name: str) -> Arrays:
             f"reader '{name}' does not read the format '{format_name}'; it reads: {', '.join(reader.formats)}"
         )
     written = registry.file_format(format_name)
+    target = {"target": name} if name in written.capabilities().get("targets", ()) else {}
     lead = (task.time_steps,)
     varying = {
         key: np.broadcast_to(x, (*lead, *x.shape)) if key in task.program.time.static_inputs else x
@@ -192,7 +193,7 @@ def _read(task: _Task, name: str, format_name: str) -> Arrays:
     }
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"network{written.suffixes[0]}"
-        written.write(task.program, task.params, path)
+        written.write(task.program, task.params, path, **target)
         return hosts(reader.run(path, varying, task.ports))
 
 

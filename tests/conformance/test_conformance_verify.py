@@ -63,7 +63,7 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "off-too": Shifted(0.05),
     }
     for door in ("backend", "reader", "file_format"):
-        monkeypatch.setattr(registry, door, found.__getitem__)
+        monkeypatch.setattr(registry, door, lambda name, *options: found[name])
     return found
 
 
