@@ -6,14 +6,28 @@ and what becomes of several of those in one graph is not for a program to depend
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from snnhw.ir import CECount, CEMembrane, CERate, L1Rate, Loss, LossKind, MSECount
+from snnhw.ir import (
+    CECount,
+    CEMaxMembrane,
+    CEMembrane,
+    CERate,
+    CETemporal,
+    ClassLoss,
+    L1Rate,
+    Loss,
+    LossKind,
+    MSECount,
+    MSEMembrane,
+    MSETemporal,
+)
 from snnhw_ipu.recipe import Draft, Register
 
 __all__ = ["LOSSES", "Reading", "lower_loss"]
@@ -44,48 +58,163 @@ class Reading(Generic[K_co]):
     def number(self, value: float) -> Register:
         return self.draft.const(value, like=self.signal)
 
-    def count(self) -> Register:
-        """Sum over time, ``[B, C]``."""
-        return self.call("sum", self.signal, axes=[1])
+    def array(self, name: str, values: npt.ArrayLike, dtype: type = np.float32) -> Register:
+        """Numbers that are known now. The name says all about them: one name, one array."""
+        return self.draft.constant(f"#{name}", np.array(values, dtype))
+
+    def down(self, name: str, values: Sequence[float]) -> Register:
+        """One number for each step, ``[T, 1]``."""
+        return self.array(f"{name}:{self.steps}", [[value] for value in values])
+
+    def size(self) -> int:
+        """How many classes there are."""
+        neurons = self.signal.shape[-1]
+        return self.kind.classes(neurons) if isinstance(self.kind, ClassLoss) else neurons
 
     def hits(self) -> Register:
-        """``[B, C]``, true at the right class."""
+        """``[B, classes]``, true at the right class."""
         assert self.classes is not None
-        size = self.signal.shape[-1]
-        numbers = self.draft.constant(f"#classes:{size}", np.arange(size, dtype=np.int32))
+        numbers = self.array(f"classes:{self.size()}", range(self.size()), np.int32)
         return self.call("hits", self.classes, numbers)
 
-    def cross_entropy(self, logits: Register, hits: Register) -> Register:
-        """Mean of ``-log softmax(logits)`` at the right class, over everything but classes."""
-        chosen = self.call("where", hits, self.call("log_softmax", logits), self.number(0.0))
-        return self.call("neg", self.call("mean", self.call("sum", chosen, axes=[-1])))
+    def wanted(self, right: float, others: float) -> Register:
+        """``[B, classes]``: one number at the right class, another at the others."""
+        return self.call("where", self.hits(), self.number(right), self.number(others))
 
-    def cross_entropy_over_time(self) -> Register:
-        return self.cross_entropy(self.signal, self.call("unsqueeze", self.hits(), axis=1))
+    def grouped(self) -> Register:
+        """The spikes of each class together, ``[B, T, classes]``."""
+        neurons, classes = self.signal.shape[-1], self.size()
+        if neurons == classes:
+            return self.signal
+        apart = self.draft.emit("reshape", self.signal, shape=(self.steps, classes, neurons // classes))
+        return self.call("sum", apart, axes=[-1])
+
+    def count(self) -> Register:
+        """Spikes of each class over all time, ``[B, classes]``."""
+        return self.call("sum", self.grouped(), axes=[1])
+
+    def over_time(self, values: Register) -> Register:
+        """The mean over steps: ``[B, T, ...]`` gives ``[B, ...]``."""
+        return self.call("div", self.call("sum", values, axes=[1]), self.number(self.steps))
+
+    def cross_entropy(self, logits: Register, hits: Register | None = None) -> Register:
+        """``-log softmax(logits)`` at the right class: ``[B, ..., classes]`` gives ``[B, ...]``."""
+        chosen = self.call("where", hits or self.hits(), self.call("log_softmax", logits), self.number(0.0))
+        return self.call("neg", self.call("sum", chosen, axes=[-1]))
+
+    def cross_entropies(self, logits: Register) -> Register:
+        """That of every step, ``[B, T]``."""
+        return self.cross_entropy(logits, self.call("unsqueeze", self.hits(), axis=1))
+
+    def square(self, miss: Register) -> Register:
+        return self.call("mul", miss, miss)
+
+    def first_step(self) -> Register:
+        """The step of the first spike, ``[B, C]``; the last where there is none.
+
+        What flows back goes, with its sign changed, to the spike there. Silence is marked by a half at
+        the last step, which is the largest only where nothing fires.
+        """
+        fired = self.call("greater", self.call("abs", self.signal), self.number(0.0))
+        silence = self.down("silence", [0.0] * (self.steps - 1) + [0.5])
+        there = self.call("winner", self.call("where", fired, self.number(1.0), silence), axis=0)
+        step = self.call("sum", self.call("mul", there, self.down("steps", range(self.steps))), axes=[1])
+        slope = self.call("sub", self.signal, self.call("detach", self.signal))  # 0, with a gradient
+        return self.call("sub", step, self.call("sum", self.call("mul", there, slope), axes=[1]))
 
     def scaled(self, value: Register, factor: float) -> Register:
         return value if factor == 1.0 else self.call("mul", value, self.number(factor))
+
+    def reduced(self, values: Register, axes: int) -> Register:
+        """The sum of ``[B]``, or with ``axes=2`` of ``[B, classes]``, or the mean, weighted by class."""
+        assert isinstance(self.kind, ClassLoss)
+        weights = self.kind.class_weights
+        if weights is None and self.kind.reduction == "mean":
+            return self.call("mean", values)
+        samples = None
+        if weights is not None:
+            table = self.array(f"weights:{weights}", weights)
+            samples = self.call("sum", self.call("where", self.hits(), table, self.number(0.0)), axes=[-1])
+            spread = samples if axes == 1 else self.call("unsqueeze", samples, axis=-1)
+            values = self.call("mul", values, spread)
+        whole = self.call("total", values)
+        if self.kind.reduction == "sum" or samples is None:
+            return self.scaled(whole, self.parts)  # a sum over the batch, where the others are means
+        count = self.scaled(self.call("total", samples), self.size() if axes == 2 else 1)
+        return self.call("div", whole, count)
 
 
 Rule = Callable[[Reading[Any]], Register]
 
 
 def _ce_membrane(term: Reading[CEMembrane]) -> Register:
-    return term.scaled(term.cross_entropy_over_time(), term.steps if term.kind.over_time == "sum" else 1.0)
+    steps = term.cross_entropies(term.signal)
+    return term.call("sum", steps, axes=[1]) if term.kind.over_time == "sum" else term.over_time(steps)
+
+
+def _ce_max_membrane(term: Reading[CEMaxMembrane]) -> Register:
+    """One step after the other: what an operation of its own does at a tie is not said."""
+    first, *others = (term.call("step", term.signal, index=step) for step in range(term.steps))
+    for other in others:
+        first = term.call("where", term.call("greater", other, first), other, first)
+    return term.cross_entropy(first)
+
+
+def _ce_temporal(term: Reading[CETemporal]) -> Register:
+    first = term.first_step()
+    if term.kind.inverse == "negate":
+        return term.cross_entropy(term.call("neg", first))
+    return term.cross_entropy(term.call("div", term.number(1.0), term.call("add", first, term.number(1.0))))
 
 
 def _mse_count(term: Reading[MSECount]) -> Register:
-    right, wrong = (floor(term.steps * rate) for rate in (term.kind.correct_rate, term.kind.incorrect_rate))
-    wanted = term.call("where", term.hits(), term.number(right), term.number(wrong))
-    miss = term.call("sub", term.count(), wanted)
-    return term.call("div", term.call("mean", term.call("mul", miss, miss)), term.number(term.steps))
+    neurons = term.signal.shape[-1] // term.size()
+    right, wrong = (
+        floor(term.steps * rate * neurons) for rate in (term.kind.correct_rate, term.kind.incorrect_rate)
+    )
+    miss = term.call("sub", term.count(), term.wanted(right, wrong))
+    return term.call("div", term.square(miss), term.number(term.steps))
+
+
+def _mse_membrane(term: Reading[MSEMembrane]) -> Register:
+    wanted = term.call("unsqueeze", term.wanted(term.kind.on_target, term.kind.off_target), axis=1)
+    return term.over_time(term.square(term.call("sub", term.signal, wanted)))
+
+
+def _mse_temporal(term: Reading[MSETemporal]) -> Register:
+    ends = (term.kind.on_target, term.kind.off_target)
+    on, off = (step + term.steps if step < 0 else step for step in ends)
+    miss = term.call("sub", term.first_step(), term.wanted(on, off))
+    if term.kind.tolerance:
+        near = term.call("greater", term.number(term.kind.tolerance), term.call("abs", miss))
+        miss = term.call("where", near, term.number(0.0), miss)
+    return term.square(term.call("div", miss, term.number(term.steps)))
+
+
+_FOR_SAMPLES: Final[Mapping[type[ClassLoss], Rule]] = {
+    CERate: lambda term: term.over_time(term.cross_entropies(term.grouped())),
+    CECount: lambda term: term.cross_entropy(term.count()),
+    CEMembrane: _ce_membrane,
+    CEMaxMembrane: _ce_max_membrane,
+    CETemporal: _ce_temporal,
+}
+"""Kind of term -> its value for each sample, ``[B]``."""
+
+_FOR_CLASSES: Final[Mapping[type[ClassLoss], Rule]] = {
+    MSECount: _mse_count,
+    MSEMembrane: _mse_membrane,
+    MSETemporal: _mse_temporal,
+}
+"""Kind of term -> its value for each sample and class, ``[B, classes]``."""
+
+
+def _reducing(rule: Rule, axes: int) -> Rule:
+    return lambda term: term.reduced(rule(term), axes)
 
 
 LOSSES: Final[Mapping[type[LossKind], Rule]] = {
-    CERate: lambda term: term.cross_entropy_over_time(),
-    CECount: lambda term: term.cross_entropy(term.count(), term.hits()),
-    CEMembrane: _ce_membrane,
-    MSECount: _mse_count,
+    **{kind: _reducing(rule, 1) for kind, rule in _FOR_SAMPLES.items()},
+    **{kind: _reducing(rule, 2) for kind, rule in _FOR_CLASSES.items()},
     # a sum over the batch, where the others are means
     L1Rate: lambda term: term.scaled(term.call("total", term.signal), term.parts),
 }

@@ -6,15 +6,33 @@ Losses are values: `snnhw.compile` lowers them into the model, and called on ten
 from __future__ import annotations
 
 import snnhw.tensors.losses  # noqa: F401  # what a call on tensors means
-from snnhw.functional.acc import accuracy_rate
-from snnhw.functional.loss import ce_count_loss, ce_membrane_loss, ce_rate_loss, mse_count_loss
+from snnhw.functional import probe, quant, stdp_learner
+from snnhw.functional.acc import accuracy_rate, accuracy_temporal
+from snnhw.functional.loss import (
+    ce_count_loss,
+    ce_max_membrane_loss,
+    ce_membrane_loss,
+    ce_rate_loss,
+    ce_temporal_loss,
+    mse_count_loss,
+    mse_membrane_loss,
+    mse_temporal_loss,
+)
 from snnhw.functional.reg import l1_rate_sparsity
 
 __all__ = [
     "accuracy_rate",
+    "accuracy_temporal",
     "ce_count_loss",
+    "ce_max_membrane_loss",
     "ce_membrane_loss",
     "ce_rate_loss",
+    "ce_temporal_loss",
     "l1_rate_sparsity",
     "mse_count_loss",
+    "mse_membrane_loss",
+    "mse_temporal_loss",
+    "probe",
+    "quant",
+    "stdp_learner",
 ]

@@ -1,11 +1,13 @@
 """Losses as data: a sum of weighted terms, so that every backend can see into them.
 
-Notation: S are spikes and U a membrane, both ``[T, B, C]``; y are class numbers ``[B]``; CE is the
-mean over B of ``-log softmax(.)[y]``. Source: snnTorch 1.0's ``functional.loss`` and tutorial 5.
+Notation: S are spikes and U a membrane, both ``[T, B, C]``; y are class numbers ``[B]``; CE is
+``-log softmax(.)[y]``, one number for each sample. Source: snnTorch 1.0's ``functional.loss`` and
+tutorial 5.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import singledispatch
 from typing import Any, ClassVar, Final, Literal, TypeVar
@@ -18,12 +20,18 @@ from snnhw.words import brief
 __all__ = [
     "LOSS_TERMS",
     "CECount",
+    "CEMaxMembrane",
     "CEMembrane",
     "CERate",
+    "CETemporal",
+    "ClassLoss",
     "L1Rate",
     "Loss",
     "LossKind",
     "MSECount",
+    "MSEMembrane",
+    "MSETemporal",
+    "PopulationLoss",
     "Term",
     "apply_loss",
 ]
@@ -34,6 +42,41 @@ LOSS_TERMS: Final[dict[str, type[LossKind]]] = {}
 K = TypeVar("K", bound="type[LossKind]")
 
 
+def _among(*choices: str) -> Callable[[Any], str]:
+    return lambda value: "" if value in choices else f"give {' or '.join(map(repr, choices))}"
+
+
+def _number(value: Any) -> str:
+    return "" if is_number(value) else "give a finite number"
+
+
+def _not_negative(value: Any) -> str:
+    return "" if is_number(value) and value >= 0 else "give a number of steps, 0 or more"
+
+
+def _count(value: Any) -> str:
+    whole = value is None or (type(value) is int and value > 0)
+    return "" if whole else "give a number of classes, 1 or more, or None: every neuron is one"
+
+
+def _weights(value: Any) -> str:
+    right = value is None or (
+        isinstance(value, tuple) and value and all(is_number(each) and each >= 0 for each in value)
+    )
+    return "" if right else "give a tuple of numbers, 0 or more, one for each class, or None: all alike"
+
+
+_WRONG: Final[Mapping[str, Callable[[Any], str]]] = {
+    "reduction": _among("mean", "sum"),
+    "over_time": _among("sum", "mean"),
+    "inverse": _among("negate", "reciprocal"),
+    "tolerance": _not_negative,
+    "num_classes": _count,
+    "class_weights": _weights,
+}
+"""Setting -> what is wrong with a value of it, or nothing. Settings of other names are numbers."""
+
+
 @dataclass(frozen=True)
 class LossKind:
     """Base of the kinds of loss term; subclasses are frozen dataclasses of plain values."""
@@ -41,14 +84,72 @@ class LossKind:
     reads: ClassVar[Literal["spk", "mem"]] = "spk"
     """Which signal the term takes when the user names none."""
 
-    target: ClassVar[Literal["class", "none"]] = "class"
-    """What it is compared with: class numbers ``[B]``, or nothing."""
+    target: ClassVar[Literal["class", "none", "values"]] = "none"
+    """What it is compared with: class numbers ``[B]``; nothing; or what the kind itself says."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if not isinstance(item.default, str) and not is_number(value):
-                raise InputError(f"{type(self).__name__}({item.name}={brief(value)}): give a finite number")
+            check = _WRONG.get(item.name, _number if not isinstance(item.default, str) else lambda _: "")
+            if wrong := check(value):
+                raise InputError(f"{type(self).__name__}({item.name}={brief(value)}): {wrong}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassLoss(LossKind):
+    """Base of the terms that compare with class numbers.
+
+    Attributes:
+        reduction: over the samples (and classes, where each has its own value): their mean or sum.
+        class_weights: how much a sample of each class counts, ``[classes]``; the mean is then
+            ``sum w[y] x / sum w[y]``, as torch's cross entropy has it. None: all alike.
+    """
+
+    target: ClassVar[Literal["class", "none", "values"]] = "class"
+    reduction: Literal["mean", "sum"] = "mean"
+    class_weights: tuple[float, ...] | None = None
+
+    def classes(self, neurons: int) -> int:
+        """How many classes a signal of so many neurons tells apart.
+
+        Raises:
+            InputError: the number of neurons does not suit the settings.
+        """
+        return self._weighed(neurons)
+
+    def _weighed(self, classes: int) -> int:
+        if self.class_weights is not None and len(self.class_weights) != classes:
+            raise InputError(
+                f"{type(self).__name__} has {len(self.class_weights)} class weights for {classes} classes; "
+                "give one for each class"
+            )
+        return classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopulationLoss(ClassLoss):
+    """Base of the terms that may give every class a population of neurons.
+
+    Attributes:
+        num_classes: how many classes share the neurons, in neighbouring groups of one size whose
+            spikes are added up; None: every neuron is a class.
+    """
+
+    num_classes: int | None = None
+
+    def classes(self, neurons: int) -> int:
+        """How many classes a signal of so many neurons tells apart.
+
+        Raises:
+            InputError: the neurons cannot be shared evenly, or the weights are for other classes.
+        """
+        classes = neurons if self.num_classes is None else self.num_classes
+        if neurons % classes:
+            raise InputError(
+                f"{type(self).__name__}(num_classes={classes}) cannot share {neurons} neurons evenly; "
+                "give a layer whose size is a multiple of the number of classes"
+            )
+        return self._weighed(classes)
 
 
 def kind(cls: K) -> K:
@@ -59,36 +160,40 @@ def kind(cls: K) -> K:
 
 @kind
 @dataclass(frozen=True)
-class CERate(LossKind):
+class CERate(PopulationLoss):
     """``mean_t CE(S_t, y)``: the right neuron should fire at every step."""
 
 
 @kind
 @dataclass(frozen=True)
-class CECount(LossKind):
+class CECount(PopulationLoss):
     """``CE(sum_t S_t, y)``: the right neuron should fire most often."""
 
 
 @kind
 @dataclass(frozen=True)
-class CEMembrane(LossKind):
+class CEMembrane(ClassLoss):
     """``CE(U_t, y)`` summed over time, or its mean over time."""
 
     reads: ClassVar[Literal["spk", "mem"]] = "mem"
     over_time: Literal["sum", "mean"] = "sum"
 
-    def __post_init__(self) -> None:
-        if self.over_time not in ("sum", "mean"):
-            raise InputError(f"CEMembrane(over_time={self.over_time!r}): give 'sum' or 'mean'")
+
+@kind
+@dataclass(frozen=True)
+class CEMaxMembrane(ClassLoss):
+    """``CE(max_t U_t, y)``; of equal maxima the earliest takes the gradient."""
+
+    reads: ClassVar[Literal["spk", "mem"]] = "mem"
 
 
 @kind
 @dataclass(frozen=True)
-class MSECount(LossKind):
-    """``mean((sum_t S_t - target)^2) / T`` over batch and classes.
+class MSECount(PopulationLoss):
+    """``(sum_t S_t - target)^2 / T`` for every sample and class.
 
-    The target is ``floor(T * correct_rate)`` spikes for the right class and
-    ``floor(T * incorrect_rate)`` for the others.
+    The target is ``floor(T * correct_rate * n)`` spikes for the right class and
+    ``floor(T * incorrect_rate * n)`` for the others, with n neurons for each class.
     """
 
     correct_rate: float = 1.0
@@ -97,10 +202,49 @@ class MSECount(LossKind):
 
 @kind
 @dataclass(frozen=True)
+class MSEMembrane(ClassLoss):
+    """``mean_t (U_t - target)^2`` for every sample and class: on_target for the right class, off_target
+    for the others."""
+
+    reads: ClassVar[Literal["spk", "mem"]] = "mem"
+    on_target: float = 1.0
+    off_target: float = 0.0
+
+
+@kind
+@dataclass(frozen=True)
+class MSETemporal(ClassLoss):
+    """``((first - target) / T)^2`` for every sample and class, of the step of the first spike.
+
+    A neuron that is silent counts as firing at the last step. The step is no smooth function of the
+    spikes; what flows back goes, with its sign changed, to the spike at that step: more of it, earlier.
+
+    Attributes:
+        on_target: the step at which the right class should first fire; off_target: the others. Negative
+            ones count from the end, -1 being the last.
+        tolerance: a step less than this far from its target is as good as the target.
+    """
+
+    on_target: float = 0.0
+    off_target: float = -1.0
+    tolerance: float = 0.0
+
+
+@kind
+@dataclass(frozen=True)
+class CETemporal(ClassLoss):
+    """``CE(-first, y)``, or ``CE(1 / (first + 1), y)``: the right neuron should be the first to fire.
+
+    First steps and their gradient are those of `MSETemporal`.
+    """
+
+    inverse: Literal["negate", "reciprocal"] = "negate"
+
+
+@kind
+@dataclass(frozen=True)
 class L1Rate(LossKind):
     """``sum S`` over time, batch and neurons; its weight is snnTorch's ``Lambda``."""
-
-    target: ClassVar[Literal["class", "none"]] = "none"
 
 
 @dataclass(frozen=True)

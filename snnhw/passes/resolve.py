@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from snnhw.errors import InputError
-from snnhw.ir import Loss, Neuron, Output, Program, Shape, Term, infer_shapes
+from snnhw.ir import ClassLoss, Loss, Neuron, Output, Program, Shape, Term, infer_shapes
 from snnhw.words import brief, did_you_mean
 
 __all__ = ["resolve_loss"]
@@ -19,8 +19,8 @@ def resolve_loss(program: Program, loss: Loss) -> Loss:
     else the port of that name of the neuron behind the first output; else the first output.
 
     Raises:
-        InputError: the loss is none or has no terms; a term's port does not exist, or its shape is
-            not ``(classes,)``.
+        InputError: the loss is none or has no terms; a term's port does not exist, its shape is not
+            ``(classes,)``, or its neurons are not as many as the term's classes ask for.
     """
     if not isinstance(loss, Loss):
         raise InputError(f"a loss is a value such as snnhw.functional.ce_rate_loss(), not {brief(loss)}")
@@ -43,6 +43,8 @@ def _resolve(program: Program, shapes: Mapping[str, Shape], term: Term) -> Term:
             f"the loss term {kind} reads '{port}' of shape {shapes[port]}, but needs (classes,); "
             "flatten it first, or name another port with loss.of('node.port')"
         )
+    if isinstance(term.kind, ClassLoss):
+        term.kind.classes(shapes[port][0])
     return replace(term, of=port)
 
 

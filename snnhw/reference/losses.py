@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import floor
+from math import floor, prod
 from typing import Any, Final
 
 import numpy as np
 
 from snnhw.errors import InputError
-from snnhw.ir import CECount, CEMembrane, CERate, L1Rate, Loss, LossKind, MSECount, Term
-from snnhw.reference.arrays import mean, total
+from snnhw.ir import (
+    CECount,
+    CEMaxMembrane,
+    CEMembrane,
+    CERate,
+    CETemporal,
+    ClassLoss,
+    L1Rate,
+    Loss,
+    LossKind,
+    MSECount,
+    MSEMembrane,
+    MSETemporal,
+    PopulationLoss,
+    Term,
+)
+from snnhw.reference.arrays import largest, like, reshape, total, transpose
 from snnhw.reference.elementwise import add, div, mul, sub
 from snnhw.reference.tape import Array, Var, constant, result
 
@@ -47,53 +62,126 @@ def loss_value(loss: Loss, signals: Mapping[str, Var], targets: Mapping[str, Arr
 
 
 def _term(term: Term, signal: Var, targets: Mapping[str, Array]) -> Var:
-    classes = np.empty(0, int)
-    if term.kind.target == "class":
-        classes = _class_numbers(term, signal.shape, targets[term.target])
-    return mul(TERMS[type(term.kind)](term.kind, signal, classes), _number(signal, term.weight))
+    kind = term.kind
+    if isinstance(kind, ClassLoss):
+        classes = _class_numbers(term, kind, signal.shape, targets[term.target])
+        value = _reduced(kind, TERMS[type(kind)](kind, signal, classes), classes)
+    else:
+        value = TERMS[type(kind)](kind, signal, np.empty(0, int))
+    return mul(value, like(signal, term.weight))
 
 
-def _class_numbers(term: Term, shape: tuple[int, ...], given: Array) -> Array:
+def _class_numbers(term: Term, kind: ClassLoss, shape: tuple[int, ...], given: Array) -> Array:
     """The targets of a term, checked against its signal."""
     if len(shape) != 3:
-        raise InputError(
-            f"{type(term.kind).__name__} reads a signal [T, B, C]; '{term.of}' gives {list(shape)}"
-        )
+        raise InputError(f"{type(kind).__name__} reads a signal [T, B, C]; '{term.of}' gives {list(shape)}")
     if given.dtype.kind not in "iu":
         raise InputError(
             f"target '{term.target}' holds {given.dtype}; accepted: whole numbers, one class each"
         )
-    outside = given[(given < 0) | (given >= shape[2])]
+    known = kind.classes(shape[2])
+    outside = given[(given < 0) | (given >= known)]
     if outside.size:
         raise InputError(
             f"target '{term.target}' holds class {outside[0]}; '{term.of}' has {shape[2]} neurons, "
-            f"so classes 0 to {shape[2] - 1} are accepted"
+            f"so classes 0 to {known - 1} are accepted"
         )
     return given
 
 
+def _reduced(kind: ClassLoss, values: Var, classes: Array) -> Var:
+    """The sum over samples ``[B, ...]``, or their mean, each weighted by its class."""
+    batch, dtype = values.shape[0], values.value.dtype
+    weights = np.ones(batch, dtype)
+    if kind.class_weights is not None:
+        weights = np.array(kind.class_weights, dtype)[classes]
+        values = mul(values, constant(weights.reshape(batch, *[1] * (len(values.shape) - 1))))
+    whole = total(values)
+    if kind.reduction == "sum":
+        return whole
+    return div(whole, like(whole, weights.sum() * prod(values.shape[1:])))
+
+
+def _over_time(values: Var) -> Var:
+    """The mean over steps: ``[T, ...]`` gives ``[...]``."""
+    return div(total(values, axis=0), like(values, values.shape[0]))
+
+
+def _grouped(kind: PopulationLoss, spikes: Var) -> Var:
+    """The spikes of each class together: ``[..., C]`` gives ``[..., classes]``."""
+    neurons = spikes.shape[-1]
+    groups = kind.classes(neurons)
+    apart = reshape(spikes, (*spikes.shape[:-1], groups, neurons // groups))
+    return total(apart, axis=len(spikes.shape))
+
+
 def _ce_membrane(kind: CEMembrane, membrane: Var, classes: Array) -> Var:
-    value = mean(_cross_entropy(membrane, classes))
-    steps = membrane.shape[0] if kind.over_time == "sum" else 1
-    return mul(value, _number(membrane, steps))
+    values = _cross_entropy(membrane, classes)
+    return total(values, axis=0) if kind.over_time == "sum" else _over_time(values)
 
 
 def _mse_count(kind: MSECount, spikes: Var, classes: Array) -> Var:
     steps, _, neurons = spikes.shape
-    right = classes[:, None] == np.arange(neurons)
-    wanted = np.where(right, floor(steps * kind.correct_rate), floor(steps * kind.incorrect_rate))
-    miss = sub(total(spikes, axis=0), constant(wanted.astype(spikes.value.dtype)))
-    return div(mean(mul(miss, miss)), _number(spikes, steps))
+    groups = kind.classes(neurons)
+    right, other = (
+        floor(steps * rate * (neurons // groups)) for rate in (kind.correct_rate, kind.incorrect_rate)
+    )
+    wanted = _for_class(classes, groups, right, other)
+    return div(_square(sub(total(_grouped(kind, spikes), axis=0), like(spikes, wanted))), like(spikes, steps))
+
+
+def _mse_membrane(kind: MSEMembrane, membrane: Var, classes: Array) -> Var:
+    wanted = _for_class(classes, membrane.shape[2], kind.on_target, kind.off_target)
+    return _over_time(_square(sub(membrane, like(membrane, wanted))))
+
+
+def _mse_temporal(kind: MSETemporal, spikes: Var, classes: Array) -> Var:
+    steps, _, neurons = spikes.shape
+    on, off = (step + steps if step < 0 else step for step in (kind.on_target, kind.off_target))
+    miss = sub(_first_step(spikes), like(spikes, _for_class(classes, neurons, on, off)))
+    counted = like(spikes, np.abs(miss.value) >= kind.tolerance)
+    return _square(div(mul(miss, counted), like(spikes, steps)))
+
+
+def _ce_temporal(kind: CETemporal, spikes: Var, classes: Array) -> Var:
+    first = _first_step(spikes)
+    if kind.inverse == "negate":
+        return _cross_entropy(sub(like(spikes, 0), first), classes)
+    one = like(spikes, 1)
+    return _cross_entropy(div(one, add(first, one)), classes)
 
 
 TERMS: Final[Mapping[type[LossKind], Rule]] = {
-    CERate: lambda kind, spikes, classes: mean(_cross_entropy(spikes, classes)),
-    CECount: lambda kind, spikes, classes: mean(_cross_entropy(total(spikes, axis=0), classes)),
+    CERate: lambda kind, spikes, classes: _over_time(_cross_entropy(_grouped(kind, spikes), classes)),
+    CECount: lambda kind, spikes, classes: _cross_entropy(total(_grouped(kind, spikes), axis=0), classes),
     CEMembrane: _ce_membrane,
+    CEMaxMembrane: lambda kind, membrane, classes: _cross_entropy(
+        largest(transpose(membrane, (1, 2, 0))), classes
+    ),
+    CETemporal: _ce_temporal,
     MSECount: _mse_count,
+    MSEMembrane: _mse_membrane,
+    MSETemporal: _mse_temporal,
     L1Rate: lambda kind, spikes, classes: total(spikes),
 }
-"""Kind of term -> its value, unweighted."""
+"""Kind of term -> its value for each sample, ``[B]`` or ``[B, classes]``; without classes, its value."""
+
+
+def _for_class(classes: Array, neurons: int, right: float, others: float) -> Array:
+    """``[B, neurons]``: one number where the class is, another elsewhere."""
+    return np.where(classes[:, None] == np.arange(neurons), right, others)
+
+
+def _square(x: Var) -> Var:
+    return mul(x, x)
+
+
+def _first_step(spikes: Var) -> Var:
+    """The step of the first spike, ``[T, B, C]`` to ``[B, C]``; the last step where there is none."""
+    fired = spikes.value != 0
+    first = np.where(fired.any(axis=0), fired.argmax(axis=0), len(fired) - 1)
+    there = np.arange(len(fired))[:, None, None] == first
+    return result(first.astype(spikes.value.dtype), (spikes, lambda g: -g * there))
 
 
 def _cross_entropy(logits: Var, classes: Array) -> Var:
@@ -107,8 +195,3 @@ def _cross_entropy(logits: Var, classes: Array) -> Var:
     hit = chosen == np.arange(log_softmax.shape[-1])
     value = -np.take_along_axis(log_softmax, chosen, axis=-1)[..., 0]
     return result(value, (logits, lambda g: g[..., None] * (np.exp(log_softmax) - hit)))
-
-
-def _number(like: Var, value: float) -> Var:
-    """A constant in the dtype of a signal."""
-    return constant(like.value.dtype.type(value))

@@ -33,11 +33,13 @@ from snnhw.ir import (
     OPS,
     OPTIMIZERS,
     SURROGATES,
+    ClassLoss,
     Model,
     Neuron,
     Optimizer,
     Param,
     Params,
+    PopulationLoss,
     check_params,
     expr,
     model,
@@ -104,6 +106,11 @@ def test_every_surrogate_has_a_case(cases: Cases) -> None:
 def test_every_kind_of_loss_has_a_case(cases: Cases) -> None:
     used = {term.kind for case in of(cases, "gradient") if case.loss for term in case.loss.terms}
     assert {value for kind in LOSS_TERMS.values() for _, value in variants(kind)} <= used
+    classed = [kind for kind in LOSS_TERMS.values() if issubclass(kind, ClassLoss)]
+    weighted = {type(kind) for kind in used if isinstance(kind, ClassLoss) and kind.class_weights}
+    shared = {type(kind) for kind in used if isinstance(kind, PopulationLoss) and kind.num_classes}
+    assert weighted == set(classed)
+    assert shared == {kind for kind in classed if issubclass(kind, PopulationLoss)}
 
 
 def test_every_optimizer_has_a_case(cases: Cases) -> None:

@@ -27,6 +27,7 @@ QUICK = (
     "gradient/MaxPool",
     "gradient/BatchNorm1d",
     "gradient/Dropout",
+    "gradient/loss-",
     "training/accumulated",
     "law/resumes",
     "law/splits",

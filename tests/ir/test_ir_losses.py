@@ -13,7 +13,23 @@ import pytest
 from ir_calls import call
 
 from snnhw.errors import InputError
-from snnhw.ir import LOSS_TERMS, CECount, CEMembrane, CERate, L1Rate, Loss, LossKind, MSECount, Term
+from snnhw.ir import (
+    LOSS_TERMS,
+    CECount,
+    CEMaxMembrane,
+    CEMembrane,
+    CERate,
+    CETemporal,
+    ClassLoss,
+    L1Rate,
+    Loss,
+    LossKind,
+    MSECount,
+    MSEMembrane,
+    MSETemporal,
+    PopulationLoss,
+    Term,
+)
 
 RATE, L1 = Loss((Term(CERate()),)), Loss((Term(L1Rate()),))
 
@@ -47,10 +63,10 @@ def test_values() -> None:
 
 
 def test_kinds() -> None:
-    assert {cls.__name__: cls for cls in (CERate, CECount, CEMembrane, MSECount, L1Rate)} == LOSS_TERMS
-    assert {name: cls.reads for name, cls in LOSS_TERMS.items() if cls.reads != "spk"} == {
-        "CEMembrane": "mem"
-    }
+    spikes = (CERate, CECount, CETemporal, MSECount, MSETemporal, L1Rate)
+    membranes = (CEMembrane, CEMaxMembrane, MSEMembrane)
+    assert {cls.__name__: cls for cls in (*spikes, *membranes)} == LOSS_TERMS
+    assert {cls for cls in LOSS_TERMS.values() if cls.reads == "mem"} == set(membranes)
     assert {name for name, cls in LOSS_TERMS.items() if cls.target == "none"} == {"L1Rate"}
 
 
@@ -60,6 +76,22 @@ def test_kinds() -> None:
         (call(CEMembrane, "max"), r"CEMembrane\(over_time='max'\): give 'sum' or 'mean'"),
         (call(MSECount, math.nan), r"MSECount\(correct_rate=nan\): give a finite number"),
         (call(MSECount, 1.0, math.inf), r"MSECount\(incorrect_rate=inf\): give a finite number"),
+        (call(CERate, reduction="none"), r"CERate\(reduction='none'\): give 'mean' or 'sum'"),
+        (call(CETemporal, "twice"), r"CETemporal\(inverse='twice'\): give 'negate' or 'reciprocal'"),
+        (call(MSETemporal, tolerance=-1), r"MSETemporal\(tolerance=-1\): give a number of steps, 0 or"),
+        (call(CERate, num_classes=0), r"CERate\(num_classes=0\): give a number of classes, 1 or more, or"),
+        (call(CERate, num_classes=True), r"CERate\(num_classes=True\): give a number of classes"),
+        (call(CERate, class_weights=()), r"CERate\(class_weights=\(\)\): give a tuple of numbers, 0 or"),
+        (call(CERate, class_weights=[1.0]), r"CERate\(class_weights=\[1.0\]\): give a tuple of numbers"),
+        (call(CERate, class_weights=(-1.0,)), r"class_weights=\(-1.0,\)\): give a tuple of numbers, 0 or"),
+        (
+            call(CERate(num_classes=3).classes, 10),
+            r"CERate\(num_classes=3\) cannot share 10 neurons evenly; give a layer whose size is a multiple",
+        ),
+        (
+            call(CEMembrane(class_weights=(1.0, 2.0)).classes, 10),
+            "CEMembrane has 2 class weights for 10 classes; give one for each class",
+        ),
         (call(MSECount, "1"), r"MSECount\(correct_rate='1'\): give a finite number"),
         (call(MSECount, None), r"MSECount\(correct_rate=None\): give a finite number"),
         (call(Term, CERate(), weight=math.inf), "the weight of a loss term is a finite number, not inf"),
@@ -88,4 +120,10 @@ def test_arrays_that_nobody_registered() -> None:
 
 
 def test_the_base_takes_part_in_no_table() -> None:
-    assert LossKind not in LOSS_TERMS.values()
+    assert not {LossKind, ClassLoss, PopulationLoss} & set(LOSS_TERMS.values())
+
+
+def test_how_many_classes_neurons_tell_apart() -> None:
+    assert CERate().classes(10) == 10
+    assert CERate(num_classes=2, class_weights=(1.0, 0.0)).classes(10) == 2
+    assert MSEMembrane(class_weights=(1.0,) * 10).classes(10) == 10

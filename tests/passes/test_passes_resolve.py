@@ -16,6 +16,7 @@ from snnhw.ir import (
     L1Rate,
     Linear,
     Loss,
+    MSECount,
     Neuron,
     Op,
     Output,
@@ -102,3 +103,10 @@ def test_class_numbers_need_one_axis_of_classes() -> None:
         "or name another port with loss.of('node.port')"
     )
     assert resolve_loss(image, Loss((RATE,))).terms[0].of == "conv.y"
+
+
+def test_neurons_that_classes_cannot_share() -> None:
+    shared = Loss((Term(MSECount(num_classes=3)),))
+    assert resolve_loss(program("lif.spk"), shared).terms[0].of == "lif.spk"
+    with pytest.raises(InputError, match=r"MSECount\(num_classes=2\) cannot share \d neurons evenly; give a"):
+        resolve_loss(program("lif.spk"), Loss((Term(MSECount(num_classes=2)),)))

@@ -13,7 +13,7 @@ from snnhw.conformance.cases.harness import observed
 from snnhw.conformance.cases.networks import Network
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import certain, chosen, lively
-from snnhw.ir import Loss, Optimizer, infer_shapes
+from snnhw.ir import ClassLoss, Loss, Optimizer, infer_shapes
 
 __all__ = ["classified"]
 
@@ -54,5 +54,9 @@ def classified(
 def _targets(case_id: str, network: Network, loss: Loss, batch: int) -> Arrays:
     shapes = infer_shapes(network.program).shapes
     generator = np.random.default_rng(crc32(case_id.encode()))
-    classes = {term.target: shapes[str(term.of)][-1] for term in loss.terms if term.kind.target == "class"}
+    classes = {
+        term.target: term.kind.classes(shapes[str(term.of)][-1])
+        for term in loss.terms
+        if isinstance(term.kind, ClassLoss)
+    }
     return {name: generator.integers(0, count, batch) for name, count in classes.items()}

@@ -28,9 +28,12 @@ from snnhw.ir import (
     ATan,
     CECount,
     CEMembrane,
+    ClassLoss,
     L1Rate,
     Loss,
+    LossKind,
     Neuron,
+    PopulationLoss,
     Program,
     StraightThrough,
     Surrogate,
@@ -108,6 +111,14 @@ def _losses() -> Iterator[Plan]:
     """Every kind of term, weighted, on the port that it takes by itself."""
     network = dense(common(), ATan())
     for name, kind in LOSS_TERMS.items():
-        for variant, value in variants(kind):
+        for variant, value in (*variants(kind), *_of_classes(kind)):
             loss = resolve_loss(network.program, Loss((Term(value, weight=0.5),)))
             yield classified(f"gradient/loss-{name}-{variant}", network, loss, SGD(lr=1.0))
+
+
+def _of_classes(kind: type[LossKind]) -> Iterator[tuple[str, LossKind]]:
+    """Kinds of settings that only make sense with a number of classes: the network's neurons, or half."""
+    if issubclass(kind, ClassLoss):
+        yield "weighted", kind(class_weights=(0.5, 2.0, 1.0, 0.25))
+    if issubclass(kind, PopulationLoss):
+        yield "populations", kind(num_classes=2, class_weights=(0.5, 2.0))

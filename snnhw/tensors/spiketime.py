@@ -1,0 +1,52 @@
+"""Times of spikes as tensors that a gradient flows through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+__all__ = ["first_step", "spike_steps", "time_error"]
+
+
+class _SpikeSteps(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor, count: int) -> Tensor:
+        fired = spikes != 0
+        order = fired.cumsum(0)  # the n-th spike is where this first is n
+        sought = torch.arange(1, count + 1, device=spikes.device).view(-1, *[1] * spikes.ndim)
+        there = fired & (order == sought)  # [count, T, ...]
+        steps = torch.where(there.any(1), there.byte().argmax(1), len(spikes) - 1)
+        ctx.save_for_backward(steps)
+        ctx.shape = spikes.shape
+        return steps.to(spikes.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (steps,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.shape).scatter_add_(0, steps, -grad), None
+
+
+def spike_steps(spikes: Tensor, count: int) -> Tensor:
+    """The steps of the first ``count`` spikes of every neuron: ``[T, ...]`` gives ``[count, ...]``.
+
+    A spike that does not come counts as one at the last step. What flows back goes, with its sign
+    changed, to the spike at that step: more of it would be earlier (snnTorch's ``SpikeTime``).
+    """
+    found: Tensor = _SpikeSteps.apply(spikes, count)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return found
+
+
+def first_step(spikes: Tensor) -> Tensor:
+    """The step of every neuron's first spike: ``[T, ...]`` gives ``[...]``; see `spike_steps`."""
+    return spike_steps(spikes, 1)[0]
+
+
+def time_error(steps: Tensor, wanted: Tensor, tolerance: float, duration: int) -> Tensor:
+    """``((steps - wanted) / duration)^2``, and nothing where the two are less than ``tolerance`` apart."""
+    miss = steps - wanted
+    counted = miss if tolerance == 0 else torch.where(miss.abs() < tolerance, 0, miss)
+    return (counted / duration).square()
