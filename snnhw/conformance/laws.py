@@ -7,19 +7,18 @@ is proven exact, so that no order of sums can be an excuse.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 import numpy as np
 
-from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Array, Arrays, Case, with_samples, with_steps
+from snnhw.conformance.claims import labels, refuses, refuses_training
 from snnhw.conformance.differ import Disagreement, hosts, same_bits
 from snnhw.conformance.yardstick import gradient_of, reference_run, turn_of
 from snnhw.errors import SnnhwError
-from snnhw.ir import Edge, FrozenMap, Input, Op, Params, Program
-from snnhw.ir.ops import Shape
+from snnhw.ir import Params
 from snnhw.plugin import Executable, Result
 from snnhw.reference import update
 
@@ -149,28 +148,19 @@ def agrees(bench: Bench, case: Case) -> None:
         _same("", executable.run(case.inputs, case.state), reference_run(case))
 
 
-def refuses(bench: Bench, case: Case) -> None:
-    """An op that nobody has heard of is neither claimed nor run."""
-    program = Program(FrozenMap({**case.program.nodes, "odd": Unheard()}), case.program.edges)
-    first = program.named(Input)[0]
-    program = replace(program, edges=(*program.edges, Edge(f"{first}.y", "odd.x")))
-    strange = replace(case, program=program, record=("odd.y",))
-    if not reasons_against(program, bench.capabilities, bench.job(strange)):
-        raise Disagreement("its capabilities claim an op that no version of the language has")
-    try:
-        with bench.compile(strange) as executable:
-            executable.run(strange.inputs)
-    except Exception:  # noqa: BLE001  # any refusal will do: core asks the capabilities first
-        return
-    raise Disagreement("it runs an op that its capabilities do not list")
-
-
-@dataclass(frozen=True)
-class Unheard(Op):
-    """An op of this suite alone."""
-
-    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
-        return {"y": shapes["x"]}
+def computes(bench: Bench, case: Case) -> None:
+    """Every dtype that it claims can be chosen, and is what it then computes in, stops and continues in."""
+    claimed, chooses = bench.capabilities.dtypes, "dtype" in {f.name for f in fields(bench.plugin.Options)}
+    if len(claimed) > 1 and not chooses:
+        raise Disagreement(f"it claims {', '.join(claimed)}, but has no option 'dtype' to choose one")
+    for name in claimed:
+        asked = replace(bench, options={**bench.options, "dtype": name}) if chooses else bench
+        found = _run(asked, case)
+        for port, array in {**found.outputs, **found.recordings, **found.state}.items():
+            if array.dtype.name != name:
+                raise Disagreement(f"with dtype={name}, '{port}' is returned as {array.dtype.name}")
+        _same(f"with dtype={name}, ", found, reference_run(case))
+        splits(asked, case)
 
 
 LAWS: Final[Mapping[str, Law]] = {
@@ -185,7 +175,10 @@ LAWS: Final[Mapping[str, Law]] = {
     "owns": owns,
     "reschedules": reschedules,
     "agrees": agrees,
+    "computes": computes,
     "refuses": refuses,
+    "refuses-training": refuses_training,
+    "labels": labels,
 }
 """Name -> law."""
 

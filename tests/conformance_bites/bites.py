@@ -175,6 +175,26 @@ WRONG: Final[Mapping[str, Bite]] = {
         caught=("exact/Conv2d-plain", "margin/convolutional-Leaky"),
         spared=("exact/Linear-bias",),
     ),
+    "waits one step where it should wait two": Bite(
+        Wrong(program=wrong.hurries),
+        caught=("exact/itself-two-late", "exact/long-delay", "margin/recurrent-Leaky"),
+        spared=("exact/itself",),
+    ),
+    "computes in its usual dtype": Bite(
+        Wrong(job=wrong.at_its_usual_dtype),
+        caught=("law/computes-dense", "law/computes-recurrent"),
+        spared=("law/agrees-dense",),
+    ),
+    "emulates and does not say so": Bite(
+        wrong.Quiet(),
+        caught=("law/labels-dense",),
+        spared=("law/refuses-dense",),
+    ),
+    "trains with what nobody has heard of": Bite(
+        Wrong(claims=wrong.any_training),
+        caught=("law/refuses-training-dense",),
+        spared=("law/refuses-dense", "law/reschedules-dense"),
+    ),
     "claims what nobody has heard of": Bite(
         Wrong(claims=wrong.everything),
         caught=("law/refuses-dense",),

@@ -31,7 +31,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.expr import replace as substitute
 from snnhw.plugin import Arrays, Capabilities, Executable, Result, Run, StepResult, Support, Train
-from snnhw_reference.plugin import ReferenceBackend
+from snnhw_reference.plugin import ReferenceBackend, ReferenceOptions
 
 __all__ = ["Attached", "Wrong", "ops"]
 
@@ -157,6 +157,11 @@ def starts_delays_at_zero(program: Program) -> Program:
     return replace(program, edges=tuple(replace(edge, init=0.0) for edge in program.edges))
 
 
+def hurries(program: Program) -> Program:
+    """Every delay a step long."""
+    return replace(program, edges=tuple(replace(edge, delay=min(edge.delay, 1)) for edge in program.edges))
+
+
 def fixes_thresholds(program: Program) -> Program:
     """The gradient of the threshold, dropped."""
     return replace(program, trainable=frozenset(key for key in program.trainable if "threshold" not in key))
@@ -181,6 +186,11 @@ def training(**changes: Any) -> Callable[[Any], Any]:
         return replace(job, **changes) if isinstance(job, Train) else job
 
     return changed
+
+
+def at_its_usual_dtype(job: Any) -> Any:
+    """Whatever dtype is asked for."""
+    return replace(job, options=ReferenceOptions())
 
 
 def plain_descent(job: Any) -> Any:
@@ -212,6 +222,31 @@ class Everything(dict[type[Op], Support]):
 
 def everything(can: Capabilities) -> Capabilities:
     return replace(can, ops=Everything())
+
+
+class Anything(frozenset[type]):
+    """Claims whatever it is asked for."""
+
+    def __contains__(self, kind: object) -> bool:
+        return True
+
+
+def any_training(can: Capabilities) -> Capabilities:
+    return replace(can, losses=Anything(), optimizers=Anything())
+
+
+@dataclass(frozen=True)
+class Emulating(ReferenceOptions):
+    """Options of a backend that may be emulated."""
+
+    emulate: bool = False
+
+
+@dataclass
+class Quiet(Wrong):
+    """Emulates when asked to, and does not say so."""
+
+    Options = Emulating
 
 
 # -- Other executables ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from snnhw.conformance.cases.networks import Make, Network, chancy, dense, recur
 from snnhw.conformance.cases.neurons import common
 from snnhw.conformance.cases.numbers import Dyadics, middle
 from snnhw.conformance.cases.search import provable
+from snnhw.conformance.dyadic import PRECISION
 from snnhw.conformance.proof import proven
 from snnhw.ir import (
     SGD,
@@ -30,17 +31,32 @@ from snnhw.ir import (
 )
 from snnhw.ir.ops import Shape
 
-__all__ = ["RUNNING", "STEPPING", "TRAINING", "cases", "exact_network"]
+__all__ = ["RUNNING", "SMALL", "STEPPING", "TRAINING", "cases", "exact_network"]
 
 BATCH: Final = 4
+HALF: Final = 11
+"""Bits of a float16's significand."""
+
 LONG: Final = 1000
 
 SHAPES: Final[Mapping[str, Make]] = {"dense": dense, "recurrent": recurrent}
 
-RUNNING: Final = ("repeats", "permutes", "splits", "fits", "round-trips", "owns", "refuses", "agrees")
+RUNNING: Final = (
+    "repeats",
+    "permutes",
+    "splits",
+    "fits",
+    "round-trips",
+    "owns",
+    "refuses",
+    "labels",
+    "agrees",
+)
+SMALL: Final = ("computes",)
 TRAINING: Final = ("trains-alike", "resumes", "evaluates")
-STEPPING: Final = ("reschedules",)
-"""Laws on runs that are exact; on several steps of training; on one step that is exact."""
+STEPPING: Final = ("reschedules", "refuses-training")
+"""Laws on runs that are exact; on those that half precision holds, too; on several steps of training; on one
+step that is exact."""
 
 
 def cases() -> Iterator[Plan]:
@@ -49,7 +65,8 @@ def cases() -> Iterator[Plan]:
         run = exact_network(f"law/{shape}", make(common(), StraightThrough()))
         training = _training(f"law/{shape}", make(common(), ATan()))
         step = _step(f"law/{shape}-step", make(common(), StraightThrough()))
-        for laws, plan in ((RUNNING, run), (TRAINING, training), (STEPPING, step)):
+        small = exact_network(f"law/{shape}-small", make(common(), StraightThrough()), bits=HALF)
+        for laws, plan in ((RUNNING, run), (SMALL, small), (TRAINING, training), (STEPPING, step)):
             for law in laws:
                 yield _under(plan, law, f"law/{law}-{shape}")
         for name, change in (("no-input", _silent), ("one-step", _single)):
@@ -78,14 +95,14 @@ def _single(case: Case) -> Case:
     return replace(case, inputs={name: x[:1] for name, x in case.inputs.items()}, time_steps=1)
 
 
-def exact_network(case_id: str, network: Network) -> Plan:
-    """A network on dyadic numbers, with its proof."""
+def exact_network(case_id: str, network: Network, bits: int = PRECISION) -> Plan:
+    """A network on dyadic numbers of so many bits, with its proof."""
 
     def build(steps: int, numbers: Dyadics) -> Case:
         given = network.values(numbers)
         return observed(case_id, network.program, numbers, given=given, time_steps=steps, batch=BATCH)
 
-    return provable(case_id, build)
+    return provable(case_id, build, bits)
 
 
 def _training(case_id: str, network: Network) -> Plan:

@@ -11,7 +11,7 @@ import numpy as np
 
 from snnhw.conformance.case import Arrays, Case, Plan
 from snnhw.conformance.cases.numbers import Dyadics, Randoms
-from snnhw.conformance.dyadic import NotExact
+from snnhw.conformance.dyadic import PRECISION, NotExact
 from snnhw.conformance.proof import proven
 from snnhw.conformance.walk import Moment, walk
 from snnhw.ir import Neuron
@@ -53,17 +53,18 @@ def chosen(case_id: str, build: Callable[[Randoms], Case], *needs: Callable[[Cas
     return Plan(case_id, make)
 
 
-def provable(case_id: str, build: Callable[[int, Dyadics], Case]) -> Plan:
-    """A case on dyadic numbers: the longest that can be proven exact."""
+def provable(case_id: str, build: Callable[[int, Dyadics], Case], bits: int = PRECISION) -> Plan:
+    """A case on dyadic numbers: the longest that can be proven exact in so many bits."""
 
     def make() -> Case:
         for steps, numbers in dyadics(case_id):
             case = build(steps, numbers)
             try:
-                if lively(case):
-                    return proven(case)
+                case = proven(case) if lively(case) else case
             except NotExact:
                 continue
+            if case.proof is not None and case.proof.largest < 2**bits:
+                return case
         raise LookupError(f"no numbers make conformance case '{case_id}' exact")
 
     return Plan(case_id, make)

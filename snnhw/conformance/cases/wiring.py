@@ -56,6 +56,7 @@ def cases() -> Iterator[Plan]:
     yield _three_edges()
     yield from _exact("bias-at-start", _feeding_back("back.y"), silent=True)
     yield from _exact("itself", _feeding_back("lif.spk"))
+    yield from _exact("itself-two-late", _feeding_back("back.y", delay=2))
     yield from _exact("past-beside", _past_beside())
     yield from _exact("inhibition", _inhibition())
     yield from _exact("long-delay", _delayed(init=0.5), steps=2, state=True)
@@ -87,14 +88,14 @@ def _net(nodes: Nodes, edges: list[tuple[str, str]], *delayed: Edge) -> Program:
     return trainable(Program(FrozenMap(nodes), (*wires, *delayed)))
 
 
-def _feeding_back(source: str) -> Program:
-    """A neuron that hears itself one step late: directly, or through a Linear, whose bias arrives at once."""
+def _feeding_back(source: str, delay: int = 1) -> Program:
+    """A neuron that hears itself late: directly, or through a Linear, whose bias arrives at once."""
     nodes = {"x": Input(SHAPE), "fc": Linear(WIDTH, WIDTH), "lif": SCALAR.neuron(SHAPE), "out": Output()}
     edges = [("x.y", "fc.x"), ("fc.y", "lif.x"), ("lif.spk", "out.x")]
     if source == "lif.spk":
-        return _net(nodes, edges, Edge("lif.spk", "lif.x", delay=1))
+        return _net(nodes, edges, Edge("lif.spk", "lif.x", delay=delay))
     back = {**nodes, "back": Linear(WIDTH, WIDTH)}
-    return _net(back, [*edges, ("back.y", "lif.x")], Edge("lif.spk", "back.x", delay=1))
+    return _net(back, [*edges, ("back.y", "lif.x")], Edge("lif.spk", "back.x", delay=delay))
 
 
 def _past_beside() -> Program:
