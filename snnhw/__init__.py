@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
-    from snnhw import functional, ir, nn, optim, spikeplot, surrogate, utils
+    from snnhw import backprop, functional, ir, nn, optim, spikegen, spikeplot, surrogate, utils
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
     from snnhw.export_nir import export_to_nir
     from snnhw.import_nir import import_from_nir
@@ -67,7 +67,17 @@ _HOMES = {
 }
 """Public name -> the module that defines it."""
 
-_SUBMODULES = ("functional", "ir", "nn", "optim", "spikeplot", "surrogate", "utils")
+_SUBMODULES = (
+    "backprop",
+    "functional",
+    "ir",
+    "nn",
+    "optim",
+    "spikegen",
+    "spikeplot",
+    "surrogate",
+    "utils",
+)
 """Modules that are reached as attributes: ``snn.surrogate.atan()``."""
 
 __all__ = [
@@ -88,6 +98,7 @@ __all__ = [
     "StateLeaky",
     "Synaptic",
     "backends",
+    "backprop",
     "capture",
     "compile",
     "export",
@@ -101,6 +112,7 @@ __all__ = [
     "nn",
     "optim",
     "save",
+    "spikegen",
     "spikeplot",
     "surrogate",
     "utils",

@@ -1,6 +1,6 @@
-"""Plots of spikes and membranes under snnTorch's names: ``raster``, ``traces``.
+"""Plots of spikes and membranes under snnTorch's names.
 
-Both draw into figures that the caller made. matplotlib is imported when something is drawn, and none
+All draw into figures that the caller made. matplotlib is imported when something is drawn, and none
 of its global settings is touched.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,13 @@ import numpy.typing as npt
 from snnhw.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.animation import ArtistAnimation
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
-    from matplotlib.figure import FigureBase
+    from matplotlib.figure import Figure, FigureBase
 
-__all__ = ["raster", "traces"]
+__all__ = ["animator", "raster", "spike_count", "traces"]
 
 
 def raster(data: Any, ax: Axes, **kwargs: Any) -> PathCollection:
@@ -91,6 +93,141 @@ def traces(
         ax.axis("off")
         axes.append(ax)
     return axes
+
+
+def animator(
+    data: Any,
+    fig: Figure,
+    ax: Axes,
+    num_steps: int | Literal[False] = False,
+    interval: float = 40,
+    cmap: str = "plasma",
+) -> ArtistAnimation:
+    """A film of pictures that change over time, to one scale of colours and without axes.
+
+    Args:
+        data: ``[T, height, width]``, a tensor or array.
+        fig, ax: where to draw.
+        num_steps: how many steps to show; False: all.
+        interval: between steps, in milliseconds.
+        cmap: name of a colour map.
+
+    Returns:
+        the film: ``film.save("spikes.gif")``, or in a notebook ``HTML(film.to_jshtml())``.
+
+    Raises:
+        InputError: data of another rank, or more steps than it has.
+    """
+    from matplotlib.animation import ArtistAnimation
+
+    pictures = _host(data)
+    if pictures.ndim != 3:
+        raise InputError(
+            f"animator takes pictures [T, height, width], not {list(pictures.shape)}; "
+            "pick one sample and channel"
+        )
+    steps = _steps("animator", num_steps, pictures)
+    low, high = pictures.min(), pictures.max()
+    ax.axis("off")
+    frames: list[list[Artist]] = [
+        [ax.imshow(picture, cmap=cmap, vmin=low, vmax=high, animated=True)] for picture in pictures[:steps]
+    ]
+    return ArtistAnimation(fig, frames, interval=interval)
+
+
+def spike_count(
+    data: Any,
+    fig: Figure,
+    ax: Axes,
+    labels: Sequence[Any],
+    num_steps: int | Literal[False] = False,
+    animate: bool = False,
+    interpolate: int = 1,
+    gridshader: bool = True,
+    interval: float = 25,
+    time_step: float | Literal[False] = False,
+) -> ArtistAnimation | None:
+    """How often each neuron has fired: a line as long as its count, to the right, one above the other.
+
+    Args:
+        data: spikes ``[T, N]``, a tensor or array.
+        fig, ax: where to draw.
+        labels: a name for each neuron.
+        num_steps: how many steps to count; False: all.
+        animate: a film of the counts as they grow, under a line that moves with time.
+        interpolate: frames for each step.
+        gridshader: every other stretch between ticks is shaded.
+        interval: between frames, in milliseconds.
+        time_step: length of a step in seconds, for an axis in seconds; False: in steps.
+
+    Returns:
+        with ``animate`` the film, see `animator`; else None.
+
+    Raises:
+        InputError: data of another rank, another number of labels, or more steps than there are.
+    """
+    from matplotlib.animation import ArtistAnimation
+
+    spikes = _host(data)
+    if spikes.ndim != 2 or len(labels) != spikes.shape[1]:
+        raise InputError(
+            f"spike_count takes spikes [T, N] and N labels, not {list(spikes.shape)} and {len(labels)} of "
+            "them; of a batch [T, B, N] give one sample: data[:, 0]"
+        )
+    steps = _steps("spike_count", num_steps, spikes)
+    counts = np.concatenate([np.zeros((1, spikes.shape[1])), spikes.cumsum(0)])
+    _count_axes(ax, labels, steps, time_step or None)
+    if gridshader:
+        _shade(ax)
+    if not animate:
+        _count_lines(ax, counts[steps])
+        return None
+    frames = [
+        [
+            *_count_lines(ax, counts[frame // interpolate]),
+            ax.axvline(frame / interpolate, color="tab:orange", lw=3),
+        ]
+        for frame in range(steps * interpolate)
+    ]
+    return ArtistAnimation(fig, frames, interval=interval)
+
+
+_BLUE, _INK = "#007ACC", "#333F4B"
+
+
+def _count_axes(ax: Axes, labels: Sequence[Any], steps: int, time_step: float | None) -> None:
+    ax.set_xlim(0, steps)
+    ax.set_yticks(range(1, len(labels) + 1), [str(label) for label in labels])
+    ax.set_xlabel("Time step" if time_step is None else "Time [s]", fontsize=15, color=_INK)
+    ax.set_ylabel("Labels", fontsize=15, color=_INK)
+    ax.tick_params(labelsize=12, colors=_INK)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    if time_step is not None:
+        ax.xaxis.set_major_formatter(lambda step, _: f"{step * time_step:g}")
+
+
+def _count_lines(ax: Axes, counts: npt.NDArray[Any]) -> list[Artist]:
+    rows = range(1, len(counts) + 1)
+    lines = ax.hlines(rows, 0, counts, color=_BLUE, alpha=0.5, linewidth=8)
+    return [lines, *ax.plot(counts, rows, "o", markersize=8, color=_BLUE, alpha=0.6)]
+
+
+def _shade(ax: Axes) -> None:
+    """Grey between every other pair of ticks."""
+    low, high = ax.get_xlim()
+    edges = [low, *(tick for tick in ax.get_xticks() if low < tick < high), high]
+    for start, end in zip(edges[1::2], edges[2::2], strict=False):
+        ax.axvspan(start, end, zorder=0, facecolor="lightgrey", alpha=0.7)
+
+
+def _steps(name: str, num_steps: int | Literal[False], data: npt.NDArray[Any]) -> int:
+    steps = num_steps or len(data)
+    if steps > len(data):
+        raise InputError(
+            f"{name}(num_steps={num_steps}): the data has {len(data)} steps; give as many or fewer"
+        )
+    return steps
 
 
 def _check(mem: npt.NDArray[Any], dim: tuple[int, int], titles: Sequence[str] | None) -> None:

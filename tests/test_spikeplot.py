@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from matplotlib.animation import ArtistAnimation
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from snnhw import spikeplot
@@ -88,3 +91,78 @@ def test_traces_refuse_what_does_not_fit(
 def test_importing_it_loads_no_matplotlib() -> None:
     script = "import sys, snnhw.spikeplot; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+# -- films -------------------------------------------------------------------------------------------
+
+
+def frames(film: ArtistAnimation, path: Path) -> int:
+    """Draws every frame into a file."""
+    film.save(path, writer="pillow")
+    return len(list(film.new_frame_seq()))
+
+
+def test_animator_shows_every_step_to_one_scale(figure: Figure, tmp_path: Path) -> None:
+    ax = figure.add_subplot()
+    film = spikeplot.animator(torch.arange(12.0).reshape(3, 2, 2), figure, ax, interval=10, cmap="gray")
+    assert frames(film, tmp_path / "film.gif") == 3
+    assert [image.get_clim() for image in ax.images] == [(0, 11)] * 3
+    assert np.asarray(ax.images[2].get_array()).tolist() == [[8, 9], [10, 11]]
+    assert not ax.axison
+
+
+def test_animator_stops_where_it_is_told(figure: Figure, tmp_path: Path) -> None:
+    film = spikeplot.animator(torch.zeros(3, 2, 2), figure, figure.add_subplot(), num_steps=2)
+    assert frames(film, tmp_path / "film.gif") == 2
+
+
+COUNTED = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
+
+
+def test_spike_count_draws_a_line_as_long_as_each_count(figure: Figure) -> None:
+    ax = figure.add_subplot()
+    found = spikeplot.spike_count(COUNTED, figure, ax, ["cat", "dog"], time_step=0.5)
+    assert found is None
+    (dots,) = ax.lines
+    assert np.asarray(dots.get_xdata()).tolist() == [3, 1]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["cat", "dog"]
+    assert ax.get_xlabel() == "Time [s]"
+    assert ax.xaxis.get_major_formatter()(2, 0) == "1"
+
+
+def test_spike_count_grows_under_a_line_that_moves(figure: Figure, tmp_path: Path) -> None:
+    ax = figure.add_subplot()
+    film = spikeplot.spike_count(COUNTED, figure, ax, [0, 1], animate=True, interpolate=2, gridshader=False)
+    assert film is not None
+    assert frames(film, tmp_path / "film.gif") == 6
+    dots, clock = ax.lines[::2], ax.lines[1::2]
+    assert [np.asarray(line.get_xdata()).tolist() for line in dots] == [[0, 0]] * 2 + [[1, 0]] * 2 + [
+        [2, 1]
+    ] * 2
+    assert [float(np.asarray(line.get_xdata())[0]) for line in clock] == [0, 0.5, 1, 1.5, 2, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (
+            lambda f, a: spikeplot.animator(torch.zeros(3, 2), f, a),
+            r"pictures \[T, height, width\], not \[3, 2\]",
+        ),
+        (
+            lambda f, a: spikeplot.animator(torch.zeros(1, 2, 2), f, a, 2),
+            r"num_steps=2\): the data has 1 steps",
+        ),
+        (
+            lambda f, a: spikeplot.spike_count(COUNTED, f, a, ["cat"]),
+            r"N labels, not \[3, 2\] and 1 of them; of",
+        ),
+        (
+            lambda f, a: spikeplot.spike_count(COUNTED, f, a, [0, 1], 4),
+            r"num_steps=4\): the data has 3 steps",
+        ),
+    ],
+)
+def test_what_cannot_be_filmed(draw: Callable[[Figure, Axes], object], message: str, figure: Figure) -> None:
+    with pytest.raises(InputError, match=message):
+        draw(figure, figure.add_subplot())
