@@ -43,3 +43,11 @@ def test_neurons_of_ones_own_agree_everywhere(tmp_path: Path) -> None:
         assert int(spikes) > 20
         assert int(differ) == 0
         assert float(gradient) < 1e-4  # float32, through twenty steps
+
+
+@pytest.mark.slow
+def test_to_nir(tmp_path: Path) -> None:
+    shown = run("to_nir.py", tmp_path, fewer=('"snntorch", 8', '"snntorch", 2'))
+    assert "written: digits.nir" in shown
+    assert re.search(r"^cpu: \d+ compared, every spike as in the reference$", shown, re.MULTILINE)
+    assert (tmp_path / "digits.nir").exists()
