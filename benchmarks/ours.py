@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from inspect import signature
 from typing import Any, Final
 
 import torch
@@ -30,21 +29,13 @@ PROBE_LR: Final = 2.0**40
 """Rate of the step of SGD that shows a gradient: so large that the weight is lost in it, not the reverse."""
 
 
-def _population() -> Loss | None:
-    """The loss over populations, if snnhw has one that can be compiled."""
-    if "population_code" not in signature(SF.mse_count_loss).parameters:
-        return None
-    loss: Callable[..., Loss] = SF.mse_count_loss
-    return loss(1.0, 0.0, population_code=True, num_classes=CLASSES)
-
-
-LOSSES: Final[dict[str, Callable[[], Loss | None]]] = {
+LOSSES: Final[dict[str, Callable[[], Loss]]] = {
     "ce_membrane": SF.ce_membrane_loss,
     "ce_rate": SF.ce_rate_loss,
     "mse_count": lambda: SF.mse_count_loss(CORRECT, INCORRECT),
-    "mse_population": _population,
+    "mse_population": lambda: SF.mse_count_loss(1.0, 0.0, population_code=True, num_classes=CLASSES),
 }
-"""Loss -> snnhw's value of it; None where there is none, and a user would write the loss in torch."""
+"""Loss -> snnhw's value of it."""
 
 
 def build(case: Case, weights: Mapping[str, Tensor], dynamics: Dynamics) -> Side:
@@ -70,7 +61,7 @@ class Compiled(Side):
     """The network through ``snnhw.compile``.
 
     Training is ``Model.step``, running ``Model.run``. What neither offers, gradients for a given
-    adjoint and losses that snnhw does not know, goes through ``torch_module()``.
+    adjoint, goes through ``torch_module()``.
     """
 
     def __init__(self, case: Case, weights: Mapping[str, Tensor], dynamics: Dynamics) -> None:
