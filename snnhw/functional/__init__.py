@@ -18,9 +18,21 @@ from snnhw.functional.loss import (
     mse_membrane_loss,
     mse_temporal_loss,
 )
+from snnhw.functional.probe import (
+    AttributeMonitor,
+    GradInputMonitor,
+    GradOutputMonitor,
+    InputMonitor,
+    OutputMonitor,
+)
 from snnhw.functional.reg import l1_rate_sparsity
 
 __all__ = [
+    "AttributeMonitor",
+    "GradInputMonitor",
+    "GradOutputMonitor",
+    "InputMonitor",
+    "OutputMonitor",
     "accuracy_rate",
     "accuracy_temporal",
     "ce_count_loss",

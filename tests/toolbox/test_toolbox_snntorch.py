@@ -82,6 +82,25 @@ def test_encodings_are_snntorchs(name: str, seed: int) -> None:
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-6)
 
 
+INSIDES = {"BaseMonitor", "LossFunctions", "SpikeTime", "unpack_len1_tuple"}
+"""What snnTorch's own losses and monitors are made of."""
+
+
+def test_every_public_name_of_snntorch_is_there() -> None:
+    """Functions and classes that its modules define."""
+    for ours, theirs in ((spikegen, peer_spikegen), (SF, peer_loss)):
+        defined = {
+            name
+            for name, value in vars(theirs).items()
+            if callable(value) and getattr(value, "__module__", "").startswith(theirs.__name__)
+        }
+        public = {name for name in defined if not name.startswith("_")}
+        assert len(public) >= 15
+        assert public - set(vars(ours)) == (
+            {"LossFunctions", "SpikeTime", "BaseMonitor", "unpack_len1_tuple"} & public
+        )
+
+
 LOSSES: dict[str, Callable[[Any], Any]] = {
     "ce_rate_loss": lambda s: s.ce_rate_loss(),
     "ce_rate_loss, sum": lambda s: s.ce_rate_loss(reduction="sum"),
