@@ -31,12 +31,13 @@ class Synced:
     """What the host knew when it last asked.
 
     Attributes:
-        updates: how many there had been.
+        updates: how many there had been; sequence: how many sequences had been trained.
     """
 
     params: dict[str, Array]
     optimizer: dict[str, Array] = field(default_factory=dict)
     updates: int = 0
+    sequence: int = 0
 
 
 class IpuExecutable:
@@ -182,7 +183,7 @@ class IpuExecutable:
         flat = {f"param/{key}": np.array(array) for key, array in self._synced.params.items()}
         flat |= {f"optimizer/{key}": np.array(array) for key, array in self._synced.optimizer.items()}
         if self._optimizer is not None:
-            flat["sequence"] = np.array(self._sequence)
+            flat["sequence"] = np.array(self._synced.sequence)
         for number, arguments in enumerate(self._pending if self._lost is None else []):
             flat |= {f"pending/{number}/{name}": np.array(array) for name, array in arguments.items()}
         return flat
@@ -208,7 +209,7 @@ class IpuExecutable:
         params = self._ask("params", {}, {})
         remembered = self._ask("state", {}, {}) if self._optimizer is not None else {}
         exact = {key: array.astype(self._host[key]) for key, array in params.items()}
-        self._synced = Synced(exact, remembered, self._updates)
+        self._synced = Synced(exact, remembered, self._updates, self._sequence)
 
     # -- the link -----------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import atexit
 import subprocess
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread, Timer
 from typing import Any, Final
@@ -89,6 +90,8 @@ class Worker:
             write_frame(self._write, {**header, "ask": question}, arrays)
             answer, results = read_frame(self._read)
         except (EOFError, OSError, FrameError) as error:
+            if not isinstance(error, FrameError):
+                self._last_words()
             self.kill()
             raise DeviceError(self._obituary(question, error, timeout)) from error
         except BaseException:  # Ctrl-C in the middle of an answer: the rest of it must not meet the next one
@@ -110,6 +113,11 @@ class Worker:
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+    def _last_words(self) -> None:
+        """One that has closed its pipes is about to end, and how it ends is worth knowing."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5.0)
 
     def _expire(self) -> None:
         self._expired = True

@@ -101,6 +101,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
             return self.constant(args[0])
         if name == "_to_copy" and device.startswith("cpu"):
             raise Error("Illegal move to CPU (via .to()) when using the dispatcher")
+        if device.startswith("cpu"):
+            return function(*args, **kwargs)  # made on the host, where it stays
         if function._schema.is_mutable:  # no other way
             return self._in_place(function, name, args, kwargs)
         return self._record(function, args, kwargs)

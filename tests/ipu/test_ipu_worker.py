@@ -1,0 +1,246 @@
+"""A worker that dies, hangs, prints or is no worker at all ends in one clear error."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import stat
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ipu_calls import PYTHON, backend, compiled, data, job_of, network
+
+from snnhw.errors import DeviceError, InputError
+from snnhw_ipu import process
+from snnhw_ipu.link import InProcess, InWorker
+from snnhw_ipu.process import Worker, give_back, take
+from snnhw_ipu.worker.frames import MAGIC, PROTOCOL, Frame, FrameError, read_frame, write_frame
+from snnhw_ipu.worker.session import Session
+
+
+def script(folder: Path, text: str) -> list[str]:
+    """A command that runs some Python in the place of a worker."""
+    path = folder / "worker.py"
+    path.write_text(text)
+    return [PYTHON, str(path)]
+
+
+def read(data: bytes) -> Frame:
+    stream = io.BytesIO(data)
+
+    def exactly(size: int) -> bytes:
+        found = stream.read(size)
+        if len(found) < size:
+            raise EOFError
+        return found
+
+    return read_frame(exactly)
+
+
+def frame(header: dict[str, object], **arrays: np.ndarray) -> bytes:
+    parts: list[bytes] = []
+    write_frame(parts.append, header, arrays)
+    return b"".join(parts)
+
+
+# -- frames -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32", "int64", "float16", "float32", "float64"])
+def test_arrays_arrive_as_they_were(dtype: str) -> None:
+    sent = {
+        "a": np.arange(6).reshape(2, 3).astype(dtype),
+        "b": np.array(1, dtype),
+        "c": np.zeros((0, 2), dtype),
+    }
+    header, found = read(frame({"ask": "é"}, **sent))
+    assert header == {"ask": "é"}
+    assert {name: (x.dtype.name, x.shape) for name, x in found.items()} == {
+        name: (x.dtype.name, x.shape) for name, x in sent.items()
+    }
+    assert all(np.array_equal(found[name], sent[name]) for name in sent)
+    found["a"][...] = 0  # the receiver's own
+
+
+GOOD = frame({"ask": "run"}, x=np.arange(4, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"hello, world, hello", "b'hello, w' came where a frame begins"),
+        (b"SNNIPU" + (PROTOCOL + 1).to_bytes(2, "big"), f"speaks version {PROTOCOL + 1} of the protocol"),
+        (MAGIC + b"\xff" * 12, "which no frame does"),
+        (GOOD.replace(b'"float32"', b'"object_"'), "is a object_"),
+        (GOOD.replace(b"[4]", b"[9]"), "larger than the frame"),
+        (GOOD.replace(b"[4]", b"[3]"), "belong to no array"),
+        (GOOD.replace(b'{"ask"', b'}"ask"'), "header cannot be read"),
+    ],
+)
+def test_what_is_no_frame_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(FrameError, match=message.replace("[", r"\[")):
+        read(data)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 15, 30, len(GOOD) - 1])
+def test_a_frame_that_ends_early(cut: int) -> None:
+    with pytest.raises(EOFError):
+        read(GOOD[:cut])
+
+
+# -- workers that are none ----------------------------------------------------------------------------
+
+
+def test_an_interpreter_that_does_not_exist() -> None:
+    with pytest.raises(DeviceError, match=r"cannot be started: .*SNNHW_IPU_PYTHON"):
+        Worker("/nowhere/python")
+
+
+def test_an_interpreter_without_torch(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    with pytest.raises(
+        DeviceError, match=r"(?s)ended with status 1 while it was asked 'hello'.*No module named"
+    ):
+        Worker(str(python))
+
+
+def test_a_program_that_prints_in_the_place_of_a_worker(tmp_path: Path) -> None:
+    command = script(tmp_path, "print('Loading modules, please wait')")
+    with pytest.raises(DeviceError, match=r"wrote something that is no answer \(b'Loading ' came"):
+        Worker(PYTHON, command)
+
+
+def test_a_worker_of_another_version(tmp_path: Path) -> None:
+    other = (PROTOCOL + 1).to_bytes(2, "big")
+    command = script(tmp_path, f"import sys; sys.stdout.buffer.write(b'SNNIPU' + {other!r} + bytes(12))")
+    with pytest.raises(
+        DeviceError, match=f"version {PROTOCOL + 1} of the protocol, this one version {PROTOCOL}"
+    ):
+        Worker(PYTHON, command)
+
+
+def test_a_worker_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "START", 1.0)
+    command = script(tmp_path, "import os, time; os.write(2, b'busy'); time.sleep(600)")
+    with pytest.raises(DeviceError, match=r"(?s)did not answer 'hello' in 1 s and was ended.*busy"):
+        Worker(PYTHON, command)
+
+
+# -- real ones ----------------------------------------------------------------------------------------
+
+
+def test_what_a_worker_prints_does_not_meet_its_answers() -> None:
+    worker = take(PYTHON)
+    assert worker.hello["protocol"] == PROTOCOL
+    with pytest.raises(
+        DeviceError, match=r"ValueError: a worker is not asked 'sing'; it answers hello, probe"
+    ):
+        worker.ask("sing", {}, {}, timeout=60)
+    assert worker.alive  # an error of its own does not end it
+    give_back(worker)
+    assert take(PYTHON) is worker
+    worker.kill()
+
+
+def test_garbage_ends_a_worker_and_says_so() -> None:
+    worker = take(PYTHON)
+    worker._write(b"this is no frame, and it is long enough")
+    with pytest.raises(DeviceError, match=r"(?s)ended with status 2.*b'this is ' came where a frame begins"):
+        worker.ask("hello", {}, {}, timeout=60)
+    assert not worker.alive
+
+
+def test_kill_9_loses_no_more_than_since_the_last_sync() -> None:
+    program, params = network()
+    x, y = data()
+    with compiled(program, params, job_of(program, sync_every=2)) as executable:
+        for _ in range(2):
+            executable.step({"x": x}, {"target": y})
+        kept = executable.save_state()
+        link = executable._link
+        assert isinstance(link, InWorker)
+        os.kill(link.worker.pid, signal.SIGKILL)
+        with pytest.raises(DeviceError, match=r"(?s)killed by signal 9.*The parameters of update 2 are kept"):
+            executable.step({"x": x}, {"target": y})
+        after = executable.save_state()
+        assert kept.keys() == after.keys()
+        assert all(np.array_equal(kept[name], after[name]) for name in kept)
+        assert not np.array_equal(executable.get_params()["fc1.weight"], params["fc1.weight"])
+        with pytest.raises(DeviceError, match=r"killed by signal 9"):
+            executable.run({"x": x})
+    with compiled(program, params, job_of(program)) as again:
+        again.load_state(after)
+        assert again.step({"x": x}, {"target": y}).loss > 0
+
+
+def test_a_call_that_takes_too_long_is_ended() -> None:
+    program, params = network()
+    x, y = data()
+    with compiled(program, params, job_of(program)) as executable:
+        link = executable._link
+        assert isinstance(link, InWorker)
+        link._timeout = 1.0
+        os.kill(link.worker.pid, signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(DeviceError, match=r"did not answer 'step' in 1 s"):
+            executable.step({"x": x}, {"target": y})
+        assert time.monotonic() - started < 30
+
+
+def test_in_process_gives_what_a_worker_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PopTorch is not here: its stand-in is imported under its name."""
+    from snnhw_ipu.worker import double
+
+    monkeypatch.setitem(sys.modules, "poptorch", double)
+    monkeypatch.delenv("SNNHW_IPU_PYTHON", raising=False)
+    program, params = network()
+    x, y = data()
+    losses = []
+    for emulate in (False, True):
+        with compiled(program, params, job_of(program, emulate=emulate)) as executable:
+            assert isinstance(executable._link, InWorker if emulate else InProcess)
+            losses.append([executable.step({"x": x}, {"target": y}).loss for _ in range(3)])
+    assert losses[0] == losses[1]
+
+
+def test_errors_in_process_are_device_errors() -> None:
+    with pytest.raises(DeviceError, match=r"the IPU failed: AssertionError: no program is open"):
+        InProcess().ask("params", {}, {})
+
+
+def test_a_session_without_poptorch_says_so() -> None:
+    with pytest.raises(ModuleNotFoundError, match="poptorch"):
+        Session().ask("open", {"emulate": False}, {})
+
+
+def test_other_shapes_are_refused_with_what_to_do() -> None:
+    program, params = network()
+    x, y = data(batch=3)
+    with (
+        compiled(program, params, job_of(program)) as executable,
+        pytest.raises(InputError, match=r"compiled for T=5 and B=4, but was given T=5 and B=3; .*option pad"),
+    ):
+        executable.step({"x": x}, {"target": y})
+    with compiled(program, params, job_of(program, pad=True)) as executable:
+        whole, _ = data(batch=11)
+        found = executable.run({"x": whole})
+        part = executable.run({"x": whole[:, 4:8]})
+        assert found.outputs["output"].shape == (5, 11, 3)
+        assert np.array_equal(found.outputs["output"][:, 4:8], part.outputs["output"])
+        assert np.array_equal(found.state["lif1.mem"][4:8], part.state["lif1.mem"])
+
+
+def test_probe_of_the_device_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SNNHW_IPU_PYTHON", raising=False)
+    found = backend().probe()
+    assert (found.status, found.ready) == ("missing", False)
+    assert "export SNNHW_IPU_PYTHON=" in found.install
+    assert "emulate=true" in found.install
+    monkeypatch.setenv("SNNHW_IPU_PYTHON", "/nowhere/python")
+    assert backend().probe().status == "broken"
