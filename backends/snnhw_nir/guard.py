@@ -33,6 +33,9 @@ MAX_RATIO: Final = 1100
 SMALL: Final = 1 << 16
 """Bytes that need no justification by what is stored."""
 
+REFERENCE: Final = 16
+"""Bytes of a reference to a text: its length, and where it stands."""
+
 FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 """Filters by HDF5's numbers: those that come with it and with h5py. Others would be searched on disk."""
 
@@ -49,7 +52,7 @@ def read_tree(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     check_heaps(data)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
-            return _Walk(h5py, max_bytes).group(file, "", 0)
+            return _Walk(h5py, data, max_bytes).group(file, "", 0)
     except LoadError:
         raise
     except Exception as error:  # broken files raise a dozen types, from KeyError to SystemError
@@ -75,6 +78,7 @@ class _Walk:
     """One walk through a file, with what is left to spend."""
 
     h5py: Any
+    data: bytes
     bytes_left: int
     objects: int = 0
     seen: set[int] = field(default_factory=set)
@@ -154,8 +158,21 @@ class _Walk:
         if count > MAX_TEXTS:
             raise LoadError(f"'{at}' holds {count} texts; at most {MAX_TEXTS} are read")
         self.spend(count * (text.length or 16), at)
+        if text.length is None:
+            self.check_lengths(item, at, count)
         try:
             found = item.asstr("utf-8")[()]
         except UnicodeDecodeError as error:
             raise LoadError(f"'{at}' is not text in UTF-8") from error
         return found
+
+    def check_lengths(self, item: Any, at: str, count: int) -> None:
+        """Texts stand in a heap, and HDF5 makes room for the length that is claimed, up to 4 GiB."""
+        start = item.id.get_offset()
+        if start is None or start + REFERENCE * count > len(self.data):
+            raise LoadError(f"'{at}' holds texts that are not stored one after the other")
+        for place in range(start, start + REFERENCE * count, REFERENCE):
+            length = int.from_bytes(self.data[place : place + 4], "little")
+            if length > len(self.data):
+                raise LoadError(f"'{at}' claims a text of {length} bytes, in a file of {len(self.data)}")
+            self.spend(length, at)

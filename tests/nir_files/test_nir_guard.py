@@ -153,6 +153,17 @@ def test_a_heap_without_end(good: Path) -> None:
         load(good)
 
 
+def test_a_text_that_claims_more_than_there_is(good: Path) -> None:
+    """HDF5 would make room for all of it first."""
+    with h5py.File(good, "r") as file:
+        place = file["node/type"].id.get_offset()
+    data = bytearray(good.read_bytes())
+    data[place : place + 4] = b"\xff" * 4
+    good.write_bytes(bytes(data))
+    with pytest.raises(LoadError, match=f"'/node/type' claims a text of {2**32 - 1} bytes, in a file of"):
+        load(good)
+
+
 def mutated(data: bytes, generator: np.random.Generator) -> bytes:
     """The bytes with some set, flipped, blown up or copied elsewhere; sometimes cut off."""
     found = bytearray(data)
