@@ -12,7 +12,17 @@ from snnhw import registry
 from snnhw.conformance.against import COMPARISONS, judge_both
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import CLASSES, Plan
-from snnhw.conformance.cases import corners, exact, gradient, laws, margin, pointwise, training, wiring
+from snnhw.conformance.cases import (
+    corners,
+    exact,
+    gradient,
+    laws,
+    layers,
+    margin,
+    pointwise,
+    training,
+    wiring,
+)
 from snnhw.conformance.evidence import Evidence, evidence_of
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import CaseResult, judge
@@ -37,6 +47,7 @@ SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
     pointwise.cases,
     margin.cases,
     gradient.cases,
+    layers.cases,
     training.cases,
     laws.cases,
 )
