@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from snnhw.nn.capture import Captured, capture
 from snnhw.nn.classes import neuron_class
 from snnhw.nn.delay import Delay
+from snnhw.nn.graded import GradedSpikes
 from snnhw.nn.model import Model
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.neurons import (
@@ -14,7 +15,6 @@ from snnhw.nn.neurons import (
     Alpha,
     AssociativeLeaky,
     DeltaLeaky,
-    GradedSpikes,
     Lapicque,
     LeakyParallel,
     LinearLeaky,

@@ -28,10 +28,12 @@ from snnhw.ir import (
     MaxPool1d,
     MaxPool2d,
     Op,
+    Scale,
 )
 from snnhw.nn import stepwise
 from snnhw.nn.delay import Delay
 from snnhw.nn.functions import relu, sigmoid, tanh
+from snnhw.nn.graded import GradedSpikes
 from snnhw.nn.moving import (
     adaptive_avg_pool,
     avg_pool,
@@ -113,6 +115,12 @@ def _layer_norm(module: nn.LayerNorm, x: Signal) -> Converted:
     return _weighted(op, x, module)
 
 
+def _graded_spikes(module: GradedSpikes, x: Signal) -> Converted:
+    op = Scale((1,) * (len(x.shape) - 1) + (module.size,))
+    weights = host(module, "weights").reshape(op.shape)
+    return Converted(op, {"x": (x.port,)}, {"weight": weights}, sources={"weight": "weights"})
+
+
 def _batch_norm(kind: type[BatchNorm]) -> Converter:
     def convert(module: nn.BatchNorm1d | nn.BatchNorm2d, x: Signal) -> Converted:
         return _weighted(_normalising(kind, module), x, module)
@@ -173,6 +181,7 @@ MODULES: Final[Mapping[type[nn.Module], Converter]] = {
     stepwise.Dropout: lambda module, x: Converted(module.op, {"x": (x.port,)}),
     nn.Flatten: _by(flatten, "start_dim", "end_dim"),
     nn.Unflatten: lambda module, x: unflatten(x, module.dim, module.unflattened_size),
+    GradedSpikes: _graded_spikes,
     Delay: lambda module, x: Converted(Add(), {"x": (x.port,)}, delay=module.steps),
     nn.Identity: lambda module, x: x,
     nn.ReLU: lambda module, x: relu(x),

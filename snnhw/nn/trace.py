@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from snnhw.errors import CaptureError
 from snnhw.ir import Shape
 from snnhw.nn.carrying import CARRYING, carried
+from snnhw.nn.graded import GradedSpikes
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import Sample
 from snnhw.words import brief, sentence
@@ -86,7 +87,7 @@ def trace(root: nn.Module, sample: Sample, sequences: frozenset[str] = frozenset
 
 def _is_leaf(module: nn.Module) -> bool:
     container = isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
-    return isinstance(module, tuple(CARRYING)) or (
+    return isinstance(module, (*CARRYING, GradedSpikes)) or (
         type(module).__module__.startswith("torch.nn") and not container
     )
 

@@ -209,6 +209,11 @@ def test_graded_spikes() -> None:
     layer = snn.GradedSpikes(N, 2.0)
     assert torch.equal(layer(signal(N)), signal(N) * 2)
     assert 0.5 <= snn.GradedSpikes(N, None).weights.min() <= snn.GradedSpikes(N).weights.max() <= 1.5
+    net = nn.Sequential(snn.Leaky(0.8, init_hidden=True), layer)
+    captured = snn.capture(net, signal(N)[0])
+    found = execute(captured.program, captured.params, {"input": signal(N).numpy()}).outputs["output"]
+    assert torch.equal(torch.from_numpy(found), torch.stack([net(x) for x in signal(N)]).double())
+    assert captured.names == {"0.beta": "0.beta", "0.threshold": "0.threshold", "1.weight": "1.weights"}
     with pytest.raises(InputError, match=r"the last axis of its input has 6 features, not \(8, 3, 5\)"):
         layer(signal(5))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from snnhw.nn.neurons.alpha import Alpha
 from snnhw.nn.neurons.delta import DeltaLeaky
-from snnhw.nn.neurons.graded import GradedSpikes
 from snnhw.nn.neurons.lapicque import Lapicque
 from snnhw.nn.neurons.lstm import SLSTM, SConv2dLSTM
 from snnhw.nn.neurons.recurrent import RLeaky, RSynaptic
@@ -18,7 +17,6 @@ __all__ = [
     "Alpha",
     "AssociativeLeaky",
     "DeltaLeaky",
-    "GradedSpikes",
     "Lapicque",
     "LeakyParallel",
     "LinearLeaky",
