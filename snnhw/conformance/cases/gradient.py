@@ -15,7 +15,7 @@ from snnhw.conformance.case import Arrays, Case, Plan
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.examples import subjects
 from snnhw.conformance.cases.harness import NODE, Subject, observed, probed, stepped
-from snnhw.conformance.cases.networks import NETWORKS, Network, dense
+from snnhw.conformance.cases.networks import Network, dense, tried_in
 from snnhw.conformance.cases.neurons import Setting, backwards, common, settings, usual
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import certain, chosen, lively
@@ -59,7 +59,7 @@ def cases() -> Iterator[Plan]:
         yield chosen(case_id, partial(_probe, case_id, probed(subject)))
     for model in MODELS.values():
         setting = Setting(model, *usual(model), shaped=True)
-        for name, make in NETWORKS.items():
+        for name, make in tried_in(model).items():
             yield _network(f"gradient/{name}-{model.name}", make(setting, StraightThrough()))
     yield from _losses()
 

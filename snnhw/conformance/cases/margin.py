@@ -13,8 +13,8 @@ from functools import partial
 from snnhw.conformance.case import Case, Plan
 from snnhw.conformance.cases.examples import INEXACT, subjects
 from snnhw.conformance.cases.harness import alone, observed
-from snnhw.conformance.cases.networks import NETWORKS, Make, dense, recurrent
-from snnhw.conformance.cases.neurons import Setting, usual
+from snnhw.conformance.cases.networks import Make, dense, recurrent, tried_in
+from snnhw.conformance.cases.neurons import Setting, common, usual
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import certain, chosen, delicate, lively
 from snnhw.ir import MODELS, Program, StraightThrough
@@ -30,12 +30,13 @@ def cases() -> Iterator[Plan]:
     wide: Make = partial(dense, sizes=(32, 48, 10))
     for model in MODELS.values():
         setting = Setting(model, *usual(model), shaped=True)
-        for name, make in NETWORKS.items():
+        for name, make in tried_in(model).items():
             yield _case(f"margin/{name}-{model.name}", make, setting, steps=8, batch=3, safe=True)
         if model.fire is None:
             continue
         yield _case(f"near/dense-{model.name}", wide, setting, steps=25, batch=32, safe=False)
-        yield _case(f"near/recurrent-{model.name}", recurrent, setting, steps=25, batch=32, safe=False)
+    looped = Setting(common().model, *usual(common().model), shaped=True)
+    yield _case(f"near/recurrent-{looped.model.name}", recurrent, looped, steps=25, batch=32, safe=False)
 
 
 def _op(case_id: str, program: Program) -> Plan:

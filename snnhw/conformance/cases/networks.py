@@ -1,6 +1,6 @@
 """Small networks of every shape the language has: dense, convolutional, recurrent, residual.
 
-Each is a function of a neuron `Setting`, so that every model is tried in every one of them. A port of
+Each is a function of a neuron `Setting`, so that any model can be tried in any of them. A port of
 the model besides the first is fed by a layer of its own from the same source.
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 
 from snnhw.conformance.case import Array
 from snnhw.conformance.cases.harness import TIME
-from snnhw.conformance.cases.neurons import Setting
+from snnhw.conformance.cases.neurons import Setting, common
 from snnhw.conformance.cases.numbers import Numbers
 from snnhw.ir import (
     AvgPool2d,
@@ -25,6 +25,7 @@ from snnhw.ir import (
     Input,
     Linear,
     MaxPool2d,
+    Model,
     Op,
     Output,
     Program,
@@ -33,7 +34,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.ops import Shape
 
-__all__ = ["NETWORKS", "Make", "Network", "chancy", "dense", "recurrent"]
+__all__ = ["NETWORKS", "Make", "Network", "chancy", "dense", "recurrent", "tried_in"]
 
 
 @dataclass(frozen=True)
@@ -168,3 +169,9 @@ NETWORKS: Final[Mapping[str, Make]] = {
     "pooled": _images(MaxPool2d((2, 2), (2, 2))),
 }
 """Name -> the network for a setting and a surrogate."""
+
+
+def tried_in(model: Model) -> Mapping[str, Make]:
+    """The networks that a model is tried in: the common model in all of them, every other in a chain and
+    in a loop. What else a network does, it does to any neuron."""
+    return NETWORKS if model is common().model else {name: NETWORKS[name] for name in ("dense", "recurrent")}
