@@ -30,7 +30,8 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
         for name, ports in edges.items()
     }
     states = {name: walk.states_of(name) for name in nodes}
-    history: dict[str, list[Tensor]] = {}
+    outside = {edge.src for edge in program.edges if edge.target.node not in edges}
+    history: dict[str, list[Tensor]] = {port: [] for port in _ports(walk, nodes) & (outside | walk.wanted)}
     for step in range(walk.steps):
         now: dict[str, Tensor] = {}
         for name in nodes:
@@ -38,17 +39,24 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
         for edge in inner:
             if edge.key in lines:
                 lines[edge.key].append(now[edge.src])
-        for port, value in now.items():
-            history.setdefault(port, []).append(value)
+        for port, kept in history.items():
+            kept.append(now[port])
     walk.ports |= {port: torch.stack(values) for port, values in history.items()}
     walk.after |= {key: torch.stack(line[walk.steps :]) for key, line in lines.items()}
     walk.after |= {f"{name}.{state}": x for name in nodes for state, x in states[name].items()}
 
 
+def _ports(walk: Walk, nodes: tuple[str, ...]) -> set[str]:
+    """All output ports of some nodes."""
+    program = walk.network.program
+    return {f"{name}.{port}" for name in nodes for port in program.nodes[name].out_ports}
+
+
 def _wire(walk: Walk, edge: Edge, nodes: tuple[str, ...], lines: Mapping[str, list[Tensor]]) -> Wire:
     if edge.source.node not in nodes:
         x, fixed = walk.signal(edge)
-        return lambda step, now: x if fixed else x[step]
+        steps = (x,) * walk.steps if fixed else x.unbind()  # one node of autograd's graph for all steps
+        return lambda step, now: steps[step]
     if edge.delay:
         line = lines[edge.key]
         return lambda step, now: line[step]
