@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import snnhw as snn
 
-__all__ = ["layer_of", "returned"]
+__all__ = ["layer_of", "returned", "signal_of"]
 
 LEVELS: Final = torch.linspace(-1, 1.5, 4)
 """The quantiser of `leaky_state_quant`, as its note says."""
@@ -44,14 +44,18 @@ def layer_of(case: Mapping[str, Any], surrogates: Mapping[str, Any]) -> Any:
 
 def returned(case: Mapping[str, Any], layer: Any) -> dict[str, Tensor]:
     """What it returns over all steps, by name."""
-    inputs = case["inputs"]
-    x = torch.tensor(inputs["x_TxBxN"] if "x_TxBxN" in inputs else inputs["x"], dtype=torch.float64)
-    if "repeat" in inputs:
-        x = x.expand(int(inputs["repeat"]), *x.shape)
+    x = signal_of(case)
     names = list(case["expected"])
     found = layer(x) if case["kind"] == "sequence" else _stepped(layer, x)
     found = found if isinstance(found, tuple) else (found,)
     return dict(zip(names, found, strict=True))
+
+
+def signal_of(case: Mapping[str, Any]) -> Tensor:
+    """Its input ``[T, B, ...]``."""
+    inputs = case["inputs"]
+    x = torch.tensor(inputs["x_TxBxN"] if "x_TxBxN" in inputs else inputs["x"], dtype=torch.float64)
+    return x.expand(int(inputs["repeat"]), *x.shape) if "repeat" in inputs else x
 
 
 def _stepped(layer: nn.Module, x: Tensor) -> tuple[Tensor, ...]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from nn_golden import layer_of, returned
+from nn_golden import layer_of, returned, signal_of
 
 import snnhw as snn
+from snnhw.api import lower, make_job
+from snnhw.registry import backend
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 
@@ -51,6 +53,24 @@ def test_spikes_and_states(case: dict[str, Any]) -> None:
         )
         rtol, atol = (0.0, 0.0) if exact else (1e-6, 1e-7)
         torch.testing.assert_close(found[name], torch.tensor(wanted).double(), rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("name", ["reference", "cpu"])
+@pytest.mark.parametrize("case", NEURONS, ids=lambda case: case["id"])
+def test_as_programs(case: dict[str, Any], name: str) -> None:
+    layer = layer_of(case, SURROGATES)
+    layer.init_hidden = layer.output = True
+    x = signal_of(case)
+    captured = snn.capture(torch.nn.Sequential(layer), x[0])
+    plugin = backend(name)
+    job = make_job(
+        plugin, captured.program, time_steps=len(x), batch=x.shape[1], options={"dtype": "float64"}
+    )
+    with lower(plugin, captured.program, captured.params, job) as executable:
+        found = [torch.as_tensor(values) for values in executable.run({"input": x}).outputs.values()]
+    for values, (port, wanted) in zip(found, case["expected"].items(), strict=True):
+        rtol, atol = (0.0, 0.0) if port == "spk" else (1e-6, 1e-7)
+        torch.testing.assert_close(values, torch.tensor(wanted).double(), rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("case", GRADIENTS, ids=lambda case: case["id"])
