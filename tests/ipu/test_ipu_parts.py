@@ -1,0 +1,93 @@
+"""A batch cut into parts trains as a whole one does; and what explain says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from ipu_calls import backend, compiled, data, job_of, network
+
+from snnhw.errors import InputError
+from snnhw.ir import CECount, L1Rate, Loss, MSECount, Term
+from snnhw.plugin import Train
+
+Array = npt.NDArray[Any]
+
+EVERYTHING = Loss(
+    (
+        Term(CECount(), of="lif2.spk"),
+        Term(MSECount(), of="lif2.spk", weight=0.5),
+        Term(L1Rate(), of="lif1.spk", weight=0.01),  # a sum over the batch, where the others are means
+    )
+)
+
+
+def trained(**options: Any) -> tuple[list[float], dict[str, Array]]:
+    program, params = network()
+    x, y = data()
+    job = job_of(program, **options)
+    assert isinstance(job, Train)
+    with compiled(program, params, replace(job, loss=EVERYTHING)) as executable:
+        found = [executable.step({"x": x}, {"target": y}) for _ in range(3)]
+        run = executable.run({"x": x})
+        outputs = found[-1].outputs.get("output")
+        return [each.loss for each in found], {
+            **executable.get_params(),
+            "run": run.outputs["output"],
+            "spikes": np.zeros(0) if outputs is None else outputs,
+        }
+
+
+WHOLE: list[tuple[list[float], dict[str, Array]]] = []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gradient_accumulation": 4},
+        {"replication": 2},
+        {"replication": 2, "gradient_accumulation": 2},
+        {"device_iterations": 2},
+    ],
+)
+def test_parts_are_one_batch(options: dict[str, object]) -> None:
+    WHOLE[:] = WHOLE or [trained()]
+    (losses, arrays), (wanted, whole) = trained(**options), WHOLE[0]
+    assert losses == pytest.approx(wanted, rel=1e-5)  # the same sums, in another order
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, whole[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_the_loss_alone_may_come_back() -> None:
+    WHOLE[:] = WHOLE or [trained()]
+    losses, arrays = trained(outputs="loss")
+    assert losses == WHOLE[0][0]
+    assert arrays["spikes"].size == 0
+
+
+def test_a_batch_that_cannot_be_cut() -> None:
+    program, params = network()
+    with pytest.raises(
+        InputError, match=r"batch of 4 cannot be cut into replication x gradient_accumulation = 3"
+    ):
+        compiled(program, params, job_of(program, gradient_accumulation=3))
+
+
+def test_half_precision_trains() -> None:
+    losses, arrays = trained(dtype="float16")
+    assert losses[-1] < losses[0]
+    assert arrays["run"].dtype == np.float16
+
+
+def test_explain_counts_and_refuses_nothing_that_is_claimed() -> None:
+    program, _ = network()
+    found = backend().explain(program, job_of(program, gradient_accumulation=2))
+    assert ("batch", "4 in 2 parts") in found.tables["program"]
+    assert ("time steps, unrolled", "5") in found.tables["program"]
+    assert found.tables["refused by PopTorch 3.4"][1:] == (("none", ""),)
+    assert ("addmm", "10") in found.tables["operations"]  # two layers, five steps
+    assert "fits" in found.tables["memory (an estimate, of one IPU)"][-1][1]
+    assert "-- each of 5 steps" in found.sources["train.recipe"]
