@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
+import typer
 from rich.text import Text
 
 from snnhw.cli.arguments import AsJson
 from snnhw.cli.console import err, out, print_json, table
+from snnhw.cli.support import markdown, support_of
 
 if TYPE_CHECKING:
     from snnhw.plugin import Probe
@@ -19,11 +22,21 @@ __all__ = ["command"]
 STYLES: Final = {"ready": "green", "missing": "yellow", "no device": "yellow", "broken": "red"}
 
 
-def command(as_json: AsJson = False) -> None:
+Supports = Annotated[
+    bool,
+    typer.Option("--supports", help="What each of them supports, as a table for a Markdown page."),
+]
+
+
+def command(as_json: AsJson = False, supports: Supports = False) -> None:
     """List the installed backends and whether they can run here."""
     from snnhw import registry
     from snnhw.plugin import BACKENDS
 
+    if supports:
+        every = {name: registry.load(BACKENDS, name).capabilities() for name in registry.names(BACKENDS)}
+        sys.stdout.write(markdown(support_of(every)))
+        return
     with err.status("asking every backend"):
         found = registry.survey(BACKENDS)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from cli_calls import call
@@ -69,3 +70,14 @@ def test_nothing_installed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_installed_here() -> None:
     found = json.loads(call("backends", "--json").stdout)
     assert {"cpu", "reference"} <= {row["name"] for row in found["backends"] if row["status"] == "ready"}
+
+
+def test_the_readme_shows_what_each_backend_supports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To mend it: put what ``snnhw backends --supports`` prints between the markers."""
+    ours = {"cpu", "ipu", "reference"}
+    names = registry.names
+    monkeypatch.setattr(registry, "names", lambda group: tuple(n for n in names(group) if n in ours))
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = text.split("<!-- support -->\n")[1].split("<!-- /support -->")[0]
+    assert call("backends", "--supports").stdout == shown
+    assert "| `Linear` | yes |" in shown
