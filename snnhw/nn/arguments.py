@@ -73,12 +73,14 @@ def signature_of(
             model's parameters, those without a default before the others, as Python wants it.
         learnt: ``learn_...`` arguments with their defaults; None: one for every parameter.
         without: options that the class does not offer.
-        defaults: of options, where they differ from the usual.
+        defaults: of options, where they differ from the usual. ``reset_delay`` is snnTorch's, True, unless
+            the model's own reset is never late.
     """
     params = sorted(model.params, key=lambda param: param.default is not None)
     own = {param.name: REQUIRED if param.default is None else param.default for param in params}
     learn = {f"learn_{param.name}": False for param in model.params} if learnt is None else learnt
-    usual = {**COMMON, **learn, **REST, "reset_mechanism": model.reset, **(defaults or {})}
+    reset = {"reset_mechanism": model.reset, "reset_delay": "delayed" in model.timings_of(model.reset)}
+    usual = {**COMMON, **learn, **REST, **reset, **(defaults or {})}
     offered = {name: value for name, value in usual.items() if name not in without}
     last = {name: own[name] for name in ("threshold",) if name in own and name not in (leading or {})}
     found = {**({**leading, **last} if leading else own), **offered}

@@ -116,7 +116,7 @@ class SpikingNeuron(nn.Module):
         if self.timing not in self.model.timings_of(self.reset_mechanism):
             raise InputError(
                 f"{name}(reset_delay={self.reset_delay}): its equations do not say when reset "
-                f"'{self.reset_mechanism}' acts then; leave reset_delay out"
+                f"'{self.reset_mechanism}' acts then; give reset_delay={not self.reset_delay}"
             )
         if self.inhibition and self.model.fire is None:
             raise InputError(

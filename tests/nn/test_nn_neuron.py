@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 import snnhw as snn
 from snnhw.errors import InputError
-from snnhw.ir import FrozenMap, Model, Neuron, Param, State, Step, model, variables
+from snnhw.ir import MODELS, FrozenMap, Model, Neuron, Param, State, Step, model, variables
+from snnhw.ir.models.textbook import TEXTBOOK
 from snnhw.nn import SpikingNeuron, neuron_class
 from snnhw.tensors import run_scan
 
@@ -516,8 +517,22 @@ def test_a_reset_that_says_nothing_about_a_timing() -> None:
         module(entry, b=0.5, reset_delay=False)
     assert str(caught.value) == (
         "Odd(reset_delay=False): its equations do not say when reset 'subtract' acts then; "
-        "leave reset_delay out"
+        "give reset_delay=True"
     )
+
+
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_a_textbook_neuron_works_with_its_defaults(name: str) -> None:
+    """Its reset acts at once, and so does that of a module that is told nothing about it."""
+    entry = MODELS[name]
+    layer = neuron_class(entry, module=__name__)(
+        **{param.name: 1e-3 for param in entry.params if param.default is None}
+    )
+    assert (layer.reset_mechanism, layer.timing) == (entry.reset, "immediate")
+    assert layer(X[0]) is not None
+    if entry.fire is not None:
+        with pytest.raises(InputError, match=r"reset 'to_value' acts then; give reset_delay=False"):
+            type(layer)(reset_delay=True)
 
 
 @pytest.mark.parametrize("name", ["half", "output", "training", "quantised", "forward"])
