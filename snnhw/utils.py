@@ -10,9 +10,10 @@ from torch import nn
 
 from snnhw.errors import InputError
 from snnhw.nn.carrying import CARRYING
+from snnhw.nn.finite import check_finite
 from snnhw.words import brief
 
-__all__ = ["data_subset", "reset", "valid_split"]
+__all__ = ["check_finite", "data_subset", "reset", "valid_split"]
 
 D = TypeVar("D")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import Signature
@@ -14,17 +13,19 @@ from torch import Tensor, nn
 from snnhw.errors import InputError
 from snnhw.ir import FrozenMap, Model, Neuron, Param, Shape, Step, TimeAxis
 from snnhw.ir.composites import Composite, inhibited, single
+from snnhw.nn import graphs
 from snnhw.nn.arguments import (
     FACTOR,
     bind,
     check_value,
     levels_of,
     own_tensor,
-    shown,
     signature_of,
     surrogate_of,
 )
+from snnhw.nn.described import described
 from snnhw.nn.running import NAME, Layer
+from snnhw.nn.shapes import param_shapes
 from snnhw.tensors import run_step
 
 __all__ = ["SpikingNeuron", "computed"]
@@ -50,6 +51,13 @@ class SpikingNeuron(nn.Module):
     ``output`` asks for all. An input is ``[B, ...]``; spikes have its dtype, states that of the
     computation: float32 for half precision. A model that never fires returns its states alone.
 
+    NaN in an input makes a membrane NaN, which is greater than no threshold, so that its neuron never fires
+    again; a neuron does not look, which would wait for the device at every step. Within
+    ``snnhw.utils.check_finite(net)`` every layer does, and the first to meet such a value is named.
+
+    Under ``torch.compile(fullgraph=True)`` the same kernels run. A layer of several ops that draws random
+    numbers is refused there.
+
     A subclass names its model, and may change what its constructor takes::
 
         class Neuron(SpikingNeuron, model=MODEL, leading={"beta": REQUIRED, "size": 1}): ...
@@ -57,10 +65,12 @@ class SpikingNeuron(nn.Module):
     Class attributes:
         model: the equations; an instance may have others of the same states.
         renamed: parameter of the equations -> attribute of the module, where it is not the same.
+        sizes: attributes that ``repr`` shows first.
     """
 
     model: Model
     renamed: ClassVar[Mapping[str, str]] = {}
+    sizes: ClassVar[tuple[str, ...]] = ()
     __signature__: ClassVar[Signature]
 
     def __init_subclass__(cls, *, model: Model | None = None, **arguments: Any) -> None:
@@ -89,6 +99,7 @@ class SpikingNeuron(nn.Module):
             self.register_buffer("levels", levels_of(given["state_quant"]), persistent=False)
         self._steps: dict[Any, Step] = {}
         self._layers: dict[Any, Layer] = {}
+        self.number = graphs.number_of(self)
         self.reset_mem()
 
     def prepare(self, given: dict[str, Any]) -> None:
@@ -182,6 +193,10 @@ class SpikingNeuron(nn.Module):
         states = {name: getattr(self, name).detach() for name in self.state_names}
         return {**self.__dict__, **states, "_steps": {}, "_layers": {}}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch's own
+        self.number = graphs.number_of(self)  # a copy is another layer
+
     # -- one step -----------------------------------------------------------------------------------
 
     def forward(self, input_: Tensor, *states: Tensor | None, **named: Tensor | None) -> Any:
@@ -206,7 +221,8 @@ class SpikingNeuron(nn.Module):
             x = x.unsqueeze(0)
             given = {name: _unsqueezed(state) for name, state in given.items()}
         before = self._before(given, x, alone=alone)
-        spikes, after = self._advance(x, before)
+        advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
+        spikes, after = advance(self, x, before)
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
@@ -217,7 +233,7 @@ class SpikingNeuron(nn.Module):
 
     def returned(self, ports: Mapping[str, Any]) -> Any:
         """What a call returns, of all that it has computed: spikes and states by name."""
-        names = [*FIRES[: self.model.fire is not None], *(n for n in self.state_names if n != SPK)]
+        names = [*self.fires, *(n for n in self.state_names if n != SPK)]
         found = tuple(ports[name] for name in names)
         return found[0] if self.init_hidden and not self.output else found
 
@@ -225,11 +241,20 @@ class SpikingNeuron(nn.Module):
         """Whether an input is one sample without an axis for the batch."""
         return x.ndim == 0 or any(self.tensor_of(param.name).ndim >= x.ndim for param in self.model.params)
 
+    @property
+    def fires(self) -> tuple[str, ...]:
+        """The port of the spikes, where it fires."""
+        return FIRES[: self.model.fire is not None]
+
+    def sample_of(self, x: Tensor) -> Shape:
+        """The shape of one sample at one step, of what `advance` takes."""
+        return tuple(x.shape[1:])
+
     def state_shape(self, shape: Shape) -> Shape:
         """The shape of a state of one sample, for an input of ``shape``."""
         return shape
 
-    def _advance(self, x: Tensor, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def advance(self, x: Tensor, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Spikes and new states, all ``[B, ...]``."""
         if self.composed:
             layer = self.layer(tuple(x.shape[1:]))
@@ -243,7 +268,7 @@ class SpikingNeuron(nn.Module):
             {self.model.ports[0]: x, **noise},
             self._tensors(x.dtype),
             before,
-            outputs=FIRES[: self.model.fire is not None],
+            outputs=self.fires,
             dt=DT,
         )
 
@@ -292,12 +317,17 @@ class SpikingNeuron(nn.Module):
         since asking whether it is 1 would wait for the device."""
         key = (self.reset_mechanism, self.reset_delay, self.surrogate)
         if key not in self._steps:
-            self._steps[key] = replace(self.op(0), graded=True, param_shapes=FrozenMap()).step()
+            self._steps[key] = replace(self.op(0, graded=True), param_shapes=FrozenMap()).step()
         return self._steps[key]
 
+    def tensor_names(self, shape: Shape) -> tuple[str, ...]:
+        """What `tensor_of` is asked for, in a step of samples of ``shape``."""
+        if self.composed:
+            return self.layer(shape).tensors
+        return (*(param.name for param in self.model.params), FACTOR, *["levels"] * self.quantised)
+
     def _tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        names = [*(param.name for param in self.model.params), FACTOR]
-        found = {name: self.tensor_of(name) for name in names + ["levels"] * self.quantised}
+        found = {name: self.tensor_of(name) for name in self.tensor_names(())}
         return {name: x if x.dtype is dtype else x.to(dtype) for name, x in found.items()}
 
     # -- as ops of a program ------------------------------------------------------------------------
@@ -320,6 +350,7 @@ class SpikingNeuron(nn.Module):
 
     def layer(self, shape: Shape) -> Layer:
         """`composite`, ready to be run; the factor of the spikes always counts, as in `_step`."""
+        shape = tuple(map(int, shape))  # in a traced graph they may be symbols with one value left
         key = (shape, self.reset_mechanism, self.reset_delay, self.surrogate)
         if key not in self._layers:
             self._layers[key] = Layer(self.composite(NAME, shape, graded=True), shape)
@@ -327,7 +358,8 @@ class SpikingNeuron(nn.Module):
 
     def op(self, rank: int, *, graded: bool | None = None) -> Neuron:
         """The neurons themselves as an op, for samples of ``rank`` axes."""
-        graded = self._graded() if graded is None else graded
+        graded = self.graded if graded is None else graded
+        names = [param.name for param in self.model.params] + [FACTOR] * graded
         return Neuron(
             self.model,
             reset=self.reset_mechanism,
@@ -335,43 +367,17 @@ class SpikingNeuron(nn.Module):
             surrogate=self.surrogate,
             graded=graded,
             quantised=self.quantised,
-            param_shapes=FrozenMap(
-                {name: shape for name, shape in self._shapes(rank, graded=graded).items() if shape}
-            ),
+            param_shapes=param_shapes([(name, self.tensor_of(name)) for name in names], rank),
         )
 
-    def _graded(self) -> bool:
+    @property
+    def graded(self) -> bool:
         """Whether the factor is more than a constant 1."""
         factor = getattr(self, FACTOR)
         return isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
 
-    def _shapes(self, rank: int, *, graded: bool) -> dict[str, Shape]:
-        """Shapes of the parameters as a program writes them: scalar, or of the layer's rank.
-
-        Torch aligns shapes on the right; so does this.
-        """
-        names = [param.name for param in self.model.params] + [FACTOR] * graded
-        found = {}
-        for name in names:
-            shape = tuple(self.tensor_of(name).shape)
-            while len(shape) > rank and shape[0] == 1:  # an axis for the batch
-                shape = shape[1:]
-            found[name] = () if math.prod(shape) == 1 else (1,) * (rank - len(shape)) + shape
-        return found
-
     def extra_repr(self) -> str:
-        names = [param.name for param in self.model.params]
-        parts = [f"{name}={shown(self.tensor_of(name))}" for name in names]
-        learnt = [name for name in (*names, FACTOR) if isinstance(self.tensor_of(name), nn.Parameter)]
-        parts += [f"learn_{name}=True" for name in learnt]
-        if self._graded():
-            parts.append(f"{FACTOR}={shown(getattr(self, FACTOR))}")
-        parts += [f"spike_grad={self.surrogate!r}"] if self.surrogate else ["surrogate_disable=True"]
-        parts.append(f"reset_mechanism={self.reset_mechanism!r}")
-        flags = {"reset_delay": True, "init_hidden": False, "output": False, "inhibition": False}
-        parts += [f"{name}={not usual}" for name, usual in flags.items() if getattr(self, name) != usual]
-        parts += [f"state_quant={shown(self.levels)}"] if self.quantised else []
-        return ", ".join(parts)
+        return described(self)
 
 
 def _unsqueezed(state: Tensor | None) -> Tensor | None:

@@ -40,6 +40,16 @@ class Layer:
             key: (key.removeprefix(f"{NAME}."), spec) for key, spec in self._program.params().items()
         }
 
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """What it asks its owner for."""
+        return tuple(dict.fromkeys(name for name, _ in self._params.values()))
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers."""
+        return self._program.clocked
+
     def run(
         self, owner: Owner, x: Tensor, before: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -68,7 +78,7 @@ class Layer:
 
     def _clock(self) -> Clock | None:
         """Random numbers that follow torch's generator, where the layer draws any."""
-        return Clock(int(torch.randint(2**31, ()))) if self._program.clocked else None
+        return Clock(int(torch.randint(2**31, ()))) if self.draws else None
 
 
 def _under_way(key: str, value: Tensor) -> Tensor:

@@ -6,15 +6,17 @@ derived rather than recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling as tracing
 
 from snnhw.errors import InputError
 from snnhw.ir import State, Step, evaluate
 from snnhw.passes import ScanKernel
+from snnhw.tensors import compiled
 from snnhw.tensors.layer import Layer, broadcast_shape, layer_of
 from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.provider import Provider, ScanInputs, provider_for
@@ -55,7 +57,7 @@ def run_scan(
     xs = [inputs[port] for port in step.ports]
     flags = tuple(port in static for port in step.ports)
     shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
-    layer = layer_of(step, shape, steps, tuple(outputs), static=flags, dt=dt, single=False)
+    layer = _layer_of()(step, shape, steps, tuple(outputs), static=flags, dt=dt, single=False)
     return _run(layer, xs, params, states, provider)
 
 
@@ -71,7 +73,7 @@ def run_step(
 ) -> Found:
     """`run_scan` for one step, without a time axis: inputs and outputs are ``[B, *shape]``."""
     xs = [inputs[port] for port in step.ports]
-    layer = layer_of(
+    layer = _layer_of()(
         step,
         broadcast_shape(xs, [1] * len(xs)),
         1,
@@ -81,6 +83,11 @@ def run_step(
         single=True,
     )
     return _run(layer, xs, params, states, provider)
+
+
+def _layer_of() -> Callable[..., Layer]:
+    """Sizes in a traced graph may be symbols, which no cache can hold."""
+    return layer_of.__wrapped__ if tracing() else layer_of
 
 
 def _run(
@@ -100,7 +107,7 @@ def _run(
         else:
             found = _ScanFunction.apply(layer, provider, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     else:
-        found = _forward(layer, provider, tensors)
+        found = (compiled.forward if tracing() else computed)(layer, provider, tensors)
     ends = found[len(layer.outputs) :]
     return (
         dict(zip(layer.outputs, found, strict=False)),
@@ -142,7 +149,8 @@ def _fold(layer: Layer, tensors: Sequence[Tensor]) -> ScanInputs:
     )
 
 
-def _forward(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def computed(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Outputs and final states, without a graph."""
     given = _fold(layer, tensors)
     _, scan = layer.scan(provider, given.inputs[0], given.params)
     found = scan.forward(given)
@@ -152,7 +160,7 @@ def _forward(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tup
     )
 
 
-def _backward(
+def differentiated(
     layer: Layer,
     provider: Provider,
     tensors: Sequence[Tensor],
@@ -219,10 +227,11 @@ class _ScanFunction(torch.autograd.Function):
         ctx.layer, ctx.provider = layer, provider
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        return _forward(layer, provider, tensors)
+        return (compiled.forward if tracing() else computed)(layer, provider, tensors)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *adjoints: Tensor | None) -> tuple[Any, ...]:
         needs = tuple(ctx.needs_input_grad[2:])
-        return (None, None, *_backward(ctx.layer, ctx.provider, ctx.saved_tensors, adjoints, needs))
+        run = compiled.backward if tracing() else differentiated
+        return (None, None, *run(ctx.layer, ctx.provider, ctx.saved_tensors, adjoints, needs))

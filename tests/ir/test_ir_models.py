@@ -68,6 +68,8 @@ STEPS = {
     ("subtract", "delayed"): [(0, 0.0), (1, 1.5), (1, 1.5), (0, 1.0)],
     ("subtract", "retest"): [(0, 1.0), (1, 1.5), (1, 0.5), (0, 1.0)],
     ("subtract", "immediate"): [(0, 1.0), (1, 1.5), (1, 0.5), (0, 1.0)],
+    ("subtract_beta", "delayed"): [(0, 0.5), (1, 2.0), (1, 1.5), (0, 1.0)],
+    ("subtract_beta", "immediate"): [(0, 1.0), (1, 1.5), (1, 0.5), (0, 1.0)],
     ("zero", "delayed"): [(0, 0.25), (1, 1.25), (1, 1.5), (0, 1.0)],
     ("zero", "retest"): [(0, 0.5), (1, 1.25), (1, 0.0), (0, 1.0)],
     ("zero", "immediate"): [(0, 1.0), (1, 0.0), (1, 0.0), (0, 1.0)],
@@ -75,7 +77,27 @@ STEPS = {
 
 
 def test_the_table_is_complete() -> None:
-    assert set(STEPS) == {(kind, timing) for kind in LEAKY.kinds for timing in TIMINGS}
+    assert set(STEPS) == {(kind, timing) for kind in LEAKY.kinds for timing in LEAKY.timings_of(kind)}
+
+
+@pytest.mark.parametrize("name", ["Leaky", "Synaptic", "RLeaky", "RSynaptic"])
+def test_a_subtraction_that_decays_is_one_at_the_spike(name: str) -> None:
+    """The same spikes; the membrane shows the reset one step later."""
+    at_once, later = (
+        spikes_of(name, *how) for how in (("subtract", "immediate"), ("subtract_beta", "delayed"))
+    )
+    assert later == at_once
+    assert 1 < sum(later) < 10
+
+
+def spikes_of(name: str, kind: str, timing: str) -> list[float]:
+    """Of a neuron that is given numbers which float32 adds without rounding."""
+    entry, found = MODELS[name], [{state.name: 0.0 for state in MODELS[name].states}]
+    step = Neuron(entry, reset=kind, timing=timing).step()
+    for given in (0.75, 0.5, 1.5, 1.5, 0.25, -1.5, -1.0, 0.5, 0.25, 0.75, -0.25, 0.5):
+        state = {item.name: found[-1][item.name] for item in entry.states}
+        found.append(run(step, x=given, alpha=0.5, V=0.25, **state))
+    return [outputs["spk"] for outputs in found[1:]]
 
 
 @pytest.mark.parametrize(("kind", "timing"), STEPS)

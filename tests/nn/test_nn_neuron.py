@@ -399,7 +399,7 @@ def test_repr_shows_what_is_not_usual() -> None:
         ({"graded_spikes_factor": float("inf")}, "Leaky(graded_spikes_factor=inf): give finite numbers"),
         (
             {"reset_mechanism": "half"},
-            "Leaky(reset_mechanism='half'): give one of subtract, zero, none",
+            "Leaky(reset_mechanism='half'): give one of subtract, zero, none, subtract_beta",
         ),
         (
             {"spike_grad": "atan"},

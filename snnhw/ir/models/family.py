@@ -217,6 +217,7 @@ def _after_firing(
             },
             "immediate": {
                 "subtract": {membrane: mem - SPIKE * theta},
+                "subtract_beta": {membrane: mem - SPIKE * theta},  # decays in the next step
                 "zero": {membrane: (1.0 - SPIKE) * mem},
             },
         }

@@ -3,6 +3,7 @@
     M  = beta * U + X + V * S_prev           each neuron hears itself
     U' = M - R * threshold                   reset "subtract"
     U' = (1 - R) * M                         reset "zero": input and recurrence are wiped too
+    U' = M - beta * R * threshold            reset "subtract_beta", as for Leaky
     U' = M                                   reset "none"
 
 Where a layer connects the neurons with each other, ``RLeakySum`` is the neuron, and input and
@@ -16,13 +17,15 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import clamp, variables
-from snnhw.ir.models.family import Model, model, register
+from snnhw.ir.models.family import RESET, Model, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["RLEAKY", "RLEAKY_SUM"]
 
 spk, mem, x, beta, V, threshold = variables("spk mem x beta V threshold")
-integrated = clamp(beta, 0.0, 1.0) * mem + x
+decay = clamp(beta, 0.0, 1.0)
+integrated = decay * mem + x
+lowered = decay * (mem - RESET * threshold) + x
 
 BETA: Final = Param("beta", low=0.0, high=1.0, about="decay of the membrane per step")
 THRESHOLD: Final = Param("threshold", 1.0, about="the neuron fires where mem > threshold")
@@ -33,6 +36,7 @@ RLEAKY: Final[Model] = register(
         states="spk mem",
         params=(BETA, Param("V", 1.0, about="what a spike adds to the neuron's next input"), THRESHOLD),
         integrate={"mem": integrated + V * spk},
+        resets={"subtract_beta": {"mem": lowered + V * spk}},
         fire=mem - threshold,
     )
 )
@@ -43,6 +47,7 @@ RLEAKY_SUM: Final[Model] = register(
         states="mem",
         params=(BETA, THRESHOLD),
         integrate={"mem": integrated},
+        resets={"subtract_beta": {"mem": lowered}},
         fire=mem - threshold,
     )
 )

@@ -52,7 +52,7 @@ class Lapicque(
         if beta is None:
             assert R is not None
             assert C is not None
-            given["beta"] = torch.exp(-step / (R * C))
+            given["beta"] = torch.ones(1) * torch.exp(-step / (R * C))  # [1], as in a state_dict of snnTorch
         else:
             _check_decay(beta)
             if C is None:

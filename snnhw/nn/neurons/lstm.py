@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -100,6 +100,8 @@ class SConv2dLSTM(
     Raises:
         InputError: an even kernel, two pools, or inhibition together with a pool.
     """
+
+    sizes: ClassVar[tuple[str, ...]] = ("max_pool", "avg_pool")
 
     def prepare(self, given: dict[str, Any]) -> None:
         kernel = given["kernel_size"]

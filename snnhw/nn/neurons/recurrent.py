@@ -75,6 +75,11 @@ class _Recurrent(SpikingNeuron):
             padding=(height // 2, width // 2),
         )
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if not self.all_to_all and isinstance(self.tensor_of("V"), nn.Parameter):
+            destination[f"{prefix}recurrent.V"] = destination[f"{prefix}V"]  # snnTorch holds both
+
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         learnt = f"{prefix}recurrent.V"  # snnTorch's name for it
         if learnt in state_dict:

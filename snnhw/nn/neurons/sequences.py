@@ -15,6 +15,7 @@ from snnhw.ir.composites import Composite, associative, behind, fully_connected,
 from snnhw.ir.models.associative import ASSOCIATIVE
 from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
 from snnhw.ir.models.state_leaky import STATE_LEAKY, STATE_LEAKY_TRUNCATED
+from snnhw.nn import graphs
 from snnhw.nn.arguments import REQUIRED, SEQUENCE, own_tensor
 from snnhw.nn.neuron import SpikingNeuron, computed
 
@@ -41,10 +42,19 @@ class _Sequence(SpikingNeuron):
             raise TypeError(f"{type(self).__name__} starts every call from rest; it takes an input alone")
         alone = input_.ndim == 2
         x = computed(input_).unsqueeze(1) if alone else computed(input_)
-        ports, _ = self.layer(tuple(x.shape[2:])).run(self, x, {})
+        advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
+        ports, _ = advance(self, x, {})
         if alone:
             ports = {name: y.squeeze(1) for name, y in ports.items()}
-        return self.returned({name: y.to(input_.dtype) if name == "spk" else y for name, y in ports.items()})
+        found = {name: y.to(input_.dtype) if name in self.fires else y for name, y in ports.items()}
+        return self.returned(found)
+
+    def advance(self, x: Tensor, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        ports, _ = self.layer(tuple(x.shape[2:])).run(self, x, before)
+        return ports, {}
+
+    def sample_of(self, x: Tensor) -> Shape:
+        return tuple(x.shape[2:])
 
     def reset_mem(self) -> Any:
         """There is nothing to reset: every call starts from rest."""
@@ -90,6 +100,7 @@ class LeakyParallel(
         device, dtype: of the weights.
     """
 
+    sizes: ClassVar[tuple[str, ...]] = ("input_size", "hidden_size")
     renamed: ClassVar[Mapping[str, str]] = {
         "weight": "rnn.weight_hh_l0",
         "bias": "rnn.bias_hh_l0",
@@ -202,6 +213,7 @@ class StateLeaky(
         kernel_truncation_steps: only so many last inputs count; None: all.
     """
 
+    sizes: ClassVar[tuple[str, ...]] = ("channels", "kernel_truncation_steps")
     kept: Tensor
 
     def prepare(self, given: dict[str, Any]) -> None:
@@ -311,6 +323,8 @@ class AssociativeLeaky(
         use_q_projection: read the spikes with a query.
     """
 
+    sizes: ClassVar[tuple[str, ...]] = ("in_dim", "d_value", "d_key", "use_q_projection")
+
     def prepare(self, given: dict[str, Any]) -> None:
         self.in_dim, self.d_value, self.d_key = (int(given[n]) for n in ("in_dim", "d_value", "d_key"))
         count, asked = self.d_value * self.d_key, given["num_spiking_neurons"]
@@ -352,6 +366,10 @@ class AssociativeLeaky(
             op=self.op(2, graded=graded),
             query=self.use_q_projection,
         )
+
+    @property
+    def fires(self) -> tuple[str, ...]:
+        return () if self.use_q_projection else ("y",)
 
     def returned(self, ports: Mapping[str, Any]) -> Any:
         return ports["y"]

@@ -59,8 +59,13 @@ def run_network(
 
 def _apart(found: Tensors, inputs: Tensors) -> dict[str, Tensor]:
     """The same signals, none of them in the memory of an input: a caller may fill that anew."""
-    given = {x.untyped_storage().data_ptr() for x in inputs.values()}
-    return {port: x.clone() if x.untyped_storage().data_ptr() in given else x for port, x in found.items()}
+    given = {_memory(x) for x in inputs.values()}
+    return {port: x.clone() if _memory(x) in given else x for port, x in found.items()}
+
+
+def _memory(x: Tensor) -> int:
+    """What tells one memory from another; in a traced graph, where a tensor has no address, too."""
+    return int(x.untyped_storage()._cdata)
 
 
 def _once(walk: Walk, stage: Stage) -> None:
