@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from snnhw_nir.dialects import Dialect, dialect_of
 from snnhw_nir.exact import Settings, embed
 from snnhw_nir.file import to_nir, write_graph
 from snnhw_nir.fitting import fitted, misfits
+from snnhw_nir.folding import folded
 from snnhw_nir.graph import Graph
 from snnhw_nir.reading import program_of
 from snnhw_nir.writing import graph_of
@@ -78,7 +80,7 @@ def graph_for(
         lost = measured(found, program, params, reader, sample)
     if lost and lossy == "error":
         raise ExportError(lost, ADVICE)
-    notes = (*lost, *_notes(program, graph, dialect, settings))
+    notes = (*lost, *_notes(program, graph, dialect, settings), *_folds(program, params))
     return embed(graph, program, params, settings), Report(notes, tuple(lost))
 
 
@@ -99,6 +101,11 @@ def _notes(program: Program, graph: Graph, dialect: Dialect, settings: Settings)
         inputs = ", ".join(program.time.static_inputs)
         notes.append(f"NIR has no inputs that stand still: give {inputs} anew at every step")
     return [*notes, *(note for kind, note in dialect.notes if kind in types | {""})]
+
+
+def _folds(program: Program, params: Params) -> Iterator[str]:
+    for name, layer in folded(program, params).into.items():
+        yield f"{name}: batch norm, as it is in evaluation, is part of the weights and the bias of {layer}"
 
 
 def _dt(program: Program, dialect: Dialect, dt: float | None) -> float:

@@ -34,6 +34,7 @@ from snnhw.ir.models.textbook import TEXTBOOK
 from snnhw.passes import components
 from snnhw_nir.convention import Convention
 from snnhw_nir.cycles import delayed_edges
+from snnhw_nir.folding import folded
 from snnhw_nir.graph import Array, Graph, Node
 from snnhw_nir.making import THRESHOLD
 from snnhw_nir.neurons import say
@@ -83,16 +84,20 @@ class _Here:
 def graph_of(program: Program, params: Params, dt: float, scheme: str) -> Graph:
     """The graph of a valid program.
 
-    Names, weights and their dtypes stay; a sum stands wherever edges meet. What a neuron's reset becomes
-    is not judged here; see `snnhw_nir.changes`.
+    Names, weights and their dtypes stay, except that batch norm is part of the layer before it; a sum
+    stands wherever edges meet. What a neuron's reset becomes is not judged here; see `snnhw_nir.changes`.
 
     Raises:
         ExportError: listing every node and edge that NIR has no form for.
     """
-    reasons: list[str] = []
+    whole = folded(program, params)
+    program, params = whole.program, whole.params
+    reasons = [f"{name}: {reason}" for name, reason in whole.refused.items()]
     parts: dict[str, _Part] = {}
     shapes = infer_shapes(program).shapes
     for name in program.nodes:
+        if name in whole.refused:
+            continue
         try:
             parts[name] = _part(_here(program, params, shapes, name, Convention(dt, scheme)))
         except ExportError as error:
