@@ -27,8 +27,8 @@ from snnhw.conformance.slack import (
     explained,
     few,
     near_loss,
+    near_slope,
     near_statistics,
-    slack,
     way_of,
 )
 from snnhw.conformance.subject import about
@@ -96,7 +96,7 @@ def gradient(one: Bench, other: Bench, case: Case) -> Measured:
     with measuring(measured):
         near_loss("the loss", loss[0], wanted[0])
         for key, slope in slopes.items():
-            within(f"the gradient of '{key}'", seen[key], slope, 2 * slack(case, key, slope))
+            near_slope(case, key, seen[key], slope, runs=2)
         near_statistics(after, {key: np.asarray(target[key]) for key in case.program.statistics()})
     return measured
 

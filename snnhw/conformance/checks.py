@@ -18,8 +18,8 @@ from snnhw.conformance.slack import (
     explained,
     few,
     near_loss,
+    near_slope,
     near_statistics,
-    slack,
     unchanged,
     way_of,
 )
@@ -92,7 +92,7 @@ def gradient(bench: Bench, case: Case) -> Measured:
         near_loss("the loss", found.loss, wanted.loss)
         unchanged(case, after)
         for key, slope in wanted.params.items():
-            within(f"the gradient of '{key}'", seen[key], slope, slack(case, key, slope))
+            near_slope(case, key, seen[key], slope)
         near_statistics(after, wanted.execution.statistics)
     return measured
 

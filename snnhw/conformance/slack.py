@@ -9,6 +9,7 @@ import numpy as np
 from snnhw.conformance.case import Array, Case
 from snnhw.conformance.compare import Parity
 from snnhw.conformance.differ import Disagreement, same_bits, within
+from snnhw.conformance.yardstick import gradient_of
 from snnhw.ir import Params
 
 __all__ = [
@@ -17,8 +18,8 @@ __all__ = [
     "explained",
     "few",
     "near_loss",
+    "near_slope",
     "near_statistics",
-    "slack",
     "unchanged",
     "way_of",
 ]
@@ -33,6 +34,9 @@ of which may add a rounding of 6e-8, and room for transcendental functions of a 
 
 EPSILON: Final = 2.0**-23
 """Of float32, in which parameters are given and returned."""
+
+CANCELLING: Final = 4.0
+"""Times what the reference loses in single precision: another order of summation loses as much again."""
 
 LOSS: Final = 1e-5
 """Relative: exponentials and sums over at most a hundred terms."""
@@ -60,10 +64,18 @@ def few(parity: Parity) -> None:
         )
 
 
-def slack(case: Case, key: str, slope: Array) -> Array:
-    """What a gradient may be off: a relative part, and what rounding the new parameter takes away."""
-    unit = EPSILON * (np.abs(np.asarray(case.params[key], np.float64)) + np.abs(slope))
-    return np.asarray(GRADIENT * np.max(np.abs(slope)) + unit)
+def near_slope(case: Case, key: str, found: Array, wanted: Array, *, runs: int = 1) -> None:
+    """Raise unless a gradient differs by less than rounding explains, in so many runs.
+
+    That is a relative part, and what rounding the new parameter takes away; where terms cancel, also what
+    the reference itself loses in single precision.
+    """
+    unit = EPSILON * (np.abs(np.asarray(case.params[key], np.float64)) + np.abs(wanted))
+    bound = runs * np.asarray(GRADIENT * np.max(np.abs(wanted)) + unit)
+    if found.shape == wanted.shape and not (np.abs(found - wanted) <= bound).all():
+        lost = gradient_of(case, dtype="float32").params[key] - gradient_of(case).params[key]
+        bound = bound + runs * CANCELLING * np.max(np.abs(lost))
+    within(f"the gradient of '{key}'", found, wanted, bound)
 
 
 def way_of(case: Case, key: str, after: Array) -> float:

@@ -51,8 +51,9 @@ def gradient_of(
     targets: Arrays | None = None,
     *,
     step: int = 0,
+    dtype: str = "float64",
 ) -> Gradients:
-    """Loss and gradients in float64, by default of what the case holds, in its first step of training."""
+    """Loss and gradients, by default of what the case holds, in its first step of training."""
     assert case.loss is not None
     return gradients(
         case.program,
@@ -63,6 +64,7 @@ def gradient_of(
         time_steps=case.time_steps,
         state=case.state,
         clock=clock_of(case, step),
+        dtype=dtype,
     )
 
 

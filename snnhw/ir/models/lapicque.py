@@ -5,8 +5,12 @@
     U' = (1 - R_) * F                        reset "zero"
     U' = F                                   reset "none"
 
-``LapicqueDecay`` is the same neuron with C given by a decay: ``C = T / (R * ln(1 / beta))``. As in
-snnTorch the decay that acts is then ``1 + ln(beta)``, not ``beta``; unlike there, ``beta`` can be learnt.
+``LapicqueDecay`` is the same neuron with C given by a decay, ``C = T / (R * ln(1 / beta))``; T cancels:
+
+    F  = X * R * ln(1 / beta) + (1 - ln(1 / beta)) * U
+
+As in snnTorch the decay that acts is then ``1 + ln(beta)``, not ``beta``; unlike there, ``beta`` can be
+learnt.
 
 Source: snnTorch 1.0's ``Lapicque``; L. Lapicque, "Recherches quantitatives sur l'excitation electrique
 des nerfs traitee comme une polarisation", J. Physiol. Pathol. Gen. 9, 1907.
@@ -16,7 +20,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from snnhw.ir.expr import Expr, log, variables
+from snnhw.ir.expr import log, variables
 from snnhw.ir.models.family import Model, model, register
 from snnhw.ir.params import Param
 
@@ -25,21 +29,22 @@ __all__ = ["LAPICQUE", "LAPICQUE_DECAY"]
 mem, x, beta, R, C, time_step, threshold = variables("mem x beta R C time_step threshold")
 
 RESISTANCE: Final = Param("R", 1.0, about="resistance of the membrane")
-STEP: Final = Param("time_step", 1.0, about="length of a step, in the units of R * C")
 THRESHOLD: Final = Param("threshold", 1.0, about="the neuron fires where mem > threshold")
 
 
-def charged(capacity: Expr) -> Expr:
-    """The membrane one step later."""
-    return x * (time_step / capacity) + (1.0 - time_step / (R * capacity)) * mem
-
+lost = log(1.0 / beta)
 
 LAPICQUE: Final[Model] = register(
     model(
         "Lapicque",
         states="mem",
-        params=(RESISTANCE, Param("C", 1.0, about="capacity of the membrane"), STEP, THRESHOLD),
-        integrate={"mem": charged(C)},
+        params=(
+            RESISTANCE,
+            Param("C", 1.0, about="capacity of the membrane"),
+            Param("time_step", 1.0, about="length of a step, in the units of R * C"),
+            THRESHOLD,
+        ),
+        integrate={"mem": x * (time_step / C) + (1.0 - time_step / (R * C)) * mem},
         fire=mem - threshold,
     )
 )
@@ -51,10 +56,9 @@ LAPICQUE_DECAY: Final[Model] = register(
         params=(
             Param("beta", 0.5, low=0.0, high=1.0, about="exp(-T / (R * C))"),
             RESISTANCE,
-            STEP,
             THRESHOLD,
         ),
-        integrate={"mem": charged(time_step / (R * log(1.0 / beta)))},
+        integrate={"mem": x * (R * lost) + (1.0 - lost) * mem},
         fire=mem - threshold,
     )
 )

@@ -61,7 +61,7 @@ class Lapicque(
             else:
                 R = step / (C * torch.log(1 / beta))
         given["R"], given["C"] = R, C
-        for name in ("beta", "R", "C"):  # a state_dict holds all three
+        for name in ("beta", "R", "C", "time_step"):  # a state_dict holds all four
             if name not in {param.name for param in self.model.params}:
                 self.register_buffer(name, own_tensor(given[name]))
 
