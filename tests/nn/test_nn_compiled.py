@@ -126,6 +126,7 @@ def test_the_kernels_of_the_device_run() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own, when it is loaded
 def test_inductor() -> None:
     same(Hidden(snn.RLeaky(0.8, linear_features=N, threshold=0.3)), backend="inductor")
 
