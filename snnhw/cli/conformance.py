@@ -1,4 +1,4 @@
-"""``snnhw conformance``: hold a backend to the reference, case by case."""
+"""``snnhw conformance``: hold a backend to the reference, or a format to what it reads back, case by case."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ MEASURES: Final = ("membrane", "spikes", "gradient")
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A backend; `snnhw backends` lists them.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A backend; `snnhw backends` lists them. Or a file format."),
+    ],
     *,
     option: Options = None,
     select: Annotated[
@@ -53,6 +56,8 @@ def command(
     ] = None,
 ) -> None:
     """Hold a backend to the reference: everything it promises, case by case.
+
+    A format is held to itself: what it writes, it reads back in every bit, or refuses, or reports as lost.
 
     Ends with status 1 when a case fails, and when none was run.
     """
@@ -106,7 +111,7 @@ def _show(report: ConformanceReport) -> None:
     rows = [_row(cls, found) for cls, found in by_class(report.cases).items()]
     versus = f" against {report.against}" if report.against else ""
     label = f" ({report.label})" if report.label else ""
-    out.print(f"Backend {report.backend}{versus}{label}", style="bold")
+    out.print(f"{report.of.capitalize()} {report.backend}{versus}{label}", style="bold")
     out.print(table(("class", *OUTCOMES, *MEASURES), rows, right=(*OUTCOMES, *MEASURES)))
     for case in report.cases:
         if case.outcome == "failed":
@@ -149,5 +154,5 @@ def _why(report: ConformanceReport) -> str:
     if report.failed:
         return f"{report.failed} of {len(report.cases)} cases failed"
     if report.cases:
-        return f"nothing was run: the backend declined all {len(report.cases)} cases"
+        return f"nothing was run: the {report.of} declined all {len(report.cases)} cases"
     return "nothing was run: no case fits --select, --class and --quick"

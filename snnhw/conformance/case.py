@@ -14,6 +14,7 @@ from snnhw.ir import CLOCK, Clock, Loss, Optimizer, Params, Program
 
 __all__ = [
     "CLASSES",
+    "EVERY_CLASS",
     "Array",
     "Arrays",
     "Case",
@@ -38,7 +39,13 @@ CLASSES: Final[Mapping[str, str]] = {
     "training": "twenty steps: the same losses and the same parameters",
     "law": "what must hold between several runs of one backend",
 }
-"""Class of case -> what it asks, strongest first."""
+"""Class of case -> what it asks of a backend, strongest first."""
+
+EVERY_CLASS: Final[Mapping[str, str]] = {
+    **CLASSES,
+    "format": "written and read back: the same program, and every bit of every parameter",
+}
+"""Class of case -> what it asks, of a backend or of a format."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class Case:
 
     @property
     def cls(self) -> str:
-        """Its class, one of `CLASSES`."""
+        """Its class, one of `EVERY_CLASS`."""
         return self.id.partition("/")[0]
 
     @property

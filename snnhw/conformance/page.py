@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Final
 
-from snnhw.conformance.case import CLASSES
+from snnhw.conformance.case import EVERY_CLASS
 from snnhw.conformance.drawing import drawing
 from snnhw.conformance.evidence import Evidence
 from snnhw.conformance.outcome import CaseResult
@@ -40,7 +40,7 @@ svg polyline { fill: none; stroke-width: 1.5; }
 def page(report: ConformanceReport) -> str:
     """The whole page, as HTML."""
     versus = report.against or "the reference"
-    title = f"{report.backend}, held to {versus}"
+    title = f"{report.backend}, held to {versus if report.of == 'backend' else 'itself'}"
     label = f' <span class="label">{escape(report.label)}</span>' if report.label else ""
     counts = ", ".join(
         f'<span class="{outcome}">{getattr(report, outcome)} {outcome}</span>' for outcome in OUTCOMES
@@ -81,7 +81,7 @@ def _classes(report: ConformanceReport) -> str:
         rows.append(
             (
                 f"<td>{cls}</td>",
-                f'<td class="text">{escape(CLASSES[cls])}</td>',
+                f'<td class="text">{escape(EVERY_CLASS[cls])}</td>',
                 *(_count(found, outcome) for outcome in OUTCOMES),
                 f"<td>{_error(found.membrane_error)}</td>",
                 f"<td>{_rate(found)}</td>",

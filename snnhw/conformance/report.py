@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 from snnhw.conformance.evidence import Evidence
 from snnhw.conformance.outcome import CaseResult
@@ -19,10 +19,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class ConformanceReport:
-    """How a backend did.
+    """How a backend did, or a format.
 
     Attributes:
-        backend: its name.
+        backend: its name; of: what it is.
         label: what marks its results, such as ``"emulated"``; "" for the real thing.
         against: the backend that it was held to; "" for the reference.
         passed, declined, xfailed, failed: numbers of cases.
@@ -38,6 +38,7 @@ class ConformanceReport:
     failed: int
     cases: tuple[CaseResult, ...]
     against: str = ""
+    of: Literal["backend", "format"] = "backend"
 
     @property
     def ok(self) -> bool:
@@ -58,7 +59,13 @@ class ConformanceReport:
         }
 
 
-def report(backend: str, label: str, cases: Sequence[CaseResult], against: str = "") -> ConformanceReport:
+def report(
+    backend: str,
+    label: str,
+    cases: Sequence[CaseResult],
+    against: str = "",
+    of: Literal["backend", "format"] = "backend",
+) -> ConformanceReport:
     """The report of these results."""
     count = Counter(case.outcome for case in cases)
     return ConformanceReport(
@@ -71,6 +78,7 @@ def report(backend: str, label: str, cases: Sequence[CaseResult], against: str =
         failed=count["failed"],
         cases=tuple(cases),
         against=against,
+        of=of,
     )
 
 

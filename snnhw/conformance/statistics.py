@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from snnhw.conformance.case import CLASSES
+from snnhw.conformance.case import EVERY_CLASS
 from snnhw.conformance.outcome import CaseResult, Outcome
 
 __all__ = ["ORDER", "Figures", "by_class", "figures", "matrix"]
@@ -56,7 +56,7 @@ def figures(cases: Sequence[CaseResult]) -> Figures:
 
 def by_class(cases: Sequence[CaseResult]) -> dict[str, Figures]:
     """Class -> its figures, the strongest class first; only those with cases."""
-    mine = {cls: [case for case in cases if case.cls == cls] for cls in CLASSES}
+    mine = {cls: [case for case in cases if case.cls == cls] for cls in EVERY_CLASS}
     return {cls: figures(found) for cls, found in mine.items() if found}
 
 

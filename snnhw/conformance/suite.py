@@ -24,13 +24,14 @@ from snnhw.conformance.cases import (
     wiring,
 )
 from snnhw.conformance.evidence import Evidence, evidence_of
+from snnhw.conformance.formats import run_format
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import CaseResult, judge
 from snnhw.conformance.quick import is_quick
 from snnhw.conformance.report import ConformanceReport, report
 from snnhw.errors import InputError
 from snnhw.ir import MODELS, Model
-from snnhw.plugin import Backend
+from snnhw.plugin import BACKENDS, FORMATS, Backend
 from snnhw.words import did_you_mean
 
 __all__ = ["SOURCES", "all_cases", "chosen", "run", "run_against", "run_on"]
@@ -112,10 +113,10 @@ def run(
     against: str | None = None,
     on_result: OnResult | None = None,
 ) -> ConformanceReport:
-    """Hold an installed backend to the conformance cases.
+    """Hold an installed backend to the conformance cases; or a format, where no backend has that name.
 
     Args:
-        options: of the backend, by name.
+        options: of the backend, by name; of a format: what it writes with.
         select, classes, quick: which cases; as for `chosen`.
         against: another backend, to hold it to in the place of the reference.
         on_result: called with every result as soon as it is there.
@@ -124,8 +125,12 @@ def run(
         PluginError: a backend is unknown, or cannot run here.
         InputError: an option, a class or the backend's list of known failures makes no sense.
     """
-    plugin = registry.backend(backend_name, options)
     which = _Which(select=select, classes=classes, quick=quick)
+    if backend_name in set(registry.names(FORMATS)) - set(registry.names(BACKENDS)):
+        if against is not None:
+            raise InputError(f"'{backend_name}' is a format, which is held to itself; leave out '{against}'")
+        return run_format(registry.file_format(backend_name), options, **which, on_result=on_result)
+    plugin = registry.backend(backend_name, options)
     if against is not None:
         return run_against(plugin, registry.backend(against), options, **which, on_result=on_result)
     return run_on(plugin, options, **which, on_result=on_result)

@@ -197,3 +197,15 @@ def test_an_unknown_class_lists_them() -> None:
     result = call("conformance", "reference", "--class", "exakt")
     assert result.exit_code == 1
     assert "there is no class 'exakt' of conformance cases. Did you mean 'exact'?" in result.stderr
+
+
+def test_a_format_is_called_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(name: str, *_: Any, **__: Any) -> conformance.ConformanceReport:
+        declined = replace(DECLINED, id="format/op/a", cls="format")
+        return report(name, "", [declined], of="format")
+
+    monkeypatch.setattr(conformance, "run", run, raising=False)
+    result = call("conformance", "nir")
+    assert rows(result.stdout)[0] == "Format nir"
+    assert "format 0 1 0 0" in rows(result.stdout)
+    assert result.stderr == "error: nothing was run: the format declined all 1 cases\n"

@@ -1,0 +1,34 @@
+"""NIR is held to the conformance cases of formats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import cast
+
+import pytest
+from nir_calls import FORMAT
+
+from snnhw.conformance.formats import run_format
+from snnhw.plugin import Format
+
+SAID = {"op": 15, "neuron": 80, "dense": 20, "recurrent-from-rest": 20}
+"""Kind of case -> so many at least come back whole; the others are refused."""
+
+
+def passed(lossy: str, *, quick: bool) -> Counter[str]:
+    report = run_format(cast("Format", FORMAT), {"lossy": lossy}, quick=quick)
+    assert [(case.id, case.reason) for case in report.cases if case.outcome == "failed"] == []
+    return Counter(case.id.split("/")[1] for case in report.cases if case.outcome == "passed")
+
+
+def test_a_quick_look() -> None:
+    found = passed("allow", quick=True)
+    assert found["op"] >= SAID["op"]
+    assert found["neuron"] >= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lossy", ["error", "allow"])
+def test_every_case(lossy: str) -> None:
+    found = passed(lossy, quick=False)
+    assert {kind: found[kind] >= least for kind, least in SAID.items()} == dict.fromkeys(SAID, True), found
