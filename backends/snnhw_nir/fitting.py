@@ -9,6 +9,7 @@ import numpy as np
 
 from snnhw_nir.cycles import delayed_edges
 from snnhw_nir.dialects import Dialect
+from snnhw_nir.gains import scaled, takes
 from snnhw_nir.graph import Array, Graph, Node
 from snnhw_nir.wires import unused
 
@@ -47,8 +48,8 @@ def _gain_in_weights(nodes: Nodes, edges: Edges) -> tuple[Nodes, Edges]:
         done[name] = Node("LIF", {**node.fields, "r": np.ones_like(r)})
         for source in [a for a, b in left if b == name]:
             alone = sum(a == source for a, _ in left) == 1
-            if alone and nodes[source].type in ("Affine", "Linear", "Conv1d", "Conv2d") and _by_rows(r):
-                done[source] = _scaled(done[source], r)
+            if alone and takes(nodes[source], r):
+                done[source] = scaled(done[source], r)
                 continue
             between = unused(f"{name}.gain", done)
             done[between] = (
@@ -59,22 +60,6 @@ def _gain_in_weights(nodes: Nodes, edges: Edges) -> tuple[Nodes, Edges]:
             place = left.index((source, name))
             left[place : place + 1] = [(source, between), (between, name)]
     return done, left
-
-
-def _by_rows(r: Array) -> bool:
-    """Whether all neurons of one output channel have one gain."""
-    rows = r.reshape(r.shape[0], -1)
-    return bool((rows == rows[:, :1]).all())
-
-
-def _scaled(node: Node, r: Array) -> Node:
-    rows = r.reshape(r.shape[0], -1)[:, 0]
-    weight = np.asarray(node.fields["weight"])
-    scaled = {"weight": (weight * rows.reshape(-1, *[1] * (weight.ndim - 1))).astype(weight.dtype)}
-    if "bias" in node.fields:
-        bias = np.asarray(node.fields["bias"])
-        scaled["bias"] = (bias * rows).astype(bias.dtype)
-    return Node(node.type, {**node.fields, **scaled})
 
 
 # -- What a reader cannot take ----------------------------------------------------------------------

@@ -13,13 +13,17 @@ from snnhw_nir.convention import Convention
 from snnhw_nir.exact import Settings, recover, settings_of
 from snnhw_nir.exporting import rebuilt
 from snnhw_nir.file import read_graph
+from snnhw_nir.gains import gained
 from snnhw_nir.graph import Graph
 from snnhw_nir.guard import MAX_BYTES
 from snnhw_nir.reading import program_of
 
 __all__ = ["OPTIONS", "load", "program_from"]
 
-OPTIONS: Final = ("dt", "scheme", "reset", "recurrence", "max_bytes")
+OPTIONS: Final = ("dt", "scheme", "reset", "recurrence", "gain", "max_bytes")
+
+GAINS: Final = ("neuron", "weights")
+"""Where what a neuron multiplies its input by may stand."""
 
 
 def load(path: Path, *, max_bytes: int = MAX_BYTES, **options: Any) -> tuple[Program, Params, Report]:
@@ -40,11 +44,15 @@ def program_from(
     scheme: str | None = None,
     reset: str = "to_value",
     recurrence: str = "spikes",
+    gain: str = "neuron",
 ) -> tuple[Program, Params, Report]:
     """The program of a graph: the one that was written, if snnhw did, or what the graph says."""
+    if gain not in GAINS:
+        raise InputError(f"gain={gain!r}: give one of {', '.join(GAINS)}")
     notes: list[str] = []
     settings = None if dt is not None and scheme is not None else settings_of(graph)
-    asked = dt is not None or scheme is not None or (reset, recurrence) != ("to_value", "spikes")
+    asked = dt is not None or scheme is not None
+    asked = asked or (reset, recurrence, gain) != ("to_value", "spikes", "neuron")
     if settings and not asked:
         try:
             return (*recover(graph, settings, rebuilt), Report())
@@ -52,6 +60,9 @@ def program_from(
             kept = f"dt={settings.dt:g} and '{settings.scheme}'"
             notes.append(f"{error}; the graph alone was read, with {kept} from the metadata")
     convention = _convention(settings, dt, scheme, reset, recurrence)
+    if gain == "weights":
+        graph, said = gained(graph)
+        notes += said
     program, params = program_of(graph, convention)
     return program, params, Report(tuple(notes))
 

@@ -85,6 +85,8 @@ class NirFormat:
             dt: length of a step in seconds; scheme: how it is taken. A file written by snnhw says both.
             reset: ``to_value`` (NIR's own) or ``subtract``, for files whose author meant that.
             recurrence: where cycles are delayed by a step: ``spikes`` or ``current``.
+            gain: ``neuron``, or ``weights``: what a neuron multiplies its input by goes into the weights
+                before it, where it can; the report lists where that rounds, and where it stays.
             max_bytes: most bytes that the file may take, packed or unpacked.
 
         Raises:
