@@ -12,6 +12,7 @@ from snnhw import registry
 from snnhw.check import check_job, reasons_against
 from snnhw.errors import InputError, SnnhwError, Unsupported
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, check_params, files, init_params, require_valid
+from snnhw.options import check_format_options
 from snnhw.passes import resolve_loss
 from snnhw.plugin import BACKENDS, FORMATS, Array, Arrays, Backend, Executable, Probe, Report, Run, Train
 
@@ -238,10 +239,13 @@ def export(
 
     Raises:
         ExportError: the format cannot say this network as it is; with every reason.
+        InputError: an option that the format does not have.
     """
     program, params, _ = _take(net, sample, static=False)
     own = {"sample": None if sample is None else _by_name(program, sample)}
-    return registry.file_format(_format_of(path)).write(program, params, Path(path), **own, **options)
+    plugin = registry.file_format(_format_of(path))
+    check_format_options(plugin, options)
+    return plugin.write(program, params, Path(path), **own, **options)
 
 
 def _by_name(program: Program, sample: Array | Arrays) -> dict[str, Array]:

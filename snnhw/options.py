@@ -1,10 +1,11 @@
-"""From ``key=value`` pairs to a backend's own frozen `Options`."""
+"""From ``key=value`` pairs to a backend's own frozen `Options`, or to what a format is called with."""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -13,9 +14,9 @@ from snnhw.errors import InputError
 from snnhw.words import did_you_mean, sentence
 
 if TYPE_CHECKING:
-    from snnhw.plugin import Backend
+    from snnhw.plugin import Backend, Format
 
-__all__ = ["build_options"]
+__all__ = ["build_options", "check_format_options", "numbers"]
 
 
 def build_options(plugin: Backend, given: Mapping[str, object]) -> Any:
@@ -42,6 +43,38 @@ def build_options(plugin: Backend, given: Mapping[str, object]) -> Any:
         return plugin.Options(**values)
     except (TypeError, ValueError) as error:
         raise InputError(f"backend '{plugin.name}' refuses these options: {sentence(str(error))}") from error
+
+
+def check_format_options(plugin: Format, given: Iterable[str]) -> None:
+    """Refuse what is no option of the format's ``write``.
+
+    A format declares its options as keyword-only arguments; one that takes any says itself what is wrong.
+
+    Raises:
+        InputError: there is no such option; the message lists those that there are.
+    """
+    asked = signature(plugin.write).parameters.values()
+    if any(argument.kind is Parameter.VAR_KEYWORD for argument in asked):
+        return
+    known = [argument.name for argument in asked if argument.kind is Parameter.KEYWORD_ONLY]
+    for name in given:
+        if name not in known:
+            raise InputError(
+                f"format '{plugin.name}' has no option '{name}' for writing.{did_you_mean(name, known)} "
+                f"Its options: {', '.join(known) or 'none'}."
+            )
+
+
+def numbers(given: Mapping[str, object]) -> dict[str, object]:
+    """Options for a format, whose types it does not declare: text that looks like a number becomes one."""
+    return {name: _number(value) if isinstance(value, str) else value for name, value in given.items()}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _convert(backend: str, name: str, value: object, options: Mapping[str, Any]) -> Any:

@@ -345,7 +345,7 @@ class Format(Protocol):
     def probe(self) -> Probe: ...
 
     def capabilities(self) -> Mapping[str, Any]:
-        """Targets and dialects, as data."""
+        """Data: ``targets``, for whom it writes; ``habits``, reader -> where that parts from it, in words."""
         ...
 
     def write(self, program: Program, params: Params, path: Path, **options: Any) -> Report:

@@ -30,7 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "reference": COMMON | {"ir"},
     "check": COMMON | {"ir", "passes", "plugin"},
     "tensors": COMMON | {"ir", "passes", "plugin", "registry"},
-    "conformance": COMMON | {"ir", "passes", "reference", "plugin", "registry", "check", "api"},
+    "conformance": COMMON | {"ir", "passes", "reference", "plugin", "options", "registry", "check", "api"},
 }
 """Layer -> the other layers it may import. A layer is a file or a folder directly under snnhw/."""
 

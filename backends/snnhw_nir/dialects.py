@@ -13,7 +13,7 @@ from snnhw.errors import InputError
 from snnhw.words import did_you_mean
 from snnhw_nir.graph import SCHEMA
 
-__all__ = ["DIALECTS", "UNVERIFIED", "Dialect", "Rule", "dialect_of"]
+__all__ = ["APART", "DIALECTS", "UNVERIFIED", "Apart", "Dialect", "Rule", "dialect_of"]
 
 Is = Literal["zero", "one number", "equal to v_reset", "1 per step", "1"]
 
@@ -62,6 +62,19 @@ class Dialect:
     dots: bool = True
     gain: Literal["r", "weights"] = "r"
     notes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A reader whose neurons are others than NIR's, whatever a file says, so that none is written for it.
+
+    Attributes:
+        measured: the releases in which it was measured.
+        habits: where it parts from NIR, each in words.
+    """
+
+    measured: str
+    habits: tuple[str, ...]
 
 
 _BOTH: Final = ("LIF", "CubaLIF")
@@ -132,8 +145,22 @@ _ALL: Final = (
 DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}
 """Name of a target -> how it reads."""
 
+APART: Final[Mapping[str, Apart]] = {
+    "sinabs": Apart(
+        "sinabs 3.1.3, nirtorch 2.6",
+        (
+            "it takes a tau in seconds for a number of steps, and is told no dt: tau=2e-3 forgets at once",
+            "it ignores r: an input of 1 adds 1 to the membrane within a step",
+            "it resets by subtraction, whatever v_reset says",
+            "a membrane at n times its threshold gives n spikes in one step, and one exactly at it fires",
+            "the membrane of an IF goes no lower than -v_threshold",
+        ),
+    )
+}
+"""Name of a reader that is no target -> why not."""
+
 UNVERIFIED: Final = (
-    "hxtorch", "jaxsnn", "lava", "nengo", "rockpool", "sinabs", "spikeforge", "spinnaker2", "spyx",
+    "hxtorch", "jaxsnn", "lava", "nengo", "rockpool", "spikeforge", "spinnaker2", "spyx",
 )  # fmt: skip
 """Readers that are known, and were not held to anything here."""
 
@@ -147,6 +174,12 @@ def dialect_of(target: str) -> Dialect:
     if target in DIALECTS:
         return DIALECTS[target]
     listed = ", ".join(f"{name} ({dialect.verified})" for name, dialect in DIALECTS.items())
+    if target in APART:
+        apart = APART[target]
+        raise InputError(
+            f"no file makes '{target}' ({apart.measured}) compute the same: {'; '.join(apart.habits)}. "
+            f"Targets: {listed}"
+        )
     if target in UNVERIFIED:
         raise InputError(
             f"target '{target}' is not verified: nobody has held what it reads to what was written. "

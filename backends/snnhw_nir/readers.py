@@ -18,7 +18,7 @@ import numpy as np
 from snnhw.errors import DeviceError, InputError
 from snnhw.plugin import INTERFACE, Arrays, Probe
 
-__all__ = ["NorseReader", "SnnTorchReader", "SpikingJellyReader"]
+__all__ = ["NorseReader", "SinabsReader", "SnnTorchReader", "SpikingJellyReader"]
 
 WORKER = Path(__file__).with_name("worker.py")
 PATIENCE = 600.0
@@ -31,12 +31,14 @@ class NirReader:
     name: ClassVar[str]
     interface: ClassVar[int] = INTERFACE
     formats: ClassVar[tuple[str, ...]] = ("nir",)
+    install: ClassVar[str] = "pip install {name} nir nirtorch"
 
     def probe(self) -> Probe:
         asked = (
             f"import nir, {self.name}; from importlib.metadata import version; print(version('{self.name}'))"
         )
-        install = f"pip install {self.name} nir nirtorch, or point {self._variable} to a Python that has them"
+        install = self.install.format(name=self.name)
+        install += f", or point {self._variable} to a Python that has them"
         try:
             done = self._started(["-c", asked])
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -83,6 +85,16 @@ class NorseReader(NirReader):
     """Norse."""
 
     name = "norse"
+
+
+class SinabsReader(NirReader):
+    """sinabs, whose neurons are others than NIR's: see `snnhw_nir.dialects.APART`.
+
+    It pins nir<=1.0.4, which cannot read ``v_reset``; a later one serves.
+    """
+
+    name = "sinabs"
+    install = "pip install nir nirtorch pbr && pip install --no-deps {name}"
 
 
 class SnnTorchReader(NirReader):

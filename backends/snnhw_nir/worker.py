@@ -37,8 +37,21 @@ def norse(graph: Any, dt: float) -> Any:
     return norse.torch.from_nir(graph, dt=dt)
 
 
+def sinabs(graph: Any, dt: float) -> Any:  # noqa: ARG001  # it takes no step: a tau is a number of steps
+    """As it is. What it has no module for, it would leave out without a word."""
+    from sinabs import from_nir
+
+    if unread := sorted({type(node).__name__ for node in graph.nodes.values()} - SINABS):
+        raise ValueError(f"sinabs reads no {', no '.join(unread)}, and would leave it out")
+    return from_nir(graph, batch_size=1)
+
+
+SINABS = {"Affine", "Conv1d", "Conv2d", "Flatten", "IF", "Input", "LI", "LIF", "Output", "SumPool2d"}
+"""Types of node for which sinabs 3.1.3 has a module."""
+
 SIMULATORS: dict[str, Callable[[Any, float], Any]] = {
     "norse": norse,
+    "sinabs": sinabs,
     "snntorch": snntorch,
     "spikingjelly": spikingjelly,
 }

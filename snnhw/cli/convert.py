@@ -30,21 +30,11 @@ def command(
 ) -> None:
     """Write a network in another format, and say what that format cannot carry."""
     from snnhw import api
+    from snnhw.options import numbers
 
-    net = api.load(file, **_values(read))
+    net = api.load(file, **numbers(parse_options(read)))
     if to.suffix == api.SUFFIX:
         api.save(to, net)
         return
-    for note in api.export(net, to, **_values(write)).notes:
+    for note in api.export(net, to, **numbers(parse_options(write))).notes:
         out.print(f"- {note}", soft_wrap=True)
-
-
-def _values(given: list[str] | None) -> dict[str, float | str]:
-    """Options as a format takes them: numbers where they look like numbers."""
-    found: dict[str, float | str] = {}
-    for name, value in parse_options(given).items():
-        try:
-            found[name] = float(value)
-        except ValueError:
-            found[name] = value
-    return found

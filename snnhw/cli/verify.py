@@ -151,6 +151,8 @@ def _partings(found: Verification) -> Iterator[str]:
     """What differs first, in words."""
     for held in found.held:
         yield from _parting(held.name, "the reference", held.parity)
+        if held.habits and not held.parity.ok:
+            yield "\n  ".join((f"What is known of {held.name}, which may be why:", *held.habits))
         if held.missing:
             yield f"{held.name} does not return {', '.join(held.missing)}: not compared."
     for pair in found.pairs:
@@ -199,6 +201,7 @@ def _held(held: Held) -> dict[str, object]:
         "dtype": held.dtype,
         "seconds": held.seconds,
         "missing": list(held.missing),
+        "habits": list(held.habits),
         **_parity(held.parity),
         "layers": [{"layer": node, **_parity(parity)} for node, parity in held.layers.items()],
     }

@@ -25,6 +25,7 @@ from snnhw.conformance.report import ConformanceReport, report
 from snnhw.conformance.subject import about
 from snnhw.errors import ExportError, InputError
 from snnhw.ir import Params, Program
+from snnhw.options import check_format_options
 from snnhw.plugin import Format
 
 __all__ = ["judge_format", "run_format"]
@@ -50,11 +51,12 @@ def run_format(
         on_result: called with every result as soon as it is there.
 
     Raises:
-        InputError: a class that is none of formats.
+        InputError: a class that is none of formats, or an option that this one does not have.
     """
     for name in classes:
         if name != "format":
             raise InputError(f"cases of class '{name}' are not about formats; those of class 'format' are")
+    check_format_options(plugin, options or {})  # a misspelt one is not every case's failure
     found = []
     with TemporaryDirectory() as folder:
         for plan in format_cases():

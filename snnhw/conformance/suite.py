@@ -31,6 +31,7 @@ from snnhw.conformance.quick import is_quick
 from snnhw.conformance.report import ConformanceReport, report
 from snnhw.errors import InputError
 from snnhw.ir import MODELS, Model
+from snnhw.options import numbers
 from snnhw.plugin import BACKENDS, FORMATS, Backend
 from snnhw.words import did_you_mean
 
@@ -116,7 +117,8 @@ def run(
     """Hold an installed backend to the conformance cases; or a format, where no backend has that name.
 
     Args:
-        options: of the backend, by name; of a format: what it writes with.
+        options: of the backend, by name; of a format: what it writes with, where text that looks like a
+            number is one.
         select, classes, quick: which cases; as for `chosen`.
         against: another backend, to hold it to in the place of the reference.
         on_result: called with every result as soon as it is there.
@@ -129,11 +131,12 @@ def run(
     if backend_name in set(registry.names(FORMATS)) - set(registry.names(BACKENDS)):
         if against is not None:
             raise InputError(f"'{backend_name}' is a format, which is held to itself; leave out '{against}'")
-        return run_format(registry.file_format(backend_name), options, **which, on_result=on_result)
-    plugin = registry.backend(backend_name, options)
+        plugin = registry.file_format(backend_name)
+        return run_format(plugin, numbers(options or {}), **which, on_result=on_result)
+    held = registry.backend(backend_name, options)
     if against is not None:
-        return run_against(plugin, registry.backend(against), options, **which, on_result=on_result)
-    return run_on(plugin, options, **which, on_result=on_result)
+        return run_against(held, registry.backend(against), options, **which, on_result=on_result)
+    return run_on(held, options, **which, on_result=on_result)
 
 
 def run_on(

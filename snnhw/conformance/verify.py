@@ -38,6 +38,7 @@ class Held:
         dtype: of what it returned; seconds: that its run took.
         parity: of the whole network; layers: of each layer, in the order in which a step computes them.
         missing: ports of neurons that it did not return; they could not be compared.
+        habits: of a reader: where it is known to part from the format, in words.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Held:
     parity: Parity
     layers: Mapping[str, Parity]
     missing: tuple[str, ...] = ()
+    habits: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -208,7 +210,16 @@ def _held(task: _Task, name: str, label: str, seen: Arrays, seconds: float) -> H
         parity=summary(judged, task.time_steps),
         layers={node: summary(judged, task.time_steps, node) for node in layers},
         missing=tuple(port for port in task.ports if port not in seen),
+        habits=_habits(name),
     )
+
+
+def _habits(name: str) -> tuple[str, ...]:
+    """What a format knows about a reader of it."""
+    reader, at, format_name = name.partition("@")
+    if not at:
+        return ()
+    return tuple(registry.file_format(format_name).capabilities().get("habits", {}).get(reader, ()))
 
 
 def _pair(task: _Task, seen: Arrays, against: Arrays) -> Parity:

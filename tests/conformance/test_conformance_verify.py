@@ -192,7 +192,7 @@ class Paper:
         return Probe("ready")
 
     def capabilities(self) -> dict[str, Any]:
-        return {}
+        return {"habits": {"scribe": ("it writes slowly",)}}
 
     def write(self, program: Program, params: Params, path: Path, **options: Any) -> Report:
         self.drawer = (program, params)
@@ -235,6 +235,7 @@ def test_a_reader_takes_part(program: Program, params: Params, shelf: dict[str, 
     read, _ = found.held
     assert (read.name, read.label) == ("scribe@paper", "read from paper")
     assert read.missing == ("lif1.mem", "lif2.mem")
+    assert [held.habits for held in found.held] == [("it writes slowly",), ()]
     assert read.parity.spikes_compared == T * B * 11
 
 

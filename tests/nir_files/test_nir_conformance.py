@@ -8,8 +8,11 @@ from typing import cast
 import pytest
 from nir_calls import FORMAT
 
+from snnhw import registry
+from snnhw.conformance import run
 from snnhw.conformance.formats import run_format
-from snnhw.plugin import Format
+from snnhw.errors import InputError
+from snnhw.plugin import FORMATS, Format
 
 SAID = {"op": 15, "neuron": 80, "dense": 20, "recurrent-from-rest": 20}
 """Kind of case -> so many at least come back whole; the others are refused."""
@@ -25,6 +28,18 @@ def test_a_quick_look() -> None:
     found = passed("allow", quick=True)
     assert found["op"] >= SAID["op"]
     assert found["neuron"] >= 20
+
+
+def test_options_come_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a command line: numbers are numbers, and a misspelt name ends the run at once."""
+    monkeypatch.setattr(registry, "names", lambda group: ("nir",) if group == FORMATS else ())
+    monkeypatch.setattr(registry, "file_format", lambda name: FORMAT)
+    report = run("nir", {"dt": "1e-3"}, select="op/Linear")
+    assert [case.outcome for case in report.cases] == ["passed", "passed", "declined"]  # no leading axes
+    with pytest.raises(
+        InputError, match=r"format 'nir' has no option 'dtt' for writing. Did you mean 'dt'\?"
+    ):
+        run("nir", {"dtt": "1e-3"})
 
 
 @pytest.mark.slow

@@ -111,6 +111,14 @@ def test_convert(tmp_path: Path) -> None:
     assert np.array_equal(a.tau, c.tau)
 
 
+def test_a_misspelt_option(tmp_path: Path) -> None:
+    options = "Its options: target, dt, scheme, lossy, sample."
+    with pytest.raises(
+        InputError, match=f"'nir' has no option 'lossi' for writing. Did you mean 'lossy'.*{options}"
+    ):
+        snn.export(network("zero"), tmp_path / "net.nir", X[0], lossi="allow")
+
+
 def test_convert_says_why_not(tmp_path: Path) -> None:
     snn.save(tmp_path / "a.snn", network("subtract"), X[0])
     done = CliRunner().invoke(app, ["convert", str(tmp_path / "a.snn"), str(tmp_path / "b.nir")])

@@ -30,7 +30,7 @@ from snnhw.ir import (
     init_params,
     sequential,
 )
-from snnhw_nir.dialects import DIALECTS, UNVERIFIED
+from snnhw_nir.dialects import APART, DIALECTS, UNVERIFIED
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # strangers' own
@@ -102,16 +102,24 @@ def test_the_simulator_gives_the_same_spikes(tmp_path: Path, target: str, net: s
 
 def test_every_target_is_held_to_a_simulator() -> None:
     assert set(DIALECTS) == {"nir", *PEERS}
-    assert not set(DIALECTS) & set(UNVERIFIED)
+    assert len({*DIALECTS, *APART, *UNVERIFIED}) == len(DIALECTS) + len(APART) + len(UNVERIFIED)
 
 
 def test_a_reader_that_nobody_verified(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"target 'sinabs' is not verified: nobody has held what it reads"):
-        FORMAT.write(*dense(), tmp_path / "net.nir", target="sinabs")
+    with pytest.raises(InputError, match=r"target 'rockpool' is not verified: nobody has held what it"):
+        FORMAT.write(*dense(), tmp_path / "net.nir", target="rockpool")
     with pytest.raises(
         InputError, match=r"no target 'nrose'. Did you mean 'norse'\? Targets: nir \(the spec"
     ):
         FORMAT.write(*dense(), tmp_path / "net.nir", target="nrose")
+
+
+def test_a_reader_that_no_file_can_please(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"no file makes 'sinabs' \(sinabs 3.1.3.*\) compute the same: it takes"
+    ):
+        FORMAT.write(*dense(), tmp_path / "net.nir", target="sinabs")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_reader_without_gains_gets_them_in_its_weights(tmp_path: Path) -> None:
