@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 from ir_strategies import CALM, expressions
 
+from snnhw.errors import ExpressionError
 from snnhw.ir import (
     PRIMITIVES,
     Expr,
@@ -125,8 +126,11 @@ def test_random_expressions_against_central_differences(root: Expr, point: tuple
             moved, size = shape_of(root, {**env, name: env[name] + shift})
             assume(moved == branches and size < 50)
     names = sorted(free_variables(root))
-    found = at(gradient([root], [const(1.0)], [ex.var(name) for name in names]), **env)
-    second = at([slope(slope(root, ex.var(n)), ex.var(n)) for n in names], **env)
+    try:
+        found = at(gradient([root], [const(1.0)], [ex.var(name) for name in names]), **env)
+        second = at([slope(slope(root, ex.var(n)), ex.var(n)) for n in names], **env)
+    except ExpressionError:  # a constant slope that no float64 holds, such as that of a / 5e-324
+        reject()
     assume(all(abs(value) < 1e3 for value in (*found, *second)))  # elsewhere differences say little
     wanted = [central(root, env, name) for name in names]
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
