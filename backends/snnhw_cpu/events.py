@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from snnhw.ir import Linear
+from snnhw.tensors.network import ADJOINTS
 from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.memory import room
 from snnhw_cpu.threads import share
@@ -126,6 +127,22 @@ class EventLinear:
         y = y if bias is None else y + bias
         return y.reshape(*x.shape[:-1], op.out_features)
 
+    def adjoint(
+        self,
+        op: Linear,
+        xs: Mapping[str, Tensor],
+        params: Mapping[str, Tensor],
+        grad: Tensor,
+        wanted: frozenset[str],
+    ) -> dict[str, Tensor]:
+        """See `snnhw.tensors.network.Differentiated`."""
+        skipping = self.skips and "weight" in wanted
+        found = ADJOINTS[Linear](op, xs, params, grad, wanted - {"weight"} if skipping else wanted)
+        if skipping:
+            rows, sums = xs["x"].flatten(0, -2).contiguous(), grad.flatten(0, -2).contiguous()
+            found["weight"] = _weight_adjoint(rows, sums)
+        return found
+
     def _transpose(self, weight: Tensor) -> Tensor:
         """``[K, O]``, kept until the weight changes."""
         key = (weight.data_ptr(), weight._version)
@@ -160,11 +177,16 @@ class _EventProduct(torch.autograd.Function):
             d_x = torch.mm(grad, weight, out=room(*x.shape, dtype=x.dtype))
         d_weight = None
         if ctx.needs_input_grad[1]:
-            (rows, inputs), outputs = x.shape, weight.shape[0]
-            turned = x.new_zeros(inputs, outputs)
-            _run("weight", inputs, (rows, inputs, outputs), x, grad, turned)
-            d_weight = turned.t()
+            d_weight = _weight_adjoint(x, grad)
         return d_x, d_weight, None
+
+
+def _weight_adjoint(x: Tensor, grad: Tensor) -> Tensor:
+    """``grad.T @ x`` of contiguous rows, skipping zeros of x."""
+    (rows, inputs), outputs = x.shape, grad.shape[1]
+    turned = x.new_zeros(inputs, outputs)
+    _run("weight", inputs, (rows, inputs, outputs), x, grad, turned)
+    return turned.t()
 
 
 def _run(name: str, tasks: int, sizes: tuple[int, int, int], *tensors: Tensor) -> None:

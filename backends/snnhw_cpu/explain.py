@@ -8,7 +8,8 @@ from dataclasses import replace
 from snnhw.ir import FrozenMap, Input, Neuron, Pointwise, Program
 from snnhw.passes import Layout, Request, ScanKernel, derive
 from snnhw.plugin import Explanation, Run, Train
-from snnhw.tensors.network import Schedule, plan
+from snnhw.tensors.network import Network
+from snnhw_cpu.network import network_of
 from snnhw_cpu.source import backward_source, forward_source
 from snnhw_torch import explain as explain_schedule
 
@@ -20,29 +21,32 @@ WORDS = {"scalar": "for the layer", "neuron": "for each neuron"}
 
 def explain(program: Program, job: Run | Train) -> Explanation:
     """The schedule; a row for each pointwise node; its emitted sources, each structure once."""
-    schedule = plan(program)
+    options = job.options
+    network = network_of(program, precision=options.precision, deterministic=options.deterministic)
     rows: list[tuple[str, ...]] = [("node", "states", "values", "static", "forward", "backward")]
     sources: dict[str, str] = {}
     for name, op in program.nodes.items():
         if isinstance(op, (Neuron, Pointwise)):
-            forward, backward = _kernels(program, schedule, name, op, job)
-            files = [_file(sources, "forward", forward_source(forward, job.options.dtype))]
-            files += [_file(sources, "backward", backward_source(k, job.options.dtype)) for k in backward]
+            forward, backward = _kernels(network, name, op, job)
+            files = [_file(sources, "forward", forward_source(forward, options.dtype))]
+            files += [_file(sources, "backward", backward_source(k, options.dtype)) for k in backward]
             rows.append((name, *_facts(forward), *files, *["-"] * (2 - len(files))))
-    tables = {**explain_schedule(program).tables, "kernels": tuple(rows)}
+    tables = {**explain_schedule(network).tables, "kernels": tuple(rows)}
     return Explanation(tables, sources)
 
 
 def _kernels(
-    program: Program, schedule: Schedule, name: str, op: Neuron | Pointwise, job: Run | Train
+    network: Network, name: str, op: Neuron | Pointwise, job: Run | Train
 ) -> tuple[ScanKernel, list[ScanKernel]]:
-    step = op.step()
+    program, step = network.program, op.step()
     read = {edge.src for edge in program.edges} | set(job.record)
     if isinstance(job, Train):
         read |= {term.of for term in job.loss.terms if term.of}
     outputs = tuple(port for port in step.outputs if f"{name}.{port}" in read)
     static = {
-        port for port in step.ports if all(edge.src in schedule.static for edge in program.into(name, port))
+        port
+        for port in step.ports
+        if all(edge.src in network.schedule.static for edge in program.into(name, port))
     }
     forward = Request(
         outputs=outputs,

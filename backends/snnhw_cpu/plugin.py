@@ -126,19 +126,16 @@ class CpuBackend:
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
 
-        from snnhw_cpu.products import layers_of
-        from snnhw_cpu.provider import NumbaProvider
+        from snnhw_cpu.network import network_of
         from snnhw_torch import TorchExecutable
 
         options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()
         return TorchExecutable(
-            program,
+            network_of(program, precision=options.precision, deterministic=options.deterministic),
             params,
             job,
             device=torch.device("cpu"),
             dtype=getattr(torch, options.dtype),
-            provider=NumbaProvider(),
-            layers=layers_of(program, precision=options.precision, deterministic=options.deterministic),
         )
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:

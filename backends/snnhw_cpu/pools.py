@@ -20,9 +20,6 @@ from snnhw_cpu.threads import share
 
 __all__ = ["max_pool", "pools"]
 
-Sizes = tuple[int, int, int, int]
-"""Height and width before and after."""
-
 HEAD: Final = """\
 from numba import carray, cfunc
 
@@ -41,36 +38,49 @@ def pools(op: MaxPool2d) -> bool:
     return not any(op.padding) and op.kernel[0] * op.kernel[1] <= 255
 
 
-def max_pool(op: MaxPool2d, xs: Mapping[str, Tensor], _: Mapping[str, Tensor]) -> Tensor:
+class MaxPool:
     """``[M, C, H, W]`` -> ``[M, C, h, w]``."""
-    found: Tensor = _MaxPool.apply(op, xs["x"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return found
+
+    def __call__(self, op: MaxPool2d, xs: Mapping[str, Tensor], _: Mapping[str, Tensor]) -> Tensor:
+        found: Tensor = _MaxPool.apply(op, xs["x"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return found
+
+    def keep(self, op: MaxPool2d, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The pooled images, and for each window the place that its number came from."""
+        x = x.contiguous()
+        shape = (len(x), *op.infer({"x": tuple(x.shape[1:])})["y"])
+        y, at = room(*shape, dtype=x.dtype), room(*shape, dtype=torch.uint8)
+        _run("forward", op, x, y, at)
+        return y, at
+
+    def back(self, op: MaxPool2d, kept: Tensor, grad: Tensor, shape: tuple[int, ...]) -> Tensor:
+        d_x = room(*shape, dtype=grad.dtype)
+        _run("backward", op, d_x, grad.contiguous(), kept)
+        return d_x
+
+
+max_pool: Final = MaxPool()
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, op: MaxPool2d, x: Tensor) -> Tensor:
-        x = x.contiguous()
-        *lead, high, wide = x.shape
-        size = op.infer({"x": tuple(x.shape[1:])})["y"][-2:]
-        y, at = room(*lead, *size, dtype=x.dtype), room(*lead, *size, dtype=torch.uint8)
-        ctx.op, ctx.sizes = op, (high, wide, *size)
+        y, at = max_pool.keep(op, x)
+        ctx.op, ctx.shape = op, tuple(x.shape)
         ctx.save_for_backward(at)
-        _run("forward", op, ctx.sizes, x, y, at)
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         (at,) = ctx.saved_tensors
-        d_x = room(*grad.shape[:-2], *ctx.sizes[:2], dtype=grad.dtype)
-        _run("backward", ctx.op, ctx.sizes, d_x, grad.contiguous(), at)
-        return None, d_x
+        return None, max_pool.back(ctx.op, at, grad, ctx.shape)
 
 
-def _run(name: str, op: MaxPool2d, sizes: Sizes, *tensors: Tensor) -> None:
+def _run(name: str, op: MaxPool2d, *tensors: Tensor) -> None:
     """One pass over all planes: the image, the pooled one, and where its numbers came from."""
-    image = tensors[0]
+    image, pooled, _ = tensors
+    sizes = (*image.shape[-2:], *pooled.shape[-2:])
     kernel = _kernel(name, op, str(image.dtype).removeprefix("torch."))
     planes = image.shape[0] * image.shape[1]
     pointers = [tensor.data_ptr() for tensor in tensors]

@@ -1,7 +1,6 @@
 """How stateless layers run on the CPU where not by torch alone.
 
-Products skip zeros where that pays, or are in bfloat16 where asked; large convolutions go slab by slab;
-pools keep little.
+Products skip zeros where that pays, or are in bfloat16 where asked; pools keep little.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, L
 from snnhw.tensors.network import OPERATIONS, Operation
 from snnhw_cpu.events import EventLinear
 from snnhw_cpu.pools import max_pool, pools
-from snnhw_cpu.slabs import convolution
 
 __all__ = ["layers_of"]
 
@@ -33,8 +31,6 @@ def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[
             found[name] = EventLinear()
         elif isinstance(op, MaxPool2d) and pools(op):
             found[name] = max_pool
-        elif isinstance(op, Conv2d):
-            found[name] = convolution
     return found
 
 

@@ -33,6 +33,9 @@ class NumbaProvider:
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
         return NumbaScan(kernel, str(dtype).removeprefix("torch."))
 
+    def empty(self, *shape: int, like: Tensor) -> Tensor:
+        return room(*shape, dtype=like.dtype)
+
 
 @dataclass(frozen=True, eq=False)
 class NumbaScan:

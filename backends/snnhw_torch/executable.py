@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.ir import Clock, Optimizer, Params, Program, check_params
+from snnhw.ir import Clock, Optimizer, Params, check_params
 from snnhw.ir.inputs import check_inputs, check_state, check_targets
 from snnhw.ir.noise import LIMIT
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
-from snnhw.tensors import Provider, as_tensor
+from snnhw.tensors import as_tensor
 from snnhw.tensors.losses import total_loss
-from snnhw.tensors.network import Network, Operation, Pass, ProgramModule, plan, run_network
+from snnhw.tensors.network import Network, Pass, ProgramModule, run_network
 from snnhw_torch.training import Trainer
 
 __all__ = ["TorchExecutable"]
@@ -30,18 +30,17 @@ class TorchExecutable:
 
     def __init__(
         self,
-        program: Program,
+        network: Network,
         params: Params,
         job: Run | Train,
         *,
         device: torch.device,
         dtype: torch.dtype,
-        provider: Provider,
-        layers: Mapping[str, Operation] | None = None,
     ) -> None:
+        program = network.program
         self._job = job
         self._device, self._dtype = device, dtype
-        self._network = Network(program, plan(program), provider, layers or {})
+        self._network = network
         self._host = {key: np.asarray(array).dtype for key, array in params.items()}
         self._params = {key: self._like(array) for key, array in params.items()}
         self._trainer: Trainer | None = None

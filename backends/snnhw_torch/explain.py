@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from snnhw.ir import Program
 from snnhw.plugin import Explanation
-from snnhw.tensors.network import plan
+from snnhw.tensors.network import Network
 
 __all__ = ["explain"]
 
@@ -14,12 +13,13 @@ _MEANING = {
     "timed": "all steps at once, told apart",
     "scan": "one kernel over all steps",
     "stepped": "a loop over time",
+    "chained": "a block of samples at a time, where signals are large",
 }
 
 
-def explain(program: Program) -> Explanation:
+def explain(network: Network) -> Explanation:
     """The schedule, a row for each stage."""
     rows = [("stage", "nodes", "runs", "because")]
-    for number, stage in enumerate(plan(program).stages):
+    for number, stage in enumerate(network.stages):
         rows.append((str(number), ", ".join(stage.nodes), stage.mode, _MEANING[stage.mode]))
     return Explanation(tables={"schedule": tuple(rows)})

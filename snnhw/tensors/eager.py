@@ -24,6 +24,9 @@ class EagerProvider:
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
         return EagerScan(kernel, torch_namespace(dtype, device))
 
+    def empty(self, *shape: int, like: Tensor) -> Tensor:
+        return like.new_empty(shape)
+
 
 @dataclass(frozen=True)
 class EagerScan:

@@ -78,6 +78,10 @@ class Provider(Protocol):
 
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan: ...
 
+    def empty(self, *shape: int, like: Tensor) -> Tensor:
+        """Room for a signal, of the dtype and on the device of another one."""
+        ...
+
     def __hash__(self) -> int: ...
 
 

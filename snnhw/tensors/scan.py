@@ -7,7 +7,7 @@ derived rather than recorded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +22,18 @@ from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.provider import Provider, ScanInputs, provider_for
 from snnhw.tensors.recorded import record
 
-__all__ = ["run_scan", "run_step"]
+__all__ = [
+    "Found",
+    "Use",
+    "computed",
+    "epilogue",
+    "fold",
+    "run_scan",
+    "run_step",
+    "run_use",
+    "split",
+    "use_of",
+]
 
 Tensors = Mapping[str, Tensor]
 Found = tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -54,11 +65,19 @@ def run_scan(
     Returns:
         port -> ``[T, B, *shape]``, and state -> ``[B, *shape]`` after the last step.
     """
-    xs = [inputs[port] for port in step.ports]
-    flags = tuple(port in static for port in step.ports)
-    shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
-    layer = _layer_of()(step, shape, steps, tuple(outputs), static=flags, dt=dt, single=False)
-    return _run(layer, xs, params, states, provider)
+    return run_use(
+        use_of(
+            step,
+            inputs,
+            params,
+            states,
+            steps=steps,
+            outputs=outputs,
+            static=static,
+            dt=dt,
+            provider=provider,
+        )
+    )
 
 
 def run_step(
@@ -82,7 +101,35 @@ def run_step(
         dt=dt,
         single=True,
     )
-    return _run(layer, xs, params, states, provider)
+    return run_use(_use(layer, xs, params, states, provider))
+
+
+class Use(NamedTuple):
+    """A layer of neurons, who runs it, and the tensors it reads: inputs, parameters, tables, states."""
+
+    layer: Layer
+    provider: Provider
+    tensors: list[Tensor]
+
+
+def use_of(
+    step: Step,
+    inputs: Tensors,
+    params: Tensors,
+    states: Tensors,
+    *,
+    steps: int,
+    outputs: Sequence[str],
+    static: frozenset[str] = frozenset(),
+    dt: float = 1.0,
+    provider: Provider | None = None,
+) -> Use:
+    """What `run_scan` would run."""
+    xs = [inputs[port] for port in step.ports]
+    flags = tuple(port in static for port in step.ports)
+    shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
+    layer = _layer_of()(step, shape, steps, tuple(outputs), static=flags, dt=dt, single=False)
+    return _use(layer, xs, params, states, provider)
 
 
 def _layer_of() -> Callable[..., Layer]:
@@ -90,9 +137,7 @@ def _layer_of() -> Callable[..., Layer]:
     return layer_of.__wrapped__ if tracing() else layer_of
 
 
-def _run(
-    layer: Layer, xs: list[Tensor], params: Tensors, states: Tensors, provider: Provider | None
-) -> Found:
+def _use(layer: Layer, xs: list[Tensor], params: Tensors, states: Tensors, provider: Provider | None) -> Use:
     step = layer.step
     tensors = [
         *xs,
@@ -100,10 +145,16 @@ def _run(
         *(params[name] for name in step.tables),
         *(_initial(layer, state, states, params, xs[0]) for state in step.states),
     ]
-    provider = provider or provider_for(xs[0].device.type)
+    return Use(layer, provider or provider_for(xs[0].device.type), tensors)
+
+
+def run_use(use: Use) -> Found:
+    """Its outputs by port, and its states by name."""
+    layer, provider, tensors = use
+    step = layer.step
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         if step.opaque is not None:
-            found = record(layer, step.opaque, _fold(layer, tensors))
+            found = record(layer, step.opaque, fold(layer, tensors))
         else:
             found = _ScanFunction.apply(layer, provider, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     else:
@@ -129,7 +180,7 @@ def _initial(layer: Layer, state: State, states: Tensors, params: Tensors, like:
     return torch.full(layer.shape, state.init, dtype=like.dtype, device=like.device)
 
 
-def _split(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
+def split(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
     """Inputs, parameters, tables, states."""
     step = layer.step
     one = len(step.ports)
@@ -138,8 +189,9 @@ def _split(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], .
     return tensors[:one], tensors[one:two], tensors[two:three], tensors[three:]
 
 
-def _fold(layer: Layer, tensors: Sequence[Tensor]) -> ScanInputs:
-    inputs, params, tables, states = _split(layer, tensors)
+def fold(layer: Layer, tensors: Sequence[Tensor]) -> ScanInputs:
+    """The tensors of a use in a kernel's shapes."""
+    inputs, params, tables, states = split(layer, tensors)
     return ScanInputs(
         layer.steps,
         [layer.fold_input(x, static) for x, static in zip(inputs, layer.static, strict=True)],
@@ -151,7 +203,7 @@ def _fold(layer: Layer, tensors: Sequence[Tensor]) -> ScanInputs:
 
 def computed(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Outputs and final states, without a graph."""
-    given = _fold(layer, tensors)
+    given = fold(layer, tensors)
     _, scan = layer.scan(provider, given.inputs[0], given.params)
     found = scan.forward(given)
     return (
@@ -168,10 +220,10 @@ def differentiated(
     needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:
     """Adjoints of all tensors, from those of the outputs and the final states; None is zero."""
-    inputs, params, tables, _ = _split(layer, tensors)
+    inputs, params, tables, _ = split(layer, tensors)
     count = len(layer.outputs)
     outputs = {port: g for port, g in zip(layer.outputs, adjoints, strict=False) if g is not None}
-    given = _fold(layer, tensors)
+    given = fold(layer, tensors)
     kernel, scan = layer.scan(
         provider, given.inputs[0], given.params, tuple(outputs), needs[: len(inputs) + len(params)]
     )
@@ -185,13 +237,13 @@ def differentiated(
             None if g is None else layer.unfold_input(g, static, tuple(x.shape))
             for g, static, x in zip(grads.inputs, layer.static, inputs, strict=True)
         ),
-        *_epilogue(kernel, layer, params, tables, grads.values),
+        *epilogue(kernel, layer, params, tables, grads.values),
         *(None for _ in tables),
         *map(layer.unfold_state, grads.states),
     )
 
 
-def _epilogue(
+def epilogue(
     kernel: ScanKernel,
     layer: Layer,
     params: Sequence[Tensor],

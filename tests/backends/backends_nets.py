@@ -33,6 +33,7 @@ from snnhw.ir import (
 from snnhw.passes import resolve_loss
 from snnhw.plugin import Run, Train
 from snnhw.tensors.eager import EagerProvider
+from snnhw.tensors.network import Network, plan
 from snnhw_torch import TorchExecutable
 
 EAGER = EagerProvider()
@@ -123,6 +124,7 @@ def executable(
     optimizer: Any = None,
     dtype: torch.dtype = torch.float32,
     record: tuple[str, ...] = (),
+    block: int = 0,
     **settings: Any,
 ) -> TorchExecutable:
     """The torch runtime with plain torch for the neurons; a training run when there is a loss."""
@@ -131,7 +133,8 @@ def executable(
     if loss is not None:
         job = Train(T, shapes, B, record, loss=resolve_loss(program, loss), optimizer=optimizer, **settings)
     given = params_of(program) if params is None else params
-    return TorchExecutable(program, given, job, device=torch.device("cpu"), dtype=dtype, provider=EAGER)
+    network = Network(program, plan(program), EAGER, block=block)
+    return TorchExecutable(network, given, job, device=torch.device("cpu"), dtype=dtype)
 
 
 # -- the same in plain torch ------------------------------------------------------------------------

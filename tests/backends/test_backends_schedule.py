@@ -25,7 +25,7 @@ from snnhw.ir import (
 )
 from snnhw.ir import OPTIMIZERS as KINDS
 from snnhw.plugin import Run
-from snnhw.tensors.network import OPERATIONS, TIMED, plan
+from snnhw.tensors.network import OPERATIONS, TIMED, Network, plan
 from snnhw_cpu.plugin import CpuBackend
 from snnhw_torch import OPTIMIZERS, explain
 
@@ -101,7 +101,8 @@ def test_typical_networks(program: Program, expected: list[tuple[str, str]]) -> 
 
 
 def test_it_is_explained() -> None:
-    rows = explain(recurrent(static=True)).tables["schedule"]
+    program = recurrent(static=True)
+    rows = explain(Network(program, plan(program))).tables["schedule"]
     assert rows[0] == ("stage", "nodes", "runs", "because")
     assert ("2", "back, lif", "stepped", "a loop over time") in rows
     assert ("1", "fc", "once", "nothing in it changes over time") in rows

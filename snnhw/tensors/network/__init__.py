@@ -1,11 +1,13 @@
 """Programs on torch tensors: what runs once, over all steps at once, or step by step.
 
-`schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute, `timed`
-that of ops which tell steps apart, or training from evaluation.
+`schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute,
+`adjoints` that of how products are differentiated by hand, `timed` that of ops which tell steps apart, or
+training from evaluation. `chains` finds nodes in a row that `blocks` runs a block of samples at a time.
 """
 
 from __future__ import annotations
 
+from snnhw.tensors.network.adjoints import ADJOINTS, Differentiated, Keeping
 from snnhw.tensors.network.module import ProgramModule, attribute
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 from snnhw.tensors.network.run import run_network
@@ -14,8 +16,11 @@ from snnhw.tensors.network.timed import TIMED
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 
 __all__ = [
+    "ADJOINTS",
     "OPERATIONS",
     "TIMED",
+    "Differentiated",
+    "Keeping",
     "Network",
     "Operation",
     "Pass",

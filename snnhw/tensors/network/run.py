@@ -9,9 +9,14 @@ from torch import Tensor
 
 from snnhw.ir import CLOCK, Clock, Input, Output
 from snnhw.ir.inputs import check_steps
+from snnhw.tensors.network.blocks import block_of, run_blocks
+from snnhw.tensors.network.chains import Chain
 from snnhw.tensors.network.loop import run_loop
 from snnhw.tensors.network.schedule import Mode, Stage
+from snnhw.tensors.network.sources import Neurons, Signal
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
+from snnhw.tensors.provider import provider_for
+from snnhw.tensors.scan import run_use
 
 __all__ = ["Network", "Pass", "run_network"]
 
@@ -46,7 +51,7 @@ def run_network(
     check_steps(network.program, now, steps, batch, training=network.training)
     walk = Walk(network, params, state, steps, batch, like, frozenset(wanted), now)
     walk.ports |= {f"{name}.y": x for name, x in inputs.items()}
-    for stage, done in zip(network.schedule.stages, network.last_read, strict=True):
+    for stage, done in zip(network.stages, network.last_read, strict=True):
         if not isinstance(network.program.nodes[stage.nodes[0]], (Input, Output)):
             _RUN[stage.mode](walk, stage)
         walk.forget(done)
@@ -96,15 +101,32 @@ def _timed(walk: Walk, stage: Stage) -> None:
 def _scan(walk: Walk, stage: Stage) -> None:
     """A neuron: one kernel over all steps."""
     (name,) = stage.nodes
-    arriving = {port: walk.arriving(name, port) for port in walk.network.program.nodes[name].in_ports}
-    found, states = walk.neuron(
-        name,
-        {port: x for port, (x, _) in arriving.items()},
-        walk.states_of(name),
-        static=frozenset(port for port, (_, fixed) in arriving.items() if fixed),
-    )
+    found, states = run_use(walk.neuron(name))
     walk.keep(name, found)
     walk.after |= {f"{name}.{state}": x for state, x in states.items()}
+
+
+def _chained(walk: Walk, stage: Stage) -> None:
+    """A block of samples at a time; or one node after the other, where that is as good."""
+    chain = walk.network.chains[stage.nodes[0]]
+    block = block_of(walk, chain)
+    if block is None:
+        for name in stage.nodes:
+            (_scan if name == chain.neuron else _folded)(walk, Stage((name,), "folded"))
+        return
+    source = _source(walk, chain)
+    y, ends = run_blocks(walk, chain, source, block)
+    walk.keep(stage.nodes[-1], {"y": y.reshape(walk.steps, walk.batch, *y.shape[2:])})
+    if isinstance(source, Neurons):
+        states = (state.name for state in source.use.layer.step.states)
+        walk.after |= {f"{chain.neuron}.{state}": x for state, x in zip(states, ends, strict=True)}
+
+
+def _source(walk: Walk, chain: Chain) -> Neurons | Signal:
+    if chain.neuron:
+        return Neurons(walk.neuron(chain.neuron))
+    x = walk.over_time(*walk.arriving(chain.product, "x")).flatten(0, 1)
+    return Signal(x, walk.network.provider or provider_for(x.device.type))
 
 
 _RUN: Final[Mapping[Mode, Callable[[Walk, Stage], None]]] = {
@@ -112,5 +134,6 @@ _RUN: Final[Mapping[Mode, Callable[[Walk, Stage], None]]] = {
     "folded": _folded,
     "timed": _timed,
     "scan": _scan,
+    "chained": _chained,
     "stepped": lambda walk, stage: run_loop(walk, stage.nodes),
 }

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Clock, Edge, Neuron, Pointwise, Program, infer_shapes
+from snnhw.tensors.network.chains import Chain, chained, chains
 from snnhw.tensors.network.ops import OPERATIONS, Operation
-from snnhw.tensors.network.schedule import Schedule, plan
+from snnhw.tensors.network.schedule import Schedule, Stage, plan
 from snnhw.tensors.network.timed import TIMED, Span
 from snnhw.tensors.provider import Provider
-from snnhw.tensors.scan import run_scan, run_step
+from snnhw.tensors.scan import Use, run_step, use_of
 
 __all__ = ["Network", "Pass", "Tensors", "Walk"]
 
@@ -39,6 +40,7 @@ class Network:
         provider: runs the neurons; None: whoever is installed for the device.
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
+        block: bytes of a signal that chains compute at a time; 0: all of it, without chains.
     """
 
     program: Program
@@ -46,10 +48,22 @@ class Network:
     provider: Provider | None = None
     layers: Mapping[str, Operation] = field(default_factory=dict)
     training: bool = False
+    block: int = 0
 
     def trained(self) -> Network:
         """The same network in training."""
         return replace(self, schedule=plan(self.program, training=True), training=True)
+
+    @cached_property
+    def chains(self) -> Mapping[str, Chain]:
+        """First node -> chain."""
+        found = chains(self.program, self.schedule, self.layers) if self.block else ()
+        return {chain.nodes[0]: chain for chain in found}
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The schedule's, chains among them."""
+        return chained(self.schedule, tuple(self.chains.values()))
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -66,7 +80,7 @@ class Network:
         """For each stage, the ports that no later stage reads."""
         seen: set[str] = set()
         found = []
-        for stage in reversed(self.schedule.stages):
+        for stage in reversed(self.stages):
             sources = {edge.src for name in stage.nodes for edge in self._into(name)}
             found.append(frozenset(sources - seen))
             seen |= sources
@@ -154,6 +168,11 @@ class Walk:
         for port in ports - self.wanted:
             self.ports.pop(port, None)
 
+    def used(self, name: str) -> list[str]:
+        """The ports of a node that somebody reads or wants."""
+        used = self.network.read | self.wanted
+        return [port for port in self.network.program.nodes[name].out_ports if f"{name}.{port}" in used]
+
     # -- nodes ------------------------------------------------------------------------------------
 
     def states_of(self, name: str) -> dict[str, Tensor]:
@@ -162,21 +181,21 @@ class Walk:
         names = [state.name for state in op.model.states] if isinstance(op, Neuron) else []
         return {state: self.before[f"{name}.{state}"] for state in names if f"{name}.{state}" in self.before}
 
-    def neuron(
-        self, name: str, xs: Tensors, states: Tensors, static: frozenset[str]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def neuron(self, name: str) -> Use:
         """A neuron over all steps: the ports that somebody wants, and its states afterwards."""
         op = self._neuron(name)
         noise = self._noise(name, op, self.clock, self.steps)
+        arriving = {port: self.arriving(name, port) for port in op.in_ports}
+        fixed = {port for port, (_, constant) in arriving.items() if constant}
         idle = frozenset(noise) - frozenset(self._read_noise(op))
-        return run_scan(
+        return use_of(
             op.step(),
-            {**xs, **noise},
-            self._params_of(name),
-            states,
+            {**{port: x for port, (x, _) in arriving.items()}, **noise},
+            self.params_of(name),
+            self.states_of(name),
             steps=self.steps,
-            outputs=self._used(name, op),
-            static=static | idle,
+            outputs=self.used(name),
+            static=idle | fixed,
             **self._how(),
         )
 
@@ -188,22 +207,23 @@ class Walk:
         read = self._read_noise(op)
         noise = {port: x[0] if port in read else x for port, x in self._noise(name, op, clock, 1).items()}
         xs = {**xs, **noise}
-        return run_step(
-            op.step(), xs, self._params_of(name), states, outputs=self._used(name, op), **self._how()
-        )
+        return run_step(op.step(), xs, self.params_of(name), states, outputs=self.used(name), **self._how())
 
     def stateless(self, name: str, rows: Tensors) -> dict[str, Tensor]:
         """A stateless node over rows ``[M, ...]``."""
-        op, params = self.network.program.nodes[name], self._params_of(name)
+        op, params = self.network.program.nodes[name], self.params_of(name)
         if isinstance(op, Pointwise):
             return run_step(op.step(), rows, params, {}, outputs=op.out_ports, **self._how())[0]
-        layer = self.network.layers.get(name) or OPERATIONS[type(op)]
-        return {"y": layer(op, rows, params)}
+        return {"y": self.operation(name)(op, rows, params)}
+
+    def operation(self, name: str) -> Operation:
+        """What computes a stateless node."""
+        return self.network.layers.get(name) or OPERATIONS[type(self.network.program.nodes[name])]
 
     def timed(self, name: str, x: Tensor, clock: Clock, steps: int) -> Tensor:
         """A node that tells steps apart: ``[T, B, ...]``, or ``[1, B, ...]`` where nothing changes."""
         op, training = self.network.program.nodes[name], self.network.training
-        found = TIMED[type(op)](op, x, self._params_of(name), Span(name, clock, steps, training))
+        found = TIMED[type(op)](op, x, self.params_of(name), Span(name, clock, steps, training))
         keys = self.network.program.param_keys(name)
         self.statistics |= {keys[param]: value.detach() for param, value in found.statistics.items()}
         return found.y
@@ -229,14 +249,10 @@ class Walk:
         assert isinstance(op, Neuron)
         return op
 
-    def _used(self, name: str, op: Neuron) -> list[str]:
-        used = self.network.read | self.wanted
-        return [port for port in op.out_ports if f"{name}.{port}" in used]
-
     def _how(self) -> How:
         return {"dt": self.network.program.time.dt, "provider": self.network.provider}
 
-    def _params_of(self, name: str) -> dict[str, Tensor]:
+    def params_of(self, name: str) -> dict[str, Tensor]:
         keys = self.network.program.param_keys(name)
         new = self.statistics
         return {param: new[key] if key in new else self.params[key] for param, key in keys.items()}

@@ -1,0 +1,109 @@
+"""Adjoints of stateless ops by hand, for what runs outside of autograd's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from snnhw.ir import Conv1d, Conv2d, Conv3d, Linear, Op
+from snnhw.tensors.network.ops import OPERATIONS, Operation
+
+__all__ = ["ADJOINTS", "Adjoint", "Differentiated", "Keeping", "adjoint_of"]
+
+Tensors = Mapping[str, Tensor]
+
+Adjoint = Callable[[Any, Tensors, Tensors, Tensor, frozenset[str]], dict[str, Tensor]]
+"""``(op, input ports [M, ...], parameters, adjoint of y, names wanted) -> adjoints by name``."""
+
+
+@runtime_checkable
+class Differentiated(Protocol):
+    """A layer that knows its own adjoint."""
+
+    def adjoint(
+        self, op: Any, xs: Tensors, params: Tensors, grad: Tensor, wanted: frozenset[str]
+    ) -> dict[str, Tensor]: ...
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A layer without parameters whose adjoint needs neither its input nor its output, but what it keeps."""
+
+    def keep(self, op: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``[M, ...]`` -> y, and what to keep."""
+        ...
+
+    def back(self, op: Any, kept: Tensor, grad: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The adjoint of an input of ``shape``, from that of y."""
+        ...
+
+
+def adjoint_of(op: Op, operation: Operation) -> Adjoint:
+    """The adjoint of an op that runs as ``operation``; where nobody has written it down, autograd's, for
+    which the op is computed once more."""
+    if isinstance(operation, Differentiated):
+        return operation.adjoint
+    if operation is OPERATIONS.get(type(op)) and type(op) in ADJOINTS:
+        return ADJOINTS[type(op)]
+    return _recorded(operation)
+
+
+def _recorded(operation: Operation) -> Adjoint:
+    def adjoint(
+        op: Op, xs: Tensors, params: Tensors, grad: Tensor, wanted: frozenset[str]
+    ) -> dict[str, Tensor]:
+        leaves = {name: x.detach().requires_grad_(name in wanted) for name, x in {**xs, **params}.items()}
+        with torch.enable_grad():
+            y = operation(op, {port: leaves[port] for port in xs}, {name: leaves[name] for name in params})
+        names = sorted(wanted)
+        found = torch.autograd.grad(y, [leaves[name] for name in names], grad, materialize_grads=True)
+        return dict(zip(names, found, strict=True))
+
+    return adjoint
+
+
+def _linear(
+    _: Linear, xs: Tensors, params: Tensors, grad: Tensor, wanted: frozenset[str]
+) -> dict[str, Tensor]:
+    rows, sums = xs["x"].flatten(0, -2), grad.flatten(0, -2)
+    found = {}
+    if "x" in wanted:
+        found["x"] = grad @ params["weight"]
+    if "weight" in wanted:
+        found["weight"] = sums.t() @ rows
+    if "bias" in wanted:
+        found["bias"] = sums.sum(0)
+    return found
+
+
+def _convolution(
+    op: Any, xs: Tensors, params: Tensors, grad: Tensor, wanted: frozenset[str]
+) -> dict[str, Tensor]:
+    weight = params["weight"]
+    names = ("x", "weight", "bias")
+    found = torch.ops.aten.convolution_backward(
+        grad,
+        xs["x"],
+        weight,
+        [len(weight)] if "bias" in wanted else None,
+        op.stride,
+        op.padding,
+        op.dilation,
+        False,  # not transposed
+        [0] * len(op.stride),
+        op.groups,
+        [name in wanted for name in names],
+    )
+    return {name: value for name, value in zip(names, found, strict=True) if name in wanted}
+
+
+ADJOINTS: Final[Mapping[type[Op], Adjoint]] = {
+    Linear: _linear,
+    Conv1d: _convolution,
+    Conv2d: _convolution,
+    Conv3d: _convolution,
+}
+"""Products, whose adjoints need not compute them once more."""
