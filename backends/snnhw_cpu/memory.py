@@ -19,7 +19,7 @@ __all__ = ["SPARE", "WORTH", "room"]
 
 Buffer = np.ndarray[Any, Any]
 
-WORTH: Final = 1 << 18
+WORTH: Final = 1 << 16
 """Bytes from which on a buffer is kept; the allocator has smaller ones at hand by itself."""
 
 SPARE: Final = 128 << 20

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, MaxPool2d, Program
 from snnhw.tensors.network import OPERATIONS, Operation
-from snnhw_cpu.events import EventLinear
+from snnhw_cpu.linear import LinearLayer
 from snnhw_cpu.pools import max_pool, pools
 
 __all__ = ["layers_of"]
@@ -27,8 +27,8 @@ def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[
     for name, op in program.nodes.items():
         if precision == "bf16" and isinstance(op, PRODUCTS):
             found[name] = _in_bfloat16
-        elif isinstance(op, Linear) and not deterministic:
-            found[name] = EventLinear()
+        elif isinstance(op, Linear):
+            found[name] = LinearLayer(skips=False if deterministic else None)
         elif isinstance(op, MaxPool2d) and pools(op):
             found[name] = max_pool
     return found

@@ -52,31 +52,34 @@ class NumbaScan:
     def _backward(self) -> Kernel:
         return compiled(backward_source(self.kernel, self.dtype), "backward")
 
-    def forward(self, given: ScanInputs) -> ScanOutputs:
+    def forward(self, given: ScanInputs, out: ScanOutputs | None = None) -> ScanOutputs:
         like = given.inputs[0]
         batch, neurons = like.shape[-2:]
-        outputs = [room(given.steps, batch, neurons, dtype=like.dtype) for _ in self.kernel.output_exprs]
-        states = [room(batch, neurons, dtype=like.dtype) for _ in self.kernel.next_states]
-        self._call(self._forward, given, [*outputs, *states])
-        return ScanOutputs(outputs, states)
+        if out is None:
+            out = ScanOutputs(
+                [room(given.steps, batch, neurons, dtype=like.dtype) for _ in self.kernel.output_exprs],
+                [room(batch, neurons, dtype=like.dtype) for _ in self.kernel.next_states],
+            )
+        self._call(self._forward, given, [*out.outputs, *out.states])
+        return out
 
     def backward(
-        self, given: ScanInputs, outputs: Sequence[Tensor], states: Sequence[Tensor | None]
+        self,
+        given: ScanInputs,
+        outputs: Sequence[Tensor],
+        states: Sequence[Tensor | None],
+        out: ScanGrads | None = None,
     ) -> ScanGrads:
         kernel, like = self.kernel, given.inputs[0]
         batch, neurons = like.shape[-2:]
         final = [torch.zeros_like(s) if a is None else a for s, a in zip(given.states, states, strict=True)]
-        inputs = [
-            None
-            if expr is None
-            else room(*([] if static else [given.steps]), batch, neurons, dtype=like.dtype)
-            for static, expr in zip(kernel.static, kernel.input_grads, strict=True)
-        ]
+        if out is None:
+            out = self._rooms(given)
+        inputs, initial = out.inputs, out.states
         rows, columns = self._layout(batch, neurons)
         sums = [
             self._room(value.layout, like, rows, columns) if value.grad else None for value in kernel.values
         ]
-        initial = [room(batch, neurons, dtype=like.dtype) for _ in given.states]
         wanted = [x for x in (*inputs, *sums) if x is not None]
         self._call(self._backward, given, [*outputs, *final, *wanted, *initial])
         totals = [
@@ -84,6 +87,16 @@ class NumbaScan:
             for room, value in zip(sums, kernel.values, strict=True)
         ]
         return ScanGrads(inputs, totals, initial)
+
+    def _rooms(self, given: ScanInputs) -> ScanGrads:
+        """Where a kernel leaves the adjoints of inputs and states."""
+        like = given.inputs[0]
+        flat = like.shape[-2:]
+        inputs = [
+            None if expr is None else room(*([] if static else [given.steps]), *flat, dtype=like.dtype)
+            for static, expr in zip(self.kernel.static, self.kernel.input_grads, strict=True)
+        ]
+        return ScanGrads(inputs, [], [room(*flat, dtype=like.dtype) for _ in given.states])
 
     def _layout(self, batch: int, neurons: int) -> tuple[int, int]:
         """R rows of C neurons. Where parameters vary, a row is a sample; else all is one row."""

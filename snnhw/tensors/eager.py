@@ -33,14 +33,17 @@ class EagerScan:
     kernel: ScanKernel
     namespace: Namespace
 
-    def forward(self, given: ScanInputs) -> ScanOutputs:
+    def forward(self, given: ScanInputs, out: ScanOutputs | None = None) -> ScanOutputs:
         stacks: list[list[Tensor]] = [[] for _ in self.kernel.output_exprs]
         states, fixed = list(given.states), self._prologue(given)
         for step in range(given.steps):
             states, outputs = self._advance(given, fixed, step, states)
             for stack, value in zip(stacks, outputs, strict=True):
                 stack.append(value)
-        return ScanOutputs([torch.stack(stack) for stack in stacks], states)
+        found = ScanOutputs([torch.stack(stack) for stack in stacks], states)
+        if out is not None:
+            _put([*found.outputs, *found.states], [*out.outputs, *out.states])
+        return found if out is None else out
 
     def _advance(
         self, given: ScanInputs, fixed: Env, step: int, states: list[Tensor]
@@ -52,7 +55,11 @@ class EagerScan:
         return found[: len(states)], found[len(states) :]
 
     def backward(
-        self, given: ScanInputs, outputs: Sequence[Tensor], states: Sequence[Tensor | None]
+        self,
+        given: ScanInputs,
+        outputs: Sequence[Tensor],
+        states: Sequence[Tensor | None],
+        out: ScanGrads | None = None,
     ) -> ScanGrads:
         kernel, shape = self.kernel, _shape(given)
         history, fixed = [list(given.states)], self._prologue(given)
@@ -68,7 +75,11 @@ class EagerScan:
             carried = [value.expand(shape) for value in found[: len(carried)]]
             for stack, value in zip(sums, found[len(carried) :], strict=True):
                 stack.append(value.expand(shape))
-        return self._collect(sums, carried)
+        grads = self._collect(sums, carried)
+        if out is None:
+            return grads
+        _put([*grads.inputs, *grads.states], [*out.inputs, *out.states])
+        return ScanGrads(out.inputs, grads.values, out.states)
 
     def _collect(self, sums: list[list[Tensor]], carried: list[Tensor]) -> ScanGrads:
         kernel, stacks = self.kernel, iter(sums)
@@ -95,6 +106,13 @@ class EagerScan:
     def _inputs(self, given: ScanInputs, step: int) -> Env:
         inputs = zip(self.kernel.static, given.inputs, strict=True)
         return _named("x", [x if static else x[step] for static, x in inputs])
+
+
+def _put(found: Sequence[Tensor | None], out: Sequence[Tensor | None]) -> None:
+    """What was found, into the room given for it."""
+    for value, place in zip(found, out, strict=True):
+        if value is not None and place is not None:
+            place.copy_(value.view(place.shape))
 
 
 def _named(letter: str, tensors: Sequence[Tensor]) -> Env:

@@ -62,14 +62,19 @@ class Scan(Protocol):
     by the same code, so that they are the same in every bit.
     """
 
-    def forward(self, given: ScanInputs) -> ScanOutputs:
-        """Run all steps."""
+    def forward(self, given: ScanInputs, out: ScanOutputs | None = None) -> ScanOutputs:
+        """Run all steps; ``out`` is room for what it gives."""
         ...
 
     def backward(
-        self, given: ScanInputs, outputs: Sequence[Tensor], states: Sequence[Tensor | None]
+        self,
+        given: ScanInputs,
+        outputs: Sequence[Tensor],
+        states: Sequence[Tensor | None],
+        out: ScanGrads | None = None,
     ) -> ScanGrads:
-        """From adjoints of the outputs, in the order of the kernel's, and of the final states."""
+        """From adjoints of the outputs, in the order of the kernel's, and of the final states; ``out`` is
+        room for those of inputs and states."""
         ...
 
 

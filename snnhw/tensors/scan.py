@@ -143,7 +143,7 @@ def _use(layer: Layer, xs: list[Tensor], params: Tensors, states: Tensors, provi
         *xs,
         *(params[name] for name in step.params),
         *(params[name] for name in step.tables),
-        *(_initial(layer, state, states, params, xs[0]) for state in step.states),
+        *(initial(layer, state, states, params, xs[0]) for state in step.states),
     ]
     return Use(layer, provider or provider_for(xs[0].device.type), tensors)
 
@@ -166,7 +166,8 @@ def run_use(use: Use) -> Found:
     )
 
 
-def _initial(layer: Layer, state: State, states: Tensors, params: Tensors, like: Tensor) -> Tensor:
+def initial(layer: Layer, state: State, states: Tensors, params: Tensors, like: Tensor) -> Tensor:
+    """A state before the first step: what is passed, or its initial value."""
     if state.name in states:
         given = states[state.name]
         if tuple(given.shape) != layer.shape:

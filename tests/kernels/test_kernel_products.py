@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Op, sequential
 from snnhw.ir.ops import Input
 from snnhw.tensors.network import OPERATIONS
-from snnhw_cpu.events import COSTS, EventLinear
+from snnhw_cpu.events import COSTS
+from snnhw_cpu.linear import LinearLayer
 from snnhw_cpu.products import layers_of
 
 OP = Linear(96, 40)
@@ -29,17 +30,16 @@ def params() -> dict[str, Tensor]:
     }
 
 
-def skipping() -> EventLinear:
-    layer = EventLinear()
-    layer.skips = True
-    return layer
+def skipping() -> LinearLayer:
+    return LinearLayer(skips=True)
 
 
+@pytest.mark.parametrize("skips", [True, False])
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.5, 1.0])
-def test_skipping_zeros_is_the_same_product(density: float) -> None:
+def test_skipping_zeros_is_the_same_product(density: float, skips: bool) -> None:
     x, given = spikes(density).requires_grad_(), params()
     seed = torch.randn(70, 40)
-    ours = torch.autograd.grad(skipping()(OP, {"x": x}, given), [x, *given.values()], seed)
+    ours = torch.autograd.grad(LinearLayer(skips=skips)(OP, {"x": x}, given), [x, *given.values()], seed)
     plain = torch.autograd.grad(F.linear(x, given["weight"], given["bias"]), [x, *given.values()], seed)
     for a, b in zip(ours, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)  # sums of up to 96 terms in another order
@@ -54,7 +54,9 @@ def test_a_changed_weight_is_seen() -> None:
 
 
 def test_the_choice_is_made_once() -> None:
-    layer, given = EventLinear(), params()
+    layer, given = LinearLayer(), params()
+    layer(OP, {"x": spikes(0.0)}, given)
+    assert layer.skips is None  # silence says nothing
     layer(OP, {"x": spikes(1.0)}, given)
     assert layer.skips is False
     layer(OP, {"x": spikes(0.0)}, given)
@@ -74,8 +76,11 @@ def test_options_decide_how_products_run() -> None:
     )
     free = layers_of(program, precision="full", deterministic=False)
     assert "conv" not in free  # torch's own
-    assert isinstance(free["fc"], EventLinear)
-    assert "fc" not in layers_of(program, precision="full", deterministic=True)
+    assert isinstance(free["fc"], LinearLayer)
+    assert free["fc"].skips is None
+    pinned = layers_of(program, precision="full", deterministic=True)["fc"]
+    assert isinstance(pinned, LinearLayer)
+    assert pinned.skips is False
     assert set(layers_of(program, precision="bf16", deterministic=False)) == {"conv", "fc"}
 
 

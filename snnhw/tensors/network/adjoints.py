@@ -16,7 +16,8 @@ __all__ = ["ADJOINTS", "Adjoint", "Differentiated", "Keeping", "adjoint_of"]
 Tensors = Mapping[str, Tensor]
 
 Adjoint = Callable[[Any, Tensors, Tensors, Tensor, frozenset[str]], dict[str, Tensor]]
-"""``(op, input ports [M, ...], parameters, adjoint of y, names wanted) -> adjoints by name``."""
+"""``(op, input ports [M, ...], parameters, adjoint of y, names wanted) -> adjoints by name``; what is missing
+is zero."""
 
 
 @runtime_checkable
@@ -58,6 +59,8 @@ def _recorded(operation: Operation) -> Adjoint:
         leaves = {name: x.detach().requires_grad_(name in wanted) for name, x in {**xs, **params}.items()}
         with torch.enable_grad():
             y = operation(op, {port: leaves[port] for port in xs}, {name: leaves[name] for name in params})
+        if not y.requires_grad:  # there is no way back through it, such as through who wins
+            return {}
         names = sorted(wanted)
         found = torch.autograd.grad(y, [leaves[name] for name in names], grad, materialize_grads=True)
         return dict(zip(names, found, strict=True))

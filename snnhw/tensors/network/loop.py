@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling as tracing
 
-from snnhw.ir import Edge, Neuron
+from snnhw.ir import Edge, Neuron, Pointwise
+from snnhw.tensors.network.steps import Steps
+from snnhw.tensors.network.sweep import sweep
 from snnhw.tensors.network.timed import TIMED
 from snnhw.tensors.network.walk import Tensors, Walk
 
@@ -20,6 +23,27 @@ Wire = Callable[[int, Tensors], Tensor]
 def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
     """All steps of a recurrent part, whose nodes stand in the order in which they run within one."""
     program = walk.network.program
+    outside = {edge.src for edge in program.edges if edge.target.node not in nodes}
+    ports = [port for port in _ports(walk, nodes) if port in outside | walk.wanted]
+    if _derived(walk, nodes):
+        found, after = sweep(Steps(walk, nodes, ports))
+        walk.ports |= found
+        walk.after |= after
+    else:
+        _recorded(walk, nodes, ports)
+
+
+def _derived(walk: Walk, nodes: tuple[str, ...]) -> bool:
+    """Whether the way back can be derived, and is worth it."""
+    ops = [walk.network.program.nodes[name] for name in nodes]
+    cells = [op.step() for op in ops if isinstance(op, (Neuron, Pointwise))]
+    opaque = any(step.opaque is not None for step in cells)
+    return walk.steps > 1 and not (tracing() or opaque or any(type(op) in TIMED for op in ops))
+
+
+def _recorded(walk: Walk, nodes: tuple[str, ...], ports: list[str]) -> None:
+    """The same in autograd's own graph."""
+    program = walk.network.program
     edges = {
         name: {port: program.into(name, port) for port in program.nodes[name].in_ports} for name in nodes
     }
@@ -30,8 +54,7 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
         for name, ports in edges.items()
     }
     states = {name: walk.states_of(name) for name in nodes}
-    outside = {edge.src for edge in program.edges if edge.target.node not in edges}
-    history: dict[str, list[Tensor]] = {port: [] for port in _ports(walk, nodes) & (outside | walk.wanted)}
+    history: dict[str, list[Tensor]] = {port: [] for port in ports}
     for step in range(walk.steps):
         now: dict[str, Tensor] = {}
         for name in nodes:
@@ -46,10 +69,10 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
     walk.after |= {f"{name}.{state}": x for name in nodes for state, x in states[name].items()}
 
 
-def _ports(walk: Walk, nodes: tuple[str, ...]) -> set[str]:
+def _ports(walk: Walk, nodes: tuple[str, ...]) -> list[str]:
     """All output ports of some nodes."""
     program = walk.network.program
-    return {f"{name}.{port}" for name in nodes for port in program.nodes[name].out_ports}
+    return [f"{name}.{port}" for name in nodes for port in program.nodes[name].out_ports]
 
 
 def _wire(walk: Walk, edge: Edge, nodes: tuple[str, ...], lines: Mapping[str, list[Tensor]]) -> Wire:
@@ -80,7 +103,7 @@ def _step(
     """One node at one step: its ports by their full names. A neuron leaves its states in ``states``."""
     op = walk.network.program.nodes[name]
     if isinstance(op, Neuron):
-        found, states[name] = walk.neuron_step(name, xs, states[name], walk.clock.later(step))
+        found, states[name] = walk.neuron_step(name, xs, states[name], step)
     elif type(op) in TIMED:
         found = {"y": walk.timed(name, xs["x"].unsqueeze(0), walk.clock.later(step), 1)[0]}
     else:

@@ -184,30 +184,33 @@ class Walk:
     def neuron(self, name: str) -> Use:
         """A neuron over all steps: the ports that somebody wants, and its states afterwards."""
         op = self._neuron(name)
-        noise = self._noise(name, op, self.clock, self.steps)
+        noise = self._noise(name, self.clock, self.steps, derivatives=torch.is_grad_enabled())
         arriving = {port: self.arriving(name, port) for port in op.in_ports}
         fixed = {port for port, (_, constant) in arriving.items() if constant}
-        idle = frozenset(noise) - frozenset(self._read_noise(op))
+        idle = {port for port, (_, drawn) in noise.items() if not drawn}
         return use_of(
             op.step(),
-            {**{port: x for port, (x, _) in arriving.items()}, **noise},
+            {port: x for port, (x, _) in {**arriving, **noise}.items()},
             self.params_of(name),
             self.states_of(name),
             steps=self.steps,
             outputs=self.used(name),
-            static=idle | fixed,
+            static=frozenset(idle | fixed),
             **self._how(),
         )
 
     def neuron_step(
-        self, name: str, xs: Tensors, states: Tensors, clock: Clock
+        self, name: str, xs: Tensors, states: Tensors, step: int
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """A neuron over one step: inputs, ports and states are ``[B, ...]``."""
+        xs = {**xs, **self.noise_at(name, step, derivatives=torch.is_grad_enabled())}
         op = self._neuron(name)
-        read = self._read_noise(op)
-        noise = {port: x[0] if port in read else x for port, x in self._noise(name, op, clock, 1).items()}
-        xs = {**xs, **noise}
         return run_step(op.step(), xs, self.params_of(name), states, outputs=self.used(name), **self._how())
+
+    def noise_at(self, name: str, step: int, *, derivatives: bool) -> dict[str, Tensor]:
+        """A node's random inputs at one step, ``[B, ...]``; those that derivatives alone read when asked."""
+        noise = self._noise(name, self.clock.later(step), 1, derivatives=derivatives)
+        return {port: x[0] if drawn else x for port, (x, drawn) in noise.items()}
 
     def stateless(self, name: str, rows: Tensors) -> dict[str, Tensor]:
         """A stateless node over rows ``[M, ...]``."""
@@ -228,21 +231,21 @@ class Walk:
         self.statistics |= {keys[param]: value.detach() for param, value in found.statistics.items()}
         return found.y
 
-    def _read_noise(self, op: Neuron) -> tuple[str, ...]:
-        """Random inputs that this pass reads: without gradients, those that values depend on."""
-        return op.step().noise if torch.is_grad_enabled() else op.step().drawn
-
-    def _noise(self, name: str, op: Neuron, clock: Clock, steps: int) -> dict[str, Tensor]:
-        """A neuron's random inputs ``[T, B, ...]``; for those that nothing reads zeros, ``[B, ...]``."""
+    def _noise(
+        self, name: str, clock: Clock, steps: int, *, derivatives: bool
+    ) -> dict[str, tuple[Tensor, bool]]:
+        """A node's random inputs ``[T, B, ...]``, and True; zeros ``[B, ...]``, and False, for those that
+        nobody asks for."""
+        op = self.network.program.nodes[name]
+        assert isinstance(op, (Neuron, Pointwise))
         step, span = op.step(), Span(name, clock, steps, self.network.training)
-        shape = (self.batch, *self.network.shapes[f"{name}.{op.out_ports[0]}"]) if step.noise else ()
-        read = self._read_noise(op)
-        return {
-            port: torch.from_numpy(span.uniform(port, shape)).to(self.like)
-            if port in read
-            else self.like.new_zeros(shape)
-            for port in step.noise
-        }
+        if not step.noise:
+            return {}
+        shape = (self.batch, *self.network.shapes[f"{name}.{op.out_ports[0]}"])
+        read = step.noise if derivatives else step.drawn
+        drawn = {port: torch.from_numpy(span.uniform(port, shape)).to(self.like) for port in read}
+        zero = self.like.new_zeros(shape)
+        return {port: (drawn.get(port, zero), port in drawn) for port in step.noise}
 
     def _neuron(self, name: str) -> Neuron:
         op = self.network.program.nodes[name]

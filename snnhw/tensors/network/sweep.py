@@ -1,0 +1,113 @@
+"""A loop over time and its way back, as one node of autograd's graph.
+
+Step by step, a neuron's adjoint is its derived kernel's and a product's is one product. The gradients of
+weights need nothing from other steps, and are left until many steps can be had at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from snnhw.tensors.network.parts import Place
+from snnhw.tensors.network.running import Running
+from snnhw.tensors.network.steps import Moment, Record, Steps
+from snnhw.tensors.network.walk import Tensors
+
+__all__ = ["HELD", "sweep"]
+
+HELD: Final = 64 << 20
+"""Bytes of signals that are kept for the way back. A longer loop keeps its states now and then, and computes
+what lies between again."""
+
+PASSING: Final = 16
+"""Steps for which there is room when nothing is kept."""
+
+
+def sweep(steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Ports ``[T, B, ...]``, and the state after all steps by key."""
+    given, steps.given = steps.given, {}  # autograd's graph keeps what it needs of them
+    names, tensors = [*given], [*given.values()]
+    if torch.is_grad_enabled() and steps.trained:
+        found = _Sweep.apply(steps, names, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    else:
+        found = _forward(steps, given, min(PASSING, steps.count), None)
+    ports = len(steps.ports)
+    return (
+        dict(zip(steps.ports, found[:ports], strict=True)),
+        dict(zip(steps.state_keys, found[ports:], strict=True)),
+    )
+
+
+class Kept(NamedTuple):
+    """For the way back: where each chunk begins, and the steps of the last one."""
+
+    moments: list[Moment]
+    records: list[Record]
+
+
+def _forward(steps: Steps, given: Tensors, chunk: int, kept: Kept | None) -> tuple[Tensor, ...]:
+    """Ports, then the state."""
+    run, moment = Running(steps, given), steps.beginning(given)
+    history = steps.rooms(0, steps.count)
+    for first in range(0, steps.count, chunk):
+        last = min(steps.count, first + chunk)
+        if kept:
+            kept.moments.append(moment.kept() if chunk < steps.count else moment)
+            kept.records.clear()
+        rooms = steps.rooms(first, last)
+        for step in range(first, last):
+            moment, record = run.forward(moment, Place(step, history, rooms))
+            if kept:
+                kept.records.append(record)
+    return *(history.whole[port] for port in steps.ports), *steps.ending(moment)
+
+
+class _Sweep(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, steps: Steps, names: list[str], *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.steps, ctx.names, ctx.kept = steps, names, Kept([], [])
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        ctx.chunk = max(1, min(steps.count, HELD // max(1, steps.bytes)))
+        found = _forward(steps, dict(zip(names, tensors, strict=True)), ctx.chunk, ctx.kept)
+        ctx.seen = [(port.detach(), port._version) for port in found[: len(steps.ports)]]
+        return found
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        if any(port._version != version for port, version in ctx.seen):
+            raise RuntimeError(
+                "a signal that a loop over time gave was changed in place before its backward pass, which "
+                "reads it; change a copy, as clone() makes it"
+            )
+        steps, given = ctx.steps, dict(zip(ctx.names, ctx.saved_tensors, strict=True))
+        ports = len(steps.ports)
+        adjoints = steps.adjoints(grads[ports:])
+        seeds = {port: g for port, g in zip(steps.ports, grads[:ports], strict=True) if g is not None}
+        run = Running(steps, given)
+        for first, records in _chunks(steps, run, ctx.kept, ctx.chunk):
+            rooms = steps.rooms(first, first + len(records))
+            for step in reversed(range(first, first + len(records))):
+                now = {port: g[step] for port, g in seeds.items()}
+                run.backward(records[step - first], Place(step, rooms, rooms), now, adjoints)
+            run.settle(adjoints)
+        run.finish(adjoints)
+        found = steps.collected(given, adjoints)
+        return None, None, *(found.get(name) for name in ctx.names)
+
+
+def _chunks(steps: Steps, run: Running, kept: Kept, chunk: int) -> Iterator[tuple[int, list[Record]]]:
+    """The first step of each chunk and its records, the last chunk first; the others' are made again."""
+    yield (len(kept.moments) - 1) * chunk, kept.records
+    for number in reversed(range(len(kept.moments) - 1)):
+        first, moment, records = number * chunk, kept.moments[number], []
+        rooms, again = steps.rooms(first, first + chunk), steps.rooms(first, first + chunk)
+        for step in range(first, first + chunk):
+            moment, record = run.forward(moment, Place(step, again, rooms))
+            records.append(record)
+        yield first, records

@@ -1,0 +1,158 @@
+"""Loops over time and their way back: the same as autograd's own graph, however much of a loop is kept."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from backends_nets import EAGER, leaky, network, recurrent, signal
+from torch import Tensor, nn
+
+import snnhw as snn
+from snnhw.ir import (
+    MODELS,
+    Add,
+    Edge,
+    Input,
+    Linear,
+    Neuron,
+    Op,
+    Output,
+    Program,
+    init_params,
+    trainable,
+)
+from snnhw.tensors.network import Network, ProgramModule, loop, plan, sweep
+
+T, B = 9, 3
+
+
+def two_delays() -> Program:
+    """A neuron that hears itself after one step and after three, and a second one in the same loop."""
+    nodes: dict[str, Op] = {
+        "x": Input((5,)), "a": leaky(), "near": Linear(5, 5), "far": Linear(5, 5, bias=False),
+        "b": Neuron(MODELS["Synaptic"]), "sum": Add(), "spk": Output(), "mem": Output(),
+    }  # fmt: skip
+    wires = [
+        Edge("x.y", "a.x"), Edge("b.spk", "near.x", delay=1, init=1.0), Edge("near.y", "a.x"),
+        Edge("a.spk", "far.x", delay=3), Edge("far.y", "sum.x"), Edge("a.mem", "sum.x"),
+        Edge("sum.y", "b.x"), Edge("b.spk", "spk.x"), Edge("a.mem", "mem.x"),
+    ]  # fmt: skip
+    return network(nodes, wires)
+
+
+def captured(module: nn.Module, shape: tuple[int, ...]) -> Program:
+    return trainable(snn.capture(nn.Sequential(module), torch.zeros(B, *shape)).program)
+
+
+PROGRAMS = {
+    "recurrent": recurrent(),
+    "static": recurrent(static=True),
+    "delayed by two": recurrent(delay=2, init=0.5),
+    "two delays": two_delays(),
+    "RLeaky": captured(snn.RLeaky(beta=torch.rand(5), linear_features=5, learn_beta=True), (5,)),
+    "RSynaptic": captured(snn.RSynaptic(alpha=0.9, beta=0.8, linear_features=5), (5,)),
+    "RLeaky, convolution": captured(
+        snn.RLeaky(beta=0.9, conv2d_channels=2, kernel_size=3, learn_threshold=True), (2, 4, 5)
+    ),
+    "inhibition": captured(snn.RLeaky(beta=0.9, linear_features=5, inhibition=True), (5,)),
+    "SLSTM": captured(snn.SLSTM(5, 4), (5,)),
+    "noise in derivatives": captured(
+        snn.RLeaky(beta=0.9, linear_features=5, spike_grad=snn.surrogate.SSO()), (5,)
+    ),
+}
+
+
+def module(program: Program) -> ProgramModule:
+    values = {"beta": 0.8, "alpha": 0.7, "threshold": 0.3}
+    given = {key: values[last] for key in program.params() if (last := key.rpartition(".")[2]) in values}
+    host = init_params(program, 1, given=given)
+    params = {key: torch.from_numpy(np.array(array, np.float64)) for key, array in host.items()}
+    return ProgramModule(Network(program, plan(program), EAGER), params, time_steps=T)
+
+
+def everything(program: Program) -> dict[str, Tensor]:
+    """Outputs, states, and the gradients of all that can have one; of two calls, the second from a state."""
+    made = module(program)
+    (name,) = program.named(Input)
+    shape = program.nodes[name].infer({})["y"]
+    lead = (B,) if name in program.time.static_inputs else (T, B)
+    x = signal(*lead, *shape).double().requires_grad_()
+    outputs, state = made(x)
+    outputs2, state2 = made(x, state)
+    found = {**outputs, **{f"then {name}": y for name, y in outputs2.items()}, **state2}
+    seeds = torch.Generator().manual_seed(3)
+    parts = [(y * torch.randn(y.shape, generator=seeds).double()).sum() for _, y in sorted(found.items())]
+    torch.stack(parts).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    grads = {name: param.grad for name, param in made.named_parameters()}
+    assert x.grad is not None
+    assert any(grad is not None and bool(grad.any()) for grad in grads.values())
+    return {"x": x.grad, **found, **{name: grad for name, grad in grads.items() if grad is not None}}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_autograd_finds_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = everything(PROGRAMS[name])
+    monkeypatch.setattr(loop, "_derived", lambda *_: False)
+    plain = everything(PROGRAMS[name])
+    assert ours.keys() == plain.keys()
+    for key, value in plain.items():
+        torch.testing.assert_close(ours[key], value, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("held", [1, 2000])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_is_not_kept_is_computed_again(name: str, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step at a time; a few. Signals and states do not change by a bit."""
+    whole = everything(PROGRAMS[name])
+    monkeypatch.setattr(sweep, "HELD", held)
+    chunks = everything(PROGRAMS[name])
+    for key, value in whole.items():
+        torch.testing.assert_close(chunks[key], value, rtol=1e-9, atol=1e-9)
+        if "then" in key or "->" in key:
+            assert torch.equal(chunks[key], value)
+
+
+def test_without_gradients_too() -> None:
+    program = PROGRAMS["two delays"]
+    params = {
+        key: torch.from_numpy(array)
+        for key, array in init_params(
+            program, 1, given={"a.beta": 0.8, "b.beta": 0.8, "b.alpha": 0.7}
+        ).items()
+    }
+    made = ProgramModule(Network(program, plan(program), EAGER), params)
+    x = signal(40, B, 5)  # more steps than there is room for at once
+    trained, after = made(x)
+    with torch.no_grad():
+        plain, state = made(x)
+    assert all(torch.equal(plain[key], y) for key, y in trained.items())
+    assert all(torch.equal(state[key], y) for key, y in after.items())
+
+
+def test_a_signal_that_is_changed_in_place_is_missed() -> None:
+    made = module(recurrent())
+    outputs, _ = made(signal(T, B, 5).double())
+    loss = outputs["spk"].sum()
+    with torch.no_grad():
+        outputs["spk"].mul_(2.0)
+    with pytest.raises(RuntimeError, match="changed in place before its backward pass"):
+        loss.backward()
+
+
+def test_nothing_outlives_the_graph() -> None:
+    """Without the collector's help: a signal that waits for it is memory that is not used again."""
+    made = module(recurrent())
+    gc.collect()
+    gc.disable()
+    try:
+        outputs, state = made(signal(T, B, 5).double())
+        seen = weakref.ref(outputs["spk"])
+        outputs["spk"].sum().backward()
+        del outputs, state
+        assert seen() is None
+    finally:
+        gc.enable()
