@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
+
 from snnhw.errors import InputError
 
 __all__ = ["accuracy_rate", "accuracy_temporal"]
 
 
 def accuracy_rate(
-    spk: Any, targets: Any, population_code: bool = False, num_classes: int | Literal[False] = False
-) -> float:
+    spk_out: Any, targets: Any, population_code: bool = False, num_classes: int | Literal[False] = False
+) -> np.float64:
     """Share of samples whose most active class is the right one.
 
     Args:
-        spk: spikes ``[T, B, C]``, a tensor or array; among equally active classes the lowest counts.
+        spk_out: spikes ``[T, B, C]``, a tensor or array; among equally active classes the lowest counts.
         targets: class numbers ``[B]``.
         population_code: each class has a population of neighbouring neurons.
         num_classes: how many classes share the C neurons.
@@ -23,35 +25,40 @@ def accuracy_rate(
     Raises:
         InputError: shapes that do not fit, or neurons that cannot be shared evenly.
     """
-    _check("accuracy_rate", spk, targets)
-    counts = spk.sum(0)
+    _check("accuracy_rate", spk_out, targets)
+    counts = spk_out.sum(0)
     if population_code:
-        neurons = spk.shape[2]
+        neurons = spk_out.shape[2]
         if not num_classes or neurons % num_classes:
             raise InputError(
                 f"accuracy_rate cannot share {neurons} neurons among num_classes={num_classes}; "
                 "give a number that divides them"
             )
         counts = counts.reshape(len(targets), num_classes, -1).sum(2)
-    return float((counts.argmax(1) == targets).sum()) / len(targets)
+    return _share(counts.argmax(1) == targets)
 
 
-def accuracy_temporal(spk: Any, targets: Any) -> float:
+def accuracy_temporal(spk_out: Any, targets: Any) -> np.float64:
     """Share of samples in which the right neuron fires first.
 
     A silent neuron counts as firing at the last step; of several that fire first the lowest counts.
 
     Args:
-        spk: spikes ``[T, B, C]``, a tensor or array.
+        spk_out: spikes ``[T, B, C]``, a tensor or array.
         targets: class numbers ``[B]``.
 
     Raises:
         InputError: shapes that do not fit.
     """
-    _check("accuracy_temporal", spk, targets)
-    fired = spk != 0
+    _check("accuracy_temporal", spk_out, targets)
+    fired = spk_out != 0
     fired[-1] = True
-    return float(((fired * 1).argmax(0).argmin(1) == targets).sum()) / len(targets)
+    return _share((fired * 1).argmax(0).argmin(1) == targets)
+
+
+def _share(right: Any) -> np.float64:
+    """A number of NumPy's, as snnTorch gives: its tutorials call ``item()`` on it."""
+    return np.float64(int(right.sum()) / len(right))
 
 
 def _check(name: str, spk: Any, targets: Any) -> None:

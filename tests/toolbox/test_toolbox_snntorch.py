@@ -191,6 +191,9 @@ def test_accuracies_are_snntorchs(seed: int) -> None:
     spikes, targets = trains(seed), classes(seed)
     assert SF.accuracy_rate(spikes, targets) == peer_loss.accuracy_rate(spikes, targets)
     assert SF.accuracy_temporal(spikes, targets) == peer_loss.accuracy_temporal(spikes, targets)
+    named = SF.accuracy_rate(spk_out=spikes, targets=targets)
+    assert named.item() == SF.accuracy_rate(spikes, targets)  # tutorial 6 calls item()
+    assert SF.accuracy_temporal(spk_out=spikes, targets=targets).item() <= 1
     few = targets % 2
     populations = SF.accuracy_rate(spikes, few, population_code=True, num_classes=2)
     assert populations == peer_loss.accuracy_rate(spikes, few, population_code=True, num_classes=2)
