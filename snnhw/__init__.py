@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from snnhw.export_nir import export_to_nir
     from snnhw.import_nir import import_from_nir
     from snnhw.nn import (
+        LIF,
         SLSTM,
         Alpha,
         AssociativeLeaky,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
         RLeaky,
         RSynaptic,
         SConv2dLSTM,
+        SpikingNeuron,
         StateLeaky,
         Synaptic,
     )
@@ -52,11 +54,13 @@ _HOMES = {
     "Lapicque": "snnhw.nn",
     "Leaky": "snnhw.nn",
     "LeakyParallel": "snnhw.nn",
+    "LIF": "snnhw.nn",
     "LinearLeaky": "snnhw.nn",
     "RLeaky": "snnhw.nn",
     "RSynaptic": "snnhw.nn",
     "SConv2dLSTM": "snnhw.nn",
     "SLSTM": "snnhw.nn",
+    "SpikingNeuron": "snnhw.nn",
     "StateLeaky": "snnhw.nn",
     "Synaptic": "snnhw.nn",
     "capture": "snnhw.nn.capture",
@@ -81,6 +85,7 @@ _SUBMODULES = (
 """Modules that are reached as attributes: ``snn.surrogate.atan()``."""
 
 __all__ = [
+    "LIF",
     "SLSTM",
     "Alpha",
     "AssociativeLeaky",
@@ -95,6 +100,7 @@ __all__ = [
     "RLeaky",
     "RSynaptic",
     "SConv2dLSTM",
+    "SpikingNeuron",
     "StateLeaky",
     "Synaptic",
     "backends",

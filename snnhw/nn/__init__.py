@@ -23,10 +23,12 @@ from snnhw.nn.neurons import (
     SConv2dLSTM,
     StateLeaky,
 )
+from snnhw.nn.parents import LIF
 from snnhw.nn.program import from_program
 from snnhw.nn.stepwise import BatchNormTT1d, BatchNormTT2d, Dropout
 
 __all__ = [
+    "LIF",
     "SLSTM",
     "Alpha",
     "AssociativeLeaky",

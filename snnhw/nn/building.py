@@ -79,6 +79,8 @@ class Building:
             return converted
         batch = next(iter(self.samples.values()))[0]
         ports = self.add(name, converted.op, converted.arriving, delay=converted.delay)
+        for op in converted.then:
+            ports = self.add(self.free(name), op, {"x": ports})
         signals = tuple(Signal(port, self.shapes[port], batch) for port in ports)
         return signals[0] if len(signals) == 1 else signals
 

@@ -27,6 +27,10 @@ from snnhw.nn.unrolled import Unrolled, sequences
 __all__ = ["Captured", "capture"]
 
 
+OURS = "snnhw."
+"""Where the forward of a neuron stands that computes its equations."""
+
+
 class Captured(NamedTuple):
     """A module as a program.
 
@@ -63,6 +67,7 @@ def capture(net: nn.Module, sample: Any) -> Captured:
     graph = trace(root, given)
     if over_time := sequences(graph):
         graph = trace(root, given, over_time)
+    _check_forwards(root, graph)
     graph = one_step(Unrolled(root, graph, given))
     building = Building(root, given.shapes)
     for node in graph.nodes:
@@ -93,6 +98,17 @@ def _known(net: ProgramStep, sample: Any) -> Captured:
     attributes = key_names(net.program)
     params = {key: host(net, name) for key, name in attributes.items()}
     return Captured(net.program, params, attributes)
+
+
+def _check_forwards(root: nn.Module, graph: fx.Graph) -> None:
+    """Refuse neurons that compute something else than their equations."""
+    for node in graph.find_nodes(op="call_module"):
+        module = root.get_submodule(str(node.target))
+        if isinstance(module, SpikingNeuron) and not type(module).forward.__module__.startswith(OURS):
+            raise CaptureError(
+                f"{place(node)}: '{node.target}' is a {type(module).__name__}, whose forward is its own and "
+                "runs in torch only; write its equations with snnhw.neuron, as in examples/custom_neuron.py"
+            )
 
 
 def _input(building: Building, node: fx.Node) -> None:

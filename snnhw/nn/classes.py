@@ -8,6 +8,7 @@ from snnhw.errors import InputError
 from snnhw.ir import Model
 from snnhw.nn.arguments import OPTIONS
 from snnhw.nn.neuron import SPK, SpikingNeuron
+from snnhw.nn.parents import LIF
 from snnhw.words import listing
 
 __all__ = ["neuron_class"]
@@ -40,8 +41,9 @@ def neuron_class(model: Model, *, module: str) -> type[SpikingNeuron]:
         "__module__": module,
         f"init_{model.name.lower()}": SpikingNeuron.reset_mem,
     }
+    parent = LIF if any(param.name == "beta" for param in model.params) else SpikingNeuron
     made: type[SpikingNeuron] = new_class(
-        model.name, (SpikingNeuron,), {"model": model}, lambda namespace: namespace.update(body)
+        model.name, (parent,), {"model": model}, lambda namespace: namespace.update(body)
     )
     return made
 

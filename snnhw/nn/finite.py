@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from math import isnan
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
 
-__all__ = ["check_finite"]
+__all__ = ["check_finite", "refuse_nan", "refuse_silence"]
 
 
 @contextmanager
 def check_finite(net: nn.Module) -> Iterator[None]:
     """Within it, a value that is not finite is an error, at the layer and the step where it first appears.
 
-    A membrane that is NaN is not greater than any threshold, so that its neuron falls silent, in snnTorch as
-    here, and nothing else tells. A neuron does not look at every value itself: on a GPU each look waits for
-    the device. This does, for every layer of ``net`` (modules without modules inside, and neurons): first at
-    what it is given, then at what it returns and keeps::
+    A membrane that is NaN is not greater than any threshold, so that its neuron falls silent. A neuron on a
+    CPU refuses such a membrane itself; on a GPU each look waits for the device, and infinite values pass
+    everywhere. This looks at every layer of ``net`` (modules without modules inside, and neurons): first
+    at what it is given, then at what it returns and keeps::
 
         with snnhw.utils.check_finite(net):
             spikes = net(x)
@@ -38,6 +40,9 @@ def check_finite(net: nn.Module) -> Iterator[None]:
                 watch = _Watch(f"'{path}' ({type(layer).__name__})" if path else type(layer).__name__)
                 hooks.enter_context(_removed(layer.register_forward_pre_hook(watch.before, with_kwargs=True)))
                 hooks.enter_context(_removed(layer.register_forward_hook(watch.after)))
+            if hasattr(layer, "validate_args"):  # what a neuron itself says is less
+                hooks.callback(setattr, layer, "validate_args", layer.validate_args)
+                layer.validate_args = False
         yield
 
 
@@ -84,3 +89,49 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
                 yield value
         elif isinstance(value, (tuple, list)):
             yield from _tensors(value)
+
+
+def refuse_nan(what: str, value: Any) -> None:
+    """Refuse an array on the host that holds NaN.
+
+    Raises:
+        InputError: says how many.
+    """
+    tensor = torch.as_tensor(value) if isinstance(value, np.ndarray) else value
+    if _has_nan(tensor):
+        count = int(tensor.isnan().sum())
+        raise InputError(
+            f"{what} holds {count} NaN of {tensor.numel()}; a neuron that is given NaN never fires again. "
+            "Look at where the data comes from"
+        )
+
+
+def refuse_silence(layer: Any, x: Tensor, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
+    """Refuse membranes that are NaN after a step, on a CPU.
+
+    Args:
+        layer: the neurons; x: what they were given; before, after: their states, the membrane last.
+
+    Raises:
+        InputError: says where the NaN comes from.
+    """
+    *_, last = (x, *after.values())
+    if not _has_nan(last):
+        return
+    given = {"its input": x, **{f"its state '{name}'": state for name, state in before.items()}}
+    given |= {f"its parameter '{name}'": param for name, param in layer.named_parameters()}
+    found = [f"{int(value.isnan().sum())} of {value.numel()} in {name}" for name, value in given.items()]
+    found = [text for text in found if not text.startswith("0 ")]
+    raise InputError(
+        f"{type(layer).__name__}: a membrane is NaN, and its neuron would never fire again; NaN: "
+        f"{', '.join(found) or 'none given, so that it comes from infinite values'}. Find its origin within "
+        "snnhw.utils.check_finite(net), or construct with validate_args=False to go on all the same"
+    )
+
+
+def _has_nan(value: Any) -> bool:
+    """Whether a tensor on a CPU holds NaN: its sum does then, which takes a hundredth of a step to know."""
+    if not isinstance(value, Tensor) or value.device.type != "cpu" or not value.is_floating_point():
+        return False
+    # Finite values, too, may overflow to both sides, and their sum be NaN.
+    return isnan(value.detach().sum().item()) and bool(value.isnan().any())

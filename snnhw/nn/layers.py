@@ -29,6 +29,8 @@ from snnhw.ir import (
     MaxPool2d,
     Op,
     Scale,
+    SumPool1d,
+    SumPool2d,
 )
 from snnhw.nn import stepwise
 from snnhw.nn.delay import Delay
@@ -42,6 +44,7 @@ from snnhw.nn.moving import (
     max_pool,
     only,
     sizes,
+    sum_pool,
     unflatten,
 )
 from snnhw.nn.signals import Converted, Signal
@@ -155,6 +158,7 @@ def _normalising(kind: type[BatchNorm], module: Any) -> BatchNorm:
 
 
 _MAX = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+_SUM = ("norm_type", "kernel_size", "stride", "ceil_mode")
 _AVG = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 
 MODULES: Final[Mapping[type[nn.Module], Converter]] = {
@@ -168,6 +172,8 @@ MODULES: Final[Mapping[type[nn.Module], Converter]] = {
     nn.MaxPool2d: _by(max_pool(MaxPool2d), *_MAX),
     nn.AvgPool1d: _by(avg_pool(AvgPool1d), *_AVG),
     nn.AvgPool2d: _by(avg_pool(AvgPool2d), *_AVG, "divisor_override"),
+    nn.LPPool1d: _by(sum_pool(SumPool1d), *_SUM),
+    nn.LPPool2d: _by(sum_pool(SumPool2d), *_SUM),
     nn.AdaptiveAvgPool1d: _by(adaptive_avg_pool(AvgPool1d), "output_size"),
     nn.AdaptiveAvgPool2d: _by(adaptive_avg_pool(AvgPool2d), "output_size"),
     nn.Upsample: _by(interpolate, "size", "scale_factor", "mode", "align_corners"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from snnhw.errors import InputError
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
+from snnhw.nn.finite import refuse_nan
 from snnhw.plugin import Arrays, Executable, Result
 from snnhw.tensors import as_tensor
 
@@ -48,6 +49,9 @@ class Model:
         Returns:
             the loss before the update, and the outputs ``[T, B, ...]`` in the order of the network's
             own return.
+
+        Raises:
+            InputError: an input in the memory of the host holds NaN, which would silence neurons.
         """
         found = self.executable.step(self._signals(x), _named(y, ("target",), "target"), state)
         self.state = found.state
@@ -64,7 +68,10 @@ class Model:
         return self._returned(self.run(x, state).outputs)
 
     def _signals(self, x: Any) -> dict[str, Any]:
-        return _named(x, self._inputs, "input")
+        found = _named(x, self._inputs, "input")
+        for name, array in found.items():
+            refuse_nan(f"input '{name}'", array)
+        return found
 
     def _returned(self, outputs: Arrays) -> Signals:
         tensors = _tensors(outputs)

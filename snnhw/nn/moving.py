@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from snnhw.ir import (
     MaxPool1d,
     MaxPool2d,
     Slice,
+    SumPool1d,
+    SumPool2d,
     Unflatten,
     Upsample,
 )
@@ -34,11 +36,19 @@ __all__ = [
     "part",
     "sizes",
     "split",
+    "sum_pool",
     "unflatten",
     "view",
 ]
 
 Converter = Callable[..., Any]
+Pool = MaxPool1d | MaxPool2d | AvgPool1d | AvgPool2d | SumPool1d | SumPool2d
+
+SUMS: Final[Mapping[type[AvgPool1d | AvgPool2d], type[SumPool1d | SumPool2d]]] = {
+    AvgPool1d: SumPool1d,
+    AvgPool2d: SumPool2d,
+}
+"""Pool of means -> the one whose windows are not divided."""
 
 MODES: Final = {"nearest": 0, "nearest-exact": 0, "linear": 1, "bilinear": 2, "trilinear": 3}
 """Mode of `interpolate` -> how many axes it is for; 0: any number."""
@@ -85,8 +95,7 @@ def max_pool(kind: type[MaxPool1d | MaxPool2d]) -> Converter:
     ) -> Converted:
         only(rest=(rest, ()), dilation=(sizes(dilation, kind.rank), (1,) * kind.rank))
         only(ceil_mode=(ceil_mode, False), return_indices=(return_indices, False))
-        given = (sizes(item, kind.rank) for item in (kernel_size, stride or kernel_size, padding))
-        return Converted(kind(*given), {"x": (x.port,)})
+        return _pooled(kind, x, kernel_size, stride, padding)
 
     return convert
 
@@ -104,13 +113,35 @@ def avg_pool(kind: type[AvgPool1d | AvgPool2d]) -> Converter:
         count_include_pad: bool = True,
         divisor_override: Any = None,
     ) -> Converted:
-        only(rest=(rest, ()), ceil_mode=(ceil_mode, False), divisor_override=(divisor_override, None))
-        if any(sizes(padding, kind.rank)):
+        only(rest=(rest, ()), ceil_mode=(ceil_mode, False))
+        summed = divisor_override == 1
+        if not summed:
+            only(divisor_override=(divisor_override, None))
+        if any(sizes(padding, kind.rank)) and not summed:
             only(count_include_pad=(count_include_pad, True))
-        given = (sizes(item, kind.rank) for item in (kernel_size, stride or kernel_size, padding))
-        return Converted(kind(*given), {"x": (x.port,)})
+        return _pooled(SUMS[kind] if summed else kind, x, kernel_size, stride, padding)
 
     return convert
+
+
+def sum_pool(kind: type[SumPool1d | SumPool2d]) -> Converter:
+    """`torch.nn.LPPool1d` or ``2d`` of norm 1, which adds up."""
+
+    def convert(
+        x: Signal, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    ) -> Converted:
+        only(norm_type=(norm_type, 1), ceil_mode=(ceil_mode, False))
+        return _pooled(kind, x, kernel_size, stride, 0)
+
+    return convert
+
+
+def _pooled(kind: type[Pool], x: Signal, kernel_size: Any, stride: Any, padding: Any) -> Converted:
+    """A pool. A sample without an axis for channels has one channel, as in torch."""
+    op = kind(*(sizes(item, kind.rank) for item in (kernel_size, stride or kernel_size, padding)))
+    if len(x.shape) != kind.rank:
+        return Converted(op, {"x": (x.port,)})
+    return Converted(Unflatten(0, (1, x.shape[0])), {"x": (x.port,)}, then=(op, Flatten(0, 1)))
 
 
 def adaptive_avg_pool(kind: type[AvgPool1d | AvgPool2d]) -> Converter:

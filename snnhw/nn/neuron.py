@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from inspect import Signature
 from typing import Any, ClassVar
@@ -24,8 +24,11 @@ from snnhw.nn.arguments import (
     surrogate_of,
 )
 from snnhw.nn.described import described
+from snnhw.nn.finite import refuse_silence
+from snnhw.nn.firing import Firing
 from snnhw.nn.running import NAME, Layer
 from snnhw.nn.shapes import param_shapes
+from snnhw.nn.states import Stateful
 from snnhw.tensors import run_step
 
 __all__ = ["SpikingNeuron", "computed"]
@@ -43,7 +46,7 @@ DT = TimeAxis().dt
 """Length of a step called by itself: that of a program which says nothing else."""
 
 
-class SpikingNeuron(nn.Module):
+class SpikingNeuron(Stateful, Firing):
     """A layer of neurons of one `Model`, called step by step.
 
     A call takes ``(input, *states)`` and returns ``(spk, *states)``; states left out go on from the
@@ -51,9 +54,10 @@ class SpikingNeuron(nn.Module):
     ``output`` asks for all. An input is ``[B, ...]``; spikes have its dtype, states that of the
     computation: float32 for half precision. A model that never fires returns its states alone.
 
-    NaN in an input makes a membrane NaN, which is greater than no threshold, so that its neuron never fires
-    again; a neuron does not look, which would wait for the device at every step. Within
-    ``snnhw.utils.check_finite(net)`` every layer does, and the first to meet such a value is named.
+    A membrane that is NaN is greater than no threshold, so that its neuron never fires again. On a CPU that
+    is an error at once, unless constructed with ``validate_args=False``; on other devices a neuron does not
+    look, which would wait for the device at every step. Within ``snnhw.utils.check_finite(net)`` every layer
+    does, on any device, and the first to meet such a value is named.
 
     Under ``torch.compile(fullgraph=True)`` the same kernels run. A layer of several ops that draws random
     numbers is refused there.
@@ -82,9 +86,10 @@ class SpikingNeuron(nn.Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         given = bind(type(self).__name__, type(self).__signature__, args, kwargs)
+        self.validate_args = bool(given["validate_args"])
         self.prepare(given)
         for param in (*self.model.params, Param(FACTOR)):
-            if given["validate_args"]:
+            if self.validate_args:
                 check_value(type(self).__name__, param, given[param.name])
             self.keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
         self.init_hidden, self.output = bool(given["init_hidden"]), bool(given["output"])
@@ -167,36 +172,6 @@ class SpikingNeuron(nn.Module):
         offered = self.model.timings_of(self.reset_mechanism)
         return next((timing for timing in meant if timing in offered), meant[0])
 
-    # -- state --------------------------------------------------------------------------------------
-
-    @property
-    def state_names(self) -> tuple[str, ...]:
-        """The states, in the order in which a call takes and returns them."""
-        return tuple(state.name for state in type(self).model.states)
-
-    def reset_mem(self) -> Any:
-        """Put the neurons at rest; returns what to pass as states to start from rest."""
-        for name in self.state_names:
-            setattr(self, name, torch.zeros(0))  # of no shape: the next input decides
-        states = tuple(getattr(self, name) for name in self.state_names)
-        return states[0] if len(states) == 1 else states
-
-    def detach_hidden(self) -> None:
-        """Cut the graph of earlier steps, keeping the values: truncated backpropagation."""
-        for name in self.state_names:
-            setattr(self, name, getattr(self, name).detach())
-
-    reset_hidden = reset_mem
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Copies and pickles keep the values of the states, not the graph behind them.
-        states = {name: getattr(self, name).detach() for name in self.state_names}
-        return {**self.__dict__, **states, "_steps": {}, "_layers": {}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch's own
-        self.number = graphs.number_of(self)  # a copy is another layer
-
     # -- one step -----------------------------------------------------------------------------------
 
     def forward(self, input_: Tensor, *states: Tensor | None, **named: Tensor | None) -> Any:
@@ -212,7 +187,7 @@ class SpikingNeuron(nn.Module):
 
         Raises:
             TypeError: states were passed although ``init_hidden`` keeps them inside.
-            InputError: a state or a parameter has not the shape of the input.
+            InputError: a state or a parameter has not the shape of the input; or a membrane is NaN.
         """
         given = self._given(states, named)
         x = computed(input_)
@@ -223,6 +198,8 @@ class SpikingNeuron(nn.Module):
         before = self._before(given, x, alone=alone)
         advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
         spikes, after = advance(self, x, before)
+        if self.validate_args and not torch.compiler.is_compiling():
+            refuse_silence(self, x, before, after)
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
@@ -250,10 +227,6 @@ class SpikingNeuron(nn.Module):
         """The shape of one sample at one step, of what `advance` takes."""
         return tuple(x.shape[1:])
 
-    def state_shape(self, shape: Shape) -> Shape:
-        """The shape of a state of one sample, for an input of ``shape``."""
-        return shape
-
     def advance(self, x: Tensor, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Spikes and new states, all ``[B, ...]``."""
         if self.composed:
@@ -271,46 +244,6 @@ class SpikingNeuron(nn.Module):
             outputs=self.fires,
             dt=DT,
         )
-
-    def _given(
-        self, states: Sequence[Tensor | None], named: Mapping[str, Tensor | None]
-    ) -> dict[str, Tensor | None]:
-        """The states of a call by name."""
-        name, known = type(self).__name__, self.state_names
-        given = dict(zip(known, states, strict=False))
-        if len(states) > len(known) or not named.keys() <= set(known) or named.keys() & given.keys():
-            raise TypeError(f"{name} takes an input and, once each, the states {', '.join(known)}")
-        given |= named
-        if self.init_hidden and any(state is not None for state in given.values()):
-            raise TypeError(
-                f"{name} keeps its states inside (init_hidden=True), so none can be passed; "
-                "leave them out, or construct it with init_hidden=False"
-            )
-        return given
-
-    def _before(
-        self, given: Mapping[str, Tensor | None], x: Tensor, *, alone: bool = False
-    ) -> dict[str, Tensor]:
-        """The states to go on from; those at rest are left out."""
-        shape = (x.shape[0], *self.state_shape(tuple(x.shape[1:])))
-        found = {}
-        for name in self.state_names:
-            state, passed = given.get(name), True
-            if state is None:
-                state, passed = getattr(self, name), False
-                state = state.unsqueeze(0) if alone and state.numel() else state
-            if state.numel() == 0:
-                continue
-            if passed and state.numel() == 1:
-                state = state.reshape(()).expand(shape)
-            if state.shape != shape:
-                raise InputError(
-                    f"{type(self).__name__}: state '{name}' has shape {tuple(state.shape)}, but for an input "
-                    f"of shape {tuple(x.shape)} it is {shape}; when a new batch begins, call "
-                    "snnhw.utils.reset(net) first, or pass the state that reset_mem() returns"
-                )
-            found[name] = state.to(x.device, x.dtype)
-        return found
 
     def _step(self) -> Step:
         """The equations of one step under the present options; the factor of the spikes always counts,

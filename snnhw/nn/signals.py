@@ -44,6 +44,7 @@ class Converted:
         delay: how many steps late they arrive.
         sources: parameter -> its name in the module, where that is another; ``*`` in it stands for the
             numbers along the parameter's first axis.
+        then: ops that follow it, one after the other.
     """
 
     op: Op
@@ -51,6 +52,7 @@ class Converted:
     params: Params = field(default_factory=dict)
     delay: int = 0
     sources: Mapping[str, str] = field(default_factory=dict)
+    then: tuple[Op, ...] = ()
 
 
 def described(value: Any) -> str:

@@ -24,13 +24,19 @@ from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import Sample
 from snnhw.words import brief, sentence
 
-__all__ = ["REST", "RESTARTED", "at_rest", "place", "rooted", "trace"]
+__all__ = ["REST", "RESTARTED", "SPOT", "at_rest", "place", "rooted", "trace"]
 
 OTHERS = tuple(f"{Path(package).parent}/" for package in (torch.__file__, Path(__file__).parent))
 """Folders whose files are not the user's: torch's, and snnhw's."""
 
 PLACE = "snnhw.place"
 """Where a node keeps the user's line."""
+
+SPOT = "snnhw.spot"
+"""Where a node keeps the instruction that made it: a line may hold several."""
+
+RETURNED = "snnhw.returned"
+"""Set where a neuron is called: the names of what it returns."""
 
 RESTARTED = "snnhw.restarted"
 """Set where a neuron was put at rest since its call before."""
@@ -104,6 +110,15 @@ class _Traced(fx.Proxy):
             return torch.get_default_dtype()
         return super().__getattr__(name)
 
+    def __getitem__(self, index: Any) -> Any:
+        parts = self.node.meta.get(RETURNED)
+        if isinstance(parts, tuple) and isinstance(index, slice):
+            return tuple(self[place] for place in range(*index.indices(len(parts))))
+        found = super().__getitem__(index)  # type: ignore[misc]  # fx defines it
+        if isinstance(parts, tuple) and isinstance(index, int) and -len(parts) <= index < len(parts):
+            found.node.meta[RETURNED] = parts[index]
+        return found
+
     def __index__(self) -> int:
         return self.tracer.number(self.node)
 
@@ -145,7 +160,7 @@ class _Tracer(fx.Tracer):
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         # Not by fx's own record_stack_traces: it imports torch's compiler, which takes seconds.
         node = super().create_node(*args, **kwargs)
-        node.meta[PLACE] = _users_line()
+        node.meta[PLACE], node.meta[SPOT] = _users_line()
         return node
 
     def create_arg(self, a: Any) -> Any:
@@ -171,6 +186,7 @@ class _Tracer(fx.Tracer):
             if any(a is not b for a, b in zip(now, before, strict=True)):
                 found.node.meta[RESTARTED] = True
             self.states[path] = now
+            found.node.meta[RETURNED] = m.returned(_Names())
         return found
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # fx's own
@@ -189,14 +205,24 @@ class _Tracer(fx.Tracer):
         return shape[index]
 
     def length(self, node: fx.Node) -> int:
+        if isinstance(parts := node.meta.get(RETURNED), tuple):
+            return len(parts)
         if node.op != "placeholder" or node.target not in self.shapes:
             raise TypeError(f"'{node.name}' has no length before the network runs.")
         return self.shapes[str(node.target)][0]
 
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
-        if obj.node.op != "placeholder" or obj.node.target not in self.shapes:
+        several = isinstance(obj.node.meta.get(RETURNED), tuple)
+        if not several and (obj.node.op != "placeholder" or obj.node.target not in self.shapes):
             return super().iter(obj)
         return (obj[step] for step in range(self.length(obj.node)))  # type: ignore[index]  # fx defines it
+
+
+class _Names(dict[str, str]):
+    """Every port, by its name."""
+
+    def __missing__(self, name: str) -> str:
+        return name
 
 
 def _size_of(node: fx.Node) -> tuple[fx.Node | None, Any]:
@@ -262,10 +288,12 @@ def place(node: fx.Node) -> str:
     return node.meta[PLACE] or f"'{node.name}'"
 
 
-def _users_line() -> str:
-    """The innermost line on the stack that is the user's, with where it stands; empty when none is."""
+def _users_line() -> tuple[str, tuple[object, int] | None]:
+    """The innermost line on the stack that is the user's, with where it stands, and the instruction there;
+    empty when none is."""
     for frame, number in traceback.walk_stack(None):
         file = frame.f_code.co_filename
         if not file.startswith(OTHERS):
-            return f"{file}:{number}: `{linecache.getline(file, number).strip()}`"
-    return ""
+            line = f"{file}:{number}: `{linecache.getline(file, number).strip()}`"
+            return line, (frame.f_code, frame.f_lasti)
+    return "", None

@@ -17,7 +17,7 @@ from torch import fx, nn
 from snnhw.errors import CaptureError
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import Sample
-from snnhw.nn.trace import REST, place
+from snnhw.nn.trace import REST, SPOT, place
 
 __all__ = ["Called", "Unrolled", "sequences"]
 
@@ -39,11 +39,14 @@ def sequences(graph: fx.Graph) -> frozenset[str]:
 
 
 def _index(node: fx.Node) -> int | None:
-    """Which step of an argument a node is, if it is one."""
-    if node.target is not operator.getitem or type(node.args[1]) is not int:
+    """Which step of an argument a node is, if it is one: of ``x[step]`` or ``x[step, :, :]``."""
+    if node.target is not operator.getitem:
         return None
-    source = node.args[0]
-    return node.args[1] if isinstance(source, fx.Node) and source.op == "placeholder" else None
+    source, index = node.args
+    step, *rest = index if isinstance(index, (tuple, list)) else (index,)
+    of_input = isinstance(source, fx.Node) and source.op == "placeholder"
+    whole = all(item in (slice(None), ...) for item in rest)
+    return step if of_input and whole and isinstance(step, int) and not isinstance(step, bool) else None
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ class Called:
 
     @property
     def by_hand(self) -> bool:
-        """Whether several lines call it, and so no loop does."""
-        return place(self.calls[-1]) != place(self.calls[0])
+        """Whether it is called from several places, and so by no loop."""
+        return bool(self.calls[-1].meta[SPOT] != self.calls[0].meta[SPOT])
 
     def refusal(self, node: fx.Node, why: str) -> CaptureError:
         """Why its calls are not one call in every step, and what to do."""

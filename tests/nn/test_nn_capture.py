@@ -176,6 +176,8 @@ POOLS: dict[str, Callable[[Tensor], Tensor]] = {
     "stride": lambda x: F.max_pool2d(x, (3, 2), stride=(1, 2), padding=1),
     "F.avg_pool2d": lambda x: F.avg_pool2d(x, 2),
     "padded": lambda x: F.avg_pool2d(x, 3, 2, 1),
+    "sums": lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=1),
+    "without channels": lambda x: F.max_pool1d(x.flatten(1), 3, stride=2, padding=1),
 }
 
 
@@ -193,6 +195,7 @@ def test_pools(function: Callable[[Tensor], Tensor]) -> None:
         nn.AvgPool2d(3, stride=1, padding=1),
         nn.AvgPool2d(2, count_include_pad=False),
         nn.MaxPool2d(3, stride=2, padding=1),
+        nn.LPPool2d(1, (3, 2), stride=1),
         nn.Flatten(),
         nn.Flatten(2, 3),
         nn.ReLU(),
@@ -443,6 +446,30 @@ def test_a_neuron_called_twice() -> None:
     )
 
 
+class TwiceInALine(Model):
+    def forward(self, x: Tensor) -> Any:
+        return self.lif1(self.fc(self.lif1(x)[0]))
+
+
+def test_a_neuron_called_twice_in_one_line() -> None:
+    assert refused(TwiceInALine()).endswith(
+        "'lif1' is called twice within a step, but has one state; use two neurons"
+    )
+
+
+class Mine(snn.LIF):
+    def forward(self, input_: Tensor, *states: Tensor | None, **named: Tensor | None) -> Any:
+        return super().forward(input_ * 2, *states, **named)
+
+
+def test_a_neuron_whose_forward_is_its_own() -> None:
+    net = nn.Sequential(Mine(0.5, init_hidden=True))
+    assert net(signal(6)[0]).shape == (B, 6)
+    assert "'0' is a Mine, whose forward is its own and runs in torch only; write its equations" in refused(
+        net
+    )
+
+
 class TupleOn(Model):
     def forward(self, x: Tensor) -> Any:
         return self.fc(self.lif1(x))
@@ -507,6 +534,7 @@ POOLS_REFUSED: dict[str, tuple[nn.Module, str]] = {
     "dilation": (nn.MaxPool2d(2, dilation=2), "dilation=(2, 2) is not supported; use (1, 1)"),
     "indices": (nn.MaxPool2d(2, return_indices=True), "return_indices=True is not supported; use False"),
     "pad": (nn.AvgPool2d(2, padding=1, count_include_pad=False), "count_include_pad=False is not supported"),
+    "norm": (nn.LPPool2d(2, 2), "norm_type=2 is not supported; use 1"),
     "divisor": (nn.AvgPool2d(2, divisor_override=3), "divisor_override=3 is not supported; use None"),
     "mode": (
         nn.Conv2d(2, 2, 3, padding_mode="circular"),

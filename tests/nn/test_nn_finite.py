@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -61,6 +63,7 @@ def test_the_layer_and_step_are_named(fails: Callable[[nn.Sequential], list[Tens
         with pytest.raises(InputError) as caught:
             net(steps[-1])
     assert str(caught.value).startswith(message)
+    assert all(layer.validate_args for layer in net.modules() if isinstance(layer, snn.SpikingNeuron))
 
 
 def test_a_state_that_is_passed_or_kept() -> None:
@@ -69,9 +72,64 @@ def test_a_state_that_is_passed_or_kept() -> None:
         layer(torch.ones(2, 3), mem=torch.full((2, 3), math.nan))
 
 
-def test_without_it_a_neuron_falls_silent_as_in_snntorch_and_nothing_is_left_behind() -> None:
-    layer = snn.Leaky(0.8, init_hidden=True)
+NAN = torch.tensor([[1.0, math.nan, 1.0]])
+
+LAYERS: dict[str, tuple[Callable[[], Any], Tensor]] = {
+    "Leaky": (lambda: snn.Leaky(0.8), NAN),
+    "zero": (lambda: snn.Synaptic(0.5, 0.8, reset_mechanism="zero", init_hidden=True), NAN),
+    "one sample": (lambda: snn.Leaky(torch.rand(3)), NAN[0]),
+    "inhibited": (lambda: snn.Leaky(0.8, inhibition=True), NAN),
+    "RLeaky": (lambda: snn.RLeaky(0.8, linear_features=3), NAN),
+    "SLSTM": (lambda: snn.SLSTM(3, 2), NAN),
+    "StateLeaky": (lambda: snn.StateLeaky(0.8, 3), NAN.expand(4, 1, 3)),
+    "LeakyParallel": (lambda: snn.LeakyParallel(3, 2), NAN.expand(4, 1, 3)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_nan_in_an_input_is_an_error(name: str) -> None:
+    make, x = LAYERS[name]
+    layer = make()
+    layer(torch.ones_like(x))
+    kind, count = type(layer).__name__, int(x.isnan().sum())
+    message = rf"{kind}: a membrane is NaN, .* NaN: {count} of {x.numel()} in its input"
+    with pytest.raises(InputError, match=message):
+        layer(x)
+
+
+def test_nan_that_comes_from_elsewhere() -> None:
+    layer: Any = snn.Leaky(torch.rand(3), learn_beta=True)
+    with pytest.raises(InputError, match=r"NaN: 3 of 3 in its state 'mem'\. Find its origin within"):
+        layer(torch.ones(1, 3), torch.full((1, 3), math.nan))
+    layer.reset_mem()
+    with pytest.raises(InputError, match="NaN: none given, so that it comes from infinite values"):
+        layer(torch.full((1, 3), -math.inf), torch.full((1, 3), math.inf))
+    layer.reset_mem()
+    with torch.no_grad():
+        layer.beta[1] = math.nan
+    with pytest.raises(InputError, match="NaN: 1 of 3 in its parameter 'beta'"):
+        layer(torch.ones(1, 3))
+
+
+def test_large_values_are_no_nan() -> None:
+    x = torch.tensor([[3e38, 3e38, -3e38, -3e38]])
+    assert snn.Leaky(0.8)(x)[0].tolist() == [[1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("given", [torch.full((2, 1, 3), math.nan), np.full((2, 1, 3), math.nan)], ids=type)
+def test_nan_given_to_a_compiled_model(given: Any) -> None:
+    net = nn.Sequential(snn.Leaky(0.8, init_hidden=True))
+    with snn.compile(net, torch.zeros(1, 3), backend="reference", time_steps=2) as model:
+        with pytest.raises(InputError, match="input 'input' holds 6 NaN of 6; a neuron that is given NaN"):
+            model(given)
+        with pytest.raises(InputError, match="input 'input' holds 6 NaN of 6"):
+            model.run({"input": given})
+
+
+def test_insisting_on_nan_silences_a_neuron_as_in_snntorch_and_nothing_is_left_behind() -> None:
+    layer = snn.Leaky(0.8, init_hidden=True, validate_args=False)
     with snn.utils.check_finite(layer):
         layer(torch.ones(2, 3))
+    assert not layer.validate_args
     assert layer(torch.full((2, 3), math.nan)).tolist() == [[0.0] * 3] * 2
     assert getattr(layer, "mem").isnan().all()  # noqa: B009  # a state

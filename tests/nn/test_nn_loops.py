@@ -169,6 +169,28 @@ def test_neurons_that_keep_their_states() -> None:
     assert (kinds.count(Neuron), kinds.count(Linear), kinds.count(Add)) == (1, 3, 1)
 
 
+class Together(Net):
+    """Steps taken by an index for every axis; states handed on as they came, all at once."""
+
+    def forward(self, x: Tensor) -> Any:
+        states = self.syn.init_synaptic()
+        spikes: list[Any] = []
+        for step in range(x.size(0)):
+            spk, *states = self.syn(self.fc1(x[step, :, :]), *states)
+            found = self.lif2(self.fc2(spk), *(spikes[-1][1:] if spikes else ()))
+            assert len(found) == 2
+            spikes.append((*found[:1], found[-1]))
+        return torch.stack([spk for spk, _ in spikes])
+
+
+def test_states_handed_on_all_at_once() -> None:
+    x, net = signal(T, B, 6), Together()
+    captured, found = run(net, x[0], x, static=False)
+    assert list(captured.program.nodes) == ["x", "fc1", "syn", "fc2", "lif2", "output"]
+    assert torch.equal(found["output"], net(x))
+    assert 0 < net(x).mean() < 1
+
+
 @pytest.mark.parametrize("sample", [signal(B, 6), (signal(B, 6), 7)], ids=["left out", "given"])
 def test_the_number_of_steps_as_an_argument(sample: Any) -> None:
     x, net = signal(B, 6), Dropped()

@@ -205,6 +205,58 @@ def test_a_sample_without_a_batch() -> None:
         assert torch.equal(mem, both[1][0])
 
 
+DELTA: dict[str, dict[str, Any]] = {
+    "plain": {"delta_threshold": 0.4, "beta": 0.8},
+    "with Leaky's": {
+        "delta_threshold": 0.4,
+        "beta": 1.2,
+        "threshold": 0.1,
+        "learn_threshold": True,
+        "reset_mechanism": "zero",
+        "reset_delay": False,
+        "output": True,
+        "learn_beta": True,
+        "validate_args": False,
+    },
+    "hidden": {"delta_threshold": 0.4, "beta": 0.8, "init_hidden": True},
+}
+
+
+@pytest.mark.parametrize("name", DELTA)
+def test_a_neuron_of_movements_as_in_snntorch(name: str) -> None:
+    snntorch = pytest.importorskip("snntorch", reason="snntorch is the oracle: pip install snntorch==1.0.0")
+    told = DELTA[name]
+    theirs = snntorch.DeltaLeaky(**{key: value for key, value in told.items() if key != "validate_args"})
+    ours = snn.DeltaLeaky(**told)
+    passed: dict[str, Any] = {"ours": (None, None), "theirs": (None, None)}
+    total = {"ours": torch.zeros(()), "theirs": torch.zeros(())}
+    for step in signal(N):
+        found = {}
+        for side, layer in (("ours", ours), ("theirs", theirs)):
+            states = () if told.get("init_hidden") else (passed[side],)
+            found[side] = layer(step, *states)
+            passed[side] = found[side][1]
+            total[side] = total[side] + sum(value.sum() for value in flat(found[side]))
+        for mine, wanted in zip(flat(found["ours"]), flat(found["theirs"]), strict=True):
+            assert torch.equal(mine, wanted)
+    if told.get("learn_beta"):
+        for value in total.values():
+            value.backward()  # type: ignore[no-untyped-call]  # torch's own
+        torch.testing.assert_close(ours.beta.grad, theirs.beta.grad, rtol=1e-6, atol=0)
+
+
+def test_what_a_neuron_of_movements_keeps() -> None:
+    layer: Any = snn.DeltaLeaky(0.4, learn_delta_threshold=True)
+    assert "delta_threshold" in layer.state_dict()
+    layer.load_state_dict(snn.DeltaLeaky(0.7, beta=0.3).state_dict())
+    assert (layer.delta_threshold.item(), layer.beta.item()) == (pytest.approx(0.4), pytest.approx(0.3))
+    layer.load_state_dict(snn.DeltaLeaky(0.7, learn_delta_threshold=True).state_dict())
+    assert layer.delta_threshold.item() == pytest.approx(0.7)
+    assert [state.numel() for state in layer.init_leaky()] == [0, 0]
+    with pytest.raises(InputError, match="give one of subtract, zero, none; it is never reset"):
+        snn.DeltaLeaky(reset_mechanism="halve")
+
+
 def test_graded_spikes() -> None:
     layer = snn.GradedSpikes(N, 2.0)
     assert torch.equal(layer(signal(N)), signal(N) * 2)

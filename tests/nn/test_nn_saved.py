@@ -43,6 +43,7 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Lapicque-beta": ("Lapicque", {"beta": 0.6}),
     "Lapicque-RC": ("Lapicque", {"R": 2.0, "C": 3.0}),
     "Alpha": ("Alpha", {"alpha": 0.9, "beta": 0.6}),
+    "DeltaLeaky": ("DeltaLeaky", {"delta_threshold": 0.3, "beta": 0.6}),
     "SLSTM": ("SLSTM", {"input_size": 3, "hidden_size": 2}),
     "SConv2dLSTM": ("SConv2dLSTM", {"in_channels": 1, "out_channels": 2, "kernel_size": 3}),
     "LeakyParallel": ("LeakyParallel", {"input_size": 3, "hidden_size": 2}),
@@ -58,7 +59,7 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "BatchNormTT2d": ("BatchNormTT2d", {"input_features": 3, "time_steps": 2}),
 }
 
-SINCE_1_0 = {"StateLeaky", "LinearLeaky", "AssociativeLeaky"}
+SINCE_1_0 = {"StateLeaky", "LinearLeaky", "AssociativeLeaky", "DeltaLeaky"}
 
 MADE_ANEW = {"GradedSpikes": {"size": 3, "constant_factor": 1.0}}
 """What ours are constructed with where it is not the same, so that loading is seen."""

@@ -7,12 +7,12 @@ from typing import Any
 from snnhw.errors import InputError
 from snnhw.ir.models.alpha import ALPHA
 from snnhw.nn.arguments import own_tensor
-from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.parents import LIF
 
 __all__ = ["Alpha"]
 
 
-class Alpha(SpikingNeuron, model=ALPHA):
+class Alpha(LIF, model=ALPHA):
     """`snnhw.ir.models.alpha` as a torch module; see `SpikingNeuron` for how it is called.
 
     A call takes and returns the states ``syn_exc, syn_inh, mem``. The membrane of the first step is 0.

@@ -11,7 +11,7 @@ from torch import Tensor
 from snnhw.errors import InputError
 from snnhw.ir.models.lapicque import LAPICQUE, LAPICQUE_DECAY
 from snnhw.nn.arguments import own_tensor
-from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.parents import LIF
 
 __all__ = ["Lapicque"]
 
@@ -19,7 +19,7 @@ GIVE: Final = "give R and C; or beta; or beta and one of them"
 
 
 class Lapicque(
-    SpikingNeuron,
+    LIF,
     model=LAPICQUE,
     leading={"beta": False, "R": False, "C": False, "time_step": 1},
     learnt={"learn_beta": False, "learn_threshold": False},

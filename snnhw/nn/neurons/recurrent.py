@@ -13,7 +13,7 @@ from snnhw.ir.models.rleaky import RLEAKY, RLEAKY_SUM
 from snnhw.ir.models.rsynaptic import RSYNAPTIC
 from snnhw.ir.models.synaptic import SYNAPTIC
 from snnhw.nn.arguments import REQUIRED
-from snnhw.nn.neuron import SpikingNeuron
+from snnhw.nn.parents import LIF
 
 __all__ = ["RLeaky", "RSynaptic"]
 
@@ -28,7 +28,7 @@ CONNECTIONS: Final = {
 SIZES: Final = "linear_features", "conv2d_channels", "kernel_size"
 
 
-class _Recurrent(SpikingNeuron):
+class _Recurrent(LIF):
     """What the two have in common.
 
     Class attributes:

@@ -17,7 +17,9 @@ from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
 from snnhw.ir.models.state_leaky import STATE_LEAKY, STATE_LEAKY_TRUNCATED
 from snnhw.nn import graphs
 from snnhw.nn.arguments import REQUIRED, SEQUENCE, own_tensor
+from snnhw.nn.finite import refuse_silence
 from snnhw.nn.neuron import SpikingNeuron, computed
+from snnhw.nn.parents import LIF
 
 __all__ = ["AssociativeLeaky", "LeakyParallel", "LinearLeaky", "StateLeaky"]
 
@@ -44,6 +46,8 @@ class _Sequence(SpikingNeuron):
         x = computed(input_).unsqueeze(1) if alone else computed(input_)
         advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
         ports, _ = advance(self, x, {})
+        if self.validate_args and not torch.compiler.is_compiling():
+            refuse_silence(self, x, {}, ports)
         if alone:
             ports = {name: y.squeeze(1) for name, y in ports.items()}
         found = {name: y.to(input_.dtype) if name in self.fires else y for name, y in ports.items()}
@@ -56,15 +60,9 @@ class _Sequence(SpikingNeuron):
     def sample_of(self, x: Tensor) -> Shape:
         return tuple(x.shape[2:])
 
-    def reset_mem(self) -> Any:
-        """There is nothing to reset: every call starts from rest."""
-        return ()
-
-    def detach_hidden(self) -> None:
-        """There is nothing to detach."""
-
     @property
     def state_names(self) -> tuple[str, ...]:
+        """None: every call starts from rest, and there is nothing to reset or to detach."""
         return ()
 
 
@@ -196,6 +194,7 @@ class _Weights(nn.Module):
 
 class StateLeaky(
     _Sequence,
+    LIF,
     model=STATE_LEAKY,
     leading={"beta": REQUIRED, "channels": REQUIRED},
     without=SEQUENCE,
