@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure, FigureBase
 
-__all__ = ["animator", "raster", "spike_count", "traces"]
+__all__ = ["Camera", "animator", "raster", "spike_count", "traces"]
 
 
 def raster(data: Any, ax: Axes, **kwargs: Any) -> PathCollection:
@@ -190,6 +190,44 @@ def spike_count(
         for frame in range(steps * interpolate)
     ]
     return ArtistAnimation(fig, frames, interval=interval)
+
+
+class Camera:
+    """A film of a figure: draw, `snap`, draw on, `snap`, and `animate`. What was drawn since the last picture
+    is on one picture alone.
+
+    Args:
+        figure: with all of its axes.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+        self._pictures: list[list[Artist]] = []
+        self._seen: set[Artist] = set()
+
+    def snap(self) -> list[Artist]:
+        """Take a picture; returns what is on it."""
+        drawn: list[Artist] = []
+        for ax in self._figure.axes:
+            if (legend := ax.get_legend()) is not None and legend not in ax.artists:
+                ax.add_artist(legend)  # the next call of ax.legend would take it away
+            drawn += [*ax.collections, *ax.patches, *ax.lines, *ax.texts, *ax.artists, *ax.images]
+        picture = [artist for artist in drawn if artist not in self._seen]
+        self._seen.update(picture)
+        self._pictures.append(picture)
+        return picture
+
+    def animate(self, *args: Any, **kwargs: Any) -> ArtistAnimation:
+        """The pictures as a film; arguments as for matplotlib's ``ArtistAnimation``, such as ``interval=40``.
+
+        Raises:
+            InputError: no picture was taken.
+        """
+        from matplotlib.animation import ArtistAnimation
+
+        if not self._pictures:
+            raise InputError("this camera has taken no picture; call snap() after drawing each of them")
+        return ArtistAnimation(self._figure, self._pictures, *args, **kwargs)
 
 
 _BLUE, _INK = "#007ACC", "#333F4B"

@@ -7,6 +7,10 @@ spikes that are differentiable. The classes serve as well, ``FastSigmoid(25)``, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 import snnhw.tensors.surrogates  # noqa: F401  # what a call on a tensor means
 from snnhw.ir import (
     LSO,
@@ -32,6 +36,7 @@ __all__ = [
     "SSO",
     "ATan",
     "Custom",
+    "CustomSurrogate",
     "FastSigmoid",
     "Gaussian",
     "Heaviside",
@@ -39,6 +44,7 @@ __all__ = [
     "Sigmoid",
     "SparseFastSigmoid",
     "SpikeRateEscape",
+    "StochasticSpikeOperator",
     "StraightThrough",
     "StraightThroughEstimator",
     "Surrogate",
@@ -56,10 +62,23 @@ __all__ = [
     "triangular",
 ]
 
+Gradient = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 # snnTorch's names of the classes that are called otherwise here.
 LeakySpikeOperator = LSO
 SparseFastSigmoid = SFS
+StochasticSpikeOperator = SSO
 StraightThroughEstimator = StraightThrough
+
+
+class CustomSurrogate:
+    """The class behind `custom_surrogate`, in its call form: ``CustomSurrogate.apply(z, function)``."""
+
+    @staticmethod
+    def apply(input_: Tensor, custom_surrogate_function: Gradient) -> Tensor:
+        """Spikes of ``input_``, with the gradient that ``function(input_, grad_input, spikes)`` gives."""
+        spikes: Tensor = custom_surrogate(custom_surrogate_function)(input_)
+        return spikes
 
 
 def atan(alpha: float = 2.0) -> ATan:

@@ -166,3 +166,22 @@ def test_spike_count_grows_under_a_line_that_moves(figure: Figure, tmp_path: Pat
 def test_what_cannot_be_filmed(draw: Callable[[Figure, Axes], object], message: str, figure: Figure) -> None:
     with pytest.raises(InputError, match=message):
         draw(figure, figure.add_subplot())
+
+
+def test_a_camera_sees_what_was_drawn_since_its_last_picture(figure: Figure, tmp_path: Path) -> None:
+    first, second = figure.subplots(1, 2)
+    camera = spikeplot.Camera(figure)
+    (line,) = first.plot([0, 1], label="a")
+    first.legend()
+    text = second.text(0, 0, "spike")
+    assert camera.snap() == [line, first.get_legend(), text]
+    dots = second.scatter([0], [1])
+    first.legend()
+    assert camera.snap() == [first.get_legend(), dots]
+    assert camera.snap() == []
+    assert frames(camera.animate(interval=20), tmp_path / "film.gif") == 3
+
+
+def test_a_camera_without_pictures(figure: Figure) -> None:
+    with pytest.raises(InputError, match=r"has taken no picture; call snap\(\)"):
+        spikeplot.Camera(figure).animate()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from snnhw import surrogate
 
@@ -89,7 +90,27 @@ def test_every_function_of_snntorch_has_its_name_here() -> None:
     functions = {name for name in vars(theirs) if name == name.lower() or name in ("LSO", "SFS", "SSO")}
     functions -= {name for name in functions if name.startswith("_") or name in ("torch", "math")}
     assert functions <= set(surrogate.__all__)
+    classes = {
+        name
+        for name, value in vars(theirs).items()
+        if isinstance(value, type) and issubclass(value, Function)
+    }
+    assert len(classes) >= 10
+    assert classes <= set(surrogate.__all__)
     assert functions == set(NAMES) | {"LSO", "SSO", "custom_surrogate"}
+
+
+def test_the_class_of_custom_surrogates() -> None:
+    def halved(input_: Tensor, grad_input: Tensor, spikes: Tensor) -> Tensor:  # noqa: ARG001  # snnTorch's form
+        return grad_input * 0.5
+
+    (spikes, grad), (wanted, wanted_grad) = both(
+        GRID,
+        lambda z: surrogate.CustomSurrogate.apply(z, halved),
+        lambda z: theirs.CustomSurrogate.apply(z, halved),
+    )
+    assert torch.equal(spikes, wanted)
+    assert torch.equal(grad, wanted_grad)
 
 
 def test_sso_draws_what_snntorch_draws() -> None:
