@@ -16,6 +16,7 @@ from snnhw.nn.neurons import (
     AssociativeLeaky,
     DeltaLeaky,
     Lapicque,
+    Leaky,
     LeakyParallel,
     LinearLeaky,
     RLeaky,
@@ -56,7 +57,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:  # made from their equations, see below
-    Leaky: type[SpikingNeuron]
     Synaptic: type[SpikingNeuron]
 
 

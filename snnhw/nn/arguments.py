@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from inspect import Parameter, Signature
 from typing import Any, Final
 
@@ -42,9 +42,9 @@ REST: Final[Mapping[str, object]] = {
     "reset_mechanism": None,
     "state_quant": False,
     "output": False,
+    "reset_delay": True,
     FACTOR: 1.0,
     f"learn_{FACTOR}": False,
-    "reset_delay": True,
 }
 """Options after what may be learnt."""
 
@@ -65,6 +65,7 @@ def signature_of(
     learnt: Mapping[str, object] | None = None,
     without: Collection[str] = (),
     defaults: Mapping[str, object] | None = None,
+    last: Sequence[str] = (),
 ) -> Signature:
     """``(parameters..., options..., learn_..., reset_mechanism, state_quant, output, ...)``.
 
@@ -75,15 +76,17 @@ def signature_of(
         without: options that the class does not offer.
         defaults: of options, where they differ from the usual. ``reset_delay`` is snnTorch's, True, unless
             the model's own reset is never late.
+        last: options that come after the others.
     """
     params = sorted(model.params, key=lambda param: param.default is not None)
     own = {param.name: REQUIRED if param.default is None else param.default for param in params}
     learn = {f"learn_{param.name}": False for param in model.params} if learnt is None else learnt
     reset = {"reset_mechanism": model.reset, "reset_delay": "delayed" in model.timings_of(model.reset)}
     usual = {**COMMON, **learn, **REST, **reset, **(defaults or {})}
-    offered = {name: value for name, value in usual.items() if name not in without}
-    last = {name: own[name] for name in ("threshold",) if name in own and name not in (leading or {})}
-    found = {**({**leading, **last} if leading else own), **offered}
+    names = [*(name for name in usual if name not in last), *last]
+    offered = {name: usual[name] for name in names if name not in without}
+    then = {name: own[name] for name in ("threshold",) if name in own and name not in (leading or {})}
+    found = {**({**leading, **then} if leading else own), **offered}
     parameters = [
         Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value) for name, value in found.items()
     ]

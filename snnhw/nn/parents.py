@@ -25,7 +25,7 @@ BARE: Final[Model] = model(
 )
 """A threshold and nothing before it."""
 
-SpikingNeuron.model, SpikingNeuron.__signature__ = BARE, signature_of(BARE)
+SpikingNeuron.model, SpikingNeuron.__signature__ = BARE, signature_of(BARE, last=("reset_delay",))
 
 
 class LIF(SpikingNeuron, model=LEAKY, leading={"beta": REQUIRED}, without=("reset_delay",)):

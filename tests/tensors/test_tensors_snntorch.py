@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from page import rows
 from torch import Tensor
 from torch.autograd import Function
 
@@ -29,12 +30,8 @@ NAMES: dict[str, tuple[dict[str, float], ...]] = {
 }
 """snnTorch's functions -> settings to compare under."""
 
-DIFFERENT = {
-    "sigmoid": "snnTorch's overflows: to 0 below z = -44 / slope, to NaN below twice that; ours does not",
-    "LSO": "snnTorch's raises when it is called; ours is what its documentation says",
-    "float64": "snnTorch's spikes are float32 whatever the input; ours have its dtype",
-}
-"""Where we differ on purpose."""
+DIFFERENT = {"sigmoid"}
+"""Whose gradients are the same only where snnTorch's does not overflow."""
 
 GRID = torch.cat([torch.linspace(-3, 3, 241), torch.tensor([-100.0, 100.0, 1e-30, -1e-30])])
 
@@ -67,7 +64,7 @@ def test_same_spikes_and_gradients(name: str, settings: dict[str, float]) -> Non
 def test_a_sigmoid_far_below_threshold() -> None:
     z = torch.tensor([-4.0, -100.0])
     (_, grad), (_, wanted) = both(z, surrogate.sigmoid(), theirs.sigmoid())
-    assert wanted.isnan().all(), "snnTorch has mended it: take the row out of DIFFERENT"
+    assert wanted.isnan().all(), "snnTorch has mended it: take the row out of the page"
     assert grad.abs().max() < 1e-40
 
 
@@ -78,6 +75,18 @@ def test_a_leaky_spike_operator() -> None:
     surrogate.LSO(slope=0.25)(z).sum().backward()
     assert z.grad is not None
     assert z.grad.tolist() == [0.25, 0.25, 1.0]
+
+
+def test_classes_with_their_usual_settings() -> None:
+    z = torch.tensor([0.5], requires_grad=True)
+    for kind in ("ATan", "FastSigmoid", "Sigmoid", "SpikeRateEscape", "Triangular"):
+        with pytest.raises(TypeError):
+            getattr(theirs, kind).apply(z)
+        assert getattr(surrogate, kind).apply(z).tolist() == [1.0]
+
+
+def test_the_page_lists_what_differs() -> None:
+    assert rows("snntorch.md", "surrogates") == ["`sigmoid`", "`LSO`", "`FastSigmoid.apply(z)` and its like"]
 
 
 def test_spikes_keep_the_dtype() -> None:

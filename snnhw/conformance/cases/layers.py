@@ -12,7 +12,7 @@ from typing import Final
 
 from snnhw.conformance.case import Arrays, Case, Plan
 from snnhw.conformance.cases.harness import TIME, observed
-from snnhw.conformance.cases.neurons import EXACT_SURROGATE
+from snnhw.conformance.cases.neurons import EXACT_SURROGATE, LEVELS
 from snnhw.conformance.cases.numbers import Numbers, Randoms
 from snnhw.conformance.cases.search import certain, chosen, lively
 from snnhw.ir import (
@@ -45,6 +45,7 @@ from snnhw.ir.composites import (
     inhibited,
     pooled,
     recurrent,
+    rounded,
     single,
     truncated,
 )
@@ -84,7 +85,8 @@ class Layer:
         """The neuron's parameters."""
         specs = program.params()
         found = {f"{NAME}.{param.name}": (param, at) for at, param in enumerate(self.params)}
-        return {
+        levels = {key: LEVELS for key, spec in specs.items() if spec.table}
+        return levels | {
             key: numbers.param(param, at, specs[key].shape)
             for key, (param, at) in found.items()
             if key in specs
@@ -135,6 +137,11 @@ def _inhibited(op: Neuron) -> Layer:
     return _of(inhibited(NAME, op), op)
 
 
+def _rounded(op: Neuron) -> Layer:
+    filtered = single(f"{NAME}.filter", op, owner=NAME)
+    return _of(rounded(NAME, filtered, replace(op, quantised=True)), op)
+
+
 def _images() -> Layer:
     op = _neuron("LSTMCell", reset="subtract")
     layer = convolutional_lstm(
@@ -165,6 +172,7 @@ def _layers() -> dict[str, Layer]:
         "lstm-images": _images(),
         "linear-state": _of(behind(NAME, Linear(SIZE, 4), single(NAME, state), node="linear"), state),
         "truncated": _of(truncated(NAME, truncating, 3), truncating),
+        "rounded": _rounded(state),
         "fully-connected": _of(behind(NAME, Linear(SIZE, 4), full, node="input"), rectified),
         "associative": _of(matrices, matrix),
     }

@@ -7,8 +7,9 @@ writes into a program, and files and foreign formats know as the plain nodes and
 from __future__ import annotations
 
 from snnhw.ir.composites.composite import Composite, single, tied
+from snnhw.ir.composites.fired import pooled, rounded
 from snnhw.ir.composites.inhibited import inhibited
-from snnhw.ir.composites.lstm import convolutional_lstm, dense_lstm, pooled
+from snnhw.ir.composites.lstm import convolutional_lstm, dense_lstm
 from snnhw.ir.composites.recurrent import recurrent
 from snnhw.ir.composites.sequences import associative, behind, fully_connected, truncated
 
@@ -22,6 +23,7 @@ __all__ = [
     "inhibited",
     "pooled",
     "recurrent",
+    "rounded",
     "single",
     "tied",
     "truncated",

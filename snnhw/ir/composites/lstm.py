@@ -1,24 +1,20 @@
 """Spiking LSTMs: products of input and last output make gates, which a pointwise cell takes in.
 
     NAME.input, NAME.hidden -> NAME.gates -> NAME.i, .f, .g, .o -> NAME      dense
-    NAME.both -> NAME.conv -> NAME.i, .f, .o, .g -> NAME.cell -> NAME        convolution, then pooling
+    NAME.both -> NAME.conv -> NAME.i, .f, .o, .g -> NAME                     convolution
 
-A pool stands before the threshold: what fires are the pooled membranes, what is reset the membranes.
+A pool may stand before the threshold (`snnhw.ir.composites.fired`): then what is reset are the membranes,
+and what fires the pooled ones.
 """
 
 from __future__ import annotations
 
 from snnhw.ir.composites.composite import Composite
-from snnhw.ir.expr import var
 from snnhw.ir.frozen import FrozenMap
-from snnhw.ir.models.consistency import SPK
-from snnhw.ir.ops import Add, Concat, Conv2d, Linear, Neuron, Op, Pointwise, Slice
-from snnhw.ir.ops.neuron import GRADED
-from snnhw.ir.params import Param
+from snnhw.ir.ops import Add, Concat, Conv2d, Linear, Op, Slice
 from snnhw.ir.program import Edge
-from snnhw.ir.surrogates import spike
 
-__all__ = ["convolutional_lstm", "dense_lstm", "pooled"]
+__all__ = ["convolutional_lstm", "dense_lstm"]
 
 
 def dense_lstm(name: str, cell: Composite, *, inputs: int, hidden: int, bias: bool) -> Composite:
@@ -94,24 +90,4 @@ def _gated(
         outputs=cell.outputs,
         edges=(*edges, *cell.edges),
         states=FrozenMap(states),
-    )
-
-
-def pooled(name: str, layer: Composite, pool: Op, op: Neuron) -> Composite:
-    """Spikes of the pooled membranes, in place of those of the layer's own."""
-    node = f"{name}.pool"
-    z = var("mem") - var("threshold")
-    h = spike(z, op.surrogate)
-    fire = Pointwise(
-        FrozenMap({SPK: h * var(GRADED.name) if op.graded else h}),
-        ports=("mem",),
-        parameters=(Param("threshold", 1.0), *([GRADED] if op.graded else [])),
-        param_shapes=op.param_shapes,
-    )
-    return Composite(
-        nodes=layer.nodes | {node: pool, name: fire},
-        inputs=layer.inputs,
-        outputs=FrozenMap({SPK: f"{name}.{SPK}"} | {p: s for p, s in layer.outputs.items() if p != SPK}),
-        edges=(*layer.edges, Edge(layer.outputs["mem"], f"{node}.x"), Edge(f"{node}.y", f"{name}.mem")),
-        states=layer.states,
     )

@@ -37,12 +37,13 @@ def fully_connected(name: str, neurons: Composite, connection: Linear) -> Compos
     )
 
 
-def truncated(name: str, op: Neuron, steps: int) -> Composite:
+def truncated(name: str, op: Neuron, steps: int, *, owner: str = "") -> Composite:
     """`StateLeakyTruncated` under one input: what arrives is heard at once, and again ``steps`` later.
 
-    The input passes a node of its own, since an edge of a layer begins at one of its nodes.
+    The input passes a node of its own, since an edge of a layer begins at one of its nodes. Parameters belong
+    to the layer ``owner``, if that is another.
     """
-    node, whole = f"{name}.input", single(name, op)
+    node, whole = f"{name}.input", single(name, op, owner=owner)
     return Composite(
         nodes={node: Pointwise(FrozenMap({"y": var("x")}))} | whole.nodes,
         inputs=FrozenMap({"x": (f"{node}.x",)}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from snnhw.nn.neurons.alpha import Alpha
 from snnhw.nn.neurons.delta import DeltaLeaky
 from snnhw.nn.neurons.lapicque import Lapicque
+from snnhw.nn.neurons.leaky import Leaky
 from snnhw.nn.neurons.lstm import SLSTM, SConv2dLSTM
 from snnhw.nn.neurons.recurrent import RLeaky, RSynaptic
 from snnhw.nn.neurons.sequences import AssociativeLeaky, LeakyParallel, LinearLeaky, StateLeaky
@@ -18,6 +19,7 @@ __all__ = [
     "AssociativeLeaky",
     "DeltaLeaky",
     "Lapicque",
+    "Leaky",
     "LeakyParallel",
     "LinearLeaky",
     "RLeaky",

@@ -22,6 +22,7 @@ class DeltaLeaky(
     leading={"delta_threshold": 1.0, "beta": 0.9, "threshold": 1.0},
     learnt={"learn_beta": False, "learn_threshold": False},
     defaults={"reset_mechanism": "subtract", "learn_delta_threshold": False},
+    last=("reset_delay", "learn_delta_threshold"),
 ):
     """`snnhw.ir.models.delta_leaky` as a torch module; see `SpikingNeuron` for how it is called.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from snnhw.errors import InputError
 from snnhw.ir import Linear, Shape
-from snnhw.ir.composites import Composite, associative, behind, fully_connected, single, truncated
+from snnhw.ir.composites import Composite, associative, behind, fully_connected, rounded, single, truncated
 from snnhw.ir.models.associative import ASSOCIATIVE
 from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
 from snnhw.ir.models.state_leaky import STATE_LEAKY, STATE_LEAKY_TRUNCATED
@@ -209,6 +210,7 @@ class StateLeaky(
         beta: the membrane decays by ``exp(beta - 1)`` per step; a number, or one for every channel.
         channels: neurons.
         threshold: the neuron fires where its membrane is greater.
+        state_quant: rounds the membranes that fire and are returned; what is filtered are exact ones.
         kernel_truncation_steps: only so many last inputs count; None: all.
     """
 
@@ -236,7 +238,12 @@ class StateLeaky(
 
     def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         op, steps = self.op(len(self.state_shape(shape)), graded=graded), self.kernel_truncation_steps
-        return single(name, op) if steps is None else truncated(name, op, steps)
+        node, plain = (f"{name}.filter", replace(op, quantised=False)) if op.quantised else (name, op)
+        owner = name if op.quantised else ""
+        layer = (
+            single(node, plain, owner=owner) if steps is None else truncated(node, plain, steps, owner=owner)
+        )
+        return rounded(name, layer, op) if op.quantised else layer
 
     def returned(self, ports: Mapping[str, Any]) -> Any:
         return (ports["spk"], ports["mem"]) if self.output else ports["mem"]

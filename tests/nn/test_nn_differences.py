@@ -1,0 +1,243 @@
+"""What ``docs/snntorch.md`` says of behaviour: each row shown on snnTorch 1.0 and on ours."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import math
+import pickle
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from page import rows
+from torch import Tensor, nn
+
+import snnhw as snn
+from snnhw.errors import InputError
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread", "plain_torch"),
+    pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature:UserWarning"),  # snnTorch's own
+]
+
+theirs: Any = pytest.importorskip("snntorch", reason="snntorch is the oracle: pip install snntorch==1.0.0")
+
+X = torch.tensor([[2.0, 0.5, 1.5]])
+
+
+def shapes() -> None:
+    state = torch.ones(2, 3)
+    assert theirs.Leaky(0.5)(X, state)[1].tolist() == X.tolist()
+    with pytest.raises(InputError, match=r"has shape \(2, 3\), but for an input of shape \(1, 3\)"):
+        snn.Leaky(0.5)(X, state)
+
+
+def resets() -> None:
+    from snntorch import utils as their_utils
+
+    theirs.SpikingNeuron.instances.clear()  # a DeltaLeaky anywhere in the process makes its reset fail
+    for library, utils, apart in ((theirs, their_utils, False), (snn, snn.utils, True)):
+        inner: Any = library.Synaptic(0.5, 0.5, init_hidden=True)
+        child, other = (library.Leaky(0.5, init_hidden=True) for _ in range(2))
+        for layer in (inner, child, other):
+            layer(X)
+        utils.reset(nn.Sequential(child, nn.Sequential(inner)))
+        assert not child.mem.count_nonzero()
+        assert bool(inner.mem.count_nonzero()) is not apart
+        assert bool(other.mem.count_nonzero()) is apart
+
+
+def class_wide() -> None:
+    layer = theirs.Leaky(0.5, init_hidden=True)
+    layer(X)
+    theirs.Leaky.reset_hidden()
+    assert not layer.mem.count_nonzero()
+    with pytest.raises(TypeError, match=r"call snnhw.utils.reset\(net\)"):
+        snn.Leaky.reset_hidden()
+
+
+def instances() -> None:
+    for library, kept in ((theirs, True), (snn, False)):
+        layer = library.Leaky(0.5)
+        gone = weakref.ref(layer)
+        del layer
+        gc.collect()
+        assert (gone() is not None) is kept
+    assert not snn.SpikingNeuron.instances
+
+
+def nan() -> None:
+    x = torch.full((1, 3), math.nan)
+    assert theirs.Leaky(0.5)(x)[0].tolist() == [[0, 0, 0]]
+    with pytest.raises(InputError, match="a membrane is NaN"):
+        snn.Leaky(0.5)(x)
+    assert snn.Leaky(0.5, validate_args=False)(x)[0].tolist() == [[0, 0, 0]]
+
+
+def ranges() -> None:
+    for beta in (1.5, math.nan):
+        theirs.Leaky(beta)
+        with pytest.raises(InputError, match=r"Leaky\(beta="):
+            snn.Leaky(beta)
+    assert snn.Leaky(1.5, validate_args=False)(X)[1].tolist() == X.tolist()
+
+
+def dtypes() -> None:
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        assert theirs.Leaky(0.5)(X.to(dtype))[0].dtype == torch.float32
+        assert snn.Leaky(0.5)(X.to(dtype))[0].dtype == dtype
+
+
+def options() -> None:
+    for library, acts in ((theirs, False), (snn, True)):
+        layer = library.Leaky(0.5)
+        layer.reset_mechanism = "none"
+        loaded = library.Leaky(0.5)
+        loaded.load_state_dict(library.Leaky(0.5, reset_mechanism="none").state_dict())
+        for changed in (layer, loaded):
+            changed(X)
+            assert (changed(X)[1][0, 0].item() == 3.0) is acts
+
+
+def worthless() -> None:
+    for library, sound in ((theirs, False), (snn, True)):
+        layer = library.Leaky(0.5, graded_spikes_factor=0.0, reset_delay=False)
+        spk, mem = layer(X)
+        assert bool(mem.isfinite().all()) is sound
+        if sound:
+            assert (spk.tolist(), mem.tolist()) == ([[0, 0, 0]], [[1, 0.5, 0.5]])
+
+
+def memory() -> None:
+    for library, remembers in ((theirs, False), (snn, True)):
+        torch.manual_seed(0)
+        layer = library.SLSTM(3, 2)
+        _, syn, _ = layer(X)
+        _, again, _ = layer(X)
+        assert torch.equal(syn, again) is not remembers
+
+
+def fading() -> None:
+    for library, keeps in ((theirs, False), (snn, True)):
+        layer = library.AssociativeLeaky(1, 1, 1, 1, use_q_projection=False)
+        with torch.no_grad():
+            for product, bias in ((layer.to_v, 1), (layer.to_k, 1), (layer.to_alpha, 0)):
+                product.weight.zero_()
+                product.bias.fill_(bias)
+        assert (layer(torch.zeros(60, 1, 1))[-1].item() == 1) is keeps  # the limit of U / 2 + 1 is 2
+
+
+def sizes() -> None:
+    with pytest.raises(TypeError):
+        theirs.AssociativeLeaky(3, 2, 2, None)(torch.rand(5, 1, 3))
+    assert snn.AssociativeLeaky(3, 2, 2)(torch.rand(5, 1, 3)).shape == (5, 1, 4)
+
+
+def decays() -> None:
+    beta = torch.tensor([0.25, 0.5])
+    assert theirs.LeakyParallel(3, 2, beta=beta).rnn.weight_hh_l0.diagonal().tolist() != beta.tolist()
+    layer = snn.LeakyParallel(3, 2, beta=beta)
+    assert layer.state_dict()["rnn.weight_hh_l0"].diagonal().tolist() == beta.tolist()
+
+
+def dead() -> None:
+    other = theirs.StateLeaky(0.5, 3, learn_beta=True)
+    other(X[None])[1].sum().backward()
+    named = dict(other.named_parameters())
+    assert (named["beta"].grad, set(named)) == (None, {"beta", "tau"})
+    layer = snn.StateLeaky(0.5, 3, learn_beta=True)
+    layer(torch.ones(2, 1, 3))[1].sum().backward()
+    assert [name for name, param in layer.named_parameters() if param.grad is not None] == ["beta"]
+    assert {"beta", "tau"} <= layer.state_dict().keys()
+
+
+def assigned() -> None:
+    for library, counts in ((theirs, False), (snn, True)):
+        layer = library.RLeaky(0.5, all_to_all=False, learn_recurrent=False)
+        layer.V = torch.tensor(8.0)
+        layer(X)
+        assert (layer(X)[1][0, 0].item() == 2 + 1 - 1 + 8) is counts
+
+
+def vector() -> None:
+    beta = torch.tensor([0.6, 0.7, 0.8])
+    with pytest.raises(RuntimeError, match="ambiguous"):
+        theirs.Lapicque(beta=beta)
+    assert snn.Lapicque(beta=beta)(X)[0].shape == X.shape
+
+
+def images() -> None:
+    x = torch.rand(2, 3, 4, 4) + 2
+    with pytest.raises(IndexError):
+        theirs.Leaky(0.5, inhibition=True)(x)
+    assert torch.equal(snn.Leaky(0.5, inhibition=True)(x)[0].sum(1), torch.ones(2, 4, 4))
+
+
+def copies() -> None:
+    other, mine = theirs.Leaky(0.5, init_hidden=True), snn.Leaky(0.5, init_hidden=True)
+    for layer in (other, mine):
+        layer(X.clone().requires_grad_())
+    with pytest.raises(RuntimeError, match="deepcopy"):
+        copy.deepcopy(other)
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(other)
+    for twin in (copy.deepcopy(mine), pickle.loads(pickle.dumps(mine))):
+        assert torch.equal(twin.get_buffer("beta"), mine.get_buffer("beta"))
+        assert torch.equal(twin(X), copy.deepcopy(mine)(X))
+
+
+def moving() -> None:
+    assert "delta_threshold" not in theirs.DeltaLeaky(0.5, beta=0.5).state_dict()
+    assert "delta_threshold" not in snn.DeltaLeaky(0.5).state_dict()
+    assert "delta_threshold" in snn.DeltaLeaky(0.5, learn_delta_threshold=True).state_dict()
+
+
+def graded() -> None:
+    x: Tensor = torch.rand(2, 3)
+    with pytest.raises(RuntimeError):
+        theirs.GradedSpikes(3, 2.0)(x)
+    assert torch.equal(snn.GradedSpikes(3, 2.0)(x), 2 * x)
+
+
+BEHAVIOUR: dict[str, Callable[[], None]] = {
+    "a state of another shape than the input": shapes,
+    "`utils.reset(net)`": resets,
+    "`Leaky.reset_hidden()` on a class": class_wide,
+    "`SpikingNeuron.instances`": instances,
+    "NaN in an input": nan,
+    "a decay outside 0 to 1, or not finite": ranges,
+    "spikes of float64, float16 and bfloat16": dtypes,
+    "`reset_mechanism` set, or loaded": options,
+    "`graded_spikes_factor=0` with `reset_delay=False`": worthless,
+    "`SLSTM` whose sizes differ": memory,
+    "`AssociativeLeaky` over more than 25 steps": fading,
+    "`AssociativeLeaky` without `num_spiking_neurons`": sizes,
+    "`LeakyParallel` with a decay for every neuron": decays,
+    "`StateLeaky` with `learn_beta=True`": dead,
+    "`RLeaky.V` assigned": assigned,
+    "`Lapicque` with a vector of decays": vector,
+    "`inhibition` of a layer of images": images,
+    "`copy.deepcopy` after a backward pass, and `pickle`": copies,
+    "`DeltaLeaky` in a state dict": moving,
+    "`GradedSpikes`": graded,
+}
+
+
+@pytest.mark.parametrize("what", BEHAVIOUR)
+def test_a_row_is_true(what: str) -> None:
+    BEHAVIOUR[what]()
+
+
+def test_every_row_is_shown() -> None:
+    assert rows("snntorch.md", "behaviour") == list(BEHAVIOUR)
+
+
+def test_a_decay_at_its_bounds_is_learnt() -> None:
+    for beta in (0.0, 1.0):
+        layer: Any = snn.Leaky(beta, learn_beta=True)
+        layer(X)
+        layer(X)[1].sum().backward()
+        assert layer.beta.grad.item() == pytest.approx(4.0)
