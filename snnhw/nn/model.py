@@ -38,12 +38,13 @@ class Model:
         self._inputs = program.named(Input)
         self._outputs = program.named(Output)
 
-    def step(self, x: Any, y: Any, state: Arrays | None = None) -> tuple[float, Signals]:
+    def step(self, x: Any, y: Any = None, state: Arrays | None = None) -> tuple[float, Signals]:
         """One update of the parameters.
 
         Args:
             x: ``[T, B, ...]``, or ``[B, ...]`` when static; name -> array when there are several.
-            y: targets, ``[B]`` class numbers; name -> array when there are several.
+            y: targets, ``[B]`` class numbers; name -> array when there are several; None where the loss takes
+                none.
             state: what to start from; None: from rest.
 
         Returns:
@@ -53,7 +54,8 @@ class Model:
         Raises:
             InputError: an input in the memory of the host holds NaN, which would silence neurons.
         """
-        found = self.executable.step(self._signals(x), _named(y, ("target",), "target"), state)
+        targets = {} if y is None else _named(y, ("target",), "target")
+        found = self.executable.step(self._signals(x), targets, state)
         self.state = found.state
         return found.loss, self._returned(found.outputs)
 

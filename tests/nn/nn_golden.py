@@ -32,6 +32,9 @@ def layer_of(case: Mapping[str, Any], surrogates: Mapping[str, Any]) -> Any:
         settings["spike_grad"] = surrogates[settings["spike_grad"]]
     if "state_quant" in settings:
         settings["state_quant"] = LEVELS
+    if case["kind"] == "gradient":  # what there is a gradient of is learnt
+        names = [name[1:] for name in case["expected"] if name.startswith("d") and name != "dx"]
+        settings |= {f"learn_{name}": True for name in names}
     if settings.get("init_hidden"):
         settings["output"] = True
     beyond = case["id"] == "leaky_beta_clamped"  # snnTorch checks nothing

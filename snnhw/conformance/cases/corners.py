@@ -22,8 +22,12 @@ from snnhw.conformance.cases.strangers import STRANGERS
 from snnhw.conformance.proof import proven
 from snnhw.ir import (
     TIMINGS,
+    Edge,
     FrozenMap,
+    Input,
     Neuron,
+    Op,
+    Output,
     Param,
     Pointwise,
     Program,
@@ -32,6 +36,7 @@ from snnhw.ir import (
     minimum,
     var,
 )
+from snnhw.ir.composites import inhibited
 from snnhw.ir.ops import Shape
 
 __all__ = ["cases"]
@@ -52,6 +57,7 @@ def cases() -> Iterator[Plan]:
     yield from _clamped()
     yield _ties()
     yield _midpoints()
+    yield _tied_winner()
     yield from _per_channel()
     yield _step_from_state()
     yield from _strangers()
@@ -125,6 +131,25 @@ def _midpoints() -> Plan:
         inputs={"x": halves[None, None]},
         time_steps=1,
         record=(f"{NODE}.mem",),
+    )
+    return Plan(case.id, partial(proven, case))
+
+
+def _tied_winner() -> Plan:
+    """Of neurons that are equally far above their threshold the first wins; all of them are reset."""
+    layer = inhibited(NODE, common().neuron(()))
+    nodes: dict[str, Op] = {"x": Input((4,)), **layer.nodes, "out": Output()}
+    edges = [Edge("x.y", target) for target in layer.inputs["x"]]
+    program = Program(FrozenMap(nodes), (*edges, *layer.edges, Edge(f"{NODE}.spk", "out.x")))
+    drive = np.zeros((3, 2, 4), np.float32)
+    drive[0] = [[2, 3, 3, 0.5], [1.5, 1, 0, 1.5]]
+    case = Case(
+        id="exact/tied-winner",
+        program=program,
+        params={f"{NODE}.beta": np.array(0.5, np.float32), f"{NODE}.threshold": np.array(1, np.float32)},
+        inputs={"x": drive},
+        time_steps=3,
+        record=(f"{NODE}.spk", f"{NODE}.mem"),
     )
     return Plan(case.id, partial(proven, case))
 

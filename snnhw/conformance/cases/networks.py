@@ -34,7 +34,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.ops import Shape
 
-__all__ = ["NETWORKS", "Make", "Network", "chancy", "dense", "recurrent", "tried_in"]
+__all__ = ["NETWORKS", "Make", "Network", "chancy", "dense", "recurrent", "tried_in", "unchanging"]
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,14 @@ def chancy(setting: Setting, surrogate: Surrogate | None) -> Network:
     still = {"lif1_in.bias", "lif2_in.bias"}  # normalising takes them away: they have no gradient
     whole = trainable(program)
     return replace(network, program=replace(whole, trainable=whole.trainable - still))
+
+
+def unchanging(setting: Setting, surrogate: Surrogate | None) -> Network:
+    """As `chancy`, of an input that does not change over time: its product is computed once, and what is
+    normalised by its own statistics moves the running ones at every step."""
+    network = chancy(setting, surrogate)
+    time = replace(network.program.time, static_inputs=("x",))
+    return replace(network, program=replace(network.program, time=time))
 
 
 def recurrent(setting: Setting, surrogate: Surrogate | None) -> Network:

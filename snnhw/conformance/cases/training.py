@@ -10,7 +10,7 @@ import numpy as np
 
 from snnhw.conformance.case import Case, Plan, clock_of
 from snnhw.conformance.cases.classify import classified
-from snnhw.conformance.cases.networks import Make, Network, chancy, dense
+from snnhw.conformance.cases.networks import Make, Network, chancy, dense, unchanging
 from snnhw.conformance.cases.neurons import common
 from snnhw.conformance.cases.search import lively
 from snnhw.conformance.cases.variants import variants
@@ -38,6 +38,7 @@ def cases() -> Iterator[Plan]:
     yield _case("training/accumulated-clipped", plain, clip_norm=0.25, accumulate=3)
     yield _case("training/frozen", plain, frozen="lif1_in.weight")
     yield _case("training/chancy", plain, make=chancy)
+    yield _case("training/static-chancy", plain, make=unchanging)
 
 
 def _case(
