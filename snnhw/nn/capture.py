@@ -210,14 +210,28 @@ def _call(building: Building, node: fx.Node) -> None:
 def _converter(called: str, node: fx.Node, arguments: list[Any]) -> Callable[..., Any]:
     if node.target in ARITHMETIC:
         return ARITHMETIC[node.target]
-    convert = (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target)  # type: ignore[arg-type]  # keyed by either
+    known: Mapping[Any, Callable[..., Any]] = FUNCTIONS if node.op == "call_function" else METHODS
+    convert = known.get(node.target)
     if convert is None:
-        raise CaptureError(f"'{called}' has no counterpart in a program")
+        instead = INSTEAD.get(called) or f"known: {', '.join(sorted(_names(known)))}"
+        raise CaptureError(f"'{called}' has no counterpart in a program; {instead}")
     if not arguments or not isinstance(arguments[0], Signal):
         raise CaptureError(
             f"'{called}' takes a signal, not {described(arguments[0]) if arguments else 'nothing'}"
         )
     return convert
+
+
+INSTEAD: Mapping[str, str] = {
+    "dropout": "use nn.Dropout, which knows training from evaluation",
+    "batch_norm": "use nn.BatchNorm1d or nn.BatchNorm2d",
+}
+"""What is called -> what to use in its place."""
+
+
+def _names(known: Mapping[Any, Any]) -> set[str]:
+    """What a table's functions are called, arithmetic aside."""
+    return {key if isinstance(key, str) else key.__name__.strip("_") for key in known}
 
 
 def _attribute(building: Building, node: fx.Node) -> None:

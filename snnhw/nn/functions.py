@@ -14,14 +14,13 @@ from snnhw.ir import (
     Add,
     AvgPool1d,
     AvgPool2d,
-    Expr,
     FrozenMap,
     MaxPool1d,
     MaxPool2d,
     Pointwise,
-    expr,
     var,
 )
+from snnhw.nn import pointwise
 from snnhw.nn.moving import (
     adaptive_avg_pool,
     avg_pool,
@@ -31,14 +30,17 @@ from snnhw.nn.moving import (
     interpolate,
     matmul,
     max_pool,
+    mean,
     part,
     split,
+    squeeze,
     unflatten,
+    unsqueeze,
     view,
 )
 from snnhw.nn.signals import BatchSize, Converted, Signal, described
 
-__all__ = ["ARITHMETIC", "FUNCTIONS", "METHODS", "relu", "sigmoid", "tanh"]
+__all__ = ["ARITHMETIC", "FUNCTIONS", "METHODS"]
 
 
 def _size(x: Signal, dim: int | None = None) -> Any:
@@ -65,18 +67,6 @@ def _attribute(value: Any, name: str) -> Any:
 
 
 # -- pointwise --------------------------------------------------------------------------------------
-
-
-def _unary(function: Callable[[Expr], Expr]) -> Callable[..., Converted]:
-    def convert(x: Signal, inplace: bool = False) -> Converted:  # noqa: ARG001  # a program has no places
-        return Converted(Pointwise(FrozenMap({"y": function(var("x"))})), {"x": (x.port,)})
-
-    return convert
-
-
-relu = _unary(lambda x: expr.maximum(x, 0.0))
-sigmoid = _unary(expr.sigmoid)
-tanh = _unary(expr.tanh)
 
 
 def _add(a: Any, b: Any) -> Any:
@@ -136,12 +126,29 @@ ARITHMETIC: Final[Mapping[Any, Callable[..., Any]]] = {
 """Function -> converter over arguments of any kind."""
 
 FUNCTIONS: Final[Mapping[Any, Callable[..., Any]]] = {
-    operator.neg: _unary(operator.neg),
+    operator.neg: pointwise.negative,
+    torch.neg: pointwise.negative,
+    operator.abs: pointwise.magnitude,
+    torch.abs: pointwise.magnitude,
+    torch.clamp: pointwise.clamp,
+    torch.clip: pointwise.clamp,
+    torch.exp: pointwise.exp,
+    torch.relu: pointwise.relu,
+    torch.sigmoid: pointwise.sigmoid,
+    torch.square: pointwise.square,
+    torch.tanh: pointwise.tanh,
+    F.elu: pointwise.elu,
+    F.hardtanh: pointwise.hardtanh,
+    F.leaky_relu: pointwise.leaky_relu,
+    F.relu: pointwise.relu,
+    F.relu6: pointwise.relu6,
+    F.sigmoid: pointwise.sigmoid,
+    F.silu: pointwise.silu,
+    F.tanh: pointwise.tanh,
     torch.flatten: flatten,
-    torch.relu: relu,
-    F.relu: relu,
-    torch.sigmoid: sigmoid,
-    torch.tanh: tanh,
+    torch.mean: mean,
+    torch.squeeze: squeeze,
+    torch.unsqueeze: unsqueeze,
     F.max_pool1d: max_pool(MaxPool1d),
     F.max_pool2d: max_pool(MaxPool2d),
     F.avg_pool1d: avg_pool(AvgPool1d),
@@ -170,8 +177,17 @@ METHODS: Final[Mapping[str, Callable[..., Any]]] = {
     "bmm": matmul,
     "size": _size,
     "dim": lambda x: len(x.sizes),
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
+    "mean": mean,
+    "squeeze": squeeze,
+    "unsqueeze": unsqueeze,
+    "abs": pointwise.magnitude,
+    "clamp": pointwise.clamp,
+    "clip": pointwise.clamp,
+    "exp": pointwise.exp,
+    "neg": pointwise.negative,
+    "relu": pointwise.relu,
+    "sigmoid": pointwise.sigmoid,
+    "square": pointwise.square,
+    "tanh": pointwise.tanh,
 }
 """Tensor method -> converter over a signal and plain values."""

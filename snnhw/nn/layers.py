@@ -32,9 +32,8 @@ from snnhw.ir import (
     SumPool1d,
     SumPool2d,
 )
-from snnhw.nn import stepwise
+from snnhw.nn import pointwise, stepwise
 from snnhw.nn.delay import Delay
-from snnhw.nn.functions import relu, sigmoid, tanh
 from snnhw.nn.graded import GradedSpikes
 from snnhw.nn.moving import (
     adaptive_avg_pool,
@@ -190,8 +189,13 @@ MODULES: Final[Mapping[type[nn.Module], Converter]] = {
     GradedSpikes: _graded_spikes,
     Delay: lambda module, x: Converted(Add(), {"x": (x.port,)}, delay=module.steps),
     nn.Identity: lambda module, x: x,
-    nn.ReLU: lambda module, x: relu(x),
-    nn.Sigmoid: lambda module, x: sigmoid(x),
-    nn.Tanh: lambda module, x: tanh(x),
+    nn.ELU: _by(pointwise.elu, "alpha"),
+    nn.Hardtanh: _by(pointwise.hardtanh, "min_val", "max_val"),
+    nn.LeakyReLU: _by(pointwise.leaky_relu, "negative_slope"),
+    nn.ReLU: _by(pointwise.relu),
+    nn.ReLU6: _by(pointwise.relu6),
+    nn.Sigmoid: _by(pointwise.sigmoid),
+    nn.SiLU: _by(pointwise.silu),
+    nn.Tanh: _by(pointwise.tanh),
 }
 """Layer type -> what it is in a program."""

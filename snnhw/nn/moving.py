@@ -32,12 +32,15 @@ __all__ = [
     "interpolate",
     "matmul",
     "max_pool",
+    "mean",
     "only",
     "part",
     "sizes",
     "split",
+    "squeeze",
     "sum_pool",
     "unflatten",
+    "unsqueeze",
     "view",
 ]
 
@@ -158,6 +161,20 @@ def adaptive_avg_pool(kind: type[AvgPool1d | AvgPool2d]) -> Converter:
     return convert
 
 
+def mean(x: Signal, dim: Any = None, keepdim: bool = False) -> Converted:
+    """`torch.mean` over all axes behind the channels, of which there are one or two."""
+    given = () if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
+    axes = sorted(_axis(x, one) for one in given)
+    kind = {1: AvgPool1d, 2: AvgPool2d}.get(len(axes))
+    if kind is None or axes != list(range(1, len(x.shape))):
+        raise CaptureError(
+            f"mean over {dim!r} of {list(x.sizes)} is not supported, only over all axes behind the channels; "
+            "use a Linear, or compute it outside"
+        )
+    window = x.shape[1:]
+    return Converted(kind(window, window), {"x": (x.port,)}, then=() if keepdim else (Flatten(),))
+
+
 # -- shapes -----------------------------------------------------------------------------------------
 
 
@@ -178,6 +195,31 @@ def unflatten(x: Signal, dim: int, sizes: Any) -> Converted:
     rest = prod(size for size in given if size != -1)
     filled = tuple(x.shape[axis] // rest if size == -1 else size for size in given)
     return Converted(Unflatten(axis, filled), {"x": (x.port,)})
+
+
+def squeeze(x: Signal, dim: int | None = None) -> Converted | Signal:
+    """`torch.squeeze` of one axis."""
+    if dim is None:
+        raise CaptureError("squeeze without an axis may take the batch away; give one")
+    axis = _axis(x, dim)
+    if x.shape[axis] != 1:
+        return x
+    if len(x.shape) == 1:
+        raise CaptureError(f"squeeze({dim}) of {list(x.sizes)} leaves samples without an axis; keep it")
+    start = max(axis - 1, 0)
+    return Converted(Flatten(start, start + 1), {"x": (x.port,)})
+
+
+def unsqueeze(x: Signal, dim: int) -> Converted:
+    """`torch.unsqueeze`."""
+    axes = len(x.shape) + 2
+    if not isinstance(dim, int) or not -axes <= dim < axes or dim % axes == 0 or not x.shape:
+        raise CaptureError(f"unsqueeze({dim!r}) of {list(x.sizes)}: give an axis behind the batch")
+    axis = dim % axes - 1
+    ahead = axis < len(x.shape)
+    place = axis if ahead else axis - 1
+    size = x.shape[place]
+    return Converted(Unflatten(place, (1, size) if ahead else (size, 1)), {"x": (x.port,)})
 
 
 def view(x: Signal, *sizes: Any) -> Converted:
