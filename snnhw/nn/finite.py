@@ -110,13 +110,13 @@ def refuse_silence(layer: Any, x: Tensor, before: Mapping[str, Tensor], after: M
     """Refuse membranes that are NaN after a step, on a CPU.
 
     Args:
-        layer: the neurons; x: what they were given; before, after: their states, the membrane last.
+        layer: the neurons; x: what they were given; before, after: their states.
 
     Raises:
         InputError: says where the NaN comes from.
     """
-    *_, last = (x, *after.values())
-    if not _has_nan(last):
+    seen = [after["mem"]] if "mem" in after else [*after.values()] or [x]
+    if not any(map(_has_nan, seen)):
         return
     given = {"its input": x, **{f"its state '{name}'": state for name, state in before.items()}}
     given |= {f"its parameter '{name}'": param for name, param in layer.named_parameters()}
@@ -130,8 +130,8 @@ def refuse_silence(layer: Any, x: Tensor, before: Mapping[str, Tensor], after: M
 
 
 def _has_nan(value: Any) -> bool:
-    """Whether a tensor on a CPU holds NaN: its sum does then, which takes a hundredth of a step to know."""
-    if not isinstance(value, Tensor) or value.device.type != "cpu" or not value.is_floating_point():
+    """Whether a tensor on a CPU holds NaN: its sum does then, which takes a few hundredths of a step."""
+    if not isinstance(value, Tensor) or not value.is_cpu or not value.is_floating_point():
         return False
     # Finite values, too, may overflow to both sides, and their sum be NaN.
     return isnan(value.detach().sum().item()) and bool(value.isnan().any())

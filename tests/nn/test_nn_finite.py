@@ -111,6 +111,12 @@ def test_nan_that_comes_from_elsewhere() -> None:
         layer(torch.ones(1, 3))
 
 
+def test_any_state_of_a_neuron_without_a_membrane_of_that_name() -> None:
+    pair = snn.neuron("Pair", states="v w", equations={"v": "v + x", "w": "w / 2"}, fire="v - 1")
+    with pytest.raises(InputError, match=r"Pair: a membrane is NaN, .* NaN: 1 of 3 in its input"):
+        pair()(NAN)
+
+
 def test_large_values_are_no_nan() -> None:
     x = torch.tensor([[3e38, 3e38, -3e38, -3e38]])
     assert snn.Leaky(0.8)(x)[0].tolist() == [[1, 1, 0, 0]]
