@@ -12,7 +12,7 @@ from snnhw.errors import InputError
 from snnhw.ir import CLOCK, Clock, Dropout, Input, Program, infer_shapes, uniform
 from snnhw.ir.inputs import check_inputs, check_state, check_steps, check_targets, state_shapes
 from snnhw.plugin import Arrays, Result, Run, Train
-from snnhw_ipu.lower import RESTING, Lowered
+from snnhw_ipu.lower import FIRST, RESTING, Lowered
 from snnhw_ipu.options import IpuOptions
 
 __all__ = ["Boundary", "hosts"]
@@ -88,8 +88,9 @@ class Boundary:
         return clock.resumed(hosts("state", state)[CLOCK].tolist())
 
     def noise(self, lowered: Lowered, now: Clock, batch: int) -> dict[str, Array]:
-        """The random numbers that a recipe reads: ``[B, T, ...]``, or ``[B, ...]`` where they are held."""
-        found = {}
+        """What a recipe reads besides: random numbers, ``[B, T, ...]``, or ``[B, ...]`` where they are held,
+        and the number of the first step, ``[B]``."""
+        found = {FIRST: np.full(batch, now.step, np.int32)} if FIRST in lowered.recipe["inputs"] else {}
         for argument, noise in lowered.noise.items():
             op, shape = self.program.nodes[noise.node], (batch, *noise.shape)
             clocks = [now.later(step) for step in range(1 if noise.held else self.job.time_steps)]

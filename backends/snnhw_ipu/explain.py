@@ -17,7 +17,7 @@ import numpy as np
 from snnhw.ir import Program
 from snnhw.plugin import Explanation, Run, Train
 from snnhw_ipu.forms import forms_of
-from snnhw_ipu.lower import RESTING, Lowered
+from snnhw_ipu.lower import FIRST, RESTING, Lowered
 from snnhw_ipu.options import IpuOptions
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ def captured(program: Program, lowered: Lowered, batch: int, dtype: str, *, trai
     model.train(training)
     recipe, shapes = lowered.recipe, _argument_shapes(program, lowered, batch)
     names = [*recipe["inputs"], *recipe["targets"], *recipe["states"]]
+    whole = (FIRST, *recipe["targets"])
     arguments = [
-        torch.zeros(shapes[name], dtype=torch.int32 if name in recipe["targets"] else getattr(torch, dtype))
+        torch.zeros(shapes[name], dtype=torch.int32 if name in whole else getattr(torch, dtype))
         for name in names
     ]
     return capture(model, arguments, {})
@@ -85,6 +86,8 @@ def _argument_shapes(program: Program, lowered: Lowered, batch: int) -> dict[str
     steps, shapes = lowered.recipe["steps"], infer_shapes(program).shapes
     found = {}
     for name in lowered.recipe["inputs"]:
+        if name == FIRST:
+            continue
         node, noise = name.partition(":")[2], lowered.noise.get(name)
         fixed = noise.held if noise else node in program.time.static_inputs
         shape = noise.shape if noise else shapes[f"{node}.y"]
@@ -92,7 +95,7 @@ def _argument_shapes(program: Program, lowered: Lowered, batch: int) -> dict[str
     lines = {edge.key for edge in program.edges if edge.delay}
     for key, shape in state_shapes(program, batch).items():
         found[f"state:{key}"] = (batch, shape[0], *shape[2:]) if key in lines else shape
-    return {**found, **dict.fromkeys(lowered.recipe["targets"], (batch,)), RESTING: (batch,)}
+    return {**found, **dict.fromkeys((*lowered.recipe["targets"], FIRST, RESTING), (batch,))}
 
 
 def _name(node: Any) -> str:
@@ -107,8 +110,10 @@ def _size(job: Run | Train, options: IpuOptions, lowered: Lowered, graph: Graph)
     yield "IPUs", str(options.replication)
     yield "batch", f"{job.batch} in {options.parts(train=train)} parts"
     yield "time steps, unrolled", str(job.time_steps)
-    yield "instructions before the loop", str(len(lowered.recipe["once"]))
-    yield "instructions of one step", str(len(lowered.recipe["each"]))
+    stages = lowered.recipe["stages"]
+    yield "walks through all steps", str(len(stages))
+    yield "instructions before them", str(sum(len(stage["before"]) for stage in stages))
+    yield "instructions of one step", str(sum(len(stage["each"]) for stage in stages))
     yield "operations, forward", str(len(graph.nodes))
     if train:
         yield "operations, with backward (about)", str(3 * len(graph.nodes))
@@ -156,15 +161,11 @@ def _text(lowered: Lowered) -> str:
     recipe = lowered.recipe
     lines = [f"arguments {', '.join([*recipe['inputs'], *recipe['targets'], *recipe['states']])}"]
     lines += [f"{slot} = {name}" for slot, name in recipe["start"].items()]
-    for section, title in (
-        ("once", "before"),
-        ("each", f"each of {recipe['steps']} steps"),
-        ("after", "after"),
-    ):
-        lines.append(f"-- {title}")
-        lines += [_line(instruction) for instruction in recipe[section]]
-        if section == "each":
-            lines += [f"carry {before} = {after}" for before, after in recipe["carry"].items()]
+    for stage in recipe["stages"]:
+        lines += ["-- before", *map(_line, stage["before"])]
+        lines += [f"-- each of {recipe['steps']} steps", *map(_line, stage["each"])]
+        lines += [f"carry {before} = {after}" for before, after in stage["carry"].items()]
+    lines += ["-- after", *map(_line, recipe["after"])]
     lines.append(
         f"return {', '.join(recipe['returns'])}" + (f"; loss {recipe['loss']}" if recipe["loss"] else "")
     )

@@ -25,7 +25,7 @@ def forms_of(program: Program, job: Run | Train, options: IpuOptions) -> Forms:
     outputs = tuple(dict.fromkeys(program.outputs().values()))
     uses: dict[Use, dict[str, Any]] = {"run": {"wanted": tuple(dict.fromkeys((*outputs, *job.record)))}}
     if isinstance(job, Train):
-        check_statistics(program, job, options)
+        check_statistics(program, options)
         check_weights(job, options)
         everything = options.outputs == "all"
         back = {
@@ -45,16 +45,16 @@ def forms_of(program: Program, job: Run | Train, options: IpuOptions) -> Forms:
     }
 
 
-def check_statistics(program: Program, job: Train, options: IpuOptions) -> None:
+def check_statistics(program: Program, options: IpuOptions) -> None:
     """Raise `Unsupported` where statistics of a batch are asked for, and the device sees parts of it only."""
-    parts = options.parts(train=True) * job.accumulate
+    parts = options.parts(train=True)
     measuring = [name for name, op in program.nodes.items() if isinstance(op, BatchNorm)]
     if measuring and parts > 1:
         raise Unsupported(
             "ipu",
             [
                 f"{name}: it normalises by statistics of the batch, which the IPU takes in {parts} parts; "
-                "train without replication, gradient_accumulation and accumulate"
+                "train without replication and gradient_accumulation"
                 for name in measuring
             ],
         )

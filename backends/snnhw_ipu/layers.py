@@ -47,9 +47,9 @@ from snnhw.ir import (
     substitute,
 )
 from snnhw_ipu.equations import lower_equations
-from snnhw_ipu.recipe import Draft, Register
+from snnhw_ipu.recipe import STEP, Draft, Register
 
-__all__ = ["LAYERS", "Here", "Layer", "why_not"]
+__all__ = ["LAYERS", "Here", "Layer"]
 
 O_co = TypeVar("O_co", bound=Op, covariant=True)
 
@@ -64,7 +64,9 @@ class Here(Generic[O_co]):
         env: what it sees, by name: what arrives at its ports, states, parameters.
         shapes: output port -> shape of one sample.
         noise: gives random numbers at this step, by name; held: the same ones at every step.
-        dt: length of a step in seconds; batch: number of samples that the device sees at once.
+        first: gives the number of the first step, ``[B]``.
+        dt: length of a step in seconds; batch: number of samples that the device sees at once; steps: how
+            many steps what arrives stands for: 1, unless it waits for all of them.
         dtype: of signals.
         training: whether it is a step of training; derivatives: whether they matter.
     """
@@ -74,8 +76,10 @@ class Here(Generic[O_co]):
     env: Mapping[str, Register]
     shapes: Mapping[str, Shape]
     noise: Callable[[str, bool], Register]
+    first: Callable[[], Register]
     dt: float
     batch: int
+    steps: int
     dtype: str
     training: bool
     derivatives: bool
@@ -97,7 +101,8 @@ class Here(Generic[O_co]):
 
 
 Layer = Callable[[Here[Any]], Ports]
-"""Gives the output ports; a neuron's next states under ``next STATE``, statistics under ``moved NAME``."""
+"""Gives the output ports; a neuron's next states under ``next STATE``, statistics under ``moved NAME``, and
+under ``rows NAME`` the one row of a statistic that belongs to this step."""
 
 
 def _pass_through(here: Here[Op]) -> Ports:
@@ -183,27 +188,36 @@ def _batch_norm(here: Here[BatchNorm]) -> Ports:
     channels = (op.features,)
     column = (op.features, *[1] * (len(x.shape) - 1))
 
-    def small(function: str, *operands: Register) -> Register:
-        return draft.emit(function, *operands, shape=channels, batched=False)
+    def small(function: str, *operands: Register, **options: Any) -> Register:
+        return draft.emit(function, *operands, shape=channels, batched=False, **options)
+
+    def own(name: str) -> Register:
+        """A parameter, or of parameters that every step has of its own, this one's."""
+        whole = here.env[name]
+        return whole if op.time_steps is None else small("row", whole, here.first(), index=STEP)
 
     def spread(vector: Register) -> Register:
         return draft.emit("view", vector, shape=column, batched=False)
 
-    mean, variance, moved = here.env["running_mean"], here.env["running_var"], {}
+    vectors = {name: own(name) for name in here.env if name != "x"}
+    mean, variance, moved = vectors["running_mean"], vectors["running_var"], {}
     if here.training:
         running = {"running_mean": mean, "running_var": variance}
         mean = small("channel_mean", x)
         away = here.call("sub", x, spread(mean))
         variance = small("channel_mean", here.call("mul", away, away))
-        count = here.batch * prod(x.shape[1:])
+        count = here.batch * here.steps * prod(x.shape[1:])
         unbiased = small("mul", variance, draft.const(count / (count - 1)))
+        kind = "moved" if op.time_steps is None else "rows"
         for name, measured in (("running_mean", mean), ("running_var", unbiased)):
             kept = small("mul", running[name], draft.const(1.0 - op.momentum))
             news = small("mul", small("detach", measured), draft.const(op.momentum))
-            moved[f"moved {name}"] = small("add", kept, news)
+            moved[f"{kind} {name}"] = small("add", kept, news)
     width = small("sqrt", small("add", variance, draft.const(op.eps)))
     y = here.call("div", here.call("sub", x, spread(mean)), spread(width))
-    return here.affine(y, spread) | moved
+    for name, function in (("weight", "mul"), ("bias", "add")):
+        y = here.call(function, y, spread(vectors[name])) if name in vectors else y
+    return {"y": y, **moved}
 
 
 def _dropout(here: Here[Dropout]) -> Ports:
@@ -261,12 +275,3 @@ LAYERS: Final[Mapping[type[Op], Layer]] = {
     **dict.fromkeys((Neuron, Pointwise), _pointwise),
 }
 """Op type -> its rule."""
-
-
-def why_not(op: Op) -> str | None:
-    """Why one op of a supported type cannot be written; None when it can."""
-    if isinstance(op, BatchNorm) and op.stats == "folded":
-        return "stats='folded' measures all steps at once, and the IPU takes one step after the other"
-    if isinstance(op, BatchNorm) and op.time_steps is not None:
-        return "time_steps: which step comes first would have to be known when compiling"
-    return None

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from snnhw.errors import Unsupported
-from snnhw.ir import Edge, Input, Loss, Neuron, Program, Shape, infer_shapes
+from snnhw.ir import BatchNorm, Edge, Input, Loss, Neuron, Op, Program, Shape, infer_shapes
 from snnhw.passes import components
-from snnhw_ipu.layers import LAYERS, Here, why_not
+from snnhw_ipu.layers import LAYERS, Here
+from snnhw_ipu.lines import Line, lines
 from snnhw_ipu.losses import lower_loss
 from snnhw_ipu.recipe import STEP, Draft, Register
 
-__all__ = ["RESTING", "Lowered", "Noise", "Plan", "lower"]
+__all__ = ["FIRST", "RESTING", "Lowered", "Noise", "Plan", "lower"]
 
 RESTING = "resting"
 """An argument besides the states: 1 for a sample that starts from rest whatever its states say, else 0."""
+
+FIRST = "first"
+"""Another, where parameters belong to steps: the number of the first step, the same for every sample."""
 
 
 @dataclass(frozen=True)
@@ -90,29 +96,13 @@ def lower(program: Program, plan: Plan) -> Lowered:
         Unsupported: an op that cannot be written.
     """
     reasons = [
-        f"{name} ({type(op).__name__}): {why_not(op) or 'this kind of op is not supported'}"
+        f"{name} ({type(op).__name__}): this kind of op is not supported"
         for name, op in program.nodes.items()
-        if type(op) not in LAYERS or why_not(op)
+        if type(op) not in LAYERS
     ]
     if reasons:
         raise Unsupported("ipu", reasons)
     return _Lowering(program, plan).take()
-
-
-@dataclass(frozen=True)
-class _Line:
-    """What is carried from step to step: a neuron's state, or a delayed edge.
-
-    Attributes:
-        key: of the run's state; source: the port that feeds it.
-        slots: registers, oldest first; edge: whether it is an edge, whose state has an axis for its length.
-    """
-
-    key: str
-    source: str
-    init: float | str
-    slots: tuple[str, ...]
-    edge: bool
 
 
 class _Lowering:
@@ -122,11 +112,15 @@ class _Lowering:
         self.inputs = program.named(Input)
         self.draft = Draft(like=Register(f"input:{self.inputs[0]}", fixed=True))
         self.ports: dict[str, Register] = {}
+        self.home: dict[str, int] = {}  # port, or key of a line or a statistic -> stage in which it changes
+        self.over: dict[str, Register] = {}  # port -> its values over all steps
         self.next: dict[str, Register] = {}  # neuron's state -> its value after the step
         self.moved: dict[str, Register] = {}  # statistic's key -> likewise
+        self.rows: dict[str, Register] = {}  # statistic's key -> the row that belongs to the step, moved
         self.noise: dict[str, Noise] = {}
+        self.clocked = False
         self.specs = program.params()
-        self.lines = {line.key: line for line in _lines(program)}
+        self.lines = {line.key: line for line in lines(program)}
 
     def take(self) -> Lowered:
         plan = self.plan
@@ -136,26 +130,23 @@ class _Lowering:
                 self._node(name)
         initial |= {_statistic(key): f"param:{key}" for key in self.moved}
         read = tuple(str(term.of) for term in plan.loss.terms) if plan.loss else ()
-        ports = tuple(dict.fromkeys((*plan.wanted, *read)))
-        keep = {self.ports[port].name: f"over time {self.ports[port].name}" for port in ports}
-        carry = dict(self._carried())
+        signals = {port: self._over_time(port) for port in dict.fromkeys((*plan.wanted, *read))}
+        rows = {key: self._kept(register, self.home[key]) for key, register in self.rows.items()}
+        self._carry()
         self.draft.end()
-        signals = {port: self._kept(port) for port in ports}
         targets, value = self._loss(signals)
         states = {key: self._final(line) for key, line in self.lines.items()} if plan.finals else {}
         results = list(dict.fromkeys([*(signals[port].name for port in plan.wanted), *states.values()]))
         recipe = {
             "steps": plan.steps,
-            "inputs": [*(f"input:{name}" for name in self.inputs), *self.noise],
+            "inputs": [*(f"input:{name}" for name in self.inputs), *self.noise, *[FIRST] * self.clocked],
             "targets": targets,
             "states": [*(f"state:{key}" for key in self.lines), RESTING] if self._takes_states() else [],
-            "once": self.draft.once,
             "start": initial,
-            "each": self.draft.each,
-            "carry": carry,
-            "keep": keep,
+            "stages": [stage.data() for stage in self.draft.stages],
+            "moved": {key: self._after(key, register) for key, register in self.moved.items()}
+            | {key: self._placed(key, register) for key, register in rows.items()},
             "after": self.draft.after,
-            "moved": {key: _statistic(key) for key in self.moved},
             "returns": results,
             "loss": value,
         }
@@ -177,41 +168,81 @@ class _Lowering:
 
     def _node(self, name: str) -> None:
         op = self.program.nodes[name]
-        env = {param: self._param(key) for param, key in self.program.param_keys(name).items()}
+        env = {param: self._param(op, key) for param, key in self.program.param_keys(name).items()}
         if isinstance(op, Input):
             env["x"] = self._input(name, op)
         if isinstance(op, Neuron):
             env |= {state.name: self._slot(f"{name}.{state.name}") for state in op.model.states}
         for port in op.in_ports:
             env[port] = self.draft.total(self._arriving(edge) for edge in self.program.into(name, port))
-        shapes = {port: self.shapes[f"{name}.{port}"] for port in op.out_ports}
+        if self._waits(op) and not env["x"].fixed:
+            self._whole(name, op, env)
+        else:
+            self._keep(name, self._written(name, op, env))
+
+    def _written(self, name: str, op: Op, env: Mapping[str, Register]) -> Mapping[str, Register]:
         here = Here(
             op,
             self.draft,
             env,
-            shapes,
-            noise=lambda own, held: self._noise(name, own, held),
+            {port: self.shapes[f"{name}.{port}"] for port in op.out_ports},
+            noise=partial(self._noise, name),
+            first=self._first,
             dt=self.program.time.dt,
             batch=self.plan.batch,
+            steps=self.plan.steps if self._waits(op) else 1,
             dtype=self.plan.dtype,
             training=self.plan.training,
             derivatives=self.plan.derivatives,
         )
-        for port, register in LAYERS[type(op)](here).items():
-            kind, _, own = port.partition(" ")
+        return LAYERS[type(op)](here)
+
+    def _keep(self, name: str, found: Mapping[str, Register]) -> None:
+        statistics = {"moved": self.moved, "rows": self.rows}
+        for port, register in found.items():
+            kind, _, own = port.rpartition(" ")
             if kind == "next":
                 self.next[f"{name}.{own}"] = register
-            elif kind == "moved":
-                self.moved[self.program.param_keys(name)[own]] = register
+            elif kind:
+                key = self.program.param_keys(name)[own]
+                statistics[kind][key] = register
+                self.home[key] = self.draft.stage
             else:
-                self.ports[f"{name}.{port}"] = register
+                self._put(f"{name}.{port}", register)
 
-    def _param(self, key: str) -> Register:
-        """A parameter; a statistic that training moves, as it is at this point of the step."""
+    def _put(self, port: str, register: Register) -> None:
+        self.ports[port] = register
+        self.home[port] = self.draft.stage
+
+    def _waits(self, op: Op) -> bool:
+        """Whether an op needs all steps of its input at once."""
+        return self.plan.training and isinstance(op, BatchNorm) and op.stats == "folded"
+
+    def _whole(self, name: str, op: Op, env: Mapping[str, Register]) -> None:
+        """An op that waits: all steps of what arrives as one batch, and another walk for what follows."""
+        x, steps = env["x"], self.plan.steps
+        whole = self._kept(x, self.draft.stage)
+        self._carry()
+        self.draft.cut()
+        folded = self.draft.emit("fold", whole, shape=x.shape)
+        found = dict(self._written(name, op, {**env, "x": folded}))
+        y = self.draft.emit("unfold", found.pop("y"), self.draft.like, shape=(steps, *x.shape))
+        self._keep(name, found)
+        self.over[f"{name}.y"] = y
+        self._put(f"{name}.y", self.draft.emit("step", y, index=STEP, shape=x.shape))
+
+    def _param(self, op: Op, key: str) -> Register:
+        """A parameter; a statistic that every step moves, as it is at this one."""
         spec = self.specs[key]
-        if spec.kind == "statistic" and self.plan.training:
-            return self.moved.get(key) or Register(_statistic(key), spec.shape, batched=False)
+        moves = spec.kind == "statistic" and self.plan.training and not self._waits(op)
+        if moves and not (isinstance(op, BatchNorm) and op.time_steps):
+            return Register(_statistic(key), spec.shape, batched=False)
         return Register(f"param:{key}", spec.shape, batched=False, fixed=True)
+
+    def _first(self) -> Register:
+        """The number of the first step."""
+        self.clocked = True
+        return Register(FIRST, fixed=True)
 
     def _noise(self, node: str, name: str, held: bool) -> Register:
         """Random numbers at this step; for dropout, the factors that follow from them."""
@@ -227,7 +258,27 @@ class _Lowering:
         return self.draft.emit("step", whole, index=STEP, shape=op.shape)
 
     def _arriving(self, edge: Edge) -> Register:
-        return self._slot(edge.key) if edge.delay else self.ports[edge.src]
+        return self._slot(edge.key) if edge.delay else self._at_this_step(edge.src)
+
+    # -- signals ------------------------------------------------------------------------------------
+
+    def _at_this_step(self, port: str) -> Register:
+        """A port's value; one of an earlier walk, out of its values over time."""
+        register = self.ports[port]
+        if register.fixed or self.home[port] == self.draft.stage:
+            return register
+        return self.draft.emit("step", self._over_time(port), index=STEP, shape=register.shape)
+
+    def _over_time(self, port: str) -> Register:
+        if port not in self.over:
+            self.over[port] = self._kept(self.ports[port], self.home[port], self.shapes[port])
+        return self.over[port]
+
+    def _kept(self, register: Register, stage: int, shape: Shape | None = None) -> Register:
+        """Values over all steps of a register that changes in some walk."""
+        name = f"over time {register.name}"
+        self.draft.stages[stage].keep[register.name] = name
+        return Register(name, (self.plan.steps, *(register.shape if shape is None else shape)), fixed=True)
 
     # -- what is carried ----------------------------------------------------------------------------
 
@@ -237,18 +288,21 @@ class _Lowering:
     def _slot(self, key: str) -> Register:
         """What a line holds at the start of a step, at its end that is read."""
         line = self.lines[key]
+        self.home[key] = self.draft.stage
         return Register(line.slots[0], self.shapes[line.source])
 
-    def _initial(self, line: _Line) -> Iterator[tuple[str, Register]]:
+    def _initial(self, line: Line) -> Iterator[tuple[str, Register]]:
         shape = self.shapes[line.source]
         for number, slot in enumerate(line.slots):
             if isinstance(line.init, str):
-                rest = self.draft.spread(self._param(line.init), shape)
+                spec = self.specs[line.init]
+                init = Register(f"param:{line.init}", spec.shape, batched=False, fixed=True)
+                rest = self.draft.spread(init, shape)
             else:
                 rest = self.draft.emit("full", self.draft.like, value=float(line.init), shape=shape)
             yield slot, self._or_given(rest, line, number, shape) if self._takes_states() else rest
 
-    def _or_given(self, rest: Register, line: _Line, number: int, shape: Shape) -> Register:
+    def _or_given(self, rest: Register, line: Line, number: int, shape: Shape) -> Register:
         """The state that was handed over, except for a sample that starts from rest."""
         given = Register(f"state:{line.key}", shape, fixed=True)
         if line.edge:
@@ -258,42 +312,42 @@ class _Lowering:
         resting = self.draft.emit("greater", flag, self.draft.const(0.0), shape=(1,) * len(shape))
         return self.draft.emit("where", resting, rest, given, shape=shape)
 
-    def _carried(self) -> Iterator[tuple[str, str]]:
+    def _carry(self) -> None:
+        """What the walk that ends here carries from step to step."""
+        here = self.draft.stage
+        carry: dict[str, str] = {}
         for key, line in self.lines.items():
-            last = self.ports[line.source] if line.edge else self.next[key]
-            yield from zip(line.slots, (*line.slots[1:], last.name), strict=True)
+            if self.home.get(key) == here:
+                last = self._at_this_step(line.source) if line.edge else self.next[key]
+                carry |= zip(line.slots, (*line.slots[1:], last.name), strict=True)
         for key, register in self.moved.items():
-            yield _statistic(key), register.name
+            if not register.fixed and self.home[key] == here:
+                carry[_statistic(key)] = register.name
+        self.draft.stages[here].carry = carry
 
     # -- results ------------------------------------------------------------------------------------
 
-    def _kept(self, port: str) -> Register:
-        """A port over all steps."""
-        return Register(
-            f"over time {self.ports[port].name}", (self.plan.steps, *self.shapes[port]), fixed=True
-        )
-
-    def _final(self, line: _Line) -> str:
+    def _final(self, line: Line) -> str:
         shape = self.shapes[line.source]
         slots = [Register(slot, shape, fixed=True) for slot in line.slots]
         return (
             self.draft.emit("stack", *slots, shape=(len(slots), *shape)).name if line.edge else slots[0].name
         )
 
+    def _after(self, key: str, register: Register) -> str:
+        """Where a statistic is after the last step."""
+        return register.name if register.fixed else _statistic(key)
+
+    def _placed(self, key: str, rows: Register) -> str:
+        """Statistics of which every step has its own, with the rows that these steps have moved."""
+        spec = self.specs[key]
+        whole = Register(f"param:{key}", spec.shape, batched=False, fixed=True)
+        numbers = self.draft.constant(f"#numbers:{spec.shape[0]}", np.arange(spec.shape[0], dtype=np.int32))
+        return self.draft.emit(
+            "place", whole, rows, self._first(), numbers, shape=spec.shape, batched=False
+        ).name
+
 
 def _statistic(key: str) -> str:
     """The register that holds a statistic at the start of a step."""
     return f"now {key}"
-
-
-def _lines(program: Program) -> Iterator[_Line]:
-    for name, op in program.nodes.items():
-        keys = program.param_keys(name)
-        for state in op.model.states if isinstance(op, Neuron) else ():
-            key = f"{name}.{state.name}"
-            init = keys[state.init] if isinstance(state.init, str) else state.init
-            yield _Line(key, key, init, (f"now {key}",), edge=False)
-    for edge in program.edges:
-        if edge.delay:
-            slots = tuple(f"now {edge.key} {number}" for number in range(edge.delay))
-            yield _Line(edge.key, edge.src, edge.init, slots, edge=True)

@@ -7,7 +7,7 @@ from typing import Final
 from snnhw.ir import Optimizer, Params, Program
 from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Support, Train
 from snnhw_ipu.equations import RULES
-from snnhw_ipu.layers import LAYERS, why_not
+from snnhw_ipu.layers import LAYERS
 from snnhw_ipu.losses import LOSSES
 from snnhw_ipu.optimizers import OPTIMIZERS
 from snnhw_ipu.options import IpuOptions
@@ -31,7 +31,7 @@ class IpuBackend:
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            ops={kind: Support(why_not=why_not) for kind in LAYERS},
+            ops=dict.fromkeys(LAYERS, Support()),
             expressions=frozenset(RULES),
             losses=frozenset(LOSSES),
             optimizers=frozenset[type[Optimizer]](OPTIMIZERS),

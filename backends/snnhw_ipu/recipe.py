@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from snnhw.ir import Shape
 
-__all__ = ["STEP", "Draft", "Instruction", "Register"]
+__all__ = ["STEP", "Draft", "Instruction", "Register", "Stage"]
 
 STEP: Final = "#step"
 """As an option's value: the number of the step."""
 
-SHAPED: Final = ("full", "spread", "reshape", "view")
+SHAPED: Final = ("full", "spread", "reshape", "unfold", "view")
 """Functions that are told the shape of their result."""
 
 Instruction = tuple[str, str, tuple[str, ...], dict[str, Any]]
@@ -43,22 +43,47 @@ class Register:
 
 
 @dataclass
+class Stage:
+    """One walk through all steps.
+
+    Attributes:
+        before: instructions before its first step; each: of one step.
+        carry: register -> register that it becomes after the step.
+        keep: register of a signal -> register of its values over all steps.
+    """
+
+    before: list[Instruction] = field(default_factory=list)
+    each: list[Instruction] = field(default_factory=list)
+    carry: dict[str, str] = field(default_factory=dict)
+    keep: dict[str, str] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        """As the recipe holds it."""
+        return dict(vars(self))
+
+
+@dataclass
 class Draft:
     """A recipe in the making. What was computed once is not computed again.
 
     Attributes:
         like: an argument of the network, which constants take dtype and device from.
-        once, each, after: instructions before the first step, of one step, and after the last.
-        constants: name -> array that the losses need.
+        stages: walks through all steps, one after the other; after: instructions behind the last.
+        constants: name -> array that the recipe needs.
     """
 
     like: Register
-    once: list[Instruction] = field(default_factory=list)
-    each: list[Instruction] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=lambda: [Stage()])
     after: list[Instruction] = field(default_factory=list)
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     ended: bool = False
     _known: dict[str, Register] = field(default_factory=dict)
+    _count: int = 0
+
+    @property
+    def stage(self) -> int:
+        """Number of the walk that is being written."""
+        return len(self.stages) - 1
 
     def emit(
         self,
@@ -76,15 +101,22 @@ class Draft:
         fixed = all(register.fixed for register in operands) and STEP not in options.values()
         if function in SHAPED:
             options["shape"] = tuple(shape)
-        section = self.after if self.ended else self.once if fixed else self.each
+        stage = self.stages[-1]
+        section = self.after if self.ended else stage.before if fixed else stage.each
         names = tuple(register.name for register in operands)
         key = repr((function, names, sorted(options.items())))
         if key not in self._known:
-            result = f"%{len(self._known)}"
+            result = f"%{self._count}"
+            self._count += 1
             section.append((result, function, names, options))
             has_batch = any(register.batched for register in operands) if batched is None else batched
             self._known[key] = Register(result, tuple(shape), has_batch, fixed or self.ended)
         return self._known[key]
+
+    def cut(self) -> None:
+        """What follows happens in another walk through all steps, which has registers of its own."""
+        self.stages.append(Stage())
+        self._known = {key: register for key, register in self._known.items() if register.fixed}
 
     def end(self) -> None:
         """What follows happens after the last step; steps' own registers are gone."""

@@ -36,7 +36,9 @@ def claimed() -> Iterator[Case]:
 
 def functions(lowered: Lowered) -> set[str]:
     """What a recipe asks for."""
-    return {call for part in ("once", "each", "after") for _, call, _, _ in lowered.recipe[part]}
+    stages = lowered.recipe["stages"]
+    parts = [*(stage[name] for stage in stages for name in ("before", "each")), lowered.recipe["after"]]
+    return {call for part in parts for _, call, _, _ in part}
 
 
 def test_no_operation_is_one_that_poptorch_cannot_lower() -> None:

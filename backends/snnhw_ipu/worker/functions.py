@@ -134,6 +134,30 @@ def _channel_mean(x: Tensor) -> Tensor:
     return x.mean([axis for axis in range(x.dim()) if axis != 1])
 
 
+def _fold(x: Tensor) -> Tensor:
+    """All steps as one batch: ``[B, T, ...]`` -> ``[B T, ...]``."""
+    return x.reshape((-1, *x.shape[2:]))
+
+
+def _unfold(x: Tensor, like: Tensor, shape: Sequence[int]) -> Tensor:
+    """And back."""
+    return x.reshape((like.shape[0], *shape))
+
+
+def _row(x: Tensor, first: Tensor, index: int) -> Tensor:
+    """The row of one step: ``[S, C]`` -> ``[C]``; the first step's number is the same for every sample."""
+    return torch.index_select(x, 0, first.narrow(0, 0, 1) + index).reshape(x.shape[1:])
+
+
+def _place(x: Tensor, rows: Tensor, first: Tensor, numbers: Tensor) -> Tensor:
+    """``[S, C]`` with rows ``[C, T]`` in the place of those from the first step on; ``numbers`` counts S."""
+    steps = first.narrow(0, 0, 1) + numbers.narrow(0, 0, rows.shape[1])
+    one, none = x.new_full((), 1.0), x.new_full((), 0.0)
+    there = torch.where(torch.eq(numbers.unsqueeze(1), steps), one, none)
+    fresh = torch.matmul(there, rows.t())
+    return torch.where(torch.gt(there.sum(1, keepdim=True), 0.5), fresh, x)
+
+
 def _hits(classes: Tensor, numbers: Tensor) -> Tensor:
     """``[B]`` class numbers and ``[C]`` -> ``[B, C]``, true at the right class."""
     return torch.eq(classes.unsqueeze(-1), numbers)
@@ -181,6 +205,10 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "matmul": torch.matmul,
     "row_mean": lambda x: x.mean(-1, keepdim=True),
     "channel_mean": _channel_mean,
+    "fold": _fold,
+    "unfold": _unfold,
+    "row": _row,
+    "place": _place,
     # losses
     "hits": _hits,
     "unsqueeze": lambda x, axis: x.unsqueeze(axis),

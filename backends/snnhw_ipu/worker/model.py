@@ -4,14 +4,18 @@ A recipe is plain data, written by `snnhw_ipu.lower`:
 
     {"steps": T,
      "inputs": [name, ...], "targets": [...], "states": [...],     the arguments of forward, in this order
-     "once":  [instruction, ...],                                  what does not change over time
      "start": {register: register it starts as, ...},
-     "each":  [instruction, ...],                                  one step
-     "carry": {register: register after the step, ...},
-     "keep":  {register of a signal: register of its values over all steps, ...},
+     "stages": [stage, ...],                                       walks through all steps
      "after": [instruction, ...],                                  losses and final shapes
      "moved": {key: register, ...},                                statistics that training has moved
      "returns": [register, ...], "loss": register or null}
+
+There is one stage, unless something needs all steps of a signal at once; the next stage goes on from there:
+
+    {"before": [instruction, ...],                                 what does not change over time
+     "each":  [instruction, ...],                                  one step
+     "carry": {register: register after the step, ...},
+     "keep":  {register of a signal: register of its values over all steps, ...}}
 
 An instruction is ``[result, function, [operand, ...], {option: value}]``. Registers ``param:KEY`` and the
 names of arguments are there from the start; ``#step`` as an option's value stands for the number of the step.
@@ -29,6 +33,7 @@ from .functions import FUNCTIONS
 __all__ = ["Recipe", "UnrolledModel"]
 
 Recipe = Dict[str, Any]
+Stage = Dict[str, Any]
 Registers = Dict[str, Tensor]
 
 
@@ -84,18 +89,23 @@ class UnrolledModel(nn.Module):
 
 
 def _unroll(recipe: Recipe, registers: Registers) -> None:
-    _execute(recipe["once"], registers, 0)
-    registers.update({slot: registers[name] for slot, name in recipe["start"].items()})
-    kept: dict[str, list[Tensor]] = {name: [] for name in recipe["keep"]}
-    for step in range(recipe["steps"]):
-        _execute(recipe["each"], registers, step)
+    for number, stage in enumerate(recipe["stages"]):
+        _execute(stage["before"], registers, 0)
+        if number == 0:
+            registers.update({slot: registers[name] for slot, name in recipe["start"].items()})
+        _walk(stage, recipe["steps"], registers)
+    _execute(recipe["after"], registers, recipe["steps"])
+
+
+def _walk(stage: Stage, steps: int, registers: Registers) -> None:
+    kept: dict[str, list[Tensor]] = {name: [] for name in stage["keep"]}
+    for step in range(steps):
+        _execute(stage["each"], registers, step)
         for name, values in kept.items():
             values.append(registers[name])
-        moved = {before: registers[after] for before, after in recipe["carry"].items()}
-        registers.update(moved)
+        registers.update({before: registers[after] for before, after in stage["carry"].items()})
     for name, values in kept.items():
-        registers[recipe["keep"][name]] = torch.stack(values, 1)
-    _execute(recipe["after"], registers, recipe["steps"])
+        registers[stage["keep"][name]] = torch.stack(values, 1)
 
 
 def _execute(instructions: list[Any], registers: Registers, step: int) -> None:
