@@ -305,9 +305,9 @@ class Backend(Protocol):
 
     @property
     def Options(self) -> type:  # noqa: N802  # it is a class
-        """A frozen dataclass; core builds it from the user's mapping and lists the valid names when one
-        is misspelt. An option that puts something else in the place of the device is a bool called
-        ``emulate`` or ``interpret``; then the class has a property ``label``, see `label_of`."""
+        """A frozen dataclass; core builds it from the user's mapping. An option that puts something else in
+        the place of the device is a bool ``emulate`` or ``interpret``; then the class has a property
+        ``label``, see `label_of`. Where options say where it runs, the class has a `probe` of its own."""
         ...
 
     def probe(self) -> Probe:

@@ -62,7 +62,7 @@ def backend(name: str, options: Mapping[str, object] | None = None) -> Backend:
 
     Args:
         options: that it will be used with. Where one of them puts something else in the place of the
-            device, whether the device is there is not asked.
+            device, whether the device is there is not asked; where they say where it runs, it is asked there.
 
     Raises:
         PluginUnavailable: it cannot run on this machine now; says why and what would mend it.
@@ -74,6 +74,8 @@ def backend(name: str, options: Mapping[str, object] | None = None) -> Backend:
         chosen = build_options(plugin, options)
         if any(getattr(chosen, stand_in, False) for stand_in in STAND_INS):
             return plugin
+        if callable(getattr(chosen, "probe", None)):
+            return cast("Backend", _ready(BACKENDS, name, chosen))
     return cast("Backend", _ready(BACKENDS, name))
 
 
@@ -173,9 +175,10 @@ def _check_name(group: str, name: str, plugin: object) -> None:
 # -- Probing ------------------------------------------------------------------------------------
 
 
-def _ready(group: str, name: str) -> Any:
+def _ready(group: str, name: str, asked: Any = None) -> Any:
+    """The plugin, if it says that it can run; ``asked`` says it in its place."""
     plugin = load(group, name)
-    found = _guarded_probe(plugin)
+    found = _guarded_probe(asked or plugin)
     if found.ready:
         return plugin
     reason = sentence(found.reason or "its probe gives no reason")

@@ -113,6 +113,24 @@ def test_what_stands_in_for_a_device_needs_none(world: World) -> None:
         registry.backend("chip", {"emulate": False})
 
 
+ELSEWHERE = EMULATED.replace("emulate: bool = False", "where: str = ''").replace(
+    "class Plugin:",
+    """    def probe(self):
+        return Probe("ready" if self.where == "there" else "missing", reason="not " + self.where)
+
+class Plugin:""",
+)
+
+
+def test_options_that_say_where_it_runs_are_asked_whether_it_can(world: World) -> None:
+    world.offer("chip", ELSEWHERE)
+    assert registry.backend("chip", {"where": "there"}).name == "chip"
+    with pytest.raises(PluginUnavailable, match=r"cannot run here \(missing\): not somewhere"):
+        registry.backend("chip", {"where": "somewhere"})
+    with pytest.raises(PluginUnavailable, match=r"nothing on the bus"):
+        registry.backend("chip")
+
+
 def test_the_registry_needs_no_torch() -> None:
     script = "import sys, snnhw.registry; print('torch' in sys.modules)"
     assert run(script, cwd=REPOSITORY) == "False"

@@ -18,7 +18,7 @@ from snnhw_ipu.boundary import Boundary, hosts
 from snnhw_ipu.forms import Forms, Use, forms_of
 from snnhw_ipu.link import Link
 from snnhw_ipu.lower import Lowered
-from snnhw_ipu.optimizers import settings
+from snnhw_ipu.optimizers import COMPILED, settings
 from snnhw_ipu.options import IpuOptions
 
 __all__ = ["IpuExecutable"]
@@ -115,8 +115,12 @@ class IpuExecutable:
             whole = [self._boundary.from_rest(each) for each in whole]
         together = {name: np.concatenate([each[name] for each in whole]) for name in arguments}
         lowered = self._form("train", continued=self._continued)
-        results = self._call("step", lowered, together, self._continued)
-        self._pending = []
+        waiting, self._pending = self._pending, []  # once asked for, Ctrl-C or not, they are trained on
+        try:
+            results = self._call("step", lowered, together, self._continued)
+        except DeviceError:
+            self._pending = waiting
+            raise
         self._updates += 1
         if self._options.sync_every and self._updates % self._options.sync_every == 0:
             self._sync()
@@ -158,7 +162,15 @@ class IpuExecutable:
                 f"this program was compiled with {type(self._optimizer).__name__}, which cannot become "
                 f"{type(optimizer).__name__}; give other settings of the same optimizer, or compile again"
             )
-        self._ask("optimizer", {"settings": settings(optimizer, job.clip_norm)}, {})
+        assert self._optimizer is not None
+        wanted = settings(optimizer, job.clip_norm)
+        fixed = [name for name in COMPILED if wanted.get(name) != getattr(self._optimizer, name, None)]
+        if fixed:
+            raise InputError(
+                f"{type(optimizer).__name__}({fixed[0]}={wanted[fixed[0]]!r}): on an IPU this is compiled "
+                "into the program and cannot change afterwards; compile again"
+            )
+        self._ask("optimizer", {"settings": wanted}, {})
         self._optimizer = optimizer
 
     def get_params(self) -> Params:
@@ -197,9 +209,10 @@ class IpuExecutable:
                 raise InputError(f"'{name}' is no part of a saved state; names begin with {', '.join(parts)}")
             parts[part][rest] = array
         check_params(self._program, parts["param"], allow_nonfinite=True)
-        self._ask("set_params", {}, parts["param"])
         if self._optimizer is not None:
             self._ask("load_state", {}, parts["optimizer"])
+        self._ask("set_params", {}, parts["param"])
+        if self._optimizer is not None:
             self._pending = _waiting(parts["pending"])
             self._sequence = int(parts["sequence"].get("", np.array(0)))
         self._sync()

@@ -10,8 +10,9 @@ from importlib import metadata
 from typing import Any, Final, Protocol
 
 from snnhw.errors import DeviceError
+from snnhw_ipu.channel import Answer, Arrays
 from snnhw_ipu.options import IpuOptions
-from snnhw_ipu.process import Answer, Arrays, Worker, give_back, take
+from snnhw_ipu.process import Worker, give_back, take
 
 __all__ = ["PYTHON", "InWorker", "Link", "connect", "interpreter", "label"]
 
@@ -42,7 +43,9 @@ class InWorker:
         return self.worker.ask(question, header, arrays, timeout=self._timeout)
 
     def close(self) -> None:
-        if self.worker.alive:
+        if self.worker.busy:  # with something that was interrupted
+            self.worker.kill()
+        elif self.worker.alive:
             self.ask("close", {}, {})
             give_back(self.worker)
 

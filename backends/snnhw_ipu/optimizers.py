@@ -9,7 +9,7 @@ from typing import Any, Final
 from snnhw.errors import Unsupported
 from snnhw.ir import SGD, Adam, AdamW, Optimizer
 
-__all__ = ["OPTIMIZERS", "settings"]
+__all__ = ["COMPILED", "OPTIMIZERS", "settings"]
 
 OPTIMIZERS: Final[Mapping[type[Optimizer], Mapping[str, str]]] = {
     SGD: {"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "nesterov": "nesterov"},
@@ -17,6 +17,9 @@ OPTIMIZERS: Final[Mapping[type[Optimizer], Mapping[str, str]]] = {
     AdamW: {"lr": "lr", "betas": "betas", "eps": "eps", "weight_decay": "weight_decay"},
 }
 """Optimizer type -> its attribute -> PopTorch's name. The class has the same name there."""
+
+COMPILED: Final = ("nesterov",)
+"""Settings that decide which operations PopART compiles. Another value later would be without effect."""
 
 
 def settings(optimizer: Optimizer, clip_norm: float | None) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from snnhw.plugin import Probe
 
 __all__ = ["IpuOptions"]
 
@@ -26,6 +29,8 @@ class IpuOptions:
         ipu_model: run on the SDK's simulator.
         synthetic_data: feed the device with made-up data, to measure it without the host.
         seed: of the device's random numbers.
+        stay_attached: keep training and running each on IPUs of their own, in place of loading one after the
+            other onto the same; takes up to five times as many.
         outputs: what training returns: ``all``, or ``loss`` alone, which saves the way to the host.
         pad: run batches of another size than the compiled one, in pieces, the last of them filled up.
         sync_every: after how many updates weights and optimizer come to the host, to survive a lost worker;
@@ -45,6 +50,7 @@ class IpuOptions:
     ipu_model: bool = False
     synthetic_data: bool = False
     seed: int | None = None
+    stay_attached: bool = False
     outputs: Literal["all", "loss"] = "all"
     pad: bool = False
     sync_every: int = 100
@@ -74,6 +80,12 @@ class IpuOptions:
 
         return label(self)
 
+    def probe(self) -> Probe:
+        """Whether it can run where these options say."""
+        from snnhw_ipu.probe import probe
+
+        return probe(self)
+
     def parts(self, *, train: bool) -> int:
         """In how many parts the device takes one batch."""
         return self.replication * (self.gradient_accumulation if train else self.device_iterations)
@@ -90,5 +102,6 @@ class IpuOptions:
             "ipu_model",
             "synthetic_data",
             "seed",
+            "stay_attached",
         )
         return {name: getattr(self, name) for name in names}

@@ -76,7 +76,8 @@ def _poptorch(options: IpuOptions) -> Probe:
         link = connect(options)
         found, where = link.ask("probe", {}, {})[0], str(interpreter(options))
         link.close()
-    finding = FINDINGS["model" if found["kind"] == "none" and options.ipu_model else found["kind"]]
+    kind = "model" if found["kind"] == "none" and options.ipu_model else found["kind"]
+    finding = FINDINGS[kind]
     detail = f": {found['detail']}" if found.get("detail") and finding.reason else ""
     devices = {"model": "IPU model (the SDK's simulator)", "ready": f"IPU, through {where}"}
     return Probe(
@@ -84,5 +85,5 @@ def _poptorch(options: IpuOptions) -> Probe:
         reason=f"{finding.reason}{detail}" if finding.reason else "",
         install=finding.install,
         version=f"poptorch {found['version']}" if "version" in found else "",
-        device=devices.get(found["kind"], ""),
+        device=devices.get(kind, ""),
     )

@@ -1,4 +1,7 @@
-"""The stand-in for PopTorch does what PopTorch's sources say, and refuses what PopTorch cannot do."""
+"""The stand-in for PopTorch does what PopTorch's sources say, and refuses what PopTorch cannot do.
+
+Here: what it records of a forward, what it computes and gives back. Training: the file beside this one.
+"""
 
 from __future__ import annotations
 
@@ -8,46 +11,21 @@ from typing import Any
 
 import pytest
 import torch
+from double_net import Forward, Net, X, poptorch, training
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from snnhw_ipu.worker import double
-from snnhw_ipu.worker.double.capture import capture
+from snnhw_ipu.worker.double.capture import FACTORIES, capture
 from snnhw_ipu.worker.double.graph import base_name, unsupported
-
-poptorch: Any = double
-"""Users of the real module have no types for it either."""
-
-Forward = Callable[..., Any]
-
-
-class Net(nn.Module):
-    """A weight of two, a buffer of two, and any forward."""
-
-    def __init__(self, forward: Forward | None = None) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([1.0, 2.0]))
-        self.register_buffer("seen", torch.zeros(2))
-        self.body = forward
-        self.calls = 0
-
-    def forward(self, x: Tensor) -> Any:
-        self.calls += 1
-        if self.body is not None:
-            return self.body(self, x)
-        y = x * self.weight
-        return y, poptorch.identity_loss((y * y).sum(), "none")
-
-
-def training(net: nn.Module, options: Any = None, lr: float = 0.1) -> Any:
-    return poptorch.trainingModel(net, options, poptorch.optim.SGD(net.parameters(), lr=lr))
-
-
-X = torch.tensor([[1.0, -1.0], [2.0, 0.5]])
 
 
 def _reassigning(net: Net, x: Tensor) -> Tensor:
     net.seen = x
+    return x
+
+
+def _deleting(net: Net, x: Tensor) -> Tensor:
+    del net.seen
     return x
 
 
@@ -58,7 +36,7 @@ def test_forward_runs_once_and_is_replayed() -> None:
     net = Net()
     model = training(net)
     losses = [float(model(X)[1]) for _ in range(3)]
-    assert (net.calls, model.captures) == (1, 1)
+    assert (len(net.calls), model.captures) == (1, 1)
     assert losses[0] > losses[1] > losses[2]
 
 
@@ -88,7 +66,14 @@ def test_the_recorded_operations_are_those_that_make_fx_records() -> None:
         (lambda net, x: torch.lerp(x, x, x), r"\[aten::lerp\]"),
         (lambda net, x: x[:, 0].add_(1.0), "changes a view in place"),
         (_reassigning, "seen is reassigned within the model"),
-        (lambda net, x: poptorch.for_loop(3, None, []), "only supported in inference"),
+        (lambda net, x: x * [1.0, 2.0][x.sum().int()], "needs the value of a tensor"),
+        (lambda net, x: x * int(x.sum()), "needs the value of a tensor"),
+        (lambda net, x: x * bool(x.any()), "needs the value of a tensor"),
+        (lambda net, x: x * x.tolist()[0][0], "Illegal move to CPU|needs the value"),
+        (lambda net, x: x[x > 0], "Type inference failed|needs the value"),
+        (lambda net, x: torch.unique(x), "Type inference failed|needs the value"),
+        (_deleting, "seen is reassigned within the model"),
+        (lambda net, x: poptorch.custom_op([x], "Mine", "own", 1, [x])[0], "runs on an IPU only"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:No device set")
@@ -117,11 +102,41 @@ def _without_grad(net: Net, x: Tensor) -> Tensor:
         return x * net.weight
 
 
+def _switched_off(net: Net, x: Tensor) -> Tensor:
+    with torch.set_grad_enabled(False):
+        return x * net.weight
+
+
+def _in_inference_mode(net: Net, x: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return x * net.weight
+
+
+class Passes(torch.autograd.Function):
+    """x, said to have a slope of -1: nothing of it can be seen in the forward."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return x
+
+    @staticmethod
+    def backward(_: Any, *grads: Tensor) -> Tensor:
+        return -grads[0]
+
+
+TAKEN_BEFORE: Any = Doubles.apply, Passes.apply
+"""As scripts keep them: found before anything could replace `torch.autograd.Function.apply`."""
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         (lambda net, x: DOUBLES.apply(x), "Doubles is a torch.autograd.Function"),
+        (lambda net, x: TAKEN_BEFORE[0](x), "within a torch.autograd.Function"),
+        (lambda net, x: TAKEN_BEFORE[1](x), "within a torch.autograd.Function"),
         (_without_grad, "runs under no_grad"),
+        (_switched_off, "runs under no_grad"),
+        (_in_inference_mode, "runs under no_grad"),
     ],
 )
 def test_what_poptorch_would_pass_over_in_silence_fails(body: Forward, message: str) -> None:
@@ -150,9 +165,37 @@ def test_it_says_that_it_is_running() -> None:
     assert not poptorch.isRunningOnIpu()
 
 
-def test_factories_are_moved_to_the_device_with_a_warning() -> None:
-    with pytest.warns(UserWarning, match=r"No device set in torch.zeros\(\): forcing to IPU"):
-        assert torch.equal(poptorch.inferenceModel(Net(lambda net, x: x + torch.zeros(2)))(X), X)
+FACTORY_CALLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "arange": lambda x: torch.arange(2),
+    "empty": lambda x: torch.empty(2),
+    "full": lambda x: torch.full((2,), 1.0),
+    "full_like": lambda x: torch.full_like(x, 1.0),
+    "linspace": lambda x: torch.linspace(0.0, 1.0, 2),
+    "logspace": lambda x: torch.logspace(0.0, 1.0, 2),
+    "ones": lambda x: torch.ones(2),
+    "rand": lambda x: torch.rand(2),
+    "randint": lambda x: torch.randint(2, (2,)),
+    "randn": lambda x: torch.randn(2),
+    "randperm": lambda x: torch.randperm(2),
+    "range": lambda x: torch.range(0, 1),
+    "tensor": lambda x: torch.tensor([1.0, 2.0]),
+    "zeros": lambda x: torch.zeros(2),
+    "zeros_like": lambda x: torch.zeros_like(x),  # noqa: PLW0108  # looked up when called
+    "normal": lambda x: torch.normal(0.0, 1.0, (2,)),
+}
+
+
+def test_all_that_are_moved_are_tried() -> None:
+    assert set(FACTORY_CALLS) == set(FACTORIES)
+
+
+@pytest.mark.parametrize("name", FACTORY_CALLS)
+@pytest.mark.filterwarnings("ignore:torch.range is deprecated")
+def test_factories_are_moved_to_the_device_with_a_warning(name: str) -> None:
+    module = Net(lambda net, x: x + FACTORY_CALLS[name](x))
+    with pytest.warns(UserWarning, match=rf"No device set in torch.{name}\(\): forcing to IPU"):
+        capture(module, [X], {})
+    assert torch.equal(torch.zeros(2), torch.tensor([0.0, 0.0]))  # afterwards all is as before
 
 
 # -- arguments, batches, outputs ----------------------------------------------------------------------
@@ -172,6 +215,39 @@ def test_later_calls_must_look_like_the_first(other: tuple[Any, ...], message: s
     model(X)
     with pytest.raises(poptorch.Error, match=message):
         model(*other)
+
+
+class Structured(nn.Module):
+    """Takes what may be nested, or nothing."""
+
+    def forward(self, x: Any, y: Any = None) -> Any:
+        first = x["a"] if isinstance(x, dict) else x[0]
+        return first * 1.0 if y is None else first + y
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "error", "message"),
+    [
+        ((((X, X)),), (((X,)),), poptorch.Error, "not structured as at compilation"),
+        (((X,), None), ((X,), X), poptorch.Error, "Type mismatch"),
+        (({"a": X},), ({"b": X},), poptorch.Error, "not structured as at compilation"),
+        (((X,),), ((X,), X, X), AssertionError, "too many"),
+    ],
+)
+def test_later_calls_are_built_like_the_first(
+    first: Any, then: Any, error: type[Exception], message: str
+) -> None:
+    model = poptorch.inferenceModel(Structured())
+    model(*first)
+    with pytest.raises(error, match=message):
+        model(*then)
+
+
+def test_names_of_arguments_are_as_good_as_places() -> None:
+    model = poptorch.inferenceModel(Structured())
+    assert torch.equal(model((X,), X), model(x=(X,), y=X))
+    with pytest.raises(AssertionError, match="unexpected keyword argument 'z'"):
+        model((X,), z=X)
 
 
 def test_numbers_are_baked_in() -> None:
@@ -216,69 +292,6 @@ def test_every_nth() -> None:
     options = poptorch.Options().deviceIterations(4).outputMode(poptorch.OutputMode.EveryN, 2)
     found = poptorch.inferenceModel(Net(lambda net, x: x.sum()), options)(torch.arange(8.0).reshape(4, 2))
     assert found.tolist() == [5.0, 13.0]
-
-
-# -- options, wrapping, states ------------------------------------------------------------------------
-
-
-def test_options_are_typed_and_frozen_by_whoever_takes_them() -> None:
-    options = poptorch.Options()
-    with pytest.raises(AssertionError, match="Unexpected type"):
-        options.Training.gradientAccumulation(2.0)
-    assert options.Training.gradientAccumulation(1).randomSeed(3) is options
-    poptorch.inferenceModel(Net(), options)
-    changes: tuple[Forward, ...] = (
-        lambda: options.deviceIterations(2),
-        lambda: options.Training.gradientAccumulation(2),
-    )
-    for change in changes:
-        with pytest.raises(AttributeError, match="Can't modify frozen Options"):
-            change()
-    assert options.clone().deviceIterations(2).split() == 2
-    with pytest.raises(poptorch.Error, match=r"must be of type poptorch\.Options"):
-        poptorch.inferenceModel(Net(), {})
-
-
-def test_inference_does_not_accumulate() -> None:
-    options = poptorch.Options()
-    options.Training.gradientAccumulation(2)
-    with pytest.raises(poptorch.Error, match="gradientAccumulation to 1 for inference"):
-        poptorch.inferenceModel(Net(), options)
-
-
-def test_a_module_is_wrapped_once_and_unwrapped_by_destroy() -> None:
-    net = Net()
-    model = training(net)
-    assert (type(net).__name__, type(net.weight).__name__) == ("PoptorchNet", "PoptorchParameter")
-    with pytest.raises(RuntimeError, match="already been wrapped"):
-        training(net)
-    model.destroy()  # never compiled: nothing happens
-    assert type(net).__name__ == "PoptorchNet"
-    model(X)
-    model.destroy()
-    assert (type(net), type(net.weight), type(net.seen)) == (Net, nn.Parameter, Tensor)
-    assert not model.isCompiled()
-    with pytest.raises(poptorch.Error, match="Model has not been compiled or has been destroyed"):
-        model.copyWeightsToHost()
-
-
-def test_the_states_of_an_executor() -> None:
-    model = poptorch.inferenceModel(Net(lambda net, x: x * 1.0))
-    with pytest.raises(poptorch.Error, match="has not been compiled"):
-        model.detachFromDevice()
-    model.compile(X)
-    assert model.isAttachedToDevice()
-    with pytest.warns(UserWarning, match="already compiled"):
-        model.compile(X)
-    with pytest.raises(poptorch.Error, match="already attached"):
-        model.attachToDevice()
-    model.detachFromDevice()
-    with pytest.raises(poptorch.Error, match="not attached"):
-        model.detachFromDevice()
-    offline = poptorch.inferenceModel(Net(lambda net, x: x * 1.0), poptorch.Options().useOfflineIpuTarget())
-    offline.compile(X)
-    with pytest.raises(AssertionError, match="not attached"):
-        offline(X)
 
 
 # -- losses, gradients --------------------------------------------------------------------------------
@@ -330,7 +343,7 @@ GRADIENTS: dict[str, tuple[Forward, list[float]]] = {
     "amax": (lambda w: torch.stack([w, w], 1).amax(1), [2.0, 2.0]),
     "clamp": (lambda w: w.clamp(1.0, 1.5), [1.0, 0.0]),
     "detach": (lambda w: w * w.detach(), [1.0, 2.0]),
-    "sign": (lambda w: torch.sign(w) + torch.floor(w), [0.0, 0.0]),
+    "steps": (lambda w: torch.sign(w) + torch.floor(w) + torch.ceil(w) + torch.round(w), [0.0, 0.0]),
     "cast": (lambda w: (w > 1.5).to(w.dtype) + 0.0 * w, [0.0, 0.0]),
     "graft": (lambda w: w.detach() * 5 + (w - w.detach()) * 3, [3.0, 3.0]),
 }
@@ -361,170 +374,6 @@ def test_pooling_shares_the_gradient_among_the_largest() -> None:
     assert net.image.detach().flatten().tolist() == [0.0, 0.0, 0.0, 0.0]
 
 
-# -- updates, weights ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("kind", "scale"), [(poptorch.ReductionType.Mean, 0.5), (poptorch.ReductionType.Sum, 1.0)]
-)
-def test_micro_batches_share_an_update(kind: Any, scale: float) -> None:
-    options = poptorch.Options()
-    options.Training.gradientAccumulation(2).Training.accumulationAndReplicationReductionType(kind)
-    net = Net(lambda net, x: poptorch.identity_loss((x * net.weight).sum(), "none"))
-    model = training(net, options, lr=1.0)
-    model(X)
-    assert torch.allclose(net.weight.detach(), torch.tensor([1.0, 2.0]) - scale * X.sum(0))
-
-
-def test_device_iterations_update_one_after_the_other() -> None:
-    net = Net()
-    model = training(net, poptorch.Options().deviceIterations(2), lr=0.1)
-    model(X)
-    weight = torch.tensor([1.0, 2.0])
-    for row in X:
-        weight = weight - 0.1 * 2 * row * row * weight
-    assert torch.allclose(net.weight.detach(), weight)
-
-
-def test_weights_come_back_when_they_are_touched() -> None:
-    net = Net()
-    model = training(net)
-    model(X)
-    assert model.dirty
-    assert net.weight.detach().tolist() != [1.0, 2.0]
-    assert not model.dirty
-    model(X)
-    inference = poptorch.inferenceModel(net)
-    y, _ = inference(X)  # asks the trainer for its weights
-    assert not model.dirty
-    assert torch.equal(y, X * net.weight.detach())
-
-
-def test_a_dropped_trainer_takes_its_weights_along() -> None:
-    net = Net()
-    training(net)(X)
-    assert net.weight.detach().tolist() == [1.0, 2.0]
-
-
-def test_the_host_s_changes_need_copying() -> None:
-    net = Net(lambda net, x: x * net.weight)
-    model = poptorch.inferenceModel(net)
-    model(X)
-    with torch.no_grad():
-        net.weight.mul_(10.0)
-    assert torch.equal(model(X), X * torch.tensor([1.0, 2.0]))
-    model.copyWeightsToDevice()
-    assert torch.equal(model(X), X * torch.tensor([10.0, 20.0]))
-
-
-def _counting(net: Net, x: Tensor) -> Tensor:
-    return x + net.get_buffer("seen").add_(1.0)
-
-
-def test_buffers_that_are_updated_in_place_keep_it() -> None:
-    net = Net(_counting)
-    model = poptorch.inferenceModel(net)
-    assert torch.equal(model(X), X + 1)
-    assert torch.equal(model(X), X + 2)
-    assert net.get_buffer("seen").tolist() == [0.0, 0.0]  # never by itself
-    model.copyWeightsToHost()
-    assert net.get_buffer("seen").tolist() == [2.0, 2.0]
-    with pytest.raises(poptorch.Error, match="broadcastBuffers"):
-        poptorch.inferenceModel(Net(_counting), poptorch.Options().replicationFactor(2))(X)
-
-
-def test_inputs_that_are_updated_in_place_change_at_the_caller_s() -> None:
-    x = X.clone()
-    poptorch.inferenceModel(Net(lambda net, x: x.add_(1.0) * 2.0))(x)
-    assert torch.equal(x, X + 1)
-
-
-# -- optimizers ---------------------------------------------------------------------------------------
-
-
-def test_settings_are_taken_over_and_change_by_set_optimizer_alone() -> None:
-    net = Net(lambda net, x: poptorch.identity_loss(net.weight.sum() + 0.0 * x.sum(), "none"))
-    optimizer = poptorch.optim.SGD(net.parameters(), lr=1.0)
-    model = poptorch.trainingModel(net, None, optimizer)
-    model(X)
-    optimizer.param_groups[0]["lr"] = 0.0
-    model(X)
-    assert net.weight.detach().tolist() == [-1.0, 0.0]
-    model.setOptimizer(optimizer)
-    model(X)
-    assert net.weight.detach().tolist() == [-1.0, 0.0]
-    optimizer.param_groups[0]["momentum"] = 0.5  # was not given, so it is constant
-    with pytest.raises(AssertionError, match="'momentum' is constant"):
-        model.setOptimizer(optimizer)
-
-
-def test_a_state_is_read_from_the_device_and_written_back() -> None:
-    net, other = Net(), Net()
-    losses = []
-    optimizer = poptorch.optim.Adam(net.parameters(), lr=0.1)
-    model = poptorch.trainingModel(net, None, optimizer)
-    model(X)
-    state, weights = optimizer.state_dict(), {name: x.clone() for name, x in net.state_dict().items()}
-    assert set(state["ipu_state"]) == {"Accl1___weight", "Accl2___weight", "Step___weight"}
-    losses = [float(model(X)[1]) for _ in range(2)]
-    other.load_state_dict(weights)
-    again = poptorch.optim.Adam(other.parameters(), lr=0.1)
-    with pytest.raises(RuntimeError, match="Only IPU optimizer states can be loaded"):
-        again.load_state_dict({"state": {}})
-    again.load_state_dict(state)
-    resumed = poptorch.trainingModel(other, None, again)
-    assert [float(resumed(X)[1]) for _ in range(2)] == losses
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda p: poptorch.optim.Adam(p, amsgrad=True), ValueError, "amsgrad"),
-        (lambda p: poptorch.optim.Adam(p, accum_type=torch.float64), AssertionError, "float16 or float32"),
-        (lambda p: poptorch.optim.SGD(p, 0.1, rate=3), TypeError, "unexpected keyword argument 'rate'"),
-        (
-            lambda p: poptorch.trainingModel(Net(), None, torch.optim.Adagrad(p)),
-            AssertionError,
-            "Unsupported",
-        ),
-        (
-            lambda p: poptorch.trainingModel(Net(), None, poptorch.optim.SGD(p, 0.1)),
-            KeyError,
-            "not the model's",
-        ),
-    ],
-)
-def test_optimizers_that_cannot_be(make: Forward, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        make([nn.Parameter(torch.ones(2))])
-
-
-def test_gradients_are_clipped_by_their_joint_norm() -> None:
-    net = Net(lambda net, x: poptorch.identity_loss((net.weight * torch.pi).sum() + 0.0 * x.sum(), "none"))
-    optimizer = poptorch.optim.SGD(net.parameters(), lr=1.0, max_grad_norm=0.5)
-    model = poptorch.trainingModel(net, None, optimizer)
-    model(X)
-    moved = torch.tensor([1.0, 2.0]) - net.weight.detach()
-    assert float(moved.norm()) == pytest.approx(0.5)
-
-
-# -- data ---------------------------------------------------------------------------------------------
-
-
-def test_the_loader_combines_batches() -> None:
-    data = torch.utils.data.TensorDataset(torch.arange(10.0).unsqueeze(1))
-    options = poptorch.Options().deviceIterations(2)
-    loader = poptorch.DataLoader(options, data, batch_size=2)
-    assert loader.combinedBatchSize == 4
-    assert [len(batch[0]) for batch in loader] == [4, 4]  # the rest is dropped
-    with pytest.raises(AttributeError, match="frozen"):
-        options.deviceIterations(3)
-    with pytest.warns(UserWarning, match="last tensor"):
-        assert [len(batch[0]) for batch in poptorch.DataLoader(options, data, 2, drop_last=False)][-1] == 2
-    with pytest.raises(AssertionError, match=r"poptorch\.Options"):
-        poptorch.DataLoader({}, data)
-
-
 def test_what_has_a_handler() -> None:
     graph = capture(Net(lambda net, x: torch.tanh(x).cumsum(-1)), [X], {})
     assert unsupported(graph) == []
@@ -537,3 +386,62 @@ def test_a_tensor_of_the_host_among_the_results_is_a_constant() -> None:
         _, result = poptorch.inferenceModel(Net(lambda net, x: (x * 1.0, constant)))(X)
     assert "Output expected to be on the IPU but is on cpu" in str(found[0].message)
     assert result is constant
+    many = poptorch.inferenceModel(
+        Net(lambda net, x: (x * 1.0, constant)), poptorch.Options().deviceIterations(2)
+    )
+    with pytest.warns(UserWarning, match="Output expected to be on the IPU"):
+        assert many(X)[1] is constant  # once, whatever the number of micro-batches
+
+
+def test_results_have_the_structure_of_forward_and_no_backward() -> None:
+    found = poptorch.inferenceModel(Net(lambda net, x: {"a": x + 1, "b": (x * 2, [x * 3]), "c": 7}))(X)
+    assert torch.equal(found["b"][1][0], 3 * X)
+    assert found["c"] == 7
+    assert poptorch.inferenceModel(Net(lambda net, x: None))(X) is None
+    with pytest.raises(poptorch.Error, match=r"backward\(\) cannot be called explicitly"):
+        found["a"].backward()
+    again = poptorch.inferenceModel(Net(lambda net, x: x + 1))
+    first, second = again(X), again(X)
+    first.zero_()
+    assert torch.equal(second, X + 1)  # fresh tensors at each call
+
+
+# -- PopTorch's own operations --------------------------------------------------------------------------
+
+
+def _looped(_: Net, x: Tensor) -> Tensor:
+    found: Tensor = poptorch.for_loop(3, lambda y: y * 2.0, [x])[0]
+    return found
+
+
+def _branched(_: Net, x: Tensor) -> Tensor:
+    found: Tensor = poptorch.cond(x.sum() > 0, lambda: x + 1, [], lambda: x - 1, [])[0]
+    return found
+
+
+@pytest.mark.parametrize("body", [_looped, _branched])
+def test_loops_and_branches_on_the_device_are_for_inference(body: Forward) -> None:
+    wanted = {_looped: 8 * X, _branched: X + 1}[body]
+    assert torch.equal(poptorch.inferenceModel(Net(body))(X), wanted)
+    net = Net(lambda net, x: poptorch.identity_loss(body(net, x * net.weight).sum(), "none"))
+    with pytest.raises(poptorch.Error, match="is only supported in inference"):
+        training(net)(X)
+
+
+def test_own_operations_check_what_they_are_given() -> None:
+    with pytest.raises(ValueError, match="to be a list of tensors"):
+        poptorch.for_loop(3, None, X)
+    with pytest.raises(ValueError, match=r"list at index 0 is not torch\.tensor"):
+        poptorch.for_loop(3, None, [1.0])
+    with pytest.raises(ValueError, match="to be a list of tensors"):
+        poptorch.cond(X, None, X, None, [])
+    with pytest.raises(ValueError, match="non-ASCII"):
+        poptorch.custom_op([X], "Mine", "own", 1, [X], {"mode": "\u00e9"})
+    with pytest.raises(poptorch.Error, match=r"poptorch\.nop takes a torch\.tensor"):
+        poptorch.nop(3.0)
+    kept = poptorch.inferenceModel(
+        Net(lambda net, x: poptorch.set_available_memory(poptorch.nop(x + 0), 0.3))
+    )
+    assert torch.equal(kept(X), X)
+    assert torch.equal(poptorch.custom_op([X], "Mine", "own", 1, [X])[0], torch.zeros(2, 2))  # on the host
+    assert torch.equal(poptorch.cond(X.sum() > 9, lambda: X, [], lambda: -X, [])[0], -X)

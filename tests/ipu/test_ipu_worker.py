@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import gc
 import io
 import os
+import shutil
 import signal
 import stat
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -16,6 +22,7 @@ from ipu_calls import PYTHON, backend, compiled, data, job_of, network
 
 from snnhw.errors import DeviceError, InputError
 from snnhw_ipu import process
+from snnhw_ipu.executable import IpuExecutable
 from snnhw_ipu.link import InProcess, InWorker
 from snnhw_ipu.process import Worker, give_back, take
 from snnhw_ipu.worker.frames import MAGIC, PROTOCOL, Frame, FrameError, read_frame, write_frame
@@ -27,6 +34,14 @@ def script(folder: Path, text: str) -> list[str]:
     path = folder / "worker.py"
     path.write_text(text)
     return [PYTHON, str(path)]
+
+
+def shell(folder: Path, line: str) -> str:
+    """An interpreter that is a line of shell."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
 
 
 def read(data: bytes) -> Frame:
@@ -92,6 +107,15 @@ def test_a_frame_that_ends_early(cut: int) -> None:
         read(GOOD[:cut])
 
 
+def worker_of(executable: IpuExecutable) -> Worker:
+    assert isinstance(executable._link, InWorker)
+    return executable._link.worker
+
+
+def subprocess_of(executable: IpuExecutable) -> subprocess.Popen[bytes]:
+    return worker_of(executable)._channel.process
+
+
 # -- workers that are none ----------------------------------------------------------------------------
 
 
@@ -101,13 +125,44 @@ def test_an_interpreter_that_does_not_exist() -> None:
 
 
 def test_an_interpreter_without_torch(tmp_path: Path) -> None:
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
-    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    python = shell(tmp_path, f'exec {sys.executable} -I -S "$@"')
     with pytest.raises(
-        DeviceError, match=r"(?s)ended with status 1 while it was asked 'hello'.*No module named"
+        DeviceError,
+        match=r"(?s)ended with status 1 while it was asked 'hello'.*cannot run an IPU worker: No module named"
+        r".*pip install torch==2.0.1",
     ):
-        Worker(str(python))
+        Worker(python)
+
+
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 7, 16)])
+def test_an_interpreter_that_is_too_old(tmp_path: Path, version: tuple[int, ...]) -> None:
+    lies = f"import runpy, sys; sys.version_info = {version}; runpy.run_path(sys.argv[1], None, '__main__')"
+    python = shell(tmp_path, f'exec {sys.executable} -c "{lies}" "$@"')
+    with pytest.raises(DeviceError, match=r"(?s)an IPU worker needs Python 3\.8 or newer, and .*python"):
+        Worker(python)
+
+
+def test_any_python_reads_the_file_that_starts_a_worker() -> None:
+    text = (process.FOLDER / "__main__.py").read_text()
+    tree = ast.parse(text, feature_version=(3, 4))
+    new = (ast.JoinedStr, ast.NamedExpr, ast.AnnAssign, ast.FunctionDef, ast.AsyncFunctionDef)
+    assert not [node for node in ast.walk(tree) if isinstance(node, new)]
+    assert "__future__" not in text
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.7"])
+def test_an_interpreter_that_really_is_too_old(version: str) -> None:
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "-V"], capture_output=True, check=False).returncode:
+        pytest.skip(f"there is no Python {version} here")
+    with pytest.raises(DeviceError, match=rf"needs Python 3\.8 or newer, and .* is Python {version}"):
+        Worker(python)
+
+
+def test_a_worker_that_is_killed_while_it_starts(tmp_path: Path) -> None:
+    command = script(tmp_path, "import os; os.write(2, b'half awake'); os.kill(os.getpid(), 9)")
+    with pytest.raises(DeviceError, match=r"(?s)killed by signal 9 while it was asked 'hello'.*half awake"):
+        Worker(PYTHON, command)
 
 
 def test_a_program_that_prints_in_the_place_of_a_worker(tmp_path: Path) -> None:
@@ -135,14 +190,14 @@ def test_a_worker_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
 # -- real ones ----------------------------------------------------------------------------------------
 
 
-def test_what_a_worker_prints_does_not_meet_its_answers() -> None:
+def test_an_error_of_its_own_does_not_end_a_worker() -> None:
     worker = take(PYTHON)
     assert worker.hello["protocol"] == PROTOCOL
     with pytest.raises(
         DeviceError, match=r"ValueError: a worker is not asked 'sing'; it answers hello, probe"
     ):
         worker.ask("sing", {}, {}, timeout=60)
-    assert worker.alive  # an error of its own does not end it
+    assert worker.alive
     give_back(worker)
     assert take(PYTHON) is worker
     worker.kill()
@@ -150,7 +205,7 @@ def test_what_a_worker_prints_does_not_meet_its_answers() -> None:
 
 def test_garbage_ends_a_worker_and_says_so() -> None:
     worker = take(PYTHON)
-    worker._write(b"this is no frame, and it is long enough")
+    worker._channel._write(b"this is no frame, and it is long enough")
     with pytest.raises(DeviceError, match=r"(?s)ended with status 2.*b'this is ' came where a frame begins"):
         worker.ask("hello", {}, {}, timeout=60)
     assert not worker.alive
@@ -163,9 +218,7 @@ def test_kill_9_loses_no_more_than_since_the_last_sync() -> None:
         for _ in range(2):
             executable.step({"x": x}, {"target": y})
         kept = executable.save_state()
-        link = executable._link
-        assert isinstance(link, InWorker)
-        os.kill(link.worker.pid, signal.SIGKILL)
+        os.kill(worker_of(executable).pid, signal.SIGKILL)
         with pytest.raises(DeviceError, match=r"(?s)killed by signal 9.*The parameters of update 2 are kept"):
             executable.step({"x": x}, {"target": y})
         after = executable.save_state()
@@ -177,6 +230,102 @@ def test_kill_9_loses_no_more_than_since_the_last_sync() -> None:
     with compiled(program, params, job_of(program)) as again:
         again.load_state(after)
         assert again.step({"x": x}, {"target": y}).loss > 0
+
+
+def test_kill_9_in_the_middle_of_a_step() -> None:
+    program, params = network()
+    x, y = data()
+    with compiled(program, params, job_of(program, sync_every=1)) as executable:
+        executable.step({"x": x}, {"target": y})
+        worker = worker_of(executable)
+        os.kill(worker.pid, signal.SIGSTOP)  # so that it is in the middle of it
+        Timer(0.5, os.kill, (worker.pid, signal.SIGKILL)).start()
+        with pytest.raises(DeviceError, match=r"killed by signal 9 while it was asked 'step'"):
+            executable.step({"x": x}, {"target": y})
+        with pytest.raises(DeviceError, match=r"(?s)killed by signal 9.*parameters of update 1 are kept"):
+            executable.set_params(params)
+        assert executable.get_params().keys() == params.keys()
+
+
+def test_kill_9_while_it_waits_for_work() -> None:
+    worker = take(PYTHON)
+    give_back(worker)
+    os.kill(worker.pid, signal.SIGKILL)
+    other = take(PYTHON)
+    assert other is not worker
+    assert other.hello["protocol"] == PROTOCOL
+    give_back(other)
+
+
+def test_a_worker_that_is_gone_says_so_again() -> None:
+    worker = take(PYTHON)
+    worker.kill()
+    for _ in range(2):
+        with pytest.raises(DeviceError, match=r"the IPU worker .* was ended"):
+            worker.ask("hello", {}, {}, timeout=60)
+
+
+def test_control_c_loses_nothing() -> None:
+    program, params = network()
+    x, y = data()
+    with compiled(program, params, job_of(program)) as whole:
+        for _ in range(3):
+            whole.step({"x": x}, {"target": y})
+        wanted = whole.get_params()
+    with compiled(program, params, job_of(program)) as executable:
+        executable.step({"x": x}, {"target": y})
+        worker = worker_of(executable)
+        os.kill(worker.pid, signal.SIGSTOP)
+        Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            executable.step({"x": x}, {"target": y})
+        assert worker.busy
+        os.kill(worker.pid, signal.SIGCONT)
+        executable.step({"x": x}, {"target": y})  # waits for the one before
+        found = executable.get_params()
+        assert all(np.array_equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_closing_does_not_wait_for_what_was_interrupted() -> None:
+    program, params = network()
+    executable = compiled(program, params, job_of(program))
+    worker = worker_of(executable)
+    os.kill(worker.pid, signal.SIGSTOP)
+    Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        executable.run({"x": data()[0]})
+    executable.close()
+    assert not worker.alive
+
+
+def test_a_program_that_nobody_holds_ends_its_worker() -> None:
+    program, params = network()
+    executable = compiled(program, params, job_of(program))
+    found = subprocess_of(executable)
+    assert found.poll() is None
+    del executable
+    gc.collect()
+    assert found.wait(30) == -signal.SIGKILL
+
+
+def test_a_fork_has_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = take(PYTHON)
+    with monkeypatch.context() as forked:
+        forked.setattr("snnhw_ipu.channel.os.getpid", lambda: 1)  # as it looks from there
+        assert not worker.alive
+        with pytest.raises(DeviceError, match="a fork of that; compile the program here"):
+            worker.ask("hello", {}, {}, timeout=60)
+        worker.kill()
+    assert worker.alive
+    give_back(worker)
+
+
+def test_two_threads_may_ask() -> None:
+    worker = take(PYTHON)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(worker.ask, "hello", {}, {}, timeout=60.0) for _ in range(40)]
+        assert all(each.result()[0] == worker.hello for each in asked)
+    give_back(worker)
 
 
 def test_a_call_that_takes_too_long_is_ended() -> None:

@@ -10,13 +10,14 @@ A question is its name, a header of plain values, and arrays; an answer is a hea
     state, load_state     what the optimizer remembers
     close                 let go of the device
 
-``forms`` holds recipes by purpose, each ``rest`` and, for states that are handed over, ``continued``.
+``forms`` holds recipes by purpose, each ``rest`` and, for states that are handed over, ``continued``. Each
+is a program of its own, and takes IPUs while it is attached: as a rule, one is attached at a time.
 """
 
 from __future__ import annotations
 
 import platform
-from typing import Any, Callable, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
 import numpy as np
 import torch
@@ -100,12 +101,16 @@ class Session:
         return value.to(dtype) if value.is_floating_point() else value
 
     def close(self, header: Header, arrays: Arrays) -> Answer:
-        for executor in (*self.runners.values(), self.trainer):
-            if executor is not None:
-                executor.destroy()
+        for executor in self._executors():
+            executor.destroy()
         self.model, self.optimizer, self.trainer = None, None, None
         self.runners, self.form, self.opened = {}, "rest", {}
         return {}, {}
+
+    def _executors(self) -> Iterator[Any]:
+        yield from self.runners.values()
+        if self.trainer is not None:
+            yield self.trainer
 
     def _model(self) -> UnrolledModel:
         assert self.model is not None, "no program is open"
@@ -165,13 +170,27 @@ class Session:
     def call(self, purpose: str, header: Header, arrays: Arrays) -> Answer:
         """Run without training."""
         executor = self._runner(purpose, header["form"])
+        self._make_room(executor)
         found = executor(*self._arguments(purpose, header["form"], arrays))
         return {}, _numbered(found)
 
     def step(self, header: Header, arrays: Arrays) -> Answer:
         """One update. The loss is the last result."""
         executor = self._trainer(header["form"])
+        self._make_room(executor)
         return {}, _numbered(executor(*self._arguments("train", self.form, arrays)))
+
+    def _make_room(self, executor: Any) -> None:
+        """Detach the others, which takes their weights to the host, and attach this one if it is compiled."""
+        if self.opened["options"]["stay_attached"]:
+            return
+        for other in self._executors():
+            if other is not executor and other.isAttachedToDevice():
+                other.detachFromDevice()
+        if executor.isCompiled() and not executor.isAttachedToDevice():
+            if executor is self.trainer:
+                self._remember(self.optimizer.state_dict().get("ipu_state"))
+            executor.attachToDevice()
 
     def _arguments(self, purpose: str, form: str, arrays: Arrays) -> list[torch.Tensor]:
         recipe = self.opened["forms"][purpose][form]
@@ -184,7 +203,7 @@ class Session:
         self._synchronise()
         model = self._model()
         keys = [key for key in model.names if not key.startswith("#")]
-        return {}, {key: model.value(key).detach().cpu().float().numpy().copy() for key in keys}
+        return {}, {key: _array(model.value(key).float()) for key in keys}
 
     def set_params(self, header: Header, arrays: Arrays) -> Answer:
         self._synchronise()
@@ -192,48 +211,59 @@ class Session:
         for key, array in arrays.items():
             value = model.value(key)
             value.data.copy_(torch.from_numpy(np.array(array)).to(value.dtype))
-        for executor in (self.trainer, *self.runners.values()):
-            if executor is not None and executor.isCompiled():
+        for executor in self._executors():
+            if executor.isAttachedToDevice():  # others are given them when they are attached
                 executor.copyWeightsToDevice()
         return {}, {}
 
     def _synchronise(self) -> None:
-        if self.trainer is not None and self.trainer.isCompiled():
+        if self.trainer is not None and self.trainer.isAttachedToDevice():
             self.trainer.copyWeightsToHost()
 
     # -- the optimizer ------------------------------------------------------------------------------
 
     def set_optimizer(self, header: Header, arrays: Arrays) -> Answer:
         """The same optimizer with other settings: another object would forget what this one remembers."""
+        given = _settings(header["settings"])
         for group in self.optimizer.param_groups:
-            group.update(_settings(header["settings"]))
+            group.update({name: value for name, value in given.items() if name in group})
         if self.trainer is not None:
             self.trainer.setOptimizer(self.optimizer)
         return {}, {}
 
     def state(self, header: Header, arrays: Arrays) -> Answer:
-        found = self.optimizer.state_dict()
-        parts = {name: found.get("ipu_" + name, {}) for name in ("state", "param")}
-        return {}, {
-            "%s/%s" % (part, name): np.array(value)
-            for part, values in parts.items()
-            for name, value in values.items()
-        }
+        """By the program's own names; nothing before the first update."""
+        found = self.optimizer.state_dict().get("ipu_state") or {}
+        return {}, {self._named(name, back=True): _array(value) for name, value in found.items()}
 
     def load_state(self, header: Header, arrays: Arrays) -> Answer:
-        if not arrays:
-            return {}, {}
-        state = dict(self.optimizer.state_dict())
-        for part in ("state", "param"):
-            state["ipu_" + part] = {
-                name[len(part) + 1 :]: torch.from_numpy(np.array(array))
-                for name, array in arrays.items()
-                if name.startswith(part + "/")
-            }
-        self.optimizer.load_state_dict(state)
-        if self.trainer is not None:
-            self.trainer.setOptimizer(self.optimizer)
+        """What is not among the arrays begins anew."""
+        wanted = {self._named(name): torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        held = self.optimizer.state_dict().get("ipu_state")
+        if held is not None:
+            strange = sorted(self._named(name, back=True) for name in set(wanted) - set(held))
+            if strange:
+                raise ValueError("the optimizer of this program does not remember %s" % ", ".join(strange))
+            wanted = {name: wanted.get(name, torch.zeros_like(value)) for name, value in held.items()}
+        if held is not None or wanted:
+            self._remember(wanted)
+        if self.trainer is not None and self.trainer.isAttachedToDevice():
+            self.trainer.setOptimizer(self.optimizer)  # which writes it
         return {}, {}
+
+    def _remember(self, state: Any) -> None:
+        """For the device, at the next opportunity. Settings stay as they are: those that PopTorch reads
+        together with a state are as old as that state."""
+        if state is not None:
+            present = self.optimizer.state_dict()
+            self.optimizer.load_state_dict({**present, "ipu_state": state, "ipu_param": {}})
+
+    def _named(self, name: str, *, back: bool = False) -> str:
+        """``Accl1___fc.weight``, with our name of the parameter in place of the program's; or back."""
+        own = self._model().names
+        known = {ours: key for key, ours in own.items()} if back else own
+        slot, gap, parameter = name.rpartition("___")
+        return slot + gap + known.get(parameter, parameter)
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,4 +272,9 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbered(found: Any) -> dict[str, Any]:
-    return {str(number): tensor.detach().cpu().numpy() for number, tensor in enumerate(found)}
+    return {str(number): _array(tensor) for number, tensor in enumerate(found)}
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    """A tensor's values, the receiver's own."""
+    return tensor.detach().cpu().numpy().copy()

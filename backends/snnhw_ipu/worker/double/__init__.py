@@ -11,26 +11,32 @@ from __future__ import annotations
 from . import optim
 from .capture import identity_loss, isRunningOnIpu
 from .errors import Error
-from .executor import PoplarExecutor, inferenceModel, trainingModel
+from .executor import PoplarExecutor
 from .loader import DataLoader
-from .options import ConnectionType, Options, OutputMode, ReductionType
+from .ops import cond, custom_op, for_loop, nop, set_available_memory
+from .options import ConnectionType, HalfFloatCastingBehavior, Options, OutputMode, ReductionType
+from .wrapping import inferenceModel, trainingModel
 
 __all__ = [
     "ConnectionType",
     "DataLoader",
     "Error",
+    "HalfFloatCastingBehavior",
     "Options",
     "OutputMode",
     "PoplarExecutor",
     "ReductionType",
     "__version__",
     "cond",
+    "custom_op",
     "for_loop",
     "identity_loss",
     "inferenceModel",
     "ipuHardwareIsAvailable",
     "isRunningOnIpu",
+    "nop",
     "optim",
+    "set_available_memory",
     "trainingModel",
 ]
 
@@ -40,13 +46,3 @@ __version__ = "3.4.0+emulated"
 def ipuHardwareIsAvailable(num_ipus: int = 1) -> bool:  # PopTorch's names
     """There is none."""
     return False
-
-
-def for_loop(count: int, body: object, inputs: object) -> object:
-    """PopTorch's loop, which cannot be trained through."""
-    raise Error("poptorch.for_loop() is only supported in inference; write the loop in Python")
-
-
-def cond(condition: object, *branches: object) -> object:
-    """PopTorch's branch, which cannot be trained through."""
-    raise Error("poptorch.cond() is only supported in inference; choose with torch.where")

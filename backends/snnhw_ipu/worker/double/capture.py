@@ -13,14 +13,13 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from .errors import Error
 from .graph import IDENTITY_LOSS, OPS, REDUCTIONS, Graph, Node, Ref, base_name, call, narrowed
 
-__all__ = ["capture", "identity_loss", "isRunningOnIpu"]
+__all__ = ["ACTIVE", "FACTORIES", "capture", "identity_loss", "isRunningOnIpu"]
 
 META = torch.device("meta")
 FACTORIES = [
@@ -51,8 +50,9 @@ ACTIVE: list[Recorder] = []
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Writes a graph while forward runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, training: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # likewise
+        self.training = training
         self.graph = Graph()
         self.numbers: dict[int, int] = {}  # id of a tensor -> its number
         self.alive: list[Tensor] = []  # so that no id is used twice
@@ -91,8 +91,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         name = base_name(function)
         if not torch.is_grad_enabled():
             raise Error(
-                "aten::%s runs under no_grad. PopART differentiates it all the same; use detach() where no "
-                "gradient should pass" % name
+                "aten::%s runs under no_grad, or within a torch.autograd.Function. PopART differentiates it "
+                "all the same, and asks no backward; use detach() where no gradient should pass, and "
+                "value.detach() + (x - x.detach()) * slope.detach() for a gradient of your own" % name
             )
         if name in VALUES:
             raise Error("aten::%s needs the value of a tensor, which does not exist while capturing" % name)
@@ -149,23 +150,34 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         return shadow
 
 
-class _Factories(TorchFunctionMode):
-    """Puts what these functions make on the device, as PopTorch does by replacing them."""
+@contextmanager
+def _factories(recorder: Recorder) -> Iterator[None]:
+    """What these functions make is put on the device, as PopTorch does: by replacing them meanwhile."""
+    space: Any = torch
+    known = {name: getattr(torch, name) for name in FACTORIES}
+    for name, function in known.items():
+        setattr(space, name, _moved(recorder, name, function))
+    try:
+        yield
+    finally:
+        for name, function in known.items():
+            setattr(space, name, function)
 
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-        self.patched = {getattr(torch, name) for name in FACTORIES}
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if function not in self.patched or kwargs.get("device") is not None:
-            return function(*args, **kwargs)
-        warnings.warn("No device set in torch.%s(): forcing to IPU" % function.__name__, stacklevel=3)
-        if function is torch.tensor:
-            with _paused(self.recorder):
-                return self.recorder.constant(torch.tensor(*args, **kwargs))
-        return function(*args, **{**kwargs, "device": META})
+def _moved(recorder: Recorder, name: str, function: Any) -> Callable[..., Tensor]:
+    def moved(*args: Any, **kwargs: Any) -> Tensor:
+        on_its_own = name != "normal" or not any(isinstance(arg, Tensor) for arg in args)
+        if "device" in kwargs or not on_its_own:
+            found: Tensor = function(*args, **kwargs)
+            return found
+        warnings.warn("No device set in torch.%s(): forcing to IPU" % name, stacklevel=2)
+        if name == "tensor":
+            with _paused(recorder):
+                return recorder.constant(function(*args, **kwargs))
+        made: Tensor = function(*args, **{**kwargs, "device": META})
+        return made
+
+    return moved
 
 
 @contextmanager
@@ -183,13 +195,15 @@ def _check_size(tensor: Tensor) -> None:
         raise Error("Zero-sized tensors are unsupported (Got shape %s)" % list(tensor.shape))
 
 
-def capture(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Graph:
+def capture(
+    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, training: bool = False
+) -> Graph:
     """The graph of one call, whose tensors have the shapes of one micro-batch. Runs forward once.
 
     Raises:
         Error: as PopTorch does, and where it should.
     """
-    recorder = Recorder()
+    recorder = Recorder(training=training)
     graph = recorder.graph
     shadows: list[Tensor] = []
 
@@ -205,7 +219,7 @@ def capture(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     with _on_device(module, recorder) as named:
         ACTIVE.append(recorder)
         try:
-            with torch.enable_grad(), _no_functions(), recorder, _Factories(recorder):
+            with torch.enable_grad(), _no_functions(), recorder, _factories(recorder):
                 found = module.forward(*args, **kwargs)
         finally:
             ACTIVE.pop()

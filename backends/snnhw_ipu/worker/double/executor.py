@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import warnings
 from typing import Any, Mapping, Sequence
 
@@ -13,45 +12,43 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from .arguments import Call, check_same, cut, gathered, joined
 from .capture import capture
+from .device import Updater
 from .errors import Error
 from .graph import Graph, Ref, final_loss, narrowed, unsupported
-from .optim import SGD, Optimizer, updater
+from .memory import Memory
+from .optim import kind_of
 from .options import ConnectionType, Options, OutputMode, ReductionType
-from .weights import named_tensors, unwrap, wrap
+from .weights import named_tensors, unwrap
 
-__all__ = ["PoplarExecutor", "inferenceModel", "trainingModel"]
+__all__ = ["PoplarExecutor"]
 
 NOT_COMPILED = "Model has not been compiled or has been destroyed."
-WRAPPED = (
-    "Model has already been wrapped in 'poptorch.trainingModel'. "
-    "Call model.destroy() on the model to unwrap it."
-)
+OFFLINE = "(ConnectionType.Never)"
 
 
-class PoplarExecutor:
+class PoplarExecutor(Memory):
     """A wrapped module. Captured at the first call, replayed afterwards.
 
     Attributes:
         captures: how often forward has run; graph: what was recorded, once compiled.
     """
 
-    def __init__(self, module: nn.Module, options: Options, optimizer: Optimizer | None) -> None:
+    def __init__(self, module: nn.Module, options: Options, optimizer: Any) -> None:
+        super().__init__()
         self.user = module
-        self.given = options
         self.options = options.clone()
-        self.optimizer = optimizer
         self.training = optimizer is not None
-        self.module = module if self.training else copy.copy(module)
+        self.module = copy.copy(module)  # what it is told later, such as train(), does not arrive
         self.captures = 0
         self.graph: Graph | None = None
-        self.attached = False
         self.dirty = False
         self.first: Call | None = None
         self.device: dict[str, Tensor] = {}
-        self.updater: updater | None = None
         self.loss = -1
-        self.seen = -1
+        self.seen = 0
         self.versions = 0  # how often the host's weights were written from the device
+        if optimizer is not None:
+            self.setOptimizer(optimizer)
 
     # -- compiling ----------------------------------------------------------------------------------
 
@@ -64,16 +61,14 @@ class PoplarExecutor:
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Capture without running."""
         if self.graph is not None:
-            warnings.warn("Call to compile() ignored: the model is already compiled", stacklevel=2)
+            warnings.warn("Call to compile() ignored: the executable is already compiled", stacklevel=2)
             return
         self._compile(gathered(self.module.forward, args, kwargs))
 
     def _compile(self, call: Call) -> None:
-        if not self.training:
-            self._refresh()
         pieces = cut(call, self.options.split())
         self.captures += 1
-        graph = capture(self.module, *pieces[0])
+        graph = capture(self.module, *pieces[0], training=self.training)
         values = self.options.values
         if graph.updated and values["replication_factor"] > 1 and values["broadcast_buffers"]:
             raise Error("updated buffers cannot be broadcast to replicas; set broadcastBuffers(False)")
@@ -87,37 +82,39 @@ class PoplarExecutor:
 
     def attachToDevice(self) -> None:
         self._need()
+        offline = self.options.values["connection"] is ConnectionType.Never
+        assert not offline, "Trying to attach to an offline device %s" % OFFLINE
         if self.attached:
             raise Error("Device is already attached")
         self._attach()
 
     def _attach(self) -> None:
+        """Weights and what the optimizer remembers go to the device."""
         self.attached = True
-        self._upload()
+        self.copyWeightsToDevice()
         if self.optimizer is not None:
             trained = {name: self.device[name] for name, x in named_tensors(self.module) if _is_weight(x)}
-            self.updater = updater(self.optimizer, trained)
-            self.updater.take(self.optimizer)
-            self.optimizer.bind(self)
+            self._load_updater(Updater(kind_of(self.optimizer), self.taken, trained))
 
     def detachFromDevice(self) -> None:
         self._need()
         if not self.attached:
             raise Error("Device is not attached")
-        self.copyWeightsToHostIfNeeded()
-        self.attached = False
+        if self.training:
+            self.copyWeightsToHostIfNeeded()
+            self._read_state_if_needed()
+        self.attached, self.updater = False, None
 
     def destroy(self) -> None:
         """Bring weights back, forget the graph, unwrap the module. Nothing happens before compilation."""
         if self.graph is None:
             return
-        if self.attached:
+        if self.training:
             self.copyWeightsToHostIfNeeded()
-        if self.optimizer is not None:
-            self.optimizer.pending = self.optimizer_state()
+            self.optimizer.state_dict()
         self.graph, self.first, self.attached, self.updater = None, None, False, None
         if self.training:
-            unwrap(self.module)
+            unwrap(self.user)
 
     def _need(self) -> Graph:
         if self.graph is None:
@@ -135,7 +132,7 @@ class PoplarExecutor:
         self.versions += 1
 
     def copyWeightsToHostIfNeeded(self) -> bool:
-        if not (self.dirty and self.attached):
+        if not self.dirty:
             return False
         self.copyWeightsToHost()
         return True
@@ -143,9 +140,8 @@ class PoplarExecutor:
     def copyWeightsToDevice(self) -> None:
         self._need()
         self.dirty = False
-        self._upload()
-
-    def _upload(self) -> None:
+        if self.optimizer is not None:
+            self.optimizer.state_dict()  # the host's buffers are written as a whole
         with torch.no_grad():
             for name, tensor in named_tensors(self.module):
                 value = narrowed(tensor.detach().clone().as_subclass(Tensor))
@@ -160,29 +156,13 @@ class PoplarExecutor:
         if trainer is None:
             return
         trainer.copyWeightsToHostIfNeeded()
-        if self.graph is not None and trainer.versions != self.seen:
-            self._upload()
-        self.seen = trainer.versions
-
-    def setOptimizer(self, optimizer: Optimizer) -> None:
-        """Take over another optimizer's settings, or the same one's as they are now."""
-        _check_optimizer(optimizer)
-        fresh = optimizer is not self.optimizer
-        self.optimizer = optimizer
-        if self.updater is None:
-            return
-        if fresh and optimizer.pending is None:
-            optimizer.pending = {}
-        self.updater.take(optimizer)
-        optimizer.bind(self)
-
-    def optimizer_state(self) -> dict[str, Tensor]:
-        """What the device remembers for the optimizer."""
-        return {} if self.updater is None else self.updater.state()
+        if trainer.versions != self.seen:
+            self.copyWeightsToDevice()
+            self.seen = trainer.versions
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Any:
         """Into the module, and to the device if attached."""
-        found = self.module.load_state_dict(state, strict=strict)
+        found = self.user.load_state_dict(state, strict=strict)
         if self.attached:
             self.copyWeightsToDevice()
         return found
@@ -196,14 +176,21 @@ class PoplarExecutor:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """One call of the device: all micro-batches, and in training one update per device iteration."""
+        offline = self.options.values["connection"] is ConnectionType.Never
+        assert not offline, (
+            "Trying to run a model on an offline device %s: "
+            "use model.compile(inputs) instead of model(inputs)" % OFFLINE
+        )
         call = gathered(self.module.forward, args, kwargs)
         if self.graph is None:
             self._compile(call)
-        assert self.first is not None
-        check_same(self.first, tree_map(_shape_of, call))
-        assert self.attached, "the model is not attached to a device (ConnectionType.Never compiles only)"
+        if not self.attached:
+            self.attachToDevice()
         if not self.training:
             self._refresh()
+        assert self.first is not None
+        check_same(self.first, tree_map(_shape_of, call))
+        self._write_state_if_needed()
         found: list[Any] = []
         pieces = cut(call, self.options.split())
         together = self.options.micro_batches()
@@ -232,6 +219,7 @@ class PoplarExecutor:
         if self.updater is not None:
             self.updater.update(totals)
             self.dirty = True
+            self._state_moved()
         return found
 
     def _add(self, totals: dict[str, Tensor | None], leaves: Mapping[str, Tensor], count: int) -> None:
@@ -253,15 +241,21 @@ class PoplarExecutor:
             tensors[place].copy_(joined([piece[place] for piece in changed]))
 
     def _combined(self, outputs: list[Any]) -> Any:
-        leaves = [tree_flatten(each)[0] for each in outputs]
-        tree = tree_flatten(outputs[0])[1]
-        return torch.utils._pytree.tree_unflatten(  # torch has no other tree
-            [self._chosen(list(column)) for column in zip(*leaves)], tree
-        )
+        """What comes back of all micro-batches; what never was on the device is there once."""
+        recorded, tree = tree_flatten(self._need().outputs)
+        columns = zip(*(tree_flatten(each)[0] for each in outputs))
+        leaves = [
+            self._chosen(list(column)) if isinstance(leaf, Ref) else leaf
+            for leaf, column in zip(recorded, columns)
+        ]
+        return torch.utils._pytree.tree_unflatten(leaves, tree)  # torch has no other tree
 
-    def _chosen(self, column: list[Any]) -> Any:
-        if not isinstance(column[0], Tensor):
-            return column[0]
+    def _chosen(self, column: list[Tensor]) -> Tensor:
+        found = self._returned(column)
+        found.backward = _no_backward  # type: ignore[method-assign]  # as PopTorch does
+        return found
+
+    def _returned(self, column: list[Tensor]) -> Tensor:
         mode: OutputMode = self.options.values["output_mode"]
         if mode is OutputMode.Default:
             mode = OutputMode.Final if self.training else OutputMode.All
@@ -275,6 +269,13 @@ class PoplarExecutor:
         return joined(column[period - 1 :: period])
 
 
+def _no_backward(*_: Any) -> None:
+    raise Error(
+        "backward() cannot be called explicitly on outputs of a PopTorch model. The backwards pass of a "
+        "trainingModel is performed automatically when invoking the model."
+    )
+
+
 def _shape_of(leaf: Any) -> Any:
     return torch.empty_like(leaf, device="meta", requires_grad=False) if isinstance(leaf, Tensor) else leaf
 
@@ -285,48 +286,3 @@ def _detached(leaf: Any, values: Mapping[int, Tensor]) -> Any:
 
 def _is_weight(tensor: Tensor) -> bool:
     return isinstance(tensor, nn.Parameter)
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    assert isinstance(optimizer, Optimizer), "Unsupported optimizer type %s" % type(optimizer).__name__
-
-
-def _checked(options: Options | None) -> Options:
-    if options is None:
-        options = Options()
-    if not isinstance(options, Options):
-        raise Error(
-            "Invalid type: 'options' must be of type poptorch.Options, not %s" % type(options).__name__
-        )
-    options.freeze()
-    return options
-
-
-def trainingModel(
-    model: Any, options: Options | None = None, optimizer: Optimizer | None = None
-) -> PoplarExecutor:
-    """``poptorch.trainingModel``."""
-    module: nn.Module = model.user if isinstance(model, PoplarExecutor) else model
-    if "_poptorch_trainer" in module.__dict__:
-        raise RuntimeError(WRAPPED)
-    if optimizer is None:
-        optimizer = SGD([x for _, x in named_tensors(module) if _is_weight(x)], lr=0.01)
-    _check_optimizer(optimizer)
-    own = {id(x) for _, x in named_tensors(module)}
-    for group in optimizer.param_groups:
-        for param in group["params"]:
-            if id(param) not in own:
-                raise KeyError("the optimizer holds a parameter that is not the model's")
-    executor = PoplarExecutor(module, _checked(options), optimizer)
-    wrap(module, executor)
-    return executor
-
-
-def inferenceModel(model: Any, options: Options | None = None) -> PoplarExecutor:
-    """``poptorch.inferenceModel``."""
-    module: nn.Module = model.user if isinstance(model, PoplarExecutor) else model
-    options = _checked(options)
-    if options.Training.values["gradient_accumulation"] != 1:
-        raise Error("You must set gradientAccumulation to 1 for inference")
-    assert inspect.ismethod(module.forward)
-    return PoplarExecutor(module, options, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch.utils.data
 
+from .errors import Error
 from .options import Options
 
 __all__ = ["DataLoader"]
@@ -37,8 +38,8 @@ class DataLoader(torch.utils.data.DataLoader):  # type: ignore[type-arg]  # of a
         self.options = options
         combined: int | None = None
         if batch_sampler is not None:
-            assert batch_size in (None, 1), "batch_sampler excludes batch_size"
-            assert not shuffle, "batch_sampler excludes shuffle"
+            if batch_size != 1 or shuffle:
+                raise Error("`batch_sampler` option is mutually exclusive with batch_size, shuffle.")
             kwargs["batch_sampler"] = batch_sampler
         elif batch_size is not None:
             combined = batch_size * options.split()

@@ -1,103 +1,140 @@
-"""``poptorch.optim``: settings that the device takes over, and what it remembers."""
+"""``poptorch.optim``: settings that a device takes over, and a place for what it remembers.
+
+``step`` is never run: the device updates, see `device`.
+"""
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, Callable, ClassVar, Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-__all__ = ["LAMB", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "updater"]
+from .errors import Error
 
-DEVICE_ONLY = [
-    "loss_scaling",
-    "velocity_scaling",
-    "use_combined_accum",
-    "accum_type",
-    "velocity_accum_type",
-    "max_grad_norm",
-    "first_order_momentum_accum_type",
-    "second_order_momentum_accum_type",
-    "bias_correction",
-    "use_tf_variant",
-    "max_weight_norm",
+__all__ = [
+    "LAMB",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "VariableAttributes",
+    "kind_of",
+    "settings",
 ]
 
-SLOTS = {
-    "momentum_buffer": "Accl",
-    "exp_avg": "Accl1",
-    "exp_avg_sq": "Accl2",
-    "step": "Step",
-    "square_avg": "Accl1",
-}
-"""Torch's name for what is remembered of a weight -> PopART's."""
-
 NOT_IPU = "Only IPU optimizer states can be loaded onto the IPU."
+IGNORED = ("maximize", "foreach", "capturable", "differentiable", "fused")
+"""Arguments that PopTorch takes for torch's sake. The first changes results in torch, and nothing there."""
+
+MOMENTS = ("accum_type", "first_order_momentum_accum_type", "second_order_momentum_accum_type")
 
 
-class Optimizer(torch.optim.Optimizer):
-    """Base. `step` is never run: the device updates.
+class VariableAttributes:
+    """Which settings may change after compilation."""
+
+    def __init__(self, variable: Iterable[str], allowed: Iterable[str]) -> None:
+        self.variable, self.allowed = set(variable), set(allowed)
+
+    def isConstant(self, attr: str) -> bool:  # PopTorch's names
+        return attr not in self.variable
+
+    def markAsConstant(self, attr: str) -> None:
+        self._check(attr)
+        self.variable.discard(attr)
+
+    def markAsVariable(self, attr: str) -> None:
+        self._check(attr)
+        self.variable.add(attr)
+
+    def _check(self, attr: str) -> None:
+        allowed = sorted(self.allowed)
+        assert attr in self.allowed, "Unknown attribute %s, allowed values: %s" % (attr, allowed)
+
+
+class Optimizer:
+    """What PopTorch adds to torch's optimizers.
 
     Attributes:
-        TORCH: the class whose formulas the device follows; ACCEPTED: names of its settings.
-        CONSTANT: names that cannot change after compilation, unless they were given.
+        GROUP: settings that torch knows, too; OWN: those of PopTorch alone, kept as attributes.
+        DEFAULTS: of what torch has no default for, or another one.
     """
 
-    TORCH: Any = None
-    ACCEPTED: tuple[str, ...] = ()
+    GROUP: ClassVar[tuple[str, ...]] = ()
+    OWN: ClassVar[tuple[str, ...]] = ()
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, params: Iterable[Tensor], lr: float | None = None, **given: Any) -> None:
-        unknown = sorted(set(given) - set(self.ACCEPTED))
+    state_dict: Callable[[], dict[str, Any]]
+    param_groups: Any
+
+    def __init__(self, params: Iterable[Tensor], **given: Any) -> None:
+        accepted = (*self.GROUP, *self.OWN, *IGNORED)
+        unknown = [name for name in given if name not in accepted]
         if unknown:
             raise TypeError("__init__() got an unexpected keyword argument '%s'" % unknown[0])
-        if given.get("amsgrad"):
-            raise ValueError("amsgrad is not supported")
-        for name, value in given.items():
-            if name.endswith("accum_type") and value is not None:
-                assert value in (torch.float16, torch.float32), "%s must be float16 or float32" % name
         given = {name: value for name, value in given.items() if value is not None}
-        if lr is not None:
-            given["lr"] = lr
-        super().__init__(list(params), {**self.DEFAULTS, **given})
-        self.variable = set(given)
-        self.owner: Callable[[], Any] = lambda: None
-        self.pending: dict[str, Tensor] | None = None
+        if given.get("amsgrad"):
+            raise ValueError("Only non-amsgrad Adam/AdamW optimizers are supported.")
+        if given.get("maximize"):
+            raise Error("maximize is taken by PopTorch and ignored by the IPU; change the sign of the loss")
+        for name in self.OWN:
+            value = given.get(name, OWN_DEFAULTS[name])
+            if name.endswith("accum_type"):
+                wanted = "Accumulation types must be either torch.float32 or torch.float16"
+                assert value in (torch.float16, torch.float32), wanted
+            setattr(self, name, value)
+        theirs = {name: value for name, value in given.items() if name in self.GROUP}
+        self._make(params, {**self.DEFAULTS, **theirs})
+        self.variable_attrs = VariableAttributes(given, (*self.GROUP, "loss_scaling"))
+        self._state: Mapping[str, Any] = {"ipu_state": None, "ipu_param": None}
+        self.ipu_state_is_dirty = False  # whether it is still to be written to the device
+        self.host_state_is_dirty = False  # whether the device has gone on since it was read
+        self.state_dict = self.get_state_dict
 
-    def settings(self) -> dict[str, Any]:
-        """The present settings, by name."""
-        return {name: value for name, value in self.param_groups[0].items() if name != "params"}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Torch's, with what the device remembers: reads it there."""
-        executor = self.owner()
-        remembered = executor.optimizer_state() if executor is not None else {}
-        return {**super().state_dict(), "ipu_state": remembered, "ipu_param": {}}
+    def _make(self, params: Iterable[Tensor], given: Mapping[str, Any]) -> None:
+        """Torch's own constructor."""
+        super().__init__(params, **given)  # type: ignore[call-arg]  # the class beside this one
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take a state of the device's; it is written there by ``setOptimizer``."""
-        if "ipu_state" not in state or "ipu_param" not in state:
+        whole: Any = self
+        torch.optim.Optimizer.load_state_dict(whole, dict(state))
+        self.set_state_dict(state)
+
+    def get_state_dict(self) -> dict[str, Any]:
+        """Torch's, and what was last read from the device: None before that."""
+        whole: Any = self
+        return {**self._state, **torch.optim.Optimizer.state_dict(whole)}
+
+    def set_state_dict(self, state: Mapping[str, Any]) -> None:
+        if not state:
+            raise RuntimeError("Cannot load optimizer state dictionary because it is empty.")
+        if not ("ipu_state" in state and "ipu_param" in state):
             raise RuntimeError(NOT_IPU)
-        self.pending = {name: torch.as_tensor(value).clone() for name, value in state["ipu_state"].items()}
+        self._state = {name: state[name] for name in ("ipu_state", "ipu_param")}
+        self.ipu_state_is_dirty = True
+        self.host_state_is_dirty = False
 
-    def bind(self, executor: Any) -> None:
-        """Say which executor's device to read."""
-        self.owner = weakref.ref(executor)
+    def has_state(self) -> bool:
+        return self._state["ipu_state"] is not None and self._state["ipu_param"] is not None
 
 
-class SGD(Optimizer):
+OWN_DEFAULTS: Mapping[str, Any] = {
+    "loss_scaling": 1.0,
+    "velocity_scaling": 1.0,
+    "use_combined_accum": False,
+    "max_grad_norm": float("inf"),
+    "bias_correction": True,
+    "use_tf_variant": False,
+    **dict.fromkeys((*MOMENTS, "velocity_accum_type"), torch.float32),
+}
+
+
+class SGD(Optimizer, torch.optim.SGD):
     """``poptorch.optim.SGD``."""
 
-    TORCH = torch.optim.SGD
-    ACCEPTED = (
-        "momentum",
-        "dampening",
-        "weight_decay",
-        "nesterov",
-        "maximize",
-        "foreach",
-        "differentiable",
+    GROUP = ("lr", "momentum", "dampening", "weight_decay", "nesterov")
+    OWN = (
         "loss_scaling",
         "velocity_scaling",
         "use_combined_accum",
@@ -105,160 +142,77 @@ class SGD(Optimizer):
         "velocity_accum_type",
         "max_grad_norm",
     )
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "momentum": 0.0,
-        "dampening": 0.0,
-        "weight_decay": 0.0,
-        "nesterov": False,
-    }
 
     def __init__(self, params: Iterable[Tensor], lr: float, **given: Any) -> None:
-        super().__init__(params, lr, **given)
+        super().__init__(params, lr=lr, **given)
 
 
-_MOMENTS = "accum_type first_order_momentum_accum_type second_order_momentum_accum_type"
-
-
-class Adam(Optimizer):
+class Adam(Optimizer, torch.optim.Adam):
     """``poptorch.optim.Adam``."""
 
-    TORCH: Any = torch.optim.Adam
-    ACCEPTED = (
-        "betas",
-        "eps",
-        "weight_decay",
-        "amsgrad",
-        "foreach",
-        "maximize",
-        "capturable",
-        "differentiable",
-        "fused",
-        "loss_scaling",
-        "max_grad_norm",
-        *tuple(_MOMENTS.split()),
-    )
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "lr": 1e-3,
-        "betas": (0.9, 0.999),
-        "eps": 1e-8,
-        "weight_decay": 0.0,
-    }
+    GROUP = ("lr", "betas", "eps", "weight_decay", "amsgrad")
+    OWN = ("loss_scaling", *MOMENTS, "max_grad_norm")
 
 
-class AdamW(Adam):
+class AdamW(Optimizer, torch.optim.AdamW):
     """``poptorch.optim.AdamW``."""
 
-    TORCH: Any = torch.optim.AdamW
-    ACCEPTED = (*Adam.ACCEPTED, "bias_correction")
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {**Adam.DEFAULTS, "weight_decay": 1e-2}
+    GROUP = ("lr", "betas", "eps", "weight_decay", "amsgrad")
+    OWN = ("loss_scaling", "bias_correction", *MOMENTS, "max_grad_norm")
 
 
-class RMSprop(Optimizer):
+class RMSprop(Optimizer, torch.optim.RMSprop):
     """``poptorch.optim.RMSprop``."""
 
-    TORCH = torch.optim.RMSprop
-    ACCEPTED = (
-        "alpha",
-        "eps",
-        "weight_decay",
-        "momentum",
-        "centered",
-        "foreach",
-        "maximize",
-        "differentiable",
-        "loss_scaling",
-        "use_tf_variant",
-        *tuple(_MOMENTS.split()),
-    )
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "lr": 1e-2,
-        "alpha": 0.99,
-        "eps": 1e-8,
-        "weight_decay": 0.0,
-        "momentum": 0.0,
-        "centered": False,
-    }
+    GROUP = ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")
+    OWN = ("loss_scaling", *MOMENTS, "use_tf_variant")
 
 
-class LAMB(Optimizer):
+class LAMB(Optimizer, torch.optim.Optimizer):
     """``poptorch.optim.LAMB``; known by name, its updates are not emulated."""
 
-    ACCEPTED = (
-        "betas",
-        "eps",
-        "weight_decay",
-        "bias_correction",
-        "loss_scaling",
-        "max_weight_norm",
-        *tuple(_MOMENTS.split()),
-    )
+    GROUP = ("lr", "betas", "eps", "weight_decay", "max_weight_norm")
+    OWN = ("loss_scaling", "bias_correction", *MOMENTS)
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "lr": 1e-3,
         "betas": (0.9, 0.999),
         "eps": 1e-8,
         "weight_decay": 0.0,
+        "max_weight_norm": 65500.0,
     }
 
+    def _make(self, params: Iterable[Tensor], given: Mapping[str, Any]) -> None:
+        whole: Any = self
+        torch.optim.Optimizer.__init__(whole, params, dict(given))
 
-class updater:  # noqa: N801  # used as a function
-    """The device's side: updates weights there, by settings that were taken over once."""
 
-    def __init__(self, optimizer: Optimizer, weights: Mapping[str, Tensor]) -> None:
-        assert optimizer.TORCH is not None, "Unsupported optimizer type %s" % type(optimizer).__name__
-        self.weights = dict(weights)
-        self.taken = optimizer.settings()
-        self.variable = set(optimizer.variable)
-        usable = {
-            name: value for name, value in self.taken.items() if name in optimizer.DEFAULTS or name == "lr"
-        }
-        self.rule = optimizer.TORCH(list(self.weights.values()), **usable)
+KINDS: tuple[Any, ...] = (SGD, Adam, AdamW, RMSprop, LAMB)
 
-    def take(self, optimizer: Optimizer) -> None:
-        """Other settings; what was constant must stay."""
-        for name, value in optimizer.settings().items():
-            if value != self.taken.get(name) and name not in self.variable and name != "lr":
-                raise AssertionError(
-                    "optimizer attribute '%s' is constant and cannot change after compilation" % name
-                )
-        self.taken = optimizer.settings()
-        for name in self.rule.param_groups[0]:
-            if name != "params" and name in self.taken:
-                self.rule.param_groups[0][name] = self.taken[name]
-        if optimizer.pending is not None:
-            self._load(optimizer.pending)
-            optimizer.pending = None
 
-    def update(self, grads: Mapping[str, Tensor | None]) -> None:
-        """One update. A weight that the loss does not read has no gradient, and stays."""
-        limit = self.taken.get("max_grad_norm")
-        found = [grad for grad in grads.values() if grad is not None]
-        scale = 1.0
-        if limit is not None and found:
-            norm = torch.sqrt(torch.stack([grad.float().square().sum() for grad in found]).sum())
-            scale = float(limit / torch.maximum(norm, torch.tensor(float(limit))))
-        for name, weight in self.weights.items():
-            grad = grads.get(name)
-            weight.grad = None if grad is None else grad * scale
-        self.rule.step()
-        self.rule.zero_grad(set_to_none=True)
+def kind_of(optimizer: Any) -> Any:
+    """The class whose formulas the device follows; torch's own are as good as PopTorch's."""
+    for kind in KINDS:
+        if isinstance(optimizer, (kind, getattr(torch.optim, kind.__name__, kind))):
+            return kind
+    listed = ", ".join(kind.__name__ for kind in KINDS)
+    raise AssertionError("Unsupported optimizer type. Types supported %s" % listed)
 
-    def state(self) -> dict[str, Tensor]:
-        """What is remembered, under PopART's names."""
-        found: dict[str, Tensor] = {}
-        for name, weight in self.weights.items():
-            for slot, value in self.rule.state.get(weight, {}).items():
-                if value is not None:
-                    found["%s___%s" % (SLOTS[slot], name)] = torch.as_tensor(value).detach().clone()
-        return found
 
-    def _load(self, remembered: Mapping[str, Tensor]) -> None:
-        self.rule.state.clear()
-        ours: list[str] = ["step", "exp_avg", "exp_avg_sq"] if "betas" in self.taken else ["momentum_buffer"]
-        for name, weight in self.weights.items():
-            found = {
-                slot: remembered["%s___%s" % (SLOTS[slot], name)]
-                for slot in ours
-                if "%s___%s" % (SLOTS[slot], name) in remembered
-            }
-            if found:
-                self.rule.state[weight] = {slot: value.clone() for slot, value in found.items()}
+CONSTANT = ("betas", "alpha", "nesterov")
+"""Of torch's own optimizers, always; others are constant where they have torch's default."""
+
+
+def settings(optimizer: Any) -> dict[str, tuple[Any, bool]]:
+    """What the device takes over: name -> value, and whether it is constant."""
+    kind = kind_of(optimizer)
+    group = optimizer.param_groups[0]
+    marks = getattr(optimizer, "variable_attrs", None)
+    found: dict[str, tuple[Any, bool]] = {}
+    for name in kind.GROUP:
+        if marks is not None:
+            constant = bool(marks.isConstant(name))
+        else:
+            constant = name in CONSTANT or (name != "lr" and group[name] == optimizer.defaults[name])
+        found[name] = group[name], constant
+    found.update({name: (getattr(optimizer, name, OWN_DEFAULTS[name]), True) for name in kind.OWN})
+    return found

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 import torch
 
-__all__ = ["ConnectionType", "Options", "OutputMode", "ReductionType"]
+__all__ = ["ConnectionType", "HalfFloatCastingBehavior", "Options", "OutputMode", "ReductionType"]
 
 LOG = logging.getLogger("poptorch")
 
@@ -30,6 +30,14 @@ class ReductionType(enum.Enum):
     Sum = 0
     Mean = 1
     NoReduction = 2
+
+
+class HalfFloatCastingBehavior(enum.Enum):
+    """Once chosen, now ignored."""
+
+    FloatDowncastToHalf = 0
+    HalfUpcastToFloat = 1
+    Default = 2
 
 
 class ConnectionType(enum.Enum):
@@ -76,53 +84,62 @@ class Group:
 class TrainingGroup(Group):
     """``Options.Training``."""
 
-    owner: Options
-
-    def __init__(self, owner: Options) -> None:
+    def __init__(self) -> None:
         super().__init__({"gradient_accumulation": 1, "reduction": ReductionType.Mean})
-        self.__dict__["owner"] = owner
 
-    def gradientAccumulation(self, count: int) -> Options:  # PopTorch's names
+    def gradientAccumulation(self, count: int) -> TrainingGroup:  # PopTorch's names
         self.put("gradient_accumulation", count)
-        return self.owner
+        return self
 
-    def accumulationAndReplicationReductionType(self, kind: ReductionType) -> Options:
+    def accumulationAndReplicationReductionType(self, kind: ReductionType) -> TrainingGroup:
         if kind not in (ReductionType.Sum, ReductionType.Mean):
             raise ValueError("Unsupported reduction type %s" % kind)
         self.put("reduction", kind)
-        return self.owner
+        return self
 
 
 class PrecisionGroup(Group):
     """``Options.Precision``."""
 
-    owner: Options
-
-    def __init__(self, owner: Options) -> None:
+    def __init__(self) -> None:
         super().__init__({"exceptions": False, "stochastic": False, "partials": torch.float})
-        self.__dict__["owner"] = owner
 
-    def enableFloatingPointExceptions(self, enabled: bool) -> Options:
+    def enableFloatingPointExceptions(self, enabled: bool) -> PrecisionGroup:
         self.put("exceptions", enabled)
-        return self.owner
+        return self
 
-    def enableStochasticRounding(self, enabled: bool) -> Options:
+    def enableStochasticRounding(self, enabled: bool) -> PrecisionGroup:
         self.put("stochastic", enabled)
-        return self.owner
+        return self
 
-    def setPartialsType(self, dtype: torch.dtype) -> Options:
+    def setPartialsType(self, dtype: torch.dtype) -> PrecisionGroup:
         if dtype not in (torch.float, torch.half):
             raise ValueError("Partials are float or half, not %s" % dtype)
         self.put("partials", dtype)
-        return self.owner
+        return self
 
-    def halfFloatCasting(self, behavior: Any) -> Options:
-        LOG.warning("halfFloatCasting is deprecated and does nothing")
-        return self.owner
+    def halfFloatCasting(self, half_float_casting: Any) -> PrecisionGroup:
+        LOG.warning("[Deprecated] Do not call options.Precision.halfFloatCasting(): it does nothing")
+        return self
 
-    def runningStatisticsAlwaysFloat(self, value: bool) -> Options:
-        LOG.warning("runningStatisticsAlwaysFloat is deprecated and does nothing")
-        return self.owner
+    def runningStatisticsAlwaysFloat(self, value: bool) -> PrecisionGroup:
+        if not isinstance(value, bool):
+            raise ValueError("runningStatisticsAlwaysFloat needs to be set to a bool")
+        LOG.warning("[Deprecated] Do not call runningStatisticsAlwaysFloat(): it does nothing")
+        return self
+
+
+class JitGroup(Group):
+    """``Options.Jit``."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def traceModel(self, trace_model: bool) -> JitGroup:
+        LOG.warning("[Deprecated] Do not call options.Jit.traceModel()")
+        if trace_model:
+            raise ValueError("options.Jit.traceModel(True) is no longer supported")
+        return self
 
 
 DEFAULTS: Mapping[str, Any] = {
@@ -149,11 +166,13 @@ class Options(Group):
 
     Training: TrainingGroup
     Precision: PrecisionGroup
+    Jit: JitGroup
 
     def __init__(self) -> None:
         super().__init__(DEFAULTS)
-        self.__dict__["Training"] = TrainingGroup(self)
-        self.__dict__["Precision"] = PrecisionGroup(self)
+        self.__dict__["Training"] = TrainingGroup()
+        self.__dict__["Precision"] = PrecisionGroup()
+        self.__dict__["Jit"] = JitGroup()
 
     def _put(self, name: str, value: Any) -> Options:
         self.put(name, value)
@@ -178,6 +197,7 @@ class Options(Group):
         return self._put("output_mode", mode)
 
     def randomSeed(self, seed: int) -> Options:
+        assert isinstance(seed, int), "randomSeed takes a whole number"
         torch.manual_seed(seed)  # the host's, too
         return self._put("seed", seed)
 
@@ -220,6 +240,7 @@ class Options(Group):
         super().freeze()
         self.Training.freeze()
         self.Precision.freeze()
+        self.Jit.freeze()
 
     def split(self) -> int:
         """Into how many micro-batches the first axis of every input is cut."""
