@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-__all__ = ["Recurrence", "delayed_edges"]
+__all__ = ["Recurrence", "delayed_edges", "downstream"]
 
 Recurrence = Literal["spikes", "current"]
 """Where the delay sits: on what leaves the neuron, so that a bias in the loop acts from the first step
@@ -37,6 +37,25 @@ def delayed_edges(
         out[source].append(place)
         into[target].append(place)
     return frozenset(_upstream(place, nodes, edges, into, out) for place in back)
+
+
+def downstream(
+    place: int, nodes: Mapping[str, bool], edges: Sequence[tuple[str, str]]
+) -> tuple[int, tuple[str, ...]]:
+    """The last edge that may be late in the place of this one, and the stateless nodes in between.
+
+    A step of delay passes through a stateless node that stands in a row; only what such a node gives when
+    nothing has arrived yet, a bias, is another.
+    """
+    passed: list[str] = []
+    while True:
+        target = edges[place][1]
+        into = sum(end == target for _, end in edges)
+        out = [number for number, (start, _) in enumerate(edges) if start == target]
+        if nodes[target] or into != 1 or len(out) != 1 or target in passed:
+            return place, tuple(passed)
+        passed.append(target)
+        (place,) = out
 
 
 def _upstream(

@@ -11,11 +11,13 @@ from typing import Final, Literal
 
 from snnhw.errors import InputError
 from snnhw.words import did_you_mean
+from snnhw_nir.cycles import Recurrence
 from snnhw_nir.graph import SCHEMA
+from snnhw_nir.orders import Order
 
 __all__ = ["APART", "DIALECTS", "UNVERIFIED", "Apart", "Dialect", "Rule", "dialect_of"]
 
-Is = Literal["zero", "one number", "equal to v_reset", "1 per step", "1"]
+Is = Literal["zero", "one number", "equal to v_reset", "1", "1 or more", "more than 1"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Rule:
     """What a reader takes for granted about one field.
 
     Attributes:
-        types: of node; field: of theirs, or ``gain`` for what an input of 1 adds within a step, and
-            ``current gain`` for what it adds to the current.
+        types: of node; field: of theirs, a time also ``in steps``, or ``gain`` for what an input of 1 adds
+            within a step, and ``current gain`` for what it adds to the current.
         must: what it has to be; because: what the reader does otherwise.
     """
 
@@ -45,8 +47,15 @@ class Dialect:
             be told another.
         reset: what a spike does to the membrane.
         rules: what it takes for granted.
-        cycles: whether recurrent graphs work; dots: whether names with dots do.
+        loop: where it delays a cycle; pairs: whether a neuron and a product may be all of one.
+        order: in which it computes nodes.
+        several: whether it takes more than one Input or Output.
+        joins: whether it adds up what meets at an Output.
+        dots: whether names with dots stay what they are.
         gain: where it reads the gain of a LIF: its ``r``, or nowhere, so that it goes into weights.
+        ties: whether a membrane that is exactly at its threshold ``rests`` or ``fires``.
+        batch_counts: whether it takes the batch for the first axis of what a Flatten flattens.
+        unpadded: pools whose padding it leaves out; groups: whether it reads convolutions in groups.
         notes: what to know besides, each with the type of node that it is about, or "".
     """
 
@@ -58,9 +67,17 @@ class Dialect:
     schemes: tuple[str, ...] = ("euler",)
     reset: Literal["to_value", "subtract"] = "to_value"
     rules: tuple[Rule, ...] = ()
-    cycles: bool = True
+    pairs: bool = True
+    loop: Recurrence = "spikes"
+    order: Order = "any"
+    several: bool = True
+    joins: bool = True
     dots: bool = True
     gain: Literal["r", "weights"] = "r"
+    ties: Literal["rests", "fires"] = "rests"
+    batch_counts: bool = False
+    unpadded: tuple[str, ...] = ()
+    groups: bool = True
     notes: tuple[tuple[str, str], ...] = ()
 
 
@@ -77,14 +94,23 @@ class Apart:
     habits: tuple[str, ...]
 
 
+_TORCH: Final = """
+    T_destination add_module add_submodule apply bfloat16 buffers call_super_init children clear code compile
+    cpu cuda delete_all_unused_submodules delete_submodule double dump_patches eval extra_repr float forward
+    get_buffer get_extra_state get_parameter get_submodule graph half ipu items keys load_state_dict meta
+    modules mtia named_buffers named_children named_modules named_parameters parameters pop print_readable
+    recompile register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule shape_env share_memory
+    state_dict to to_empty to_folder train training type update values xpu zero_grad
+"""
+
+TORCH: Final = frozenset(_TORCH.split())
+"""Names that no node may have where nodes become modules of torch 2.13."""
+
 _BOTH: Final = ("LIF", "CubaLIF")
 _LAYERS: Final = frozenset({"Input", "Output", "Affine", "Linear", "Conv2d", "Flatten"})
-_BATCH: Final = (
-    "Flatten",
-    "Flatten is read with the batch among its axes: run the network with a batch of 1",
-)
-_TIES: Final = "it fires where v >= v_threshold: a membrane that hits its threshold exactly fires there"
-
 _ALL: Final = (
     Dialect(
         "nir",
@@ -97,8 +123,14 @@ _ALL: Final = (
         nodes=_LAYERS | {"AvgPool2d", "LIF", "CubaLIF"},
         dt=1e-4,
         fixed=True,
-        cycles=False,
+        pairs=False,
+        loop="current",
+        order="in turn",
+        several=False,
+        groups=False,
+        joins=False,
         dots=False,
+        batch_counts=True,
         rules=(
             Rule(_BOTH, "v_leak", "zero", "it refuses any other"),
             Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says"),
@@ -107,14 +139,19 @@ _ALL: Final = (
             Rule(("CubaLIF",), "gain", "1", "it refuses any other"),
             Rule(("CubaLIF",), "current gain", "one number", "it divides the threshold by it"),
         ),
-        notes=(_BATCH,),
     ),
     Dialect(
         "spikingjelly",
         "spikingjelly 2.0.0, nirtorch 2.6",
         nodes=_LAYERS | {"Conv1d", "AvgPool2d", "IF", "LIF", "CubaLIF"},
         dt=1e-4,
+        loop="current",
+        order="in turn",
+        several=False,
+        groups=False,
+        joins=False,
         dots=False,
+        ties="fires",
         rules=(
             *(
                 Rule(("IF", *_BOTH), field, "one number", "it has one number per layer")
@@ -124,21 +161,29 @@ _ALL: Final = (
             Rule(("CubaLIF",), "v_leak", "zero", "it refuses any other"),
             Rule(("IF", *_BOTH), "gain", "1", "it refuses any other"),
             Rule(("CubaLIF",), "current gain", "1", "it refuses any other"),
-            Rule(("Conv1d", "Conv2d"), "groups", "1", "it refuses groups"),
+            Rule(("LIF",), "tau in steps", "more than 1", "it refuses a step or less"),
+            Rule(("CubaLIF",), "tau_syn in steps", "1 or more", "it refuses less than a step"),
+            Rule(("CubaLIF",), "tau_mem in steps", "1 or more", "it refuses less than a step"),
         ),
-        notes=(("", _TIES),),
     ),
     Dialect(
         "norse",
         "norse 1.1.0, nirtorch 2.6",
         nodes=_LAYERS | {"SumPool2d", "LIF", "CubaLIF"},
+        loop="current",
+        order="depth first",
+        several=False,
+        groups=False,
+        dots=False,
         gain="weights",
+        batch_counts=True,
+        unpadded=("SumPool2d",),
         rules=(
             Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says"),
             Rule(_BOTH, "v_leak", "zero", "it adds v_leak to the current too, and starts from it"),
-            Rule(("SumPool2d",), "padding", "zero", "it leaves padding out"),
+            Rule(("LIF",), "r", "1", "it ignores r, and no layer before takes in one of each neuron"),
         ),
-        notes=(_BATCH, ("", "give it the step: norse.torch.from_nir(graph, dt=...)")),
+        notes=(("", "give it the step: norse.torch.from_nir(graph, dt=...)"),),
     ),
 )
 

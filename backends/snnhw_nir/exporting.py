@@ -13,6 +13,7 @@ from snnhw.plugin import Report
 from snnhw_nir.changes import ADVICE, changes, measured
 from snnhw_nir.convention import DT, Convention
 from snnhw_nir.dialects import Dialect, dialect_of
+from snnhw_nir.draft import Draft
 from snnhw_nir.exact import Settings, embed
 from snnhw_nir.file import to_nir, write_graph
 from snnhw_nir.fitting import fitted, misfits
@@ -67,12 +68,13 @@ def graph_for(
         raise InputError(
             f"'{target}' takes steps by {', '.join(dialect.schemes)}, not by '{settings.scheme}'"
         )
-    graph = rebuilt(program, params, settings)
-    reasons = misfits(graph, dialect, settings.dt)
+    draft = _drafted(program, params, settings)
+    reasons = misfits(draft, dialect)
     if reasons:
         raise ExportError(
             reasons, f"These are limits of {dialect.verified}; target='nir' writes the file for others"
         )
+    graph = Graph(draft.nodes, draft.edges)
     found = changes(program, dialect)
     lost: list[str] = []
     if found:
@@ -80,14 +82,19 @@ def graph_for(
         lost = measured(found, program, params, reader, sample)
     if lost and lossy == "error":
         raise ExportError(lost, ADVICE)
-    notes = (*lost, *_notes(program, graph, dialect, settings), *_folds(program, params))
+    notes = (*lost, *_notes(program, graph, dialect, settings), *_folds(program, params), *draft.notes)
     return embed(graph, program, params, settings), Report(notes, tuple(lost))
 
 
 def rebuilt(program: Program, params: Params, settings: Settings) -> Graph:
     """The graph that a program gives under settings, without metadata."""
-    graph = graph_of(program, params, settings.dt, settings.scheme)
-    return fitted(graph, dialect_of(settings.target))
+    draft = _drafted(program, params, settings)
+    return Graph(draft.nodes, draft.edges)
+
+
+def _drafted(program: Program, params: Params, settings: Settings) -> Draft:
+    graph, arriving = graph_of(program, params, settings.dt, settings.scheme)
+    return fitted(graph, dialect_of(settings.target), settings.dt, arriving)
 
 
 def _notes(program: Program, graph: Graph, dialect: Dialect, settings: Settings) -> list[str]:

@@ -140,6 +140,14 @@ def _pool(here: _Here) -> Made:
 
 def _flatten(here: _Here) -> Made:
     (start,), (end,) = here.ints("start_dim", 1), here.ints("end_dim", 1)
+    if start < 0 or end < -1:
+        axes = len(here.shape("input_type")) if "input_type" in here.node.fields else 0
+        if not axes or min(start, end) < -axes:
+            raise LoadError(
+                f"start_dim={start} and end_dim={end} count from the last axis; give the shape of what "
+                "arrives as its input_type"
+            )
+        start, end = start % axes, end % axes
     return Made(Flatten(start, end), {})
 
 

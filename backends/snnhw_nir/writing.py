@@ -81,8 +81,8 @@ class _Here:
     used: frozenset[str]
 
 
-def graph_of(program: Program, params: Params, dt: float, scheme: str) -> Graph:
-    """The graph of a valid program.
+def graph_of(program: Program, params: Params, dt: float, scheme: str) -> tuple[Graph, Mapping[str, Shape]]:
+    """The graph of a valid program, and the shape of what arrives at each of its nodes.
 
     Names, weights and their dtypes stay, except that batch norm is part of the layer before it; a sum
     stands wherever edges meet. What a neuron's reset becomes is not judged here; see `snnhw_nir.changes`.
@@ -109,7 +109,7 @@ def graph_of(program: Program, params: Params, dt: float, scheme: str) -> Graph:
         for bare in (True, False):
             graph = _joined(program, parts, shapes, dt, bare=bare)
             if not bare or _delays_are_found(program, graph, parts):
-                return graph
+                return graph, _arriving(program, parts, shapes)
     except LoadError as error:
         raise ExportError([str(error)]) from error
     raise AssertionError("delays that are written out are always found")
@@ -129,12 +129,12 @@ def _here(
     program: Program, params: Params, shapes: Mapping[str, Shape], name: str, convention: Convention
 ) -> _Here:
     op = program.nodes[name]
-    arriving = [shapes[edge.src] for port in op.in_ports for edge in program.into(name, port)]
+    x = _shape_into(program, shapes, name)
     return _Here(
         op=op,
         params={param: np.asarray(params[key]) for param, key in program.param_keys(name).items()},
-        x=arriving[0] if arriving else (),
-        y=shapes[f"{name}.{op.out_ports[0]}"] if op.out_ports else arriving[0],
+        x=x,
+        y=shapes[f"{name}.{op.out_ports[0]}"] if op.out_ports else x,
         dt=convention.dt,
         scheme=convention.scheme,
         used=frozenset(edge.source.port for edge in program.edges if edge.source.node == name),
@@ -170,6 +170,22 @@ def _joined(
     if twice:
         raise LoadError(f"NIR has at most one edge between two nodes; there are more: {', '.join(twice)}")
     return Graph(nodes, joined)
+
+
+def _arriving(program: Program, parts: Mapping[str, _Part], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Within a part, which is a neuron if it has several nodes, all have one shape."""
+    return {
+        _dotted(name, last): _shape_into(program, shapes, name)
+        for name, part in parts.items()
+        for last in part.nodes
+    }
+
+
+def _shape_into(program: Program, shapes: Mapping[str, Shape], name: str) -> Shape:
+    """The shape of what arrives at a node; of an Input, of what it gives."""
+    op = program.nodes[name]
+    arriving = [shapes[edge.src] for port in op.in_ports for edge in program.into(name, port)]
+    return arriving[0] if arriving else shapes[f"{name}.{op.out_ports[0]}"]
 
 
 def _in_cycles(program: Program) -> Iterator[Edge]:
