@@ -46,7 +46,11 @@ def command(
         bool, typer.Option("--quick", help="Only a quick look: some cases of every class.")
     ] = False,
     against: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Hold it to this backend, not to the reference.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Hold it to this backend, not to the reference; -o NAME.KEY=VALUE is an option of that one.",
+        ),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", dir_okay=False, help="Also write the report to this file.")
@@ -106,6 +110,7 @@ def _progress() -> Iterator[Callable[[CaseResult], None]]:
 
 def _show(report: ConformanceReport) -> None:
     """A row for each class, then everything that failed, with its reason and where it begins."""
+    from snnhw.conformance.report import SHOWN
     from snnhw.conformance.statistics import by_class
 
     rows = [_row(cls, found) for cls, found in by_class(report.cases).items()]
@@ -119,6 +124,8 @@ def _show(report: ConformanceReport) -> None:
             out.print(f"  {case.reason}", soft_wrap=True)
             if case.evidence:
                 _show_evidence(case.evidence)
+    if report.failed > SHOWN:
+        out.print(f"\nThe smallest program was looked for in the first {SHOWN} failures.")
     seconds = sum(case.seconds for case in report.cases)
     out.print(f"\n{_listed(Counter(case.outcome for case in report.cases)) or 'no cases'} in {seconds:.1f} s")
 
@@ -144,6 +151,8 @@ def _show_evidence(evidence: Evidence) -> None:
     out.print(indent(evidence.program, "    "), soft_wrap=True)
     if evidence.first:
         out.print(f"  First: {evidence.first}", soft_wrap=True)
+    else:
+        out.print(f"  There: {evidence.reason}", soft_wrap=True)
 
 
 def _listed(counts: Mapping[str, int]) -> str:

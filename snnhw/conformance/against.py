@@ -8,19 +8,16 @@ backend alone, and are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import perf_counter
 from typing import Final
 
 import numpy as np
 
-from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
-from snnhw.conformance.case import Case, Plan
+from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.compare import compared, summary
-from snnhw.conformance.differ import Disagreement, same_bits, within
+from snnhw.conformance.differ import same_bits, within
 from snnhw.conformance.measured import Measured, measuring, of_parity, of_run, relative, worst_slope
-from snnhw.conformance.outcome import CaseResult, Outcome
 from snnhw.conformance.slack import (
     TRAINED,
     changing,
@@ -31,35 +28,11 @@ from snnhw.conformance.slack import (
     near_statistics,
     way_of,
 )
-from snnhw.conformance.subject import about
 from snnhw.plugin import Result
 
-__all__ = ["COMPARISONS", "judge_both"]
+__all__ = ["COMPARISONS", "Comparison"]
 
 Comparison = Callable[[Bench, Bench, Case], Measured]
-
-
-def judge_both(one: Bench, other: Bench, plan: Plan) -> CaseResult:
-    """Hold a backend to another one. Whatever they do, this returns.
-
-    Declined: one of them does not claim to do the case.
-    """
-    case = plan.case
-    before = perf_counter()
-    outcome, reason, measured = _outcome(one, other, case)
-    return CaseResult(case.id, case.cls, outcome, reason, perf_counter() - before, measured, about(case))
-
-
-def _outcome(one: Bench, other: Bench, case: Case) -> tuple[Outcome, str, Measured]:
-    try:
-        for bench in (one, other):
-            if reasons := reasons_against(case.program, bench.capabilities, bench.job(case)):
-                return "declined", f"{bench.plugin.name}: {'; '.join(reasons)}", Measured()
-        return "passed", "", COMPARISONS[case.cls](one, other, case)
-    except Disagreement as error:
-        return "failed", str(error), error.measured or Measured()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code must not end the run
-        return "failed", f"{type(error).__name__}: {error}", Measured()
 
 
 def exact(one: Bench, other: Bench, case: Case) -> Measured:

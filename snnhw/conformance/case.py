@@ -61,6 +61,12 @@ class Proof:
     grid: int
     largest: int
 
+    def __str__(self) -> str:
+        return (
+            f"every number is a multiple of 2^{self.grid}, and the absolute values of the terms of any sum "
+            f"add up to at most {self.largest:,} units of its grid"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Case:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
@@ -151,8 +152,10 @@ CHECKS: Final[Mapping[str, Check]] = {
 """Class of case -> its check. A law brings its own."""
 
 
-def check(bench: Bench, case: Case) -> Measured:
-    """Hold a backend to a case; raises what is wrong."""
+def check(bench: Bench, case: Case, against: Bench | None = None) -> Measured:
+    """Hold a backend to a case, by the reference or by another backend; raises what is wrong."""
+    if against is not None:
+        return COMPARISONS[case.cls](bench, against, case)
     if case.cls == "law":
         LAWS[case.law](bench, case)
         return NOTHING

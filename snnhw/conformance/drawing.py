@@ -1,4 +1,4 @@
-"""Traces as SVG: what a backend gave over time, and what it should have given."""
+"""Traces as SVG: what a backend gave, and what it should have given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARGIN: Final = 14
 
 
 def drawing(trace: Trace, mark: int | None = None) -> str:
-    """An ``<svg>`` of both, step by step.
+    """An ``<svg>`` of both, step by step or entry by entry.
 
     Args:
         mark: the step at which they part, if it is to be marked.
@@ -26,8 +26,9 @@ def drawing(trace: Trace, mark: int | None = None) -> str:
     low, high = min(numbers), max(numbers)
     scale = _Scale(len(trace.got), low, high)
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(trace.what)} over time">',
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(trace.what)}">',
         f'<text x="{MARGIN}" y="11">{escape(trace.what)}: {low:.6g} to {high:.6g}</text>',
+        f'<text x="{WIDTH - MARGIN}" y="11" text-anchor="end">{len(trace.got)} {trace.over}</text>',
     ]
     if mark is not None:
         x = scale.x(mark)

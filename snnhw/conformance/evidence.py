@@ -10,14 +10,16 @@ from typing import Final
 import numpy as np
 
 from snnhw.check import reasons_against
-from snnhw.conformance.bench import Bench, dtype_of, run_of, trained_by
+from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
 from snnhw.conformance.case import Array, Arrays, Case, ports_of
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.checks import check
 from snnhw.conformance.compare import compared
+from snnhw.conformance.measured import worst_slope
 from snnhw.conformance.shrink import shrunk
+from snnhw.conformance.slack import GRADIENT
 from snnhw.conformance.tally import Mismatch
-from snnhw.conformance.yardstick import reference_run, trained
+from snnhw.conformance.yardstick import gradient_of, reference_run, trained
 from snnhw.plugin import Result
 from snnhw.reference.trace import schedule
 
@@ -26,14 +28,19 @@ __all__ = ["Evidence", "Trace", "evidence_of"]
 SMALL: Final = 12
 """Arrays of at most so many numbers are written out."""
 
+LONGEST: Final = 64
+"""So many entries of a gradient are drawn."""
+
 
 @dataclass(frozen=True)
 class Trace:
-    """One value over time: what the backend gave, and what it should have given."""
+    """One value over time, or a gradient entry by entry: what the backend gave, and what it should have
+    given. ``over`` says which."""
 
     what: str
     got: tuple[float, ...]
     wanted: tuple[float, ...]
+    over: str = "steps"
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class Evidence:
         arrays: its parameters and inputs, in words.
         reason: how it fails.
         first: the first wrong value of its run; None when the run is right, and what follows it is not.
-        traces: every port of the neuron at which it is; of training, the loss of every step.
+        traces: over all steps of the case: every port of the neuron at which it is; where the run is right:
+            of training, the loss of every step; of one step of training, the gradients that are wrong.
     """
 
     program: str
@@ -58,55 +66,111 @@ class Evidence:
     traces: tuple[Trace, ...] = ()
 
 
-def evidence_of(bench: Bench, case: Case) -> Evidence | None:
-    """Look for what shows the failure of a case; None when it does not fail again."""
-    error = _error(bench, case)
+def evidence_of(bench: Bench, case: Case, against: Bench | None = None) -> Evidence | None:
+    """Look for what shows the failure of a case; None when it does not fail again.
+
+    Args:
+        against: what it is held to in the place of the reference.
+    """
+    error = _error(bench, against, case)
     if error is None:
         return None
-    kind = type(error)
-    small = case if case.law else shrunk(case, partial(_fails_alike, bench, kind))
-    error = _error(bench, small) or error
+    fails = partial(_fails_alike, bench, against, type(error))
+    long = case if case.law else shrunk(case, fails, steps=False)
+    small = case if case.law else shrunk(long, fails)
+    error = _error(bench, against, small) or error
     found = Evidence(
         str(small.program),
         small.time_steps,
         small.batch,
         tuple(_words({**small.params, **small.inputs, **(small.state or {})})),
-        f"{error}" if str(error) else kind.__name__,
+        f"{error}" if str(error) else type(error).__name__,
     )
     try:
-        return _traced(bench, small, found)
+        return _traced(_Pair(bench, against), long, found)
     except (Exception, SystemExit):  # noqa: BLE001  # it cannot even be run; what is known is told
         return found
 
 
-def _fails_alike(bench: Bench, kind: type[BaseException], case: Case) -> bool:
-    return type(_error(bench, case)) is kind
+def _fails_alike(bench: Bench, against: Bench | None, kind: type[BaseException], case: Case) -> bool:
+    return type(_error(bench, against, case)) is kind
 
 
-def _error(bench: Bench, case: Case) -> BaseException | None:
+def _error(bench: Bench, against: Bench | None, case: Case) -> BaseException | None:
     """What the check of a case raises; nothing where the backend does not claim to do it."""
     if reasons_against(case.program, bench.capabilities, bench.job(case)):
         return None
     try:
-        check(bench, case)
+        check(bench, case, against)
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code must not end the run
         return error
     return None
 
 
-def _traced(bench: Bench, case: Case, found: Evidence) -> Evidence:
-    """The evidence, with the first wrong value of the run; if there is none, with the losses of training."""
+@dataclass(frozen=True)
+class _Pair:
+    """A backend, and what it is held to; None: the reference."""
+
+    bench: Bench
+    against: Bench | None
+
+    def exactly(self, case: Case) -> bool:
+        """Whether every bit of a run is asked for."""
+        contracts = self.bench.capabilities.contraction
+        if self.against:
+            contracts = contracts or self.against.capabilities.contraction
+        return case.proof is not None or (case.cls == "pointwise" and not contracts)
+
+    def wanted(self, case: Case, seen: Result) -> Result:
+        """What its run should give."""
+        if self.against:
+            return run_of(self.against, case)
+        return reference_run(case, dtype_of(seen) if case.cls == "pointwise" else np.float64)
+
+    def losses(self, case: Case) -> tuple[float, ...]:
+        """What training should give."""
+        return (
+            tuple(trained_by(self.against, case, STEPS)[0]) if self.against else trained(case, STEPS).losses
+        )
+
+    def slopes(self, case: Case) -> Mapping[str, Array]:
+        """What one step of training should show."""
+        if self.against:
+            return slopes_of(case, trained_by(self.against, case, 1)[1])
+        return gradient_of(case).params
+
+
+def _traced(pair: _Pair, case: Case, found: Evidence) -> Evidence:
+    """The evidence, with the first wrong value of the run; if there is none, with what training shows."""
     running = replace(case, loss=None, optimizer=None, targets={}, record=ports_of(case.program))
-    seen = run_of(bench, running)
-    exactly = case.proof is not None or (case.cls == "pointwise" and not bench.capabilities.contraction)
-    wanted = reference_run(running, dtype_of(seen) if case.cls == "pointwise" else np.float64)
-    first = _first_bit(running, seen, wanted) if exactly else _first_beyond(running, seen)
+    seen = run_of(pair.bench, running)
+    wanted = pair.wanted(running, seen)
+    given = wanted.recordings if pair.against else None
+    first = _first_bit(running, seen, wanted) if pair.exactly(case) else _first_beyond(running, seen, given)
     if first is not None:
         return replace(found, first=first, traces=_traces(running, first, seen, wanted))
-    if case.cls != "training":
-        return found
-    losses, _ = trained_by(bench, case, STEPS)
-    return replace(found, traces=(Trace("loss", tuple(losses), trained(case, STEPS).losses),))
+    if case.cls == "training":
+        losses, _ = trained_by(pair.bench, case, STEPS)
+        return replace(found, traces=(Trace("loss", tuple(losses), pair.losses(case)),))
+    if case.loss is not None and not case.law:
+        _, after = trained_by(pair.bench, case, 1)
+        return replace(found, traces=_gradients(case, slopes_of(case, after), pair.slopes(case)))
+    return found
+
+
+def _gradients(case: Case, seen: Mapping[str, Array], wanted: Mapping[str, Array]) -> tuple[Trace, ...]:
+    """The gradients that are off by more than rounding, the worst first."""
+    rounding = 0.0 if case.proof else GRADIENT
+    off = {key: worst_slope({key: seen[key]}, {key: wanted[key]}) or 0.0 for key in wanted if key in seen}
+    worst = sorted((key for key in off if off[key] > rounding), key=lambda key: -off[key])
+    return tuple(
+        Trace(f"gradient of {key}", _entries(seen[key]), _entries(wanted[key]), "entries")
+        for key in worst[:3]
+    )
+
+
+def _entries(array: Array) -> tuple[float, ...]:
+    return _floats(np.ravel(array)[:LONGEST])
 
 
 def _first_bit(case: Case, seen: Result, wanted: Result) -> Mismatch | None:
@@ -125,7 +189,7 @@ def _first_bit(case: Case, seen: Result, wanted: Result) -> Mismatch | None:
     return min(found, key=lambda each: (each.step, order[each.port.rpartition(".")[0]]), default=None)
 
 
-def _first_beyond(case: Case, seen: Result) -> Mismatch | None:
+def _first_beyond(case: Case, seen: Result, against: Arrays | None) -> Mismatch | None:
     """The first value that rounding does not explain."""
     judged = compared(
         case.program,
@@ -134,6 +198,7 @@ def _first_beyond(case: Case, seen: Result) -> Mismatch | None:
         {port: np.asarray(x) for port, x in seen.recordings.items()},
         time_steps=case.time_steps,
         state=case.state,
+        against=against,
     )
     return next((each.first for each in judged if each.first), None)
 

@@ -10,12 +10,15 @@ from snnhw.conformance.case import EVERY_CLASS
 from snnhw.conformance.drawing import drawing
 from snnhw.conformance.evidence import Evidence
 from snnhw.conformance.outcome import CaseResult
-from snnhw.conformance.report import ConformanceReport
+from snnhw.conformance.report import SHOWN, ConformanceReport
 from snnhw.conformance.statistics import Figures, by_class, matrix
 
 __all__ = ["page"]
 
 OUTCOMES: Final = ("passed", "declined", "xfailed", "failed")
+
+WORDS: Final = ("asks", "why")
+"""Columns of words, which begin at the left."""
 
 STYLE: Final = """
 :root { color-scheme: light dark; --line: #8885; --good: #2a7a3b; --bad: #c0262d; --calm: #777; }
@@ -23,7 +26,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto
 h1, h2, h3 { line-height: 1.2; } h3 { font-size: 1rem; margin-bottom: .3rem; }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
-th:first-child, td:first-child, td.text { text-align: left; }
+th:first-child, td:first-child, .text { text-align: left; }
 .passed { color: var(--good); } .failed { color: var(--bad); font-weight: 600; }
 .declined, .xfailed, .none { color: var(--calm); }
 pre { background: #8881; padding: .6rem; overflow-x: auto; border-radius: 4px; }
@@ -121,8 +124,12 @@ def _failures(cases: Iterable[CaseResult]) -> Iterator[str]:
         yield "<h2>Failures</h2><p>Drawn through: what it should be. Dashed: what the backend gave.</p>"
     for case in failed:
         yield f'<h3 class="failed" id="{escape(case.id)}">{escape(case.id)}</h3><p>{escape(case.reason)}</p>'
+        if case.proof is not None:
+            yield f"<p>Every bit is asked for: {escape(str(case.proof))}.</p>"
         if case.evidence is not None:
             yield _evidence(case.evidence)
+    if len(failed) > SHOWN:
+        yield f"<p>The smallest program was looked for in the first {SHOWN} failures.</p>"
 
 
 def _evidence(evidence: Evidence) -> str:
@@ -133,7 +140,7 @@ def _evidence(evidence: Evidence) -> str:
         f"<p>There it says: {escape(evidence.reason)}</p>",
     ]
     if evidence.first is not None:
-        parts.append(f"<p>The first value that is wrong: {escape(str(evidence.first))}</p>")
+        parts.append(f"<p>Of all steps of the case, the first wrong value: {escape(str(evidence.first))}</p>")
     mark = evidence.first.step if evidence.first else None
     return "".join([*parts, *(drawing(trace, mark) for trace in evidence.traces)])
 
@@ -159,7 +166,9 @@ def _cases(report: ConformanceReport) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    headings = "".join(f"<th>{escape(word)}</th>" for word in head)
+    headings = "".join(
+        f'<th class="text">{word}</th>' if word in WORDS else f"<th>{escape(word)}</th>" for word in head
+    )
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f"<table><thead><tr>{headings}</tr></thead><tbody>{lines}</tbody></table>"
 

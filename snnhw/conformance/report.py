@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Literal
 
 from snnhw.conformance.evidence import Evidence
 from snnhw.conformance.outcome import CaseResult
 
-__all__ = ["SCHEMA", "ConformanceReport", "report"]
+__all__ = ["SCHEMA", "SHOWN", "ConformanceReport", "report"]
 
 SCHEMA = 1
 """Version of the JSON form."""
+
+SHOWN = 20
+"""For so many failures the smallest program is looked for; more than that are hardly read one by one."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def _case(case: CaseResult) -> dict[str, Any]:
         "spike_mismatches": case.measured.flips,
         "gradient_error": _number(case.measured.gradient_error),
         "about": list(case.about),
+        "proof": None if case.proof is None else asdict(case.proof),
     }
     return found if case.evidence is None else {**found, "evidence": _evidence(case.evidence)}
 
@@ -118,16 +122,13 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "traces": [
             {
                 "what": each.what,
+                "over": each.over,
                 "got": list(map(_number, each.got)),
                 "wanted": list(map(_number, each.wanted)),
             }
             for each in evidence.traces
         ],
     }
-
-
-def _numbers(values: Sequence[float]) -> list[float | str | None]:
-    return [_number(value) for value in values]
 
 
 def _number(value: float | None) -> float | str | None:

@@ -17,10 +17,14 @@ TRIES: Final = 30
 """How many smaller cases are tried: a backend may compile each of them."""
 
 
-def shrunk(case: Case, fails: Callable[[Case], bool], tries: int = TRIES) -> Case:
-    """The smallest case found within this one for which ``fails`` still holds."""
+def shrunk(case: Case, fails: Callable[[Case], bool], tries: int = TRIES, *, steps: bool = True) -> Case:
+    """The smallest case found within this one for which ``fails`` still holds.
+
+    Args:
+        steps: whether it may be shorter.
+    """
     while True:
-        for smaller in _smaller(case):
+        for smaller in (*_narrower(case), *(_shorter(case) if steps else ())):
             if not tries:
                 return case
             tries -= 1
@@ -31,13 +35,17 @@ def shrunk(case: Case, fails: Callable[[Case], bool], tries: int = TRIES) -> Cas
             return case
 
 
-def _smaller(case: Case) -> Iterator[Case]:
-    """Fewer nodes, the fewest first; half of the samples; half of the steps, or all but the last."""
+def _narrower(case: Case) -> Iterator[Case]:
+    """Fewer nodes, the fewest first; half of the samples."""
     if case.loss is None:
         yield from _fewer_nodes(case)
     if case.turns == 1 and case.batch > 1:
         half = case.batch // 2
         yield from (with_samples(case, part) for part in (slice(half), slice(half, None)))
+
+
+def _shorter(case: Case) -> Iterator[Case]:
+    """Half of the steps, or all but the last."""
     for steps in dict.fromkeys((case.time_steps // 2, case.time_steps - 1)):
         if steps:
             yield with_steps(case, slice(steps))

@@ -13,6 +13,7 @@ from snnhw.conformance.yardstick import gradient_of
 from snnhw.ir import Params
 
 __all__ = [
+    "GRADIENT",
     "TRAINED",
     "changing",
     "explained",

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final, TypedDict
 
 from snnhw import registry
-from snnhw.conformance.against import COMPARISONS, judge_both
+from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import CLASSES, Plan
 from snnhw.conformance.cases import (
@@ -23,24 +23,21 @@ from snnhw.conformance.cases import (
     training,
     wiring,
 )
-from snnhw.conformance.evidence import Evidence, evidence_of
+from snnhw.conformance.evidence import evidence_of
 from snnhw.conformance.formats import run_format
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import CaseResult, judge
 from snnhw.conformance.quick import is_quick
-from snnhw.conformance.report import ConformanceReport, report
+from snnhw.conformance.report import SHOWN, ConformanceReport, report
 from snnhw.errors import InputError
 from snnhw.ir import MODELS, Model
 from snnhw.options import numbers
 from snnhw.plugin import BACKENDS, FORMATS, Backend
 from snnhw.words import did_you_mean
 
-__all__ = ["SOURCES", "all_cases", "chosen", "run", "run_against", "run_on"]
+__all__ = ["SOURCES", "all_cases", "chosen", "run", "run_on"]
 
 OnResult = Callable[[CaseResult], None]
-
-SHOWN: Final = 20
-"""For so many failures the smallest program is looked for; more than that are hardly read one by one."""
 
 SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
     exact.cases,
@@ -117,8 +114,8 @@ def run(
     """Hold an installed backend to the conformance cases; or a format, where no backend has that name.
 
     Args:
-        options: of the backend, by name; of a format: what it writes with, where text that looks like a
-            number is one.
+        options: of the backend, by name; ``other.key`` is an option ``key`` of the backend it is held to. Of
+            a format: what it writes with, where text that looks like a number is one.
         select, classes, quick: which cases; as for `chosen`.
         against: another backend, to hold it to in the place of the reference.
         on_result: called with every result as soon as it is there.
@@ -133,10 +130,10 @@ def run(
             raise InputError(f"'{backend_name}' is a format, which is held to itself; leave out '{against}'")
         plugin = registry.file_format(backend_name)
         return run_format(plugin, numbers(options or {}), **which, on_result=on_result)
-    held = registry.backend(backend_name, options)
-    if against is not None:
-        return run_against(held, registry.backend(against), options, **which, on_result=on_result)
-    return run_on(held, options, **which, on_result=on_result)
+    mine, theirs = _shared_out(options or {}, against)
+    other = None if against is None else Bench(registry.backend(against, theirs), theirs)
+    held = registry.backend(backend_name, mine)
+    return run_on(held, mine, **which, against=other, on_result=on_result)
 
 
 def run_on(
@@ -146,49 +143,53 @@ def run_on(
     select: str | None = None,
     classes: Sequence[str] = (),
     quick: bool = False,
+    against: Bench | None = None,
     on_result: OnResult | None = None,
 ) -> ConformanceReport:
-    """`run`, for a backend at hand."""
+    """`run`, for a backend at hand, and perhaps another one to hold it to; laws are about one alone."""
     bench, plans = Bench(plugin, options or {}), chosen(select, classes, quick=quick)
-    label = bench.label  # a misspelt option is not every case's failure
-    excuses = known_failures(plugin, [plan.id for plan in all_cases()])
+    benches = [bench] if against is None else [bench, against]
+    label = _label(*benches)  # a misspelt option is not every case's failure
+    ids = [plan.id for plan in all_cases()]
+    excuses = {key: why for each in benches for key, why in known_failures(each.plugin, ids).items()}
     found: list[CaseResult] = []
     shown = 0
     for plan in plans:
-        result = judge(bench, plan, excuses.get(plan.id))
+        if against is not None and plan.cls not in COMPARISONS:
+            continue
+        result = judge(bench, plan, excuses.get(plan.id), against=against)
         if result.outcome == "failed" and plan.id not in excuses and shown < SHOWN:
-            result, shown = replace(result, evidence=evidence(bench, plan)), shown + 1
+            result, shown = _shown(bench, plan, result, against), shown + 1
         found.append(result)
         if on_result:
             on_result(result)
-    return report(plugin.name, label, found)
+    return report(plugin.name, label, found, against.plugin.name if against else "")
 
 
-def evidence(bench: Bench, plan: Plan) -> Evidence | None:
-    """What shows the failure of a case."""
+def _shared_out(
+    options: Mapping[str, object], against: str | None
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Options of a backend, and those of the one it is held to: ``other.key`` is the other's ``key``."""
+    prefix = f"{against}."
+    is_theirs = {key: against is not None and key.startswith(prefix) for key in options}
+    mine = {key: x for key, x in options.items() if not is_theirs[key]}
+    return mine, {key.removeprefix(prefix): x for key, x in options.items() if is_theirs[key]}
+
+
+def _label(*benches: Bench) -> str:
+    """What marks the results; of two backends, whose mark it is."""
+    (first, *others) = [(bench.plugin.name, bench.label) for bench in benches]
+    if not others:
+        return first[1]
+    return "; ".join(f"{name}: {label}" for name, label in (first, *others) if label)
+
+
+def _shown(bench: Bench, plan: Plan, result: CaseResult, against: Bench | None) -> CaseResult:
+    """A failure with what shows it, or with the word that it comes and goes."""
     try:
-        return evidence_of(bench, plan.case)
+        found = evidence_of(bench, plan.case, against)
     except LookupError:  # there are no numbers for it
-        return None
-
-
-def run_against(
-    plugin: Backend,
-    other: Backend,
-    options: Mapping[str, object] | None = None,
-    *,
-    select: str | None = None,
-    classes: Sequence[str] = (),
-    quick: bool = False,
-    on_result: OnResult | None = None,
-) -> ConformanceReport:
-    """Hold a backend to another one, in every case that is not a law on one backend alone."""
-    one, two = Bench(plugin, options or {}), Bench(other)
-    labels = [bench.label for bench in (one, two)]
-    found = []
-    for plan in chosen(select, classes, quick=quick):
-        if plan.cls in COMPARISONS:
-            found.append(judge_both(one, two, plan))
-            if on_result:
-                on_result(found[-1])
-    return report(plugin.name, ", ".join(filter(None, labels)), found, against=other.name)
+        return result
+    if found is None and judge(bench, plan, against=against).outcome != "failed":
+        return replace(result, reason=f"{result.reason}; tried again, it did not fail")
+    return replace(result, evidence=found)

@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from snnhw.conformance import CaseResult, Mismatch
+from snnhw.conformance import CaseResult, Mismatch, Proof
 from snnhw.conformance.evidence import Evidence, Trace
 from snnhw.conformance.measured import Measured
 from snnhw.conformance.outcome import Outcome
@@ -25,7 +25,7 @@ def result(outcome: Outcome, name: str = "exact/a") -> CaseResult:
 
 
 def test_the_json_form() -> None:
-    nothing: dict[str, object] = {"membrane_error": None, "gradient_error": None, "about": []}
+    nothing: dict[str, object] = {"membrane_error": None, "gradient_error": None, "about": [], "proof": None}
     nothing |= {"spikes": 0, "spike_mismatches": 0}
     found = report("chip", "emulated", [result("passed"), result("declined", "exact/b")]).to_json()
     assert json.loads(json.dumps(found)) == {
@@ -50,11 +50,14 @@ def test_measures_and_evidence_in_json() -> None:
     traces = (Trace("lif.mem", (0.0, math.nan), (0.0, 0.25)),)
     evidence = Evidence("program", 3, 1, ("x [1] = [0.5]",), "why", first, traces)
     measured = Measured(math.inf, 10, 2, 0.5)
-    case = replace(result("failed"), measured=measured, about=("op/Add",), evidence=evidence)
+    case = replace(
+        result("failed"), measured=measured, about=("op/Add",), proof=Proof(-4, 96), evidence=evidence
+    )
     (found,) = report("chip", "", [case]).to_json()["cases"]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert (found["membrane_error"], found["spikes"], found["spike_mismatches"]) == ("inf", 10, 2)
     assert (found["gradient_error"], found["about"]) == (0.5, ["op/Add"])
+    assert found["proof"] == {"grid": -4, "largest": 96}
     assert found["evidence"] == {
         "program": "program",
         "time_steps": 3,
@@ -62,7 +65,7 @@ def test_measures_and_evidence_in_json() -> None:
         "arrays": ["x [1] = [0.5]"],
         "reason": "why",
         "first": {"port": "lif.mem", "step": 2, "sample": 0, "index": [1], "got": "inf", "wanted": 0.25},
-        "traces": [{"what": "lif.mem", "got": [0.0, "nan"], "wanted": [0.0, 0.25]}],
+        "traces": [{"what": "lif.mem", "over": "steps", "got": [0.0, "nan"], "wanted": [0.0, 0.25]}],
     }
 
 

@@ -123,6 +123,16 @@ def test_a_misspelt_option_is_an_error_before_anything_runs(reference: Backend) 
         run_on(reference, {"dtyp": "float32"})
 
 
+def test_an_option_of_the_backend_it_is_held_to_bears_its_name() -> None:
+    found = run("cpu", {"reference.dtype": "float32"}, select="pointwise/Pointwise", against="reference")
+    assert found.ok
+    assert (found.against, found.failed) == ("reference", 0)
+    with pytest.raises(InputError, match="backend 'reference' has no option 'dtyp'"):
+        run("cpu", {"reference.dtyp": "float32"}, select="exact/Add", against="reference")
+    with pytest.raises(InputError, match=r"backend 'cpu' has no option 'ipu\.emulate'"):
+        run("cpu", {"ipu.emulate": "true"}, select="exact/Add", against="reference")
+
+
 def test_an_unknown_backend_is_an_error() -> None:
     with pytest.raises(UnknownPlugin, match="no installed distribution offers a backend 'chip'"):
         run("chip")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from bites import WRONG
-from wrong_backends import Wrong
+from wrong_backends import Around, Wrong
 
+import snnhw.conformance.suite
 from snnhw.conformance import CLASSES, Case, all_cases, run_on
-from snnhw.conformance.against import COMPARISONS, judge_both
+from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Plan, with_samples, with_steps
 from snnhw.conformance.evidence import Evidence, evidence_of
+from snnhw.conformance.outcome import judge
 from snnhw.conformance.shrink import shrunk, upstream
 from snnhw.conformance.suite import chosen
 from snnhw.conformance.yardstick import reference_run
-from snnhw.ir import Linear, require_valid
+from snnhw.ir import Conv2d, Linear, require_valid
+from snnhw.plugin import Arrays, Result
 
 EARLY = WRONG["resets a step too early"].backend
 SHUFFLED = WRONG["mixes up its samples"].backend
@@ -89,7 +95,8 @@ def test_the_first_wrong_value_of_a_network() -> None:
     assert found.traces[0].what == found.first.port
     step = found.first.step
     assert found.traces[0].got[step] == found.first.got != found.first.wanted == found.traces[0].wanted[step]
-    assert all(len(trace.got) == len(trace.wanted) == found.time_steps for trace in found.traces)
+    assert found.time_steps == step + 1  # the smallest program ends there; the traces go on
+    assert all(len(trace.got) == len(trace.wanted) == 8 for trace in found.traces)
 
 
 def test_equal_bits_are_asked_where_they_are_due() -> None:
@@ -102,7 +109,10 @@ def test_a_wrong_gradient_is_shown_without_a_wrong_value() -> None:
     found = shown(UNTRAINED, "gradient/Leaky-subtract-delayed")
     assert found.first is None
     assert "threshold" in found.reason
-    assert (found.batch, found.time_steps) == (1, 1) or found.time_steps <= 8
+    (trace,) = found.traces
+    assert (trace.what, trace.over) == ("gradient of subject.threshold", "entries")
+    assert (trace.got, len(trace.wanted)) == ((0.0,), 1)
+    assert trace.wanted[0]
 
 
 def test_training_is_shown_by_its_losses() -> None:
@@ -129,7 +139,7 @@ def test_failures_of_a_run_come_with_evidence() -> None:
 
 
 def both(one: Wrong, other: Wrong, case_id: str) -> tuple[str, str]:
-    found = judge_both(Bench(one), Bench(other), plan(case_id))
+    found = judge(Bench(one), plan(case_id), against=Bench(other))
     return found.outcome, found.reason
 
 
@@ -160,7 +170,7 @@ def test_equals_agree_and_one_that_is_wrong_does_not(case_id: str) -> None:
 def test_two_precisions_agree_within_rounding() -> None:
     single = Bench(Wrong(), {"dtype": "float32"})
     for case_id in COMPARED:
-        assert judge_both(Bench(Wrong()), single, plan(case_id)).outcome == "passed", case_id
+        assert judge(Bench(Wrong()), plan(case_id), against=single).outcome == "passed", case_id
 
 
 def test_two_that_are_wrong_alike_agree() -> None:
@@ -171,6 +181,92 @@ def test_what_one_of_them_does_not_claim_is_declined() -> None:
     outcome, reason = both(Wrong(), CLAIMING, "exact/Conv2d-plain")
     assert outcome == "declined"
     assert reason == "reference: subject (Conv2d): this kind of op is not supported"
+
+
+def test_evidence_of_two_backends_is_theirs() -> None:
+    with_reference = shown(EARLY, "margin/dense-Leaky")
+    found = evidence_of(Bench(EARLY), plan("margin/dense-Leaky").case, Bench(Wrong()))
+    assert found is not None
+    assert (found.program, found.first is None) == (with_reference.program, False)
+    turned = evidence_of(Bench(Wrong()), plan("margin/dense-Leaky").case, Bench(EARLY))
+    assert turned is not None
+    assert (turned.traces[0].got, turned.traces[0].wanted) == (found.traces[0].wanted, found.traces[0].got)
+    for case_id in ("gradient/Leaky-subtract-delayed", "training/SGD-plain", "exact/Leaky-zero-delayed/step"):
+        apart = evidence_of(Bench(UNTRAINED), plan(case_id).case, Bench(Wrong()))
+        assert apart is not None, case_id
+        assert apart.traces, case_id
+
+
+class Chip(Wrong):
+    """Another backend than the reference."""
+
+    name = "chip"
+
+
+def test_who_refuses_what_it_claims_is_named() -> None:
+    refusing = Chip(refuses=Conv2d)
+    outcome, reason = both(Wrong(), refusing, "exact/Conv2d-plain")
+    assert (outcome, reason) == ("failed", "chip refuses what its capabilities claim: not today")
+    outcome, reason = both(refusing, Wrong(), "exact/Conv2d-plain")
+    assert (outcome, reason) == ("failed", "it refuses what its capabilities claim: not today")
+
+
+def test_a_report_on_two_backends() -> None:
+    found = run_on(EARLY, select="Leaky-subtract-delayed", classes=["exact", "law"], against=Bench(Wrong()))
+    assert (found.backend, found.against, found.label) == ("reference", "reference", "")
+    assert {case.cls for case in found.cases} == {"exact"}  # a law is about one backend
+    failed = [case for case in found.cases if case.outcome == "failed"]
+    assert failed
+    assert all(case.evidence for case in failed)
+
+
+def test_of_two_backends_it_is_said_whose_label_it_is() -> None:
+    chip = Chip(claims=lambda can: replace(can, label="emulated on paper"))
+    found = run_on(Wrong(), select="exact/Add", against=Bench(chip))
+    assert (found.label, found.ok) == ("chip: emulated on paper", True)
+
+
+def test_a_case_that_cannot_be_made_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def impossible() -> Case:
+        raise LookupError("no numbers")
+
+    odd = Plan("exact/odd", impossible)
+    monkeypatch.setattr(snnhw.conformance.suite, "all_cases", lambda: (odd, plan("exact/Linear-bias")))
+    for against in (None, Bench(Wrong())):
+        found = run_on(Wrong(), against=against)
+        assert [case.outcome for case in found.cases] == ["failed", "passed"]
+        assert found.cases[0].reason == "the case cannot be made: no numbers"
+
+
+def test_a_known_failure_beside_another_backend_need_not_fail() -> None:
+    bench = Bench(EARLY)
+    known = plan("exact/Leaky-subtract-delayed")
+    assert judge(bench, known, "why", against=Bench(Wrong())).outcome == "xfailed"
+    assert judge(bench, known, "why", against=bench).outcome == "passed"
+    assert judge(bench, plan("exact/Linear-bias"), "why").outcome == "failed"
+
+
+# -- Now and then -----------------------------------------------------------------------------------
+
+
+class Fickle(Around):
+    """Wrong the first time."""
+
+    times: ClassVar[int] = 0
+
+    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
+        Fickle.times += 1
+        found = self.inner.run(inputs, state)
+        worse = {port: x + (Fickle.times == 1) for port, x in found.recordings.items()}
+        return Result(found.outputs, worse, found.state)
+
+
+def test_a_failure_that_comes_and_goes_is_called_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Fickle, "times", 0)
+    (found,) = run_on(Wrong(around=Fickle), select="exact/Linear-bias", classes=["exact"]).cases[:1]
+    assert found.outcome == "failed"
+    assert found.reason.endswith("; tried again, it did not fail")
+    assert found.evidence is None
 
 
 # -- Quick ----------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from snnhw.ir.expr import replace as substitute
 from snnhw.plugin import Arrays, Capabilities, Executable, Result, Run, StepResult, Support, Train
 from snnhw_reference.plugin import ReferenceBackend, ReferenceOptions
 
-__all__ = ["Attached", "Wrong", "ops"]
+__all__ = ["Around", "Attached", "Wrong", "ops"]
 
 Job = Run | Train
 
