@@ -246,7 +246,11 @@ class Executable(Protocol):
     """A compiled program. A context manager; it owns the device until `close`."""
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        """Evaluate, in evaluation mode whatever the job. ``state`` None starts from rest."""
+        """Evaluate, in evaluation mode whatever the job. ``state`` None starts from rest.
+
+        Raises:
+            InputError: inputs or state do not fit the program, see `snnhw.ir.inputs`.
+        """
         ...
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
@@ -254,11 +258,18 @@ class Executable(Protocol):
 
         Gradients do not flow into ``state``. With ``state`` None a new sequence begins, with random numbers
         of its own.
+
+        Raises:
+            InputError: inputs, targets or state do not fit, or the job is none of training.
         """
         ...
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Continue with other settings of the same optimizer, as a schedule does."""
+        """Continue with other settings of the same optimizer, as a schedule does.
+
+        Raises:
+            InputError: it is an optimizer of another kind.
+        """
         ...
 
     def get_params(self) -> Params:
@@ -266,7 +277,7 @@ class Executable(Protocol):
         ...
 
     def set_params(self, params: Params) -> None:
-        """Replace the parameters given; the others stay."""
+        """Replace the parameters given; the others stay. An `SnnhwError` where one does not fit."""
         ...
 
     def save_state(self) -> Arrays:

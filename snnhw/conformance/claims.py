@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import get_args, get_type_hints
+
+import numpy as np
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Case
+from snnhw.conformance.case import Arrays, Case
 from snnhw.conformance.differ import Disagreement
-from snnhw.ir import SGD, Edge, FrozenMap, Input, Loss, Op, Program, Term
+from snnhw.conformance.yardstick import reference_run, turn_of
+from snnhw.errors import SnnhwError
+from snnhw.ir import SGD, Edge, FrozenMap, Input, Loss, Op, Params, Program, Term
 from snnhw.ir.losses import LossKind
 from snnhw.ir.ops import Shape
-from snnhw.plugin import STAND_INS, label_of
+from snnhw.plugin import STAND_INS, Explanation, Probe, label_of
 
-__all__ = ["labels", "refuses", "refuses_training"]
+__all__ = ["describes", "labels", "refuses", "refuses_inputs", "refuses_targets", "refuses_training"]
 
 
 def refuses(bench: Bench, case: Case) -> None:
@@ -31,6 +37,80 @@ def refuses_training(bench: Bench, case: Case) -> None:
     (first, *_) = case.loss.terms
     _refused(bench, replace(case, loss=Loss((Term(UnheardKind(), of=first.of),))), "a term of a loss")
     _refused(bench, replace(case, optimizer=UnheardOptimizer(lr=0.5)), "an optimizer")
+
+
+def refuses_inputs(bench: Bench, case: Case) -> None:
+    """What does not fit the program is an error of a kind that callers know, not a result."""
+    port, x = next(iter(case.inputs.items()))
+    y = np.asarray(x)
+    wrong: dict[str, Arrays] = {
+        "an input that is missing": {},
+        "an input that nobody asked for": {**case.inputs, "odd": y},
+        "samples that are too long": {**case.inputs, port: np.concatenate([y, y], axis=-1)},
+        "samples that are too short": {**case.inputs, port: y[..., :-1]},
+        "an input without a batch": {**case.inputs, port: y[:, 0]},
+    }
+    with bench.compile(case) as executable:
+        for what, inputs in wrong.items():
+            _is_refused(f"it runs with {what}", partial(executable.run, inputs))
+        state = {key: array[..., :-1] for key, array in reference_run(case).state.items()}
+        _is_refused("it runs from a state of the wrong shape", partial(executable.run, case.inputs, state))
+        _is_refused("it runs from a state in which all is missing", partial(executable.run, case.inputs, {}))
+        short = {key: np.asarray(array)[..., :-1] for key, array in case.params.items() if np.ndim(array)}
+        _is_refused("it takes parameters of the wrong shape", partial(executable.set_params, short))
+        odd: Params = {"odd.weight": np.zeros(1, np.float32)}
+        _is_refused("it takes a parameter that no node has", partial(executable.set_params, odd))
+
+
+def refuses_targets(bench: Bench, case: Case) -> None:
+    """A job to run trains nothing; one to train refuses what is no target of its loss."""
+    running = replace(case, loss=None, optimizer=None, targets={})
+    with bench.compile(running) as executable:
+        _is_refused("it trains without a loss", partial(executable.step, case.inputs, case.targets))
+    inputs, targets = turn_of(case, 0)
+    name, classes = next(iter(targets.items()))
+    wrong: dict[str, Arrays] = {
+        "without its target": {},
+        "with a target of another batch": {name: classes[:-1]},
+        "with a class that there is not": {name: classes + 1000},
+        "with classes that are no whole numbers": {name: classes + 0.5},
+    }
+    with bench.compile(case) as executable:
+        _is_refused("it trains without inputs", partial(executable.step, {}, targets))
+        for what, given in wrong.items():
+            _is_refused(f"it trains {what}", partial(executable.step, inputs, given))
+        other = UnheardOptimizer(lr=0.5)
+        _is_refused("it continues with another kind of optimizer", partial(executable.set_optimizer, other))
+
+
+def _is_refused(what: str, attempt: Callable[[], object]) -> None:
+    """Raise unless an attempt ends in an error of `snnhw.errors`."""
+    try:
+        attempt()
+    except SnnhwError:
+        return
+    except Exception as error:
+        raise Disagreement(
+            f"when refused it should be by an InputError, but: {what}, and {type(error).__name__}: {error}"
+        ) from error
+    raise Disagreement(what)
+
+
+def describes(bench: Bench, case: Case) -> None:
+    """It says whether it can run here, and what it would do, in words; nothing is compiled for either."""
+    found = bench.plugin.probe()
+    if not isinstance(found, Probe) or found.status not in get_args(get_type_hints(Probe)["status"]):
+        raise Disagreement(f"probe() gives {found!r}; give a snnhw.plugin.Probe with one of its statuses")
+    if not found.ready and not (found.reason and found.install):
+        raise Disagreement(f"probe() says '{found.status}', but not why, and what mends it: {found!r}")
+    plan = bench.plugin.explain(case.program, bench.job(case))
+    if not isinstance(plan, Explanation) or not (plan.tables or plan.sources):
+        raise Disagreement(f"explain() gives {plan!r}; give a snnhw.plugin.Explanation that holds something")
+    words = [cell for rows in plan.tables.values() for row in rows for cell in row]
+    if any(not isinstance(word, str) for word in (*words, *plan.sources.values())):
+        raise Disagreement("explain() gives tables or sources with something in them that is no text")
+    if any(len(row) != len(rows[0]) for rows in plan.tables.values() for row in rows):
+        raise Disagreement("explain() gives a table whose rows are not as long as its heading")
 
 
 def labels(bench: Bench, case: Case) -> None:

@@ -6,7 +6,7 @@ is proven exact, so that no order of sums can be an excuse.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
@@ -14,7 +14,14 @@ import numpy as np
 
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Array, Arrays, Case, with_samples, with_steps
-from snnhw.conformance.claims import labels, refuses, refuses_training
+from snnhw.conformance.claims import (
+    describes,
+    labels,
+    refuses,
+    refuses_inputs,
+    refuses_targets,
+    refuses_training,
+)
 from snnhw.conformance.differ import Disagreement, hosts, same_bits
 from snnhw.conformance.yardstick import gradient_of, reference_run, turn_of
 from snnhw.errors import SnnhwError
@@ -150,17 +157,39 @@ def agrees(bench: Bench, case: Case) -> None:
 
 def computes(bench: Bench, case: Case) -> None:
     """Every dtype that it claims can be chosen, and is what it then computes in, stops and continues in."""
-    claimed, chooses = bench.capabilities.dtypes, "dtype" in {f.name for f in fields(bench.plugin.Options)}
-    if len(claimed) > 1 and not chooses:
-        raise Disagreement(f"it claims {', '.join(claimed)}, but has no option 'dtype' to choose one")
-    for name in claimed:
-        asked = replace(bench, options={**bench.options, "dtype": name}) if chooses else bench
+    for name, asked in _in_each_dtype(bench):
         found = _run(asked, case)
         for port, array in {**found.outputs, **found.recordings, **found.state}.items():
             if array.dtype.name != name:
                 raise Disagreement(f"with dtype={name}, '{port}' is returned as {array.dtype.name}")
         _same(f"with dtype={name}, ", found, reference_run(case))
         splits(asked, case)
+
+
+def learns(bench: Bench, case: Case) -> None:
+    """In every dtype that it claims, a step of training whose numbers all of them hold is exact."""
+    assert case.optimizer is not None
+    wanted = gradient_of(case)
+    params, _ = update(case.optimizer, case.params, wanted.params, {})
+    for name, asked in _in_each_dtype(bench):
+        with asked.compile(case) as executable:
+            found = executable.step(case.inputs, case.targets)
+            for port, array in hosts({**found.outputs, **found.state}).items():
+                if array.dtype.name != name:
+                    raise Disagreement(f"with dtype={name}, '{port}' is returned as {array.dtype.name}")
+            same_bits(f"with dtype={name}, output", found.outputs, wanted.execution.outputs)
+            if found.loss != wanted.loss:
+                raise Disagreement(f"with dtype={name}, the loss is {found.loss!r}, not {wanted.loss!r}")
+            same_bits(f"with dtype={name}, after one update, parameter", executable.get_params(), params)
+
+
+def _in_each_dtype(bench: Bench) -> Iterator[tuple[str, Bench]]:
+    """It, asked for each dtype that it claims."""
+    claimed, chooses = bench.capabilities.dtypes, "dtype" in {f.name for f in fields(bench.plugin.Options)}
+    if len(claimed) > 1 and not chooses:
+        raise Disagreement(f"it claims {', '.join(claimed)}, but has no option 'dtype' to choose one")
+    for name in claimed:
+        yield name, replace(bench, options={**bench.options, "dtype": name}) if chooses else bench
 
 
 LAWS: Final[Mapping[str, Law]] = {
@@ -176,9 +205,13 @@ LAWS: Final[Mapping[str, Law]] = {
     "reschedules": reschedules,
     "agrees": agrees,
     "computes": computes,
+    "learns": learns,
     "refuses": refuses,
     "refuses-training": refuses_training,
+    "refuses-inputs": refuses_inputs,
+    "refuses-targets": refuses_targets,
     "labels": labels,
+    "describes": describes,
 }
 """Name -> law."""
 

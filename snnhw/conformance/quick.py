@@ -6,13 +6,16 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from snnhw.conformance.case import Plan
+from snnhw.conformance.cases.examples import EXAMPLES, INEXACT
 from snnhw.conformance.cases.neurons import common
 
 __all__ = ["QUICK", "is_quick"]
 
 QUICK: Final = (
-    "exact/*-plain",
-    "exact/Linear-bias",
+    *(
+        f"{'margin' if kind in INEXACT else 'exact'}/{kind.__name__}-{next(iter(examples))}"
+        for kind, examples in EXAMPLES.items()
+    ),
     "exact/at-threshold-delayed",
     f"exact/{common().name}",
     f"exact/{common().name}/step",
@@ -22,12 +25,13 @@ QUICK: Final = (
     f"near/dense-{common().model.name}",
     f"gradient/{common().name}",
     "gradient/Linear-bias",
+    "gradient/static-Linear-bias",
     "gradient/loss-CERate-plain",
     "training/*-plain",
     "law/*-dense",
 )
-"""Patterns of ids: an example of every op, one neuron, every law on one network. Stateless ops compile
-nothing, and most cases of one neuron share their kernels."""
+"""Patterns of ids: an example of every op, one neuron, every law on one network. Most ops compile nothing,
+and most cases of one neuron share their kernels."""
 
 
 def is_quick(plan: Plan) -> bool:

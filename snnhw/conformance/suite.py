@@ -15,11 +15,13 @@ from snnhw.conformance.case import CLASSES, Plan
 from snnhw.conformance.cases import (
     corners,
     exact,
+    functions,
     gradient,
     laws,
     layers,
     margin,
     pointwise,
+    still,
     training,
     wiring,
 )
@@ -30,7 +32,7 @@ from snnhw.conformance.outcome import CaseResult, judge
 from snnhw.conformance.quick import is_quick
 from snnhw.conformance.report import SHOWN, ConformanceReport, report
 from snnhw.errors import InputError
-from snnhw.ir import MODELS, Model
+from snnhw.ir import LOSS_TERMS, MODELS, OPTIMIZERS, SURROGATES
 from snnhw.options import numbers
 from snnhw.plugin import BACKENDS, FORMATS, Backend
 from snnhw.words import did_you_mean
@@ -44,24 +46,29 @@ SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
     corners.cases,
     wiring.cases,
     pointwise.cases,
+    functions.cases,
     margin.cases,
     gradient.cases,
     layers.cases,
+    still.cases,
     training.cases,
     laws.cases,
 )
 """Where cases come from."""
 
+REGISTRIES: Final[tuple[Mapping[str, object], ...]] = (MODELS, SURROGATES, LOSS_TERMS, OPTIMIZERS)
+"""What anyone may add to, and cases are made from."""
+
 
 def all_cases() -> tuple[Plan, ...]:
-    """Every case, the strongest class first, each made when it is asked for; also those of models that
-    somebody has registered."""
-    return _listed(tuple(MODELS.values()))
+    """Every case, the strongest class first, each made when it is asked for; also those of models,
+    surrogates, terms of a loss and optimizers that somebody has registered."""
+    return _listed(tuple(tuple(registered.values()) for registered in REGISTRIES))
 
 
-@lru_cache(maxsize=1)
-def _listed(_models: tuple[Model, ...]) -> tuple[Plan, ...]:
-    """Cases are made from the registry of models; listed once, until it changes."""
+@lru_cache(maxsize=2)
+def _listed(_registered: tuple[tuple[object, ...], ...]) -> tuple[Plan, ...]:
+    """Cases are made from the registries; listed once, until one of them changes."""
     order = list(CLASSES)
     found = chain.from_iterable(source() for source in SOURCES)
     return tuple(sorted(found, key=lambda plan: order.index(plan.cls)))

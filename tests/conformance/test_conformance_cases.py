@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -13,9 +13,10 @@ from snnhw.check import check_job
 from snnhw.conformance import CLASSES, Case, all_cases
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Array
-from snnhw.conformance.cases import corners, laws, wiring
+from snnhw.conformance.cases import corners, laws, layers, wiring
 from snnhw.conformance.cases.exact import ROUNDING
 from snnhw.conformance.cases.examples import ELSEWHERE, EXAMPLES, INEXACT
+from snnhw.conformance.cases.harness import NODE
 from snnhw.conformance.cases.networks import NETWORKS
 from snnhw.conformance.cases.neurons import Setting, backwards, settings, timings, usual
 from snnhw.conformance.cases.pointwise import neuron_case
@@ -32,6 +33,7 @@ from snnhw.ir import (
     MODELS,
     OPS,
     OPTIMIZERS,
+    PRIMITIVES,
     SURROGATES,
     ClassLoss,
     Model,
@@ -39,11 +41,14 @@ from snnhw.ir import (
     Optimizer,
     Param,
     Params,
+    Pointwise,
     PopulationLoss,
     check_params,
+    composites,
     expr,
     model,
     require_valid,
+    topological,
     var,
     variables,
 )
@@ -126,7 +131,68 @@ def test_every_optimizer_has_a_case(cases: Cases) -> None:
 def test_every_law_and_every_class_has_a_case(cases: Cases) -> None:
     assert {case.law for case in of(cases, "law")} == set(LAWS)
     assert {case.cls for case in cases.values()} == set(CLASSES) == {*CHECKS, "law"}
-    assert {*laws.RUNNING, *laws.SMALL, *laws.TRAINING, *laws.STEPPING} == set(LAWS)
+    assert {*laws.RUNNING, *laws.SMALL, *laws.TRAINING, *laws.STEPPING, "learns"} == set(LAWS)
+
+
+def test_every_optimizer_is_interrupted_and_resumed(cases: Cases) -> None:
+    resumed = {type(case.optimizer) for case in of(cases, "law") if case.law == "resumes"}
+    assert resumed == set(OPTIMIZERS.values())
+
+
+def test_what_every_dtype_is_asked_for_half_precision_holds(cases: Cases) -> None:
+    for name in ("law/computes-dense", "law/computes-recurrent", "law/learns-dense"):
+        proof = cases[name].proof
+        assert proof is not None
+        assert proof.grid >= -14  # the smallest float16 that is not subnormal
+        assert proof.largest < 2**11
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_every_function_in_equations_is_run_alone_and_its_gradient_is_taken(name: str, cases: Cases) -> None:
+    (run,) = {f"pointwise/function-{name}", f"margin/function-{name}"} & cases.keys()
+    for case_id in (run, f"gradient/function-{name}"):
+        op = cases[case_id].program.nodes[NODE]
+        assert isinstance(op, Pointwise)
+        assert name in {node.op for node in topological(list(op.outputs.values()))}
+
+
+def test_every_setting_of_every_op_is_varied() -> None:
+    for kind, examples in EXAMPLES.items():
+        plain = next(iter(examples.values()))[0]
+        for item in fields(kind):
+            if item.name == "keys":  # shared parameters are nobody's special case: exact/shared
+                continue
+            values = {repr(getattr(op, item.name)) for op, *_ in examples.values()}
+            optional = item.default is not MISSING
+            assert not optional or values != {repr(item.default)}, f"{kind.__name__}.{item.name}"
+        assert type(plain) is kind
+
+
+def test_every_op_meets_an_input_that_does_not_change(cases: Cases) -> None:
+    for kind, examples in EXAMPLES.items():
+        for name, (op, *_) in examples.items():
+            case = cases[f"gradient/static-{kind.__name__}-{name}"]
+            assert set(case.program.time.static_inputs) == set(op.in_ports)
+
+
+def test_every_composite_has_a_layer() -> None:
+    """What is imported there is used: ruff sees to it."""
+    wanted = {name for name in composites.__all__ if name != "tied"}  # part of others
+    assert wanted <= vars(layers).keys()
+
+
+def test_what_somebody_registers_has_cases_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {plan.id for plan in all_cases()}
+    monkeypatch.setitem(SURROGATES, "Own", SURROGATES["ATan"])
+    monkeypatch.setitem(OPTIMIZERS, "Own", OPTIMIZERS["SGD"])
+    monkeypatch.setitem(LOSS_TERMS, "Own", LOSS_TERMS["CERate"])
+    monkeypatch.setitem(MODELS, "Own", NEWCOMERS[-1])
+    added = {plan.id for plan in all_cases()} - before
+    for name in ("surrogate-Own-alpha", "loss-Own-plain", "dense-Silent"):
+        assert f"gradient/{name}" in added
+    assert {"training/Own-plain", "law/resumes-Own", "pointwise/Silent-none-delayed"} <= added
+    monkeypatch.undo()
+    assert {plan.id for plan in all_cases()} == before
 
 
 mem, x, tau, beta, threshold = variables("mem x tau beta threshold")

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import wrong_backends as wrong
+import wrong_executables as executables
 from wrong_backends import Wrong, ops
 
-from snnhw.ir import Conv2d, Neuron
+from snnhw.ir import BatchNorm1d, Conv2d, Dropout, Neuron
 
 __all__ = ["WRONG", "Bite"]
 
@@ -92,31 +93,31 @@ WRONG: Final[Mapping[str, Bite]] = {
         spared=("pointwise/Leaky-subtract-delayed-shaped-graded-quantised",),
     ),
     "loses the state": Bite(
-        Wrong(around=wrong.Forgetful),
+        Wrong(around=executables.Forgetful),
         caught=("law/splits-dense", "law/splits-recurrent", "exact/from-state/step", "exact/long-delay"),
-        spared=("law/agrees-dense", "pointwise/Leaky-subtract-delayed"),
+        spared=("law/agrees-dense", "margin/dense-Leaky"),
     ),
     "mixes up its samples": Bite(
-        Wrong(around=wrong.Shuffled),
+        Wrong(around=executables.Shuffled),
         caught=("exact/Linear-bias", "law/permutes-dense", "margin/dense-Leaky"),
         spared=("gradient/Linear-bias",),
     ),
     "keeps membranes in half precision": Bite(
-        Wrong(around=wrong.Halved),
+        Wrong(around=executables.Halved),
         caught=("pointwise/Leaky-subtract-delayed", "margin/dense-Leaky", "near/dense-Leaky"),
         spared=("exact/Linear-bias",),
     ),
     "computes in another precision than it returns": Bite(
-        Wrong(around=wrong.Narrowed),
+        Wrong(around=executables.Narrowed),
         caught=("pointwise/Leaky-subtract-delayed",),
         spared=("exact/Leaky-subtract-delayed", "margin/dense-Leaky"),
     ),
     "fires at random": Bite(
-        Wrong(around=wrong.Trigger),
+        Wrong(around=executables.Trigger),
         caught=("near/dense-Leaky", "near/recurrent-Leaky"),
     ),
     "is never twice the same": Bite(
-        Wrong(around=wrong.Noisy),
+        Wrong(around=executables.Noisy),
         caught=("law/repeats-dense", "exact/Linear-bias"),
         spared=("training/SGD-plain",),
     ),
@@ -141,27 +142,27 @@ WRONG: Final[Mapping[str, Bite]] = {
         spared=("training/accumulated",),
     ),
     "forgets what the optimizer knew": Bite(
-        Wrong(around=wrong.Amnesiac),
-        caught=("law/resumes-dense", "law/resumes-recurrent"),
+        Wrong(around=executables.Amnesiac),
+        caught=("law/resumes-dense", "law/resumes-recurrent", "law/resumes-SGD", "law/resumes-AdamW"),
         spared=("training/Adam-plain",),
     ),
     "keeps its first learning rate": Bite(
-        Wrong(around=wrong.Stubborn),
+        Wrong(around=executables.Stubborn),
         caught=("law/reschedules-dense",),
         spared=("law/resumes-dense",),
     ),
     "trains differently after a run": Bite(
-        Wrong(around=wrong.Disturbed),
+        Wrong(around=executables.Disturbed),
         caught=("law/evaluates-dense",),
         spared=("law/trains-alike-dense",),
     ),
     "keeps its results to itself": Bite(
-        Wrong(around=wrong.Possessive),
+        Wrong(around=executables.Possessive),
         caught=("law/owns-dense",),
         spared=("law/agrees-dense",),
     ),
     "takes no new parameters": Bite(
-        Wrong(around=wrong.Deaf),
+        Wrong(around=executables.Deaf),
         caught=("law/round-trips-dense",),
         spared=("law/agrees-dense",),
     ),
@@ -199,6 +200,76 @@ WRONG: Final[Mapping[str, Bite]] = {
         Wrong(claims=wrong.everything),
         caught=("law/refuses-dense",),
         spared=("law/agrees-dense",),
+    ),
+    "normalises over the wrong axis": Bite(
+        Wrong(program=ops(BatchNorm1d, wrong.sideways)),
+        caught=("gradient/BatchNorm1d-plain", "gradient/BatchNorm1d-line", "training/chancy"),
+        spared=("margin/BatchNorm1d-plain",),
+    ),
+    "normalises all steps by the same numbers": Bite(
+        Wrong(program=ops(BatchNorm1d, wrong.of_all_steps)),
+        caught=("gradient/BatchNorm1d-plain", "training/chancy"),
+        spared=("gradient/BatchNorm1d-folded", "gradient/BatchNorm1d-through-time"),
+    ),
+    "measures once what does not change": Bite(
+        Wrong(program=wrong.measures_once),
+        caught=("gradient/static-BatchNorm1d-plain", "gradient/static-BatchNorm1d-line"),
+        spared=("gradient/BatchNorm1d-plain", "margin/static-BatchNorm1d-plain"),
+    ),
+    "leaves out the same at every step": Bite(
+        Wrong(program=ops(Dropout, wrong.holds_masks)),
+        caught=("gradient/Dropout-half", "gradient/static-Dropout-half"),
+        spared=("gradient/Dropout-held", "margin/static-Dropout-half"),
+    ),
+    "has random numbers of its own": Bite(
+        Wrong(job=wrong.of_its_own_chance),
+        caught=("exact/stranger-Lucky", "law/agrees-lucky", "gradient/Dropout-held"),
+        spared=("law/repeats-lucky", "law/trains-alike-chancy"),
+    ),
+    "begins its random numbers anew": Bite(
+        Wrong(around=executables.Restarted),
+        caught=("law/splits-lucky",),
+        spared=("law/repeats-lucky", "law/splits-dense"),
+    ),
+    "approximates an exponential": Bite(
+        Wrong(program=wrong.rewrites("exp", wrong.roughly)),
+        caught=("margin/function-exp", "gradient/function-exp"),
+        spared=("margin/function-tanh",),
+    ),
+    "has the wrong slope of a function": Bite(
+        Wrong(program=wrong.rewrites("atan", wrong.of_slope_one)),
+        caught=("gradient/function-atan",),
+        spared=("margin/function-atan", "gradient/function-tanh"),
+    ),
+    "trains in its usual dtype": Bite(
+        Wrong(job=wrong.trained_at_its_usual_dtype),
+        caught=("law/learns-dense",),
+        spared=("law/computes-dense",),
+    ),
+    "has an answer to everything": Bite(
+        Wrong(around=executables.Lenient),
+        caught=("law/refuses-inputs-dense", "law/refuses-inputs-recurrent"),
+        spared=("law/refuses-targets-dense",),
+    ),
+    "refuses what does not fit by accident": Bite(
+        Wrong(around=executables.Crude),
+        caught=("law/refuses-inputs-dense",),
+        spared=("law/agrees-dense",),
+    ),
+    "trains towards nothing": Bite(
+        Wrong(around=executables.Untargeted),
+        caught=("law/refuses-targets-dense",),
+        spared=("law/refuses-inputs-dense",),
+    ),
+    "explains nothing": Bite(
+        wrong.Silent(),
+        caught=("law/describes-dense",),
+        spared=("law/labels-dense",),
+    ),
+    "is missing and does not say why": Bite(
+        wrong.Helpless(),
+        caught=("law/describes-dense",),
+        spared=("law/labels-dense",),
     ),
 }
 """What is wrong -> how that shows."""

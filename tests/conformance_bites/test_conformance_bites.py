@@ -6,22 +6,20 @@ from typing import cast
 
 import pytest
 from bites import WRONG, Bite
-from wrong_backends import Attached, Wrong
+from wrong_backends import OWN, Wrong
 
 import snnhw.reference
 from snnhw.conformance import CaseResult, all_cases
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.outcome import judge
-from snnhw.ir import Neuron
 from snnhw.plugin import Backend
 
 
 @pytest.fixture(autouse=True)
-def attached_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reference runs the one op that only a wrong backend has."""
-    monkeypatch.setitem(
-        cast("dict[object, object]", snnhw.reference.RULES), Attached, snnhw.reference.RULES[Neuron]
-    )
+def own_ops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference runs the ops that only wrong backends have."""
+    for kind, rule in OWN.items():
+        monkeypatch.setitem(cast("dict[object, object]", snnhw.reference.RULES), kind, rule)
 
 
 def judged(bite: Bite, case_id: str) -> CaseResult:

@@ -8,13 +8,15 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from bites import WRONG
-from wrong_backends import Around, Wrong
+from wrong_backends import Wrong
+from wrong_executables import Around
 
 import snnhw.conformance.suite
 from snnhw.conformance import CLASSES, Case, all_cases, run_on
 from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Plan, with_samples, with_steps
+from snnhw.conformance.cases.examples import EXAMPLES
 from snnhw.conformance.evidence import Evidence, evidence_of
 from snnhw.conformance.outcome import judge
 from snnhw.conformance.shrink import shrunk, upstream
@@ -276,5 +278,8 @@ def test_a_quick_look_has_some_of_every_class_and_every_law() -> None:
     quick = chosen(quick=True)
     assert {plan.cls for plan in quick} == set(CLASSES)
     assert len(quick) < len(all_cases()) / 4
+    for kind, examples in EXAMPLES.items():
+        ids = {f"{cls}/{kind.__name__}-{name}" for cls in ("exact", "margin") for name in examples}
+        assert ids & {plan.id for plan in quick}, kind
     laws = {plan.case.law for plan in all_cases() if plan.cls == "law"}
     assert {plan.case.law for plan in quick if plan.cls == "law"} == laws

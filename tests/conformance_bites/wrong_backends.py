@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy as np
 from snnhw.errors import Unsupported
 from snnhw.ir import (
     SGD,
+    BatchNorm1d,
     Conv2d,
+    Dropout,
     Expr,
     FrozenMap,
     Linear,
@@ -20,20 +22,29 @@ from snnhw.ir import (
     Neuron,
     Op,
     Params,
+    Pointwise,
     Program,
     Step,
     StraightThrough,
     clamp,
+    graft,
     heaviside,
     spike,
     stop_gradient,
+    topological,
     var,
 )
 from snnhw.ir.expr import replace as substitute
-from snnhw.plugin import Arrays, Capabilities, Executable, Result, Run, StepResult, Support, Train
+from snnhw.plugin import Capabilities, Executable, Explanation, Probe, Run, Support, Train
+from snnhw.reference import RULES
+from snnhw.reference.arrays import reshape
+from snnhw.reference.batchnorm import Moments, measure
+from snnhw.reference.elementwise import add
+from snnhw.reference.ops import Here
+from snnhw.reference.tape import Var, constant
 from snnhw_reference.plugin import ReferenceBackend, ReferenceOptions
 
-__all__ = ["Around", "Attached", "Wrong", "ops"]
+__all__ = ["OWN", "Attached", "Sideways", "Wrong", "ops"]
 
 Job = Run | Train
 
@@ -120,6 +131,61 @@ def attached(neuron: Neuron) -> Neuron:
     return Attached(**{item.name: getattr(neuron, item.name) for item in fields(neuron)})
 
 
+class Sideways(BatchNorm1d):
+    """Normalises by what all channels have in common."""
+
+
+def sideways(norm: BatchNorm1d) -> BatchNorm1d:
+    return Sideways(**{item.name: getattr(norm, item.name) for item in fields(norm)})
+
+
+def _over_channels(here: Here[BatchNorm1d]) -> dict[str, Var]:
+    """Mean and variance over the channels too."""
+    x, zeros = here.env["x"], constant(np.zeros(here.op.features))
+    found = measure([reshape(x, (-1, 1))], here.functions)
+    wide = Moments(add(found.mean, zeros), add(found.variance, zeros), found.count)
+    return dict(RULES[BatchNorm1d](replace(here, measured=wide)))
+
+
+OWN: dict[type[Op], Any] = {Attached: RULES[Neuron], Sideways: _over_channels}
+"""How the reference runs the ops that only a wrong backend has."""
+
+
+def of_all_steps(norm: BatchNorm1d) -> BatchNorm1d:
+    """Statistics of all steps together where each step has its own."""
+    return norm if norm.time_steps else replace(norm, stats="folded")
+
+
+def measures_once(program: Program) -> Program:
+    """What does not change over time is normalised once, and its statistics move once."""
+    return ops(BatchNorm1d, of_all_steps)(program) if program.time.static_inputs else program
+
+
+def holds_masks(dropout: Dropout) -> Dropout:
+    """The same elements left out at every step."""
+    return replace(dropout, mask="held")
+
+
+def rewrites(name: str, change: Callable[[Expr], Expr]) -> Callable[[Program], Program]:
+    """Another function in the place of one, in stateless nodes."""
+
+    def changed(op: Pointwise) -> Pointwise:
+        found = {expr: change(expr) for expr in topological(list(op.outputs.values())) if expr.op == name}
+        return replace(op, outputs=with_equations(op.outputs, found))
+
+    return ops(Pointwise, changed)
+
+
+def roughly(value: Expr) -> Expr:
+    """A thousandth too large."""
+    return value * 1.001
+
+
+def of_slope_one(value: Expr) -> Expr:
+    """With another derivative."""
+    return graft(value, dict.fromkeys(value.args, 1.0))
+
+
 def straight_through(neuron: Neuron) -> Neuron:
     """One surrogate for all."""
     return replace(neuron, surrogate=neuron.surrogate and StraightThrough())
@@ -193,6 +259,15 @@ def at_its_usual_dtype(job: Any) -> Any:
     return replace(job, options=ReferenceOptions())
 
 
+def of_its_own_chance(job: Any) -> Any:
+    """Random numbers of another seed."""
+    return replace(job, seed=job.seed + 1)
+
+
+def trained_at_its_usual_dtype(job: Any) -> Any:
+    return at_its_usual_dtype(job) if isinstance(job, Train) else job
+
+
 def plain_descent(job: Any) -> Any:
     """Neither momentum nor decay."""
     return replace(job, optimizer=SGD(lr=job.optimizer.lr)) if isinstance(job, Train) else job
@@ -249,143 +324,17 @@ class Quiet(Wrong):
     Options = Emulating
 
 
-# -- Other executables ----------------------------------------------------------------------------
+@dataclass
+class Silent(Wrong):
+    """Explains nothing."""
+
+    def explain(self, program: Program, job: Job) -> Explanation:
+        return Explanation()
 
 
-class Around:
-    """An executable that does as another does."""
+@dataclass
+class Helpless(Wrong):
+    """Is not there, and does not say why."""
 
-    def __init__(self, inner: Executable) -> None:
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.inner.close()
-
-
-class Forgetful(Around):
-    """Starts from rest whatever it is given."""
-
-    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        return self.inner.run(inputs)
-
-    def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
-        return self.inner.step(inputs, targets)
-
-
-class Changed(Around):
-    """Returns something else for every port."""
-
-    def change(self, port: str, x: Any) -> Any:
-        return x
-
-    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        found = self.inner.run(inputs, state)
-        return Result(self.changed(found.outputs), self.changed(found.recordings), found.state)
-
-    def changed(self, arrays: Arrays) -> dict[str, Any]:
-        return {name: self.change(name, x) for name, x in arrays.items()}
-
-
-class Shuffled(Changed):
-    """The samples of a batch in another order."""
-
-    def change(self, port: str, x: Any) -> Any:
-        return np.roll(x, 1, axis=1)
-
-
-class Halved(Changed):
-    """Membranes in half precision."""
-
-    def change(self, port: str, x: Any) -> Any:
-        return x.astype(np.float16).astype(x.dtype) if port.endswith(".mem") else x
-
-
-class Narrowed(Changed):
-    """Computed in double precision, returned in single: rounded once where each operation should be."""
-
-    def change(self, port: str, x: Any) -> Any:
-        return x.astype(np.float32)
-
-    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        found = super().run(inputs, state)
-        ends = {key: self.change(key, x) for key, x in found.state.items()}
-        return Result(found.outputs, found.recordings, ends)
-
-
-class Noisy(Changed):
-    """Never twice the same."""
-
-    def __init__(self, inner: Executable) -> None:
-        super().__init__(inner)
-        self.noise = _noise()
-
-    def change(self, port: str, x: Any) -> Any:
-        return x + next(self.noise)
-
-
-def _noise() -> Iterator[float]:
-    generator = np.random.default_rng(0)
-    while True:
-        yield float(generator.normal() * 1e-9)
-
-
-class Trigger(Changed):
-    """One spike in a thousand, wherever its membrane is."""
-
-    def change(self, port: str, x: Any) -> Any:
-        if not port.endswith(".spk"):
-            return x
-        flips = np.random.default_rng(1).random(x.shape) < 1e-3
-        return np.where(flips, 1 - x, x)
-
-
-class Amnesiac(Around):
-    """Saves parameters, but nothing that the optimizer remembers."""
-
-    def save_state(self) -> Arrays:
-        saved = self.inner.save_state()
-        return {name: x for name, x in saved.items() if not name.startswith("optimizer/")}
-
-
-class Stubborn(Around):
-    """Keeps the learning rate it was compiled with."""
-
-    def set_optimizer(self, optimizer: object) -> None:
-        pass
-
-
-class Disturbed(Around):
-    """Drops what it has accumulated when it is run."""
-
-    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        found = self.inner.run(inputs, state)
-        saved = {name: x for name, x in self.inner.save_state().items() if not name.startswith("grad/")}
-        self.inner.load_state(saved | {"pending": np.array(0)})
-        return found
-
-
-class Possessive(Around):
-    """Returns the same buffers every time."""
-
-    def __init__(self, inner: Executable) -> None:
-        super().__init__(inner)
-        self.buffers: dict[str, np.ndarray] = {}
-
-    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        found = self.inner.run(inputs, state)
-        for name, x in found.recordings.items():
-            self.buffers.setdefault(name, x)[...] = x
-        return Result(found.outputs, dict(self.buffers), found.state)
-
-
-class Deaf(Around):
-    """Takes no parameters once it is compiled."""
-
-    def set_params(self, params: Params) -> None:
-        pass
+    def probe(self) -> Probe:
+        return Probe("missing")

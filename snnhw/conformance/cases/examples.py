@@ -50,7 +50,7 @@ from snnhw.ir import (
 
 __all__ = ["ELSEWHERE", "EXAMPLES", "INEXACT", "subjects"]
 
-x, a = var("x"), var("a")
+x, a, b = var("x"), var("a"), var("b")
 
 ELSEWHERE: Final[Mapping[type[Op], str]] = {
     Input: "every program has one",
@@ -84,6 +84,7 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
     Conv3d: {
         "plain": (Conv3d(2, 2, (2, 1, 2)), (2, 3, 2, 3)),
         "strided": (Conv3d(1, 2, (1, 2, 2), stride=(1, 2, 1), padding=(0, 1, 0)), (1, 2, 3, 3)),
+        "groups": (Conv3d(2, 2, (1, 2, 1), dilation=(1, 1, 2), groups=2, bias=False), (2, 1, 3, 2)),
     },
     ConvTranspose1d: {
         "strided": (ConvTranspose1d(2, 3, (3,), stride=(2,), padding=(1,), output_padding=(1,)), (2, 3)),
@@ -147,12 +148,13 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
     BatchNorm1d: {
         "plain": (BatchNorm1d(4, eps=0.25), (4,)),
         "line": (BatchNorm1d(2, momentum=0.25, eps=0.5, bias=False), (2, 3)),
+        "bare": (BatchNorm1d(2, weight=False), (2, 3)),
         "folded": (BatchNorm1d(4, stats="folded", eps=0.25), (4,)),
         "through-time": (BatchNorm1d(4, time_steps=9, eps=0.25, bias=False), (4,)),
     },
     BatchNorm2d: {
         "plain": (BatchNorm2d(2), (2, 2, 3)),
-        "bare": (BatchNorm2d(2, weight=False, bias=False), (2, 3, 1)),
+        "bare": (BatchNorm2d(2, eps=0.125, weight=False, bias=False), (2, 3, 1)),
         "folded": (BatchNorm2d(2, stats="folded", momentum=0.5), (2, 1, 3)),
         "through-time": (BatchNorm2d(2, time_steps=9), (2, 2, 1)),
     },
@@ -172,6 +174,11 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
                 parameters=(Param("a", 0.5),),
             ),
             (4,),
+        ),
+        "ports": (
+            Pointwise(FrozenMap({"y": maximum(x, b) - a * b}), ("x", "b"), parameters=(Param("a", 0.5),)),
+            (2, 3),
+            (3,),  # ports broadcast from the right
         ),
         "choice": (
             Pointwise(

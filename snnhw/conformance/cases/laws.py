@@ -13,18 +13,22 @@ from snnhw.conformance.case import Array, Case, Plan
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed
 from snnhw.conformance.cases.networks import Make, Network, chancy, dense, recurrent
-from snnhw.conformance.cases.neurons import common
+from snnhw.conformance.cases.neurons import Setting, common, usual
 from snnhw.conformance.cases.numbers import Dyadics, middle
 from snnhw.conformance.cases.search import provable
+from snnhw.conformance.cases.strangers import LUCKY
+from snnhw.conformance.cases.variants import variants
 from snnhw.conformance.dyadic import PRECISION
 from snnhw.conformance.proof import proven
 from snnhw.ir import (
+    OPTIMIZERS,
     SGD,
     Adam,
     ATan,
     CECount,
     L1Rate,
     Loss,
+    Optimizer,
     Param,
     StraightThrough,
     Term,
@@ -39,6 +43,8 @@ HALF: Final = 11
 
 LONG: Final = 1000
 
+ADAM: Final = Adam(lr=0.01)
+
 SHAPES: Final[Mapping[str, Make]] = {"dense": dense, "recurrent": recurrent}
 
 RUNNING: Final = (
@@ -49,14 +55,19 @@ RUNNING: Final = (
     "round-trips",
     "owns",
     "refuses",
+    "refuses-inputs",
     "labels",
+    "describes",
     "agrees",
 )
 SMALL: Final = ("computes",)
-TRAINING: Final = ("trains-alike", "resumes", "evaluates")
+TRAINING: Final = ("trains-alike", "resumes", "evaluates", "refuses-targets")
 STEPPING: Final = ("reschedules", "refuses-training")
 """Laws on runs that are exact; on those that half precision holds, too; on several steps of training; on one
 step that is exact."""
+
+CHANCY: Final = ("repeats", "splits", "fits", "agrees")
+"""Laws on runs that hold where random numbers are drawn, which belong to a sample's place in its batch."""
 
 
 def cases() -> Iterator[Plan]:
@@ -72,8 +83,17 @@ def cases() -> Iterator[Plan]:
         for name, change in (("no-input", _silent), ("one-step", _single)):
             yield _under(run, "agrees", f"law/{name}-{shape}", change)
     plan = _training("law/chancy", chancy(common(), ATan()))
-    for law in TRAINING:
+    for law in ("trains-alike", "resumes", "evaluates"):
         yield _under(plan, law, f"law/{law}-chancy")
+    tiny = dense(common(), StraightThrough(), sizes=(2, 3, 2))
+    yield _under(_step("law/tiny-step", tiny, bits=HALF, batch=2), "learns", "law/learns-dense")
+    lucky = exact_network("law/lucky", dense(Setting(LUCKY, *usual(LUCKY)), StraightThrough()))
+    for law in CHANCY:
+        yield _under(lucky, law, f"law/{law}-lucky")
+    for name, kind in OPTIMIZERS.items():
+        *_, (_, optimizer) = variants(kind, lr=0.01)
+        plan = _training(f"law/{name}", dense(common(), ATan()), optimizer)
+        yield _under(plan, "resumes", f"law/resumes-{name}")
     yield _long("law/thousand-steps")
 
 
@@ -105,22 +125,22 @@ def exact_network(case_id: str, network: Network, bits: int = PRECISION) -> Plan
     return provable(case_id, build, bits)
 
 
-def _training(case_id: str, network: Network) -> Plan:
+def _training(case_id: str, network: Network, optimizer: Optimizer = ADAM) -> Plan:
     """Two steps share an update, so that training can be interrupted between them."""
     loss = Loss((Term(CECount(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.01)))
-    return classified(case_id, network, loss, Adam(lr=0.01), batch=BATCH, accumulate=2, turns=2, needs=())
+    return classified(case_id, network, loss, optimizer, batch=BATCH, accumulate=2, turns=2, needs=())
 
 
-def _step(case_id: str, network: Network) -> Plan:
+def _step(case_id: str, network: Network, bits: int = PRECISION, batch: int = BATCH) -> Plan:
     terms = {"lif1.spk": 0.25, "lif2.spk": 0.5, "lif2.mem": 1.0}
     loss = Loss(tuple(Term(L1Rate(), of=port, weight=weight) for port, weight in terms.items()))
 
     def build(steps: int, numbers: Dyadics) -> Case:
         given = network.values(numbers)
-        case = observed(case_id, network.program, numbers, given=given, time_steps=steps, batch=BATCH)
+        case = observed(case_id, network.program, numbers, given=given, time_steps=steps, batch=batch)
         return replace(case, record=(), loss=loss, optimizer=SGD(lr=0.25))
 
-    return provable(case_id, build)
+    return provable(case_id, build, bits)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Final
 
 from snnhw.conformance.case import Case, Plan
 from snnhw.conformance.cases.examples import EXAMPLES, subjects
-from snnhw.conformance.cases.harness import NODE, Subject, alone, observed
+from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, with_state
 from snnhw.conformance.cases.neurons import Setting, settings
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import chosen, lively
@@ -41,14 +41,16 @@ def cases() -> Iterator[Plan]:
 
 
 def neuron_case(setting: Setting) -> Plan:
-    """The case of one neuron, in the class that its equations allow."""
+    """The case of one neuron, in the class that its equations allow; from a state that is not rest, so that
+    some neurons are reset in the first step."""
     op = setting.neuron(SHAPE)
     case_id = f"{'pointwise' if is_arithmetic(op) else 'near'}/{setting.name}"
     program = alone(Subject(setting.name, op, dict.fromkeys(setting.model.ports, SHAPE)))
 
     def build(numbers: Randoms) -> Case:
         given = setting.values(NODE, SHAPE, numbers)
-        return observed(case_id, program, numbers, given=given, time_steps=STEPS, batch=BATCH)
+        case = observed(case_id, program, numbers, given=given, time_steps=STEPS, batch=BATCH)
+        return with_state(case, numbers)
 
     return chosen(case_id, build, lively)
 
