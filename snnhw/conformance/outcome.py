@@ -79,7 +79,8 @@ def _outcome(bench: Bench, case: Case, against: Bench | None) -> tuple[Outcome, 
     except Disagreement as error:
         return "failed", str(error), error.measured or NOTHING
     except Unsupported as error:
-        who = "it" if error.backend == bench.plugin.name else error.backend
+        other = against.plugin.name if against else ""
+        who = other if other == error.backend != bench.plugin.name else "it"
         return "failed", f"{who} refuses what its capabilities claim: {'; '.join(error.reasons)}", NOTHING
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code must not end the run
         return "failed", f"{type(error).__name__}: {error}", NOTHING

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["pytest_addoption", "pytest_report_header"]
+__all__ = ["pytest_addoption", "pytest_report_header", "pytest_terminal_summary"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +25,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Name the backend under test, and what its results are marked with: passed cases say neither."""
+    return _under_test(config)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The same below the results: ``pytest -q`` leaves the header out."""
+    line = _under_test(config)
+    if line is not None:
+        terminalreporter.write_line(line)
+
+
+def _under_test(config: pytest.Config) -> str | None:
     name = config.getoption("--snnhw-backend")
     if not name:
         return None

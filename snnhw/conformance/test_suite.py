@@ -43,8 +43,10 @@ def excuses(bench: Bench) -> dict[str, str]:
     return known_failures(bench.plugin, [plan.id for plan in all_cases()])
 
 
-def test_case(plan: Plan, bench: Bench, excuses: dict[str, str]) -> None:
+def test_case(plan: Plan, bench: Bench, excuses: dict[str, str], request: pytest.FixtureRequest) -> None:
     """A backend does what it claims, and what it does is right."""
+    if bench.label:  # in reports for machines too, such as --junitxml
+        request.node.user_properties.append(("label", bench.label))
     result = judge(bench, plan, excuses.get(plan.id))
     label = f"[{bench.label}] " if bench.label else ""
     if result.outcome == "declined":

@@ -48,6 +48,22 @@ def test_equal(saved: Path) -> None:
     assert f"{T * B * 5}" in result.stdout
 
 
+def test_what_stands_in_for_a_device_is_labelled(saved: Path) -> None:
+    result = call("verify", saved, "--on", "reference,ipu", "-o", "ipu.emulate=true", "--batch", 1)
+    assert result.exit_code == 0, result.output
+    assert "\nreference: float64, 0." in result.stdout
+    assert "\nipu (emulated on torch " in result.stdout
+
+
+def test_tables_fit_a_usual_terminal(saved: Path) -> None:
+    result = call("verify", saved, "--on", "reference,cpu", "--batch", 20, "--time-steps", 20)
+    lines = result.stdout.splitlines()
+    headings = "spikes fired differ explained outside membrane"
+    assert sum(" ".join(line.split()).endswith(headings) for line in lines) == 3
+    rows = [line.split() for line in lines if line.startswith(("reference  ", "cpu  ", "cpu and reference "))]
+    assert [len(row) for row in rows] == [7, 7, 9]  # not folded
+
+
 @pytest.mark.usefixtures("wrong")
 def test_apart(saved: Path) -> None:
     result = call("verify", saved, "--on", "reference")

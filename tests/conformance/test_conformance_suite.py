@@ -108,7 +108,7 @@ def test_results_are_told_as_they_come(reference: Backend) -> None:
     told: list[CaseResult] = []
     found = run_on(reference, select="law/splits", on_result=told.append)
     assert tuple(told) == found.cases
-    assert len(told) == 2
+    assert len(told) == 3
 
 
 def test_a_misspelt_class_is_an_error(reference: Backend) -> None:
@@ -202,8 +202,17 @@ def pytest_run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_pytest_runs_the_cases_it_is_asked_for() -> None:
     done = pytest_run("--snnhw-backend", "reference", "--snnhw-option", "dtype=float32", "-k", "law/splits")
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert "3 passed" in done.stdout
     assert "snnhw backend: reference\n" in done.stdout
+
+
+def test_pytest_labels_what_stands_in_for_the_device_in_every_form(tmp_path: Path) -> None:
+    file = tmp_path / "results.xml"
+    options = ("--snnhw-backend", "ipu", "--snnhw-option", "emulate=true", "-k", "exact/Add")
+    done = pytest_run("-q", *options, "--junitxml", str(file))
+    assert done.returncode == 0, done.stdout
+    assert "\nsnnhw backend: ipu (emulated on torch " in done.stdout
+    assert file.read_text().count('<property name="label" value="emulated on torch ') == 2
 
 
 def test_pytest_without_a_backend_skips_and_says_why() -> None:
