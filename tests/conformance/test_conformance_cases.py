@@ -52,6 +52,7 @@ from snnhw.ir import (
     var,
     variables,
 )
+from snnhw.ir.models.textbook import SCHEMES, TEXTBOOK, textbook
 from snnhw.ir.surrogates import Surrogate
 from snnhw.plugin import Backend
 from snnhw.reference import Gradients, execute, gradients
@@ -94,6 +95,21 @@ def test_every_neuron_is_run_alone_and_its_gradient_is_taken(setting: Setting, c
         assert f"gradient/{setting.name}" in cases
     if not forward_primitives(setting.neuron(()).step()) & ROUNDING:
         assert f"exact/{setting.name}" in cases
+
+
+def test_every_scheme_of_a_textbook_neuron_has_a_case(cases: Cases) -> None:
+    ops = [op for case in cases.values() for op in case.program.nodes.values()]
+    tried = {op.model for op in ops if isinstance(op, Neuron)}
+    assert {textbook(kind, scheme) for kind in TEXTBOOK for scheme in SCHEMES} <= tried
+
+
+def test_numbers_stay_of_a_usual_size(cases: Cases) -> None:
+    """What grows without end says little about how far off a backend is."""
+    growing = {"margin/recurrent-I", "near/dense-Associative"}  # integrators, the first of its own output
+    for case in cases.values():
+        if case.loss is None and case.id not in growing:
+            run = recorded(case, "float64")
+            assert all(np.abs(x).max(initial=0.0) < 300 for x in run.values()), case.id
 
 
 @pytest.mark.parametrize("name", MODELS)

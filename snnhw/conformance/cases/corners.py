@@ -14,13 +14,16 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.case import Case, Plan
+from snnhw.conformance.cases.gradient import neuron_step
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
 from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, common, usual
 from snnhw.conformance.cases.numbers import Dyadics, Randoms
+from snnhw.conformance.cases.pointwise import neuron_case
 from snnhw.conformance.cases.search import chosen, lively, provable
 from snnhw.conformance.cases.strangers import STRANGERS
 from snnhw.conformance.proof import proven
 from snnhw.ir import (
+    MODELS,
     TIMINGS,
     Edge,
     FrozenMap,
@@ -31,12 +34,14 @@ from snnhw.ir import (
     Param,
     Pointwise,
     Program,
+    StraightThrough,
     clamp,
     maximum,
     minimum,
     var,
 )
 from snnhw.ir.composites import inhibited
+from snnhw.ir.models.textbook import SCHEMES, TEXTBOOK, textbook
 from snnhw.ir.ops import Shape
 
 __all__ = ["cases"]
@@ -61,6 +66,7 @@ def cases() -> Iterator[Plan]:
     yield from _per_channel()
     yield _step_from_state()
     yield from _strangers()
+    yield from _schemes()
 
 
 def _at_threshold(timing: str) -> Plan:
@@ -181,6 +187,16 @@ def _strangers() -> Iterator[Plan]:
         yield _stranger(f"exact/stranger-{model.name}", alone(subject), setting)
         yield _stranger(f"exact/stranger-{model.name}/step", probed(subject), setting)
         yield _random_stranger(f"pointwise/stranger-{model.name}", alone(subject), setting)
+
+
+def _schemes() -> Iterator[Plan]:
+    """Textbook neurons under the schemes that no registry holds: run, and in a step of training."""
+    held = set(MODELS.values())
+    for entry in dict.fromkeys(textbook(kind, scheme) for kind in TEXTBOOK for scheme in SCHEMES):
+        if entry not in held:
+            setting = Setting(entry, *usual(entry), shaped=True)
+            yield neuron_case(setting)
+            yield neuron_step(f"gradient/{setting.name}", setting, StraightThrough())
 
 
 def _stranger(case_id: str, program: Program, setting: Setting) -> Plan:

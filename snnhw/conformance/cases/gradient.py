@@ -41,7 +41,7 @@ from snnhw.ir import (
 )
 from snnhw.passes import resolve_loss
 
-__all__ = ["cases"]
+__all__ = ["cases", "neuron_step"]
 
 STEPS: Final = 8
 BATCH: Final = 3
@@ -52,7 +52,7 @@ def cases() -> Iterator[Plan]:
     """All of the class that come from registries."""
     for setting in settings():
         if backwards(setting):
-            yield _neuron(f"gradient/{setting.name}", setting, StraightThrough())
+            yield neuron_step(f"gradient/{setting.name}", setting, StraightThrough())
     yield from _surrogates()
     for subject in subjects():
         case_id = f"gradient/{subject.name}"
@@ -67,17 +67,20 @@ def cases() -> Iterator[Plan]:
 def _surrogates() -> Iterator[Plan]:
     """Every surrogate with one neuron, none of its settings at their defaults; the one that users get
     unasked, under every timing."""
-    yield _neuron("gradient/surrogate-none", common(), None)
+    yield neuron_step("gradient/surrogate-none", common(), None)
     for name, kind in SURROGATES.items():
         *_, (variant, surrogate) = variants(kind)  # all at once: each is a kernel to compile
-        yield _neuron(f"gradient/surrogate-{name}-{variant}", common(), surrogate)
+        yield neuron_step(f"gradient/surrogate-{name}-{variant}", common(), surrogate)
     for timing in common().model.timings_of(common().reset):
         if timing != common().timing:
             setting = replace(common(), timing=timing)
-            yield _neuron(f"gradient/surrogate-default-{timing}", setting, Neuron(setting.model).surrogate)
+            yield neuron_step(
+                f"gradient/surrogate-default-{timing}", setting, Neuron(setting.model).surrogate
+            )
 
 
-def _neuron(case_id: str, setting: Setting, surrogate: Surrogate | None) -> Plan:
+def neuron_step(case_id: str, setting: Setting, surrogate: Surrogate | None) -> Plan:
+    """A neuron in one step of training."""
     op = setting.neuron(SHAPE, surrogate)
     program = probed(Subject(setting.name, op, dict.fromkeys(setting.model.ports, SHAPE)))
 

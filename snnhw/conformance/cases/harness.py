@@ -40,8 +40,9 @@ from snnhw.ir.ops import Shape
 __all__ = ["NODE", "TIME", "Subject", "alone", "observed", "probed", "signals", "stepped", "with_state"]
 
 NODE = "subject"
-TIME = TimeAxis(dt=0.5)
-"""Steps of a length that is not the usual one, lest it be taken for granted; and dyadic."""
+TIME = TimeAxis(dt=2.0**-5)
+"""Steps of a length that is not the usual one, lest it be taken for granted; dyadic; and short beside the
+time constants of neurons, which would forget all they know within a longer one."""
 
 LOSS = Loss((Term(L1Rate(), of="readout.y", weight=0.5),))
 

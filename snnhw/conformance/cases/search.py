@@ -19,7 +19,7 @@ from snnhw.reference import execute
 
 __all__ = ["certain", "chosen", "delicate", "dyadics", "lively", "provable", "randoms"]
 
-DRIVES: Final = (1.0, 2.0, 4.0, 0.5, 8.0)
+DRIVES: Final = (1.0, 2.0, 4.0, 0.5, 8.0, 32.0, 128.0)
 SEEDS: Final = 12
 STEPS: Final = (6, 5, 4, 3, 2)
 UNITS: Final = (0.25, 0.5, 1.0)
