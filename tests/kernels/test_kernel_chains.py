@@ -13,6 +13,7 @@ from torch import Tensor
 
 from snnhw.ir import (
     MODELS,
+    BatchNorm2d,
     Conv1d,
     Conv2d,
     Edge,
@@ -207,3 +208,36 @@ def test_products_that_are_not_torchs_own_run_in_blocks_too(precision: str) -> N
         torch.testing.assert_close(
             found[1][key], value, rtol=1e-2 if precision == "bf16" else 1e-5, atol=1e-6
         )
+
+
+def test_batch_norm_belongs_to_a_chain_in_evaluation_only() -> None:
+    layers: dict[str, Op] = {
+        "x": Input((2, 8, 8)),
+        "lif": leaky(),
+        "conv": Conv2d(2, 3, (3, 3)),
+        "norm": BatchNorm2d(3),
+        "pool": MaxPool2d((2, 2), (2, 2)),
+    }
+    program = sequential(layers)
+    params = params_of(program)
+    params["norm.running_mean"] += 0.3
+    params["norm.running_var"] *= 2.0
+    made = {block: module(program, block, params) for block in (0, 500)}
+    x = inputs_of(program).detach()
+    network = network_of(program, precision="full", deterministic=True)
+    assert [stage.nodes for stage in network.stages if stage.mode == "chained"] == [
+        ("lif", "conv", "norm", "pool")
+    ]
+    assert [stage.nodes for stage in network.trained().stages if stage.mode == "chained"] == [("lif", "conv")]
+    for mode in (False, True):
+        found = []
+        for one in made.values():
+            one.train(mode)
+            with torch.no_grad():
+                found.append(one(x)[0]["output"])
+        assert torch.equal(*found)
+    for one in made.values():  # with gradients in evaluation, every node by itself
+        one.eval()(x)[0]["output"].sum().backward()
+    grads = [{name: param.grad for name, param in one.named_parameters()} for one in made.values()]
+    for name, grad in grads[0].items():
+        torch.testing.assert_close(grads[1][name], grad)

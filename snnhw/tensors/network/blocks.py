@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -27,6 +28,8 @@ def block_of(walk: Walk, chain: Chain) -> int | None:
     program = network.program
     inner = [edge.src for name in chain.nodes[1:] for edge in program.into(name, "x")]
     if not network.block or tracing() or walk.wanted & {*inner}:
+        return None
+    if chain.norm and torch.is_grad_enabled():
         return None
     if chain.neuron and [f"{chain.neuron}.{port}" for port in walk.used(chain.neuron)] != inner[:1]:
         return None
@@ -53,6 +56,7 @@ def run_blocks(walk: Walk, chain: Chain, source: Source, block: int) -> tuple[Te
         product=product,
         adjoint=adjoint_of(nodes[chain.product], product),
         names=tuple(params),
+        norm=partial(_normalised, walk, chain.norm) if chain.norm else None,
         pool=(nodes[chain.pool], walk.operation(chain.pool)) if chain.pool else None,
     )
     tensors = [*source.tensors, *params.values()]
@@ -63,12 +67,17 @@ def run_blocks(walk: Walk, chain: Chain, source: Source, block: int) -> tuple[Te
     return y, ends
 
 
+def _normalised(walk: Walk, name: str, rows: Tensor) -> Tensor:
+    return walk.timed(name, rows.unsqueeze(0), walk.clock, 1)[0]
+
+
 @dataclass(frozen=True, eq=False)
 class _Work:
     """One use of a chain.
 
     Attributes:
         op: the product's, which ``product`` computes; ``names`` are its parameters.
+        norm: rows -> rows, in evaluation; there is no way back through it.
         views, pool: ops before and behind it, and what computes them.
     """
 
@@ -79,6 +88,7 @@ class _Work:
     product: Operation
     adjoint: Adjoint
     names: tuple[str, ...]
+    norm: Callable[[Tensor], Tensor] | None
     pool: tuple[Any, Any] | None
 
     @property
@@ -94,6 +104,8 @@ class _Work:
         for span in self.spans:
             x, ends = self.source.block(first, span)
             y = self.product(self.op, {"x": self._rows(x)}, params)
+            if self.norm:
+                y = self.norm(y)
             if self.pool:
                 op, layer = self.pool
                 y, places = layer.keep(op, y)

@@ -1,7 +1,7 @@
-"""Chains: a neuron, the product that reads it, the pool behind that; what passes between them is never whole.
+"""Chains: a neuron, the product that reads it, the batch norm and the pool behind that.
 
-A chain runs a block of samples at a time. The signals inside it are then small, and nothing of them is kept
-for the backward pass, which computes a block's spikes again.
+What passes between them is never whole: a chain runs a block of samples at a time. Nothing of it is kept for
+the backward pass either, which computes a block's spikes again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from snnhw.ir import Conv1d, Conv2d, Conv3d, Edge, Flatten, Linear, Neuron, Op, Program
+from snnhw.ir import BatchNorm, Conv1d, Conv2d, Conv3d, Edge, Flatten, Linear, Neuron, Op, Program
 from snnhw.tensors.network.adjoints import Keeping
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.network.schedule import Schedule, Stage
@@ -28,26 +28,29 @@ class Chain:
         neuron: what the product reads, if it is a neuron.
         views: between the two.
         product: a convolution or a linear layer.
-        pool: behind it, if its layer is a `Keeping` one.
+        norm: behind it, in evaluation, where it treats all rows alike.
+        pool: behind that, if its layer is a `Keeping` one.
     """
 
     neuron: str | None
     views: tuple[str, ...]
     product: str
+    norm: str | None
     pool: str | None
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        ends = (self.neuron, self.pool)
-        first, last = ((name,) if name else () for name in ends)
-        return (*first, *self.views, self.product, *last)
+        named = (self.neuron, *self.views, self.product, self.norm, self.pool)
+        return tuple(name for name in named if name)
 
 
-def chains(program: Program, schedule: Schedule, layers: Mapping[str, Operation]) -> tuple[Chain, ...]:
+def chains(
+    program: Program, schedule: Schedule, layers: Mapping[str, Operation], *, training: bool
+) -> tuple[Chain, ...]:
     """All chains of a program; no node is in two of them."""
     modes = {name: stage.mode for stage in schedule.stages for name in stage.nodes}
     found = (
-        _around(program, modes, layers, name)
+        _around(program, modes, layers, name, norms=not training)
         for name, op in program.nodes.items()
         if isinstance(op, (Linear, *CONVOLUTIONS)) and modes[name] == "folded"
     )
@@ -58,9 +61,11 @@ def _convolves(program: Program, chain: Chain) -> bool:
     return isinstance(program.nodes[chain.product], CONVOLUTIONS)
 
 
-def _around(program: Program, modes: Mapping[str, str], layers: Mapping[str, Operation], name: str) -> Chain:
+def _around(
+    program: Program, modes: Mapping[str, str], layers: Mapping[str, Operation], name: str, *, norms: bool
+) -> Chain:
     views: list[str] = []
-    neuron = pool = None
+    neuron = norm = pool = None
     for edge in _upwards(program, name):
         before = edge.source.node
         if isinstance(program.nodes[before], Flatten) and modes[before] == "folded":
@@ -70,14 +75,22 @@ def _around(program: Program, modes: Mapping[str, str], layers: Mapping[str, Ope
             neuron = before
         break
     after = _reader(program, f"{name}.y")
+    if after and norms and _normalises(program.nodes[after.target.node]):
+        norm = after.target.node
+        after = _reader(program, f"{norm}.y")
     if after and modes[after.target.node] == "folded" and isinstance(layers.get(after.target.node), Keeping):
         pool = after.target.node
-    return Chain(neuron, tuple(views) if neuron else (), name, pool)
+    return Chain(neuron, tuple(views) if neuron else (), name, norm, pool)
 
 
 def _scans(op: Op) -> bool:
     """Whether it is a neuron whose adjoint is derived, and not left to a user's function."""
     return isinstance(op, Neuron) and op.step().opaque is None
+
+
+def _normalises(op: Op) -> bool:
+    """Whether it is a batch norm whose parameters are the same at every step."""
+    return isinstance(op, BatchNorm) and op.time_steps is None
 
 
 def _upwards(program: Program, name: str) -> Iterator[Edge]:

@@ -112,7 +112,8 @@ def _chained(walk: Walk, stage: Stage) -> None:
     block = block_of(walk, chain)
     if block is None:
         for name in stage.nodes:
-            (_scan if name == chain.neuron else _folded)(walk, Stage((name,), "folded"))
+            mode = walk.network.modes[name]
+            _RUN[mode](walk, Stage((name,), mode))
         return
     source = _source(walk, chain)
     y, ends = run_blocks(walk, chain, source, block)

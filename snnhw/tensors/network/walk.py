@@ -13,7 +13,7 @@ from torch import Tensor
 from snnhw.ir import Clock, Edge, Neuron, Pointwise, Program, infer_shapes
 from snnhw.tensors.network.chains import Chain, chained, chains
 from snnhw.tensors.network.ops import OPERATIONS, Operation
-from snnhw.tensors.network.schedule import Schedule, Stage, plan
+from snnhw.tensors.network.schedule import Mode, Schedule, Stage, plan
 from snnhw.tensors.network.timed import TIMED, Span
 from snnhw.tensors.provider import Provider
 from snnhw.tensors.scan import Use, run_step, use_of
@@ -57,8 +57,15 @@ class Network:
     @cached_property
     def chains(self) -> Mapping[str, Chain]:
         """First node -> chain."""
-        found = chains(self.program, self.schedule, self.layers) if self.block else ()
+        found: tuple[Chain, ...] = ()
+        if self.block:
+            found = chains(self.program, self.schedule, self.layers, training=self.training)
         return {chain.nodes[0]: chain for chain in found}
+
+    @cached_property
+    def modes(self) -> Mapping[str, Mode]:
+        """How each node runs where it runs by itself."""
+        return {name: stage.mode for stage in self.schedule.stages for name in stage.nodes}
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
