@@ -123,6 +123,9 @@ class SpikingNeuron(Stateful, Firing):
         """The parameter or buffer that a name of the equations, or of a part such as
         ``recurrent.weight``, stands for."""
         path = self.renamed.get(name, name) if self.renamed else name
+        for kept in (self._parameters, self._buffers):  # asked at every step: torch's getattr looks further
+            if (own := kept.get(path)) is not None:
+                return own
         owner, dot, last = path.rpartition(".")
         found: Tensor = getattr(self.get_submodule(owner) if dot else self, last)
         return found

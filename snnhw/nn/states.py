@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -52,7 +53,7 @@ class Stateful(nn.Module):
         """The shape of a state of one sample, for an input of ``shape``."""
         return shape
 
-    @property
+    @cached_property
     def state_names(self) -> tuple[str, ...]:
         """The states, in the order in which a call takes and returns them."""
         return tuple(state.name for state in type(self).model.states)
