@@ -59,19 +59,22 @@ class LinearLayer:
         params: Mapping[str, Tensor],
         grad: Tensor,
         wanted: frozenset[str],
+        *,
+        out: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """See `snnhw.tensors.network.Differentiated`."""
         x, weight = xs["x"], params["weight"]
         rows, sums = x.reshape(-1, op.in_features), grad.reshape(-1, op.out_features)
         found = {}
-        if "x" in wanted:
-            found["x"] = torch.mm(sums, weight, out=room(*rows.shape, dtype=x.dtype)).view(x.shape)
         if "weight" in wanted and self.skips:
             found["weight"] = weight_adjoint(rows.contiguous(), sums.contiguous())
         elif "weight" in wanted:
             found["weight"] = sums.t() @ rows
         if "bias" in wanted:
             found["bias"] = sums.sum(0)
+        if "x" in wanted:  # last, as it may go where x is
+            to = room(*rows.shape, dtype=x.dtype) if out is None else out.view(rows.shape)
+            found["x"] = torch.mm(sums, weight, out=to).view(x.shape)
         return found
 
     def _transpose(self, weight: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from snnhw_cpu.provider import NumbaProvider
 
 __all__ = ["BLOCK", "network_of"]
 
-BLOCK: Final = 2 << 20
+BLOCK: Final = 4 << 20
 """Bytes of a signal that a chain of layers computes at a time."""
 
 

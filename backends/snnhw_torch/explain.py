@@ -13,7 +13,7 @@ _MEANING = {
     "timed": "all steps at once, told apart",
     "scan": "one kernel over all steps",
     "stepped": "a loop over time",
-    "chained": "a block of samples at a time, where signals are large",
+    "chained": "as one; large signals a block at a time",
 }
 
 

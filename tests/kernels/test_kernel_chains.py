@@ -1,4 +1,4 @@
-"""Chains of layers run a block of samples at a time, and compute the same."""
+"""Chains of layers run as one, a block at a time, and compute the same."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_which_nodes_run_together(name: str) -> None:
 @pytest.mark.parametrize("block", [1, 500, 3000])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_blocks_compute_the_same(name: str, block: int) -> None:
-    """One sample at a time; a few, and fewer in the last block; everything."""
+    """One row at a time; a few, and fewer in the last block; everything."""
     whole, blocks = everything(NETWORKS[name], 0), everything(NETWORKS[name], block)
     assert whole.keys() == blocks.keys()
     for key, value in whole.items():
@@ -156,14 +156,24 @@ def seen_by(made: ProgramModule, x: Tensor) -> set[str]:
     return names
 
 
-def test_small_signals_and_recorded_ones_are_computed_whole() -> None:
+def test_signals_that_somebody_wants_are_not_within_a_chain() -> None:
     program, x = dense(), inputs_of(dense())
-    assert "_BlocksBackward" in seen_by(module(program, 200, params_of(program)), x)
-    assert "_BlocksBackward" not in seen_by(module(program, 1 << 20, params_of(program)), x)
-    recorded = module(program, 200, params_of(program), record=("lif1.spk",))
-    assert "_BlocksBackward" not in seen_by(recorded, x)
-    membranes = module(program, 200, params_of(program), record=("lif1.mem",))
-    assert "_BlocksBackward" not in seen_by(membranes, x)
+    assert "_ChainBackward" in seen_by(module(program, 200, params_of(program)), x)
+    assert "_ChainBackward" not in seen_by(module(program, 0, params_of(program)), x)
+    for port in ("lif1.spk", "lif1.mem"):
+        recorded = module(program, 200, params_of(program), record=(port,))
+        assert "_ChainBackward" not in seen_by(recorded, x)
+
+
+def test_a_second_time_back_computes_the_spikes_again() -> None:
+    program, x = images(), inputs_of(images())
+    made = module(program, 300, params_of(program))
+    loss = torch.stack([y.sum() for y in made(x)[0].values()]).sum()
+    grads = [
+        torch.autograd.grad(loss, [x, *made.parameters()], retain_graph=again) for again in (True, False)
+    ]
+    for first, second in zip(*grads, strict=True):
+        assert torch.equal(first, second)
 
 
 def test_only_the_gradients_that_are_wanted() -> None:

@@ -2,7 +2,7 @@
 
 `schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute,
 `adjoints` that of how products are differentiated by hand, `timed` that of ops which tell steps apart, or
-training from evaluation. `chains` finds nodes in a row that `blocks` runs a block of samples at a time.
+training from evaluation. `chains` finds nodes in a row that `blocks` runs as one.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
 import torch
@@ -15,18 +15,35 @@ __all__ = ["ADJOINTS", "Adjoint", "Differentiated", "Keeping", "adjoint_of"]
 
 Tensors = Mapping[str, Tensor]
 
-Adjoint = Callable[[Any, Tensors, Tensors, Tensor, frozenset[str]], dict[str, Tensor]]
-"""``(op, input ports [M, ...], parameters, adjoint of y, names wanted) -> adjoints by name``; what is missing
-is zero."""
+
+class Adjoint(Protocol):
+    """The adjoint of an op with parameters, or of any other."""
+
+    def __call__(
+        self,
+        op: Any,
+        xs: Tensors,
+        params: Tensors,
+        grad: Tensor,
+        wanted: frozenset[str],
+        *,
+        out: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """From that of y, those of the ports and parameters that are wanted; what is missing is zero.
+
+        Args:
+            xs: port -> ``[M, ...]``.
+            out: where the adjoint of port x goes; may be the memory of x itself.
+        """
+        ...
 
 
 @runtime_checkable
 class Differentiated(Protocol):
     """A layer that knows its own adjoint."""
 
-    def adjoint(
-        self, op: Any, xs: Tensors, params: Tensors, grad: Tensor, wanted: frozenset[str]
-    ) -> dict[str, Tensor]: ...
+    @property
+    def adjoint(self) -> Adjoint: ...
 
 
 @runtime_checkable
@@ -54,7 +71,13 @@ def adjoint_of(op: Op, operation: Operation) -> Adjoint:
 
 def _recorded(operation: Operation) -> Adjoint:
     def adjoint(
-        op: Op, xs: Tensors, params: Tensors, grad: Tensor, wanted: frozenset[str]
+        op: Op,
+        xs: Tensors,
+        params: Tensors,
+        grad: Tensor,
+        wanted: frozenset[str],
+        *,
+        out: Tensor | None = None,
     ) -> dict[str, Tensor]:
         leaves = {name: x.detach().requires_grad_(name in wanted) for name, x in {**xs, **params}.items()}
         with torch.enable_grad():
@@ -63,27 +86,47 @@ def _recorded(operation: Operation) -> Adjoint:
             return {}
         names = sorted(wanted)
         found = torch.autograd.grad(y, [leaves[name] for name in names], grad, materialize_grads=True)
-        return dict(zip(names, found, strict=True))
+        return _placed(dict(zip(names, found, strict=True)), out)
 
     return adjoint
 
 
+def _placed(found: dict[str, Tensor], out: Tensor | None) -> dict[str, Tensor]:
+    """The adjoint of x where it is to go."""
+    if out is not None and "x" in found:
+        found["x"] = out.copy_(found["x"])
+    return found
+
+
 def _linear(
-    _: Linear, xs: Tensors, params: Tensors, grad: Tensor, wanted: frozenset[str]
+    op: Linear,
+    xs: Tensors,
+    params: Tensors,
+    grad: Tensor,
+    wanted: frozenset[str],
+    *,
+    out: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    rows, sums = xs["x"].flatten(0, -2), grad.flatten(0, -2)
+    rows, sums = xs["x"].reshape(-1, op.in_features), grad.reshape(-1, op.out_features)
     found = {}
-    if "x" in wanted:
-        found["x"] = grad @ params["weight"]
     if "weight" in wanted:
         found["weight"] = sums.t() @ rows
     if "bias" in wanted:
         found["bias"] = sums.sum(0)
+    if "x" in wanted:  # last, as it may go where x is
+        to = torch.empty_like(rows) if out is None else out.view(rows.shape)
+        found["x"] = torch.mm(sums, params["weight"], out=to).view(xs["x"].shape)
     return found
 
 
 def _convolution(
-    op: Any, xs: Tensors, params: Tensors, grad: Tensor, wanted: frozenset[str]
+    op: Any,
+    xs: Tensors,
+    params: Tensors,
+    grad: Tensor,
+    wanted: frozenset[str],
+    *,
+    out: Tensor | None = None,
 ) -> dict[str, Tensor]:
     weight = params["weight"]
     names = ("x", "weight", "bias")
@@ -100,7 +143,7 @@ def _convolution(
         op.groups,
         [name in wanted for name in names],
     )
-    return {name: value for name, value in zip(names, found, strict=True) if name in wanted}
+    return _placed({name: value for name, value in zip(names, found, strict=True) if name in wanted}, out)
 
 
 ADJOINTS: Final[Mapping[type[Op], Adjoint]] = {

@@ -1,4 +1,7 @@
-"""Running a chain, a block of samples at a time, forward and backward."""
+"""Running a chain: a neuron's spikes once, the product and the pool behind them a block of rows at a time.
+
+On the way back, the adjoint of the spikes takes the place of the spikes, which nothing reads any more.
+"""
 
 from __future__ import annotations
 
@@ -15,42 +18,31 @@ from torch.compiler import is_compiling as tracing
 from snnhw.tensors.network.adjoints import Adjoint, adjoint_of
 from snnhw.tensors.network.chains import CONVOLUTIONS, Chain
 from snnhw.tensors.network.ops import Operation
-from snnhw.tensors.network.sources import Grads, Source
 from snnhw.tensors.network.walk import Walk
+from snnhw.tensors.provider import Provider, provider_for
+from snnhw.tensors.scan import Use, computed, differentiated
 
-__all__ = ["block_of", "run_blocks"]
+__all__ = ["joins", "run_chain"]
 
 
-def block_of(walk: Walk, chain: Chain) -> int | None:
-    """How many samples run at a time; None where the nodes had better run one after the other: signals are
-    small, or somebody wants one that passes between the nodes."""
-    network = walk.network
-    program = network.program
+def joins(walk: Walk, chain: Chain) -> bool:
+    """Whether the nodes can run as one: nobody wants a signal that passes between them."""
+    program = walk.network.program
     inner = [edge.src for name in chain.nodes[1:] for edge in program.into(name, "x")]
-    if not network.block or tracing() or walk.wanted & {*inner}:
-        return None
-    if chain.norm and torch.is_grad_enabled():
-        return None
-    if chain.neuron and [f"{chain.neuron}.{port}" for port in walk.used(chain.neuron)] != inner[:1]:
-        return None
-    if isinstance(program.nodes[chain.product], CONVOLUTIONS):
-        inner.append(f"{chain.product}.y")
-    samples, steps = (walk.batch, walk.steps) if chain.neuron else (walk.batch * walk.steps, 1)
-    sample = max(prod(network.shapes[port]) for port in inner) * steps * walk.like.element_size()
-    block = max(1, network.block // max(1, sample))
-    if samples <= 2 * block:
-        return None
-    count = -(-samples // block)
-    return -(-samples // count)  # of nearly one size
+    if tracing() or walk.wanted & {*inner} or (chain.norm and torch.is_grad_enabled()):
+        return False
+    return not chain.neuron or [f"{chain.neuron}.{port}" for port in walk.used(chain.neuron)] == inner[:1]
 
 
-def run_blocks(walk: Walk, chain: Chain, source: Source, block: int) -> tuple[Tensor, Sequence[Tensor]]:
-    """The chain's result ``[L, M, ...]`` and the states after it."""
+def run_chain(walk: Walk, chain: Chain) -> tuple[Tensor, dict[str, Tensor]]:
+    """The chain's result ``[T, B, ...]``, and the state after it."""
     nodes, params = walk.network.program.nodes, walk.params_of(chain.product)
     product = walk.operation(chain.product)
+    use = walk.neuron(chain.neuron) if chain.neuron else None
     work = _Work(
-        source,
-        block=block,
+        use,
+        use.provider if use else walk.network.provider or provider_for(walk.like.device.type),
+        block=_rows(walk, chain),
         views=tuple((nodes[name], walk.operation(name)) for name in chain.views),
         op=nodes[chain.product],
         product=product,
@@ -59,12 +51,29 @@ def run_blocks(walk: Walk, chain: Chain, source: Source, block: int) -> tuple[Te
         norm=partial(_normalised, walk, chain.norm) if chain.norm else None,
         pool=(nodes[chain.pool], walk.operation(chain.pool)) if chain.pool else None,
     )
-    tensors = [*source.tensors, *params.values()]
+    first = use.tensors if use else [walk.over_time(*walk.arriving(chain.product, "x")).flatten(0, 1)]
+    tensors = [*first, *params.values()]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        y, *ends = _Blocks.apply(work, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        y, *ends = _Chain.apply(work, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     else:
-        y, *ends = work.forward(tensors, [])
-    return y, ends
+        x, ends = work.signal(tensors)
+        y = work.forward(x, tensors, [])
+    names = [f"{chain.neuron}.{state.name}" for state in use.layer.step.states] if use else []
+    return y.reshape(walk.steps, walk.batch, *y.shape[1:]), dict(zip(names, ends, strict=True))
+
+
+def _rows(walk: Walk, chain: Chain) -> int:
+    """How many rows at a time: all, unless signals behind the product are large."""
+    network, rows = walk.network, max(1, walk.steps * walk.batch)
+    ports = [f"{chain.product}.y"] if chain.norm or chain.pool else []
+    if isinstance(network.program.nodes[chain.product], CONVOLUTIONS):
+        ports = [f"{chain.product}.y"]
+    row = max((prod(network.shapes[port]) for port in ports), default=0) * walk.like.element_size()
+    block = max(1, network.block // max(1, row))
+    if row == 0 or rows <= 2 * block:
+        return rows
+    count = -(-rows // block)
+    return -(-rows // count)  # of nearly one size
 
 
 def _normalised(walk: Walk, name: str, rows: Tensor) -> Tensor:
@@ -76,12 +85,15 @@ class _Work:
     """One use of a chain.
 
     Attributes:
+        use: of the neuron; without one, the chain reads rows ``[M, ...]``.
+        block: how many rows run at a time.
         op: the product's, which ``product`` computes; ``names`` are its parameters.
         norm: rows -> rows, in evaluation; there is no way back through it.
-        views, pool: ops before and behind it, and what computes them.
+        views, pool: ops before and behind, and what computes them.
     """
 
-    source: Source
+    use: Use | None
+    provider: Provider
     block: int
     views: tuple[tuple[Any, Operation], ...]
     op: Any
@@ -91,82 +103,99 @@ class _Work:
     norm: Callable[[Tensor], Tensor] | None
     pool: tuple[Any, Any] | None
 
-    @property
-    def spans(self) -> list[slice]:
-        samples = self.source.samples
-        return [slice(at, min(at + self.block, samples)) for at in range(0, samples, self.block)]
+    def signal(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+        """What the chain begins with ``[M, ...]``, and the neuron's states after it."""
+        first, _ = self._apart(tensors)
+        if self.use is None:
+            return first[0], ()
+        spikes, *ends = computed(self.use.layer, self.use.provider, first)
+        return spikes.flatten(0, 1), ends
 
-    def forward(self, tensors: Sequence[Tensor], kept: list[Tensor]) -> tuple[Tensor, ...]:
-        """The result and the states after it; ``kept`` takes what pools keep."""
-        first, params = self._apart(tensors)
+    def forward(self, x: Tensor, tensors: Sequence[Tensor], kept: list[Tensor]) -> Tensor:
+        """The result ``[M, ...]``; ``kept`` takes what pools keep."""
+        _, params = self._apart(tensors)
+        rows = self._viewed(x)
+        spans = self._spans(len(x))
         whole: Tensor | None = None
-        after: list[Sequence[Tensor]] = []
-        for span in self.spans:
-            x, ends = self.source.block(first, span)
-            y = self.product(self.op, {"x": self._rows(x)}, params)
+        for span in spans:
+            y = self.product(self.op, {"x": rows[span]}, params)
             if self.norm:
                 y = self.norm(y)
             if self.pool:
                 op, layer = self.pool
                 y, places = layer.keep(op, y)
                 kept.append(places)
+            if len(spans) == 1:
+                return y
             if whole is None:
-                shape = len(x), self.source.samples, *y.shape[1:]
-                whole = self.source.provider.empty(*shape, like=y)
-            whole[:, span] = y.view(len(x), -1, *y.shape[1:])
-            after.append(ends)
+                whole = self.provider.empty(len(x), *y.shape[1:], like=y)
+            whole[span] = y
         assert whole is not None
-        return whole, *(torch.cat(parts) for parts in zip(*after, strict=True))
+        return whole
 
     def backward(
         self,
+        x: Tensor,
         tensors: Sequence[Tensor],
         kept: Sequence[Tensor],
         needs: Sequence[bool],
-        grad: Tensor,
-        ends: Sequence[Tensor],
-    ) -> Grads:
-        """The adjoints of all tensors."""
+        grads: Sequence[Tensor],
+    ) -> list[Tensor | None]:
+        """The adjoints of all tensors, from those of the result and the states; writes over ``x`` if it is
+        spikes."""
         first, params = self._apart(tensors)
-        wanted = {name for name, need in zip(self.names, needs[len(first) :], strict=True) if need}
         through = any(needs[: len(first)])
-        asked = wanted | ({"x"} if through else set())
-        adjoints = self.source.adjoints(first, needs[: len(first)]) if through else None
+        wanted = {name for name, need in zip(self.names, needs[len(first) :], strict=True) if need}
+        into = x if self.use else self.provider.empty(*x.shape, like=x) if through else None
+        rows, to = self._viewed(x), None if into is None or not through else self._viewed(into)
         sums: dict[str, Tensor] = {}
-        for number, span in enumerate(self.spans):
-            x, _ = self.source.block(first, span)
-            rows, g = self._rows(x), grad[:, span].flatten(0, 1)
+        for number, span in enumerate(self._spans(len(x))):
+            g = grads[0][span]
             if self.pool:
                 op, layer = self.pool
-                shape = (len(rows), *self.op.infer({"x": tuple(rows.shape[1:])})["y"])
+                shape = (len(g), *self.op.infer({"x": tuple(rows.shape[1:])})["y"])
                 g = layer.back(op, kept[number], g, shape)
-            found = self.adjoint(self.op, {"x": rows}, params, g, frozenset(asked))
-            sums = {name: sums[name].add_(found[name]) if sums else found[name] for name in wanted}
-            if adjoints:
-                adjoints.add(span, found["x"].reshape(x.shape), [end[span] for end in ends])
-        before = adjoints.total() if adjoints else [None] * len(first)
-        return [*before, *(sums.get(name) for name in self.names)]
+            asked = frozenset(wanted | ({"x"} if through else set()))
+            found = self.adjoint(
+                self.op, {"x": rows[span]}, params, g, asked, out=to if to is None else to[span]
+            )
+            for name in wanted:
+                sums[name] = sums[name].add_(found[name]) if name in sums else found[name]
+        before: Sequence[Tensor | None] = [into]
+        if self.use:
+            before = [None] * len(first)
+        if self.use and through:
+            layer, provider, _ = self.use
+            adjoints = [x.view(layer.over_time[0]), *grads[1:]]
+            before = differentiated(layer, provider, first, adjoints, tuple(needs[: len(first)]))
+        return [*before, *map(sums.get, self.names)]
+
+    def _spans(self, rows: int) -> list[slice]:
+        return [slice(at, min(at + self.block, rows)) for at in range(0, rows, self.block)] or [slice(0, 0)]
 
     def _apart(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], dict[str, Tensor]]:
         count = len(tensors) - len(self.names)
         return tensors[:count], dict(zip(self.names, tensors[count:], strict=True))
 
-    def _rows(self, x: Tensor) -> Tensor:
-        """``[L, m, ...]`` as the rows that the product takes."""
-        rows = x.flatten(0, 1)
+    def _viewed(self, rows: Tensor) -> Tensor:
+        """The rows as the product takes them."""
         for op, view in self.views:
             rows = view(op, {"x": rows}, {})
         return rows
 
 
-class _Blocks(torch.autograd.Function):
+class _Chain(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, work: _Work, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.work, ctx.kept = work, []
         ctx.save_for_backward(*tensors)
-        return work.forward(tensors, ctx.kept)
+        ctx.x, ends = work.signal(tensors)
+        return work.forward(ctx.x, tensors, ctx.kept), *ends
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor, *ends: Tensor) -> tuple[Any, ...]:
-        return None, *ctx.work.backward(ctx.saved_tensors, ctx.kept, ctx.needs_input_grad[1:], grad, ends)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        work, tensors = ctx.work, ctx.saved_tensors
+        x = work.signal(tensors)[0] if ctx.x is None else ctx.x  # again, for a second time back
+        ctx.x = None
+        return None, *work.backward(x, tensors, ctx.kept, ctx.needs_input_grad[1:], grads)

@@ -1,7 +1,7 @@
 """Chains: a neuron, the product that reads it, the batch norm and the pool behind that.
 
-What passes between them is never whole: a chain runs a block of samples at a time. Nothing of it is kept for
-the backward pass either, which computes a block's spikes again.
+They run as one. What is large behind the product, the result of a convolution above all, is never in memory
+as a whole, and on the way back the spikes make room for their adjoint.
 """
 
 from __future__ import annotations

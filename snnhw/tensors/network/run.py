@@ -9,13 +9,10 @@ from torch import Tensor
 
 from snnhw.ir import CLOCK, Clock, Input, Output
 from snnhw.ir.inputs import check_steps
-from snnhw.tensors.network.blocks import block_of, run_blocks
-from snnhw.tensors.network.chains import Chain
+from snnhw.tensors.network.blocks import joins, run_chain
 from snnhw.tensors.network.loop import run_loop
 from snnhw.tensors.network.schedule import Mode, Stage
-from snnhw.tensors.network.sources import Neurons, Signal
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
-from snnhw.tensors.provider import provider_for
 from snnhw.tensors.scan import run_use
 
 __all__ = ["Network", "Pass", "run_network"]
@@ -107,27 +104,16 @@ def _scan(walk: Walk, stage: Stage) -> None:
 
 
 def _chained(walk: Walk, stage: Stage) -> None:
-    """A block of samples at a time; or one node after the other, where that is as good."""
+    """All nodes as one; or one after the other, where somebody wants what passes between them."""
     chain = walk.network.chains[stage.nodes[0]]
-    block = block_of(walk, chain)
-    if block is None:
-        for name in stage.nodes:
-            mode = walk.network.modes[name]
-            _RUN[mode](walk, Stage((name,), mode))
+    if joins(walk, chain):
+        y, states = run_chain(walk, chain)
+        walk.keep(stage.nodes[-1], {"y": y})
+        walk.after |= states
         return
-    source = _source(walk, chain)
-    y, ends = run_blocks(walk, chain, source, block)
-    walk.keep(stage.nodes[-1], {"y": y.reshape(walk.steps, walk.batch, *y.shape[2:])})
-    if isinstance(source, Neurons):
-        states = (state.name for state in source.use.layer.step.states)
-        walk.after |= {f"{chain.neuron}.{state}": x for state, x in zip(states, ends, strict=True)}
-
-
-def _source(walk: Walk, chain: Chain) -> Neurons | Signal:
-    if chain.neuron:
-        return Neurons(walk.neuron(chain.neuron))
-    x = walk.over_time(*walk.arriving(chain.product, "x")).flatten(0, 1)
-    return Signal(x, walk.network.provider or provider_for(x.device.type))
+    for name in stage.nodes:
+        mode = walk.network.modes[name]
+        _RUN[mode](walk, Stage((name,), mode))
 
 
 _RUN: Final[Mapping[Mode, Callable[[Walk, Stage], None]]] = {

@@ -22,7 +22,7 @@ class Stage:
         nodes: in the order in which they run.
         mode: ``once``, because nothing in it changes over time; ``folded``, all steps as one batch
             ``[T * B, ...]``; ``timed``, all steps at once, but told apart; ``scan``, one kernel over all
-            steps; ``stepped``, a loop over time; ``chained``, a block of samples at a time, see `chains`.
+            steps; ``stepped``, a loop over time; ``chained``, a few nodes as one, see `chains`.
     """
 
     nodes: tuple[str, ...]

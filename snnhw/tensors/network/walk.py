@@ -40,7 +40,7 @@ class Network:
         provider: runs the neurons; None: whoever is installed for the device.
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
-        block: bytes of a signal that chains compute at a time; 0: all of it, without chains.
+        block: bytes of a signal that a chain computes at a time; 0: without chains.
     """
 
     program: Program
