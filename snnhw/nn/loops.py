@@ -15,7 +15,7 @@ import torch
 from torch import fx
 
 from snnhw.errors import CaptureError
-from snnhw.nn.trace import REST, RESTARTED, at_rest, place
+from snnhw.nn.trace import REST, RESTARTED, STEP, at_rest, place
 from snnhw.nn.unrolled import Called, Unrolled, fed
 
 __all__ = ["one_step"]
@@ -234,7 +234,8 @@ def _copied(loop: Unrolled, graph: fx.Graph, node: fx.Node, copies: Mapping[fx.N
         return made
     args = fx.node.map_arg(node.args, copies.__getitem__)
     kwargs = fx.node.map_arg(node.kwargs, copies.__getitem__)
-    made = graph.create_node(node.op, node.target, args, kwargs)  # named as in a forward without a loop
+    target = f"{node.target}.{node.meta[STEP]}" if STEP in node.meta and loop.steps == 1 else node.target
+    made = graph.create_node(node.op, target, args, kwargs)  # named as in a forward without a loop
     made.meta.update(node.meta)
     axis = _axis(loop, node)
     if axis == 0:

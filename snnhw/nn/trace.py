@@ -22,9 +22,10 @@ from snnhw.nn.carrying import CARRYING, carried
 from snnhw.nn.graded import GradedSpikes
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import Sample
+from snnhw.nn.stepwise import BatchNormTT
 from snnhw.words import brief, sentence
 
-__all__ = ["REST", "RESTARTED", "SPOT", "at_rest", "place", "rooted", "trace"]
+__all__ = ["REST", "RESTARTED", "SPOT", "STEP", "at_rest", "place", "rooted", "trace"]
 
 OTHERS = tuple(f"{Path(package).parent}/" for package in (torch.__file__, Path(__file__).parent))
 """Folders whose files are not the user's: torch's, and snnhw's."""
@@ -37,6 +38,9 @@ SPOT = "snnhw.spot"
 
 RETURNED = "snnhw.returned"
 """Set where a neuron is called: the names of what it returns."""
+
+STEP = "snnhw.step"
+"""Set where a layer is indexed by the step, as in ``bn[step](x)``: which one."""
 
 RESTARTED = "snnhw.restarted"
 """Set where a neuron was put at rest since its call before."""
@@ -178,6 +182,11 @@ class _Tracer(fx.Tracer):
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        owner, _, step = self.path_of_module(m).rpartition(".")
+        if owner and isinstance(self.root.get_submodule(owner), BatchNormTT):
+            found = self.create_proxy("call_module", owner, args, kwargs)
+            found.node.meta[STEP] = int(step)
+            return found
         found = super().call_module(m, forward, args, kwargs)
         if isinstance(m, SpikingNeuron) and isinstance(found, fx.Proxy):
             path = str(found.node.target)

@@ -17,7 +17,7 @@ from torch import fx, nn
 from snnhw.errors import CaptureError
 from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.sample import Sample
-from snnhw.nn.trace import REST, SPOT, place
+from snnhw.nn.trace import REST, SPOT, STEP, place
 
 __all__ = ["Called", "Unrolled", "sequences"]
 
@@ -169,6 +169,8 @@ class Unrolled:
             return None, ("rest",)
         known = [step for arg in node.all_input_nodes if (step := self.step_of[arg]) is not None]
         own = max(known, default=None)
+        if self.steps > 1:
+            own = node.meta.get(STEP, own)
         return own, (node.op, node.target, self._written(node.args, own), self._written(node.kwargs, own))
 
     def _set(self, node: fx.Node, step: int | None, what: Any) -> None:

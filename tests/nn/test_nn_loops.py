@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import snnhw as snn
 from snnhw.errors import CaptureError
-from snnhw.ir import Add, Linear, Neuron, Output
+from snnhw.ir import Add, BatchNorm1d, Linear, Neuron, Output
 from snnhw.nn import Captured, capture
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
@@ -189,6 +189,49 @@ def test_states_handed_on_all_at_once() -> None:
     assert list(captured.program.nodes) == ["x", "fc1", "syn", "fc2", "lif2", "output"]
     assert torch.equal(found["output"], net(x))
     assert 0 < net(x).mean() < 1
+
+
+class Indexed(Net):
+    """Batch normalisation through time as in snnTorch: a layer for every step, taken by its number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bn = snn.BatchNormTT1d(8, T)
+
+    def forward(self, x: Tensor) -> Any:
+        mem = self.lif1.init_leaky()
+        spikes = []
+        for step in range(T):
+            spk, mem = self.lif1(self.bn[step](self.fc1(x)), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+class FirstAlone(Indexed):
+    def forward(self, x: Tensor) -> Any:
+        return self.hidden(self.bn[1](self.fc1(x)))
+
+
+class OneTooEarly(Indexed):
+    def forward(self, x: Tensor) -> Any:
+        return torch.stack([self.hidden(self.bn[max(step - 1, 0)](self.fc1(x))) for step in range(T)])
+
+
+def test_a_layer_for_every_step() -> None:
+    x, net = signal(B, 6), Indexed()
+    for number, layer in enumerate(net.bn):
+        nn.init.constant_(layer.get_parameter("weight"), 0.5 + number / 4)
+    captured, found = run(net.eval(), x, x, static=True)
+    op = captured.program.nodes["bn"]
+    assert isinstance(op, BatchNorm1d)
+    assert op.time_steps == T
+    assert torch.equal(found["output"], net(x))
+    assert 0 < net(x).mean() < 1
+    alone = capture(FirstAlone(), x).program.nodes["bn.1"]
+    assert isinstance(alone, BatchNorm1d)
+    assert alone.time_steps is None
+    with pytest.raises(CaptureError, match="it uses a value of 1 step before; only the states of neurons go"):
+        capture(OneTooEarly(), x)
 
 
 @pytest.mark.parametrize("sample", [signal(B, 6), (signal(B, 6), 7)], ids=["left out", "given"])
