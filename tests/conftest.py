@@ -10,6 +10,8 @@ import pytest
 
 if TYPE_CHECKING:
     from snnhw.conformance import Case
+    from snnhw.ir import Step
+    from snnhw.passes import Request, ScanKernel
     from snnhw.plugin import Backend
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -38,6 +40,25 @@ def plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "provider_for", lambda device: eager)
     monkeypatch.setattr("snnhw.nn.program.provider_for", lambda device: eager)
     monkeypatch.setattr("snnhw_cpu.provider.NumbaProvider", lambda: eager)
+
+
+@pytest.fixture
+def derived(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Keys of the kernels that are asked for: what a backend compiles, each once."""
+    import snnhw.tensors.layer
+    from snnhw.passes import derive
+
+    keys: set[str] = set()
+
+    def counted(step: Step, request: Request) -> ScanKernel:
+        kernel = derive(step, request)
+        keys.add(kernel.key)
+        return kernel
+
+    monkeypatch.setattr(snnhw.tensors.layer, "derive", counted)
+    snnhw.tensors.layer.layer_of.cache_clear()
+    yield keys
+    snnhw.tensors.layer.layer_of.cache_clear()
 
 
 @pytest.fixture

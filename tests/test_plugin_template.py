@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "examples" / "plugin_template"
+BUILT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
 PAGE = ROOT / "docs" / "writing_a_backend.md"
 
 
@@ -30,7 +31,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the template in it, installed without a network."""
     base = tmp_path_factory.mktemp("stranger")
     source, target = base / "source", base / "site"
-    shutil.copytree(TEMPLATE, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    shutil.copytree(TEMPLATE, source, ignore=BUILT)
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(target), str(source)]
     subprocess.run(command, check=True, cwd=base)
@@ -91,6 +92,24 @@ def test_a_run_of_it_is_compared_with_others(installed: Path, tmp_path: Path) ->
     assert "template and the reference: every spike is equal." in done.stdout
 
 
+def test_its_list_of_known_failures_is_installed_and_strict(installed: Path) -> None:
+    listed = installed / "snnhw_template" / "conformance_xfail.txt"
+    before = listed.read_text(encoding="utf-8")
+    assert before == (TEMPLATE / "snnhw_template" / "conformance_xfail.txt").read_text(encoding="utf-8")
+    arguments = ("-m", "snnhw", "conformance", "template", "--class", "exact", "--select", "Linear-bias")
+    try:
+        listed.write_text("exact/Linear-bias  # sums the wrong way round, https://example.org/1\n")
+        done = python(installed, *arguments)
+        assert done.returncode == 1
+        assert "listed as a known failure (sums the wrong way round, https://example.org/1)" in done.stdout
+        listed.write_text("exact/Linear-bies  # why, https://example.org/1\n")
+        done = python(installed, *arguments)
+        assert done.returncode == 1
+        assert "there is no conformance case 'exact/Linear-bies'. Did you mean" in done.stderr
+    finally:
+        listed.write_text(before, encoding="utf-8")
+
+
 # -- The page that explains it ----------------------------------------------------------------------
 
 
@@ -105,6 +124,22 @@ def test_what_the_page_shows_is_in_the_files() -> None:
     assert len(shown) >= 4
     for block in shown:
         assert any(block in source for source in sources), block
+
+
+def test_its_first_steps_give_a_backend_of_another_name(tmp_path: Path) -> None:
+    """As the page has them, word for word; what comes of it is imported and named."""
+    steps = blocks("bash")[0]
+    shutil.copytree(TEMPLATE, tmp_path / "examples" / "plugin_template", ignore=BUILT)
+    subprocess.run(["bash", "-euc", steps], check=True, cwd=tmp_path)
+    made = tmp_path / "chip"
+    left = [
+        path for path in made.rglob("*.*") if path.is_file() and "emplate" in path.read_text(encoding="utf-8")
+    ]
+    assert left == []
+    script = "from snnhw_chip.plugin import ChipBackend as C; print(C.name, C().capabilities().train)"
+    assert python(made, "-c", script).stdout == "chip False\n"
+    project = tomllib.loads((made / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"] == {"snnhw.backends": {"chip": "snnhw_chip.plugin:ChipBackend"}}
 
 
 def test_the_template_is_three_short_files() -> None:

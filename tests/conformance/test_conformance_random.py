@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from conformance_programs import OPS_TO_DRAW, cases_of, pool
 from hypothesis import HealthCheck, Phase, assume, given, note, settings
 
-import snnhw.tensors.layer
 from snnhw import registry
 from snnhw.conformance import Case
 from snnhw.conformance.bench import Bench, slopes_of, trained_by
@@ -28,11 +26,9 @@ from snnhw.ir import (
     Neuron,
     Output,
     Pointwise,
-    Step,
     Term,
     require_valid,
 )
-from snnhw.passes import Request, ScanKernel, derive
 
 KERNELS = 12
 """So many loops may CI compile for these tests: for each neuron one over all steps, and one over a single."""
@@ -57,22 +53,6 @@ def calm(count: int) -> settings:
 @pytest.fixture(scope="module")
 def cpu() -> Bench:
     return Bench(registry.backend("cpu"))
-
-
-@pytest.fixture
-def derived(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
-    """Keys of the kernels that are asked for."""
-    keys: set[str] = set()
-
-    def counted(step: Step, request: Request) -> ScanKernel:
-        kernel = derive(step, request)
-        keys.add(kernel.key)
-        return kernel
-
-    monkeypatch.setattr(snnhw.tensors.layer, "derive", counted)
-    snnhw.tensors.layer.layer_of.cache_clear()
-    yield keys
-    snnhw.tensors.layer.layer_of.cache_clear()
 
 
 def held(bench: Bench, case: Case) -> None:
