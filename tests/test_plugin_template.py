@@ -78,6 +78,18 @@ def test_it_passes_the_suite(installed: Path) -> None:
     assert "failed" not in done.stdout
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_where_all_is_declined_pytest_fails(workers: tuple[str, ...], installed: Path) -> None:
+    """It does not train."""
+    suite = ("-m", "pytest", "-q", "--pyargs", "snnhw.conformance", "--snnhw-backend", "template", *workers)
+    done = python(installed, *suite, "-k", "gradient/Linear-", "-p", "no:cacheprovider")
+    assert done.returncode == 1, done.stdout
+    assert "snnhw: nothing was run: all of 3 cases were declined" in done.stdout
+    done = python(installed, *suite, "-k", "gradient/Linear- or exact/Linear-bias", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout
+    assert "nothing was run" not in done.stdout
+
+
 def test_a_run_of_it_is_compared_with_others(installed: Path, tmp_path: Path) -> None:
     file = tmp_path / "net.snn"
     script = (

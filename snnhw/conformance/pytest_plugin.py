@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
-__all__ = ["pytest_addoption", "pytest_report_header", "pytest_terminal_summary"]
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_report_header", "pytest_terminal_summary"]
+
+BACKEND = "snnhw backend"
+"""A property of every test that is a case, also in reports for machines: which backend, and its label."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +23,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="an option of that backend; may be given several times",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count what is run; with pytest-xdist, where all results come together."""
+    if config.getoption("--snnhw-backend") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Counting(), "snnhw-counting")
+
+
+@dataclass(eq=False)
+class Counting:
+    """How many cases were tried, and how many of them were run and not declined: a backend that declines
+    everything has proven nothing."""
+
+    tried: int = 0
+    run: int = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and BACKEND in dict(report.user_properties):
+            self.tried += 1
+            self.run += not report.skipped or hasattr(report, "wasxfail")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.tried and not self.run and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.tried and not self.run:
+            line = f"snnhw: nothing was run: all of {self.tried} cases were declined"
+            terminalreporter.write_line(line, red=True)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
