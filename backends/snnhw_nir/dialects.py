@@ -56,6 +56,7 @@ class Dialect:
         ties: whether a membrane that is exactly at its threshold ``rests`` or ``fires``.
         batch_counts: whether it takes the batch for the first axis of what a Flatten flattens.
         unpadded: pools whose padding it leaves out; groups: whether it reads convolutions in groups.
+        nested: whether it was held to graphs within graphs.
         notes: what to know besides, each with the type of node that it is about, or "".
     """
 
@@ -78,6 +79,7 @@ class Dialect:
     batch_counts: bool = False
     unpadded: tuple[str, ...] = ()
     groups: bool = True
+    nested: bool = True
     notes: tuple[tuple[str, str], ...] = ()
 
 
@@ -127,6 +129,7 @@ _ALL: Final = (
         loop="current",
         order="in turn",
         several=False,
+        nested=False,
         groups=False,
         joins=False,
         dots=False,
@@ -148,6 +151,7 @@ _ALL: Final = (
         loop="current",
         order="in turn",
         several=False,
+        nested=False,
         groups=False,
         joins=False,
         dots=False,
@@ -173,6 +177,7 @@ _ALL: Final = (
         loop="current",
         order="depth first",
         several=False,
+        nested=False,
         groups=False,
         dots=False,
         gain="weights",

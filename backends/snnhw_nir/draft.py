@@ -10,7 +10,7 @@ import numpy as np
 
 from snnhw.ir import Shape
 from snnhw_nir.cycles import Recurrence, delayed_edges, downstream
-from snnhw_nir.graph import Array, Node
+from snnhw_nir.graph import Array, Graph, Node
 from snnhw_nir.wires import unused
 
 __all__ = ["STATEFUL", "Draft", "conv", "times"]
@@ -26,6 +26,7 @@ class Draft:
 
     Attributes:
         arriving: name of a node -> shape of what arrives there.
+        ports: output port of the program -> node that gives it.
         dt: length of a step in seconds.
         notes: what was put otherwise, and why.
     """
@@ -33,8 +34,13 @@ class Draft:
     nodes: Mapping[str, Node]
     edges: tuple[Edge, ...]
     arriving: Mapping[str, Shape]
+    ports: Mapping[str, str]
     dt: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def graph(self) -> Graph:
+        return Graph(self.nodes, self.edges)
 
     @property
     def types(self) -> dict[str, str]:

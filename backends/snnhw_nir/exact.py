@@ -19,6 +19,7 @@ from snnhw.ir import Params, Program, check_params, require_valid
 from snnhw.ir.codec import from_json, to_json
 from snnhw_nir.convention import Convention
 from snnhw_nir.graph import Array, Graph, Node, same
+from snnhw_nir.wires import inlined
 
 __all__ = ["Settings", "embed", "recover", "settings_of"]
 
@@ -34,20 +35,24 @@ class Settings:
 
     Attributes:
         dt: length of a step in seconds; scheme: how a step is taken; target: for whom it was written.
+        nested: whether modules within modules are graphs within graphs.
     """
 
     dt: float
     scheme: str
     target: str
+    nested: bool = False
 
 
-Write = Callable[[Program, Params, Settings], Graph]
+Write = Callable[[Program, Params, Settings], tuple[Graph, Mapping[str, str]]]
+"""What makes a program into a graph, and says which of its nodes gives which port."""
 
 
 def embed(graph: Graph, program: Program, params: Params, settings: Settings) -> Graph:
     """The graph with everything in it that `recover` needs."""
+    nodes = inlined(graph).nodes
     stands = {
-        key: place for key, array in params.items() if (place := _standing(graph, key, np.asarray(array)))
+        key: place for key, array in params.items() if (place := _standing(nodes, key, np.asarray(array)))
     }
     apart = {key: np.asarray(array).reshape(-1) for key, array in params.items() if key not in stands}
     header = {"version": VERSION, "stands": stands, "program": to_json(program)}
@@ -55,15 +60,16 @@ def embed(graph: Graph, program: Program, params: Params, settings: Settings) ->
         "dt": settings.dt,
         "scheme": settings.scheme,
         "target": settings.target,
+        "nested": int(settings.nested),
         "header": msgspec.json.encode(header).decode(),
     }
     return replace(graph, metadata={**graph.metadata, SPACE: own | ({"params": apart} if apart else {})})
 
 
-def _standing(graph: Graph, key: str, array: Array) -> tuple[str, str] | None:
+def _standing(nodes: Mapping[str, object], key: str, array: Array) -> tuple[str, str] | None:
     """Node and field that hold a parameter in every bit."""
     name, _, param = key.rpartition(".")
-    node = graph.nodes.get(name)
+    node = nodes.get(name)
     if not isinstance(node, Node):
         return None
     value = node.fields.get("scale" if node.type == "Scale" else param)
@@ -88,14 +94,15 @@ def settings_of(graph: Graph) -> Settings | None:
         return None
     try:
         convention = Convention(float(own["dt"]), str(own["scheme"]))
-        return Settings(convention.dt, convention.scheme, str(own["target"]))
+        nested = bool(own.get("nested", 0))
+        return Settings(convention.dt, convention.scheme, str(own["target"]), nested)
     except (InputError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         advice = "give dt= and scheme= to read the graph alone"
         raise LoadError(f"what snnhw left in its metadata is broken ({error}); {advice}") from error
 
 
-def recover(graph: Graph, settings: Settings, write: Write) -> tuple[Program, Params]:
-    """The program that was written.
+def recover(graph: Graph, settings: Settings, write: Write) -> tuple[Program, Params, Mapping[str, str]]:
+    """The program that was written, and which node of the graph gives each of its ports.
 
     Args:
         write: how a program is made into a graph.
@@ -110,20 +117,21 @@ def recover(graph: Graph, settings: Settings, write: Write) -> tuple[Program, Pa
         require_valid(program)
         params = _params(graph, program, header["stands"], own.get("params", {}))
         check_params(program, params, allow_nonfinite=False)
-        again = write(program, params, settings)
+        again, ports = write(program, params, settings)
     except (SnnhwError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise LoadError(f"what snnhw left in its metadata is broken: {error}") from error
     if not same(again, replace(graph, metadata={})):
         raise LoadError("the graph was changed after snnhw wrote it")
-    return program, params
+    return program, params, ports
 
 
 def _params(graph: Graph, program: Program, stands: Mapping[str, Any], apart: Mapping[str, Any]) -> Params:
     params: Params = {}
+    nodes = inlined(graph).nodes
     for key, spec in program.params().items():
         if key in stands:
             name, field = stands[key]
-            node = graph.nodes[name]
+            node = nodes[name]
             params[key] = np.asarray(node.fields[field]) if isinstance(node, Node) else np.empty(0)
         else:
             flat = np.asarray(apart[key])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from snnhw_nir.file import to_nir, write_graph
 from snnhw_nir.fitting import fitted, misfits
 from snnhw_nir.folding import folded
 from snnhw_nir.graph import Graph
+from snnhw_nir.nesting import nested as nested_graph
 from snnhw_nir.reading import program_of
 from snnhw_nir.writing import graph_of
 
@@ -34,11 +35,12 @@ def export(
     dt: float | None = None,
     scheme: str | None = None,
     lossy: str = "error",
+    nested: bool = False,
     sample: Any = None,
 ) -> Report:
     """Write a file; see `snnhw_nir.plugin.NirFormat.write`."""
     options: dict[str, Any] = {"target": target, "dt": dt, "scheme": scheme, "lossy": lossy, "sample": sample}
-    graph, report = graph_for(program, params, **options)
+    graph, report = graph_for(program, params, nested=nested, **options)
     return Report((*report.notes, *write_graph(path, graph)), report.lost)
 
 
@@ -56,45 +58,53 @@ def graph_for(
     dt: float | None = None,
     scheme: str | None = None,
     lossy: str = "error",
+    nested: bool = False,
     sample: Any = None,
 ) -> tuple[Graph, Report]:
     """The graph for a target, with our metadata, and every choice that lost something."""
     if lossy not in ("error", "allow"):
         raise InputError(f"lossy={lossy!r}: give 'error' to refuse what would change spikes, or 'allow'")
     dialect = dialect_of(target)
-    settings = Settings(_dt(program, dialect, dt), scheme or _scheme(program, dialect), target)
+    settings = Settings(_dt(program, dialect, dt), scheme or _scheme(program, dialect), target, bool(nested))
     Convention(settings.dt, settings.scheme)  # refuses what makes no sense
     if settings.scheme not in dialect.schemes:
         raise InputError(
             f"'{target}' takes steps by {', '.join(dialect.schemes)}, not by '{settings.scheme}'"
         )
+    if settings.nested and not dialect.nested:
+        raise InputError(f"files for '{target}' are written flat, as it was held to them: leave nested out")
     draft = _drafted(program, params, settings)
     reasons = misfits(draft, dialect)
     if reasons:
         raise ExportError(
             reasons, f"These are limits of {dialect.verified}; target='nir' writes the file for others"
         )
-    graph = Graph(draft.nodes, draft.edges)
     found = changes(program, dialect)
     lost: list[str] = []
     if found:
-        reader = program_of(graph, Convention(settings.dt, settings.scheme, dialect.reset))
+        reader = program_of(draft.graph, Convention(settings.dt, settings.scheme, dialect.reset))
         lost = measured(found, program, params, reader, sample)
     if lost and lossy == "error":
         raise ExportError(lost, ADVICE)
-    notes = (*lost, *_notes(program, graph, dialect, settings), *_folds(program, params), *draft.notes)
+    graph, flat = _shaped(draft, settings)
+    said = (*_notes(program, draft.graph, dialect, settings), *_folds(program, params))
+    notes = (*lost, *said, *draft.notes, *flat)
     return embed(graph, program, params, settings), Report(notes, tuple(lost))
 
 
-def rebuilt(program: Program, params: Params, settings: Settings) -> Graph:
-    """The graph that a program gives under settings, without metadata."""
+def rebuilt(program: Program, params: Params, settings: Settings) -> tuple[Graph, Mapping[str, str]]:
+    """The graph that a program gives under settings, without metadata; and which node gives which port."""
     draft = _drafted(program, params, settings)
-    return Graph(draft.nodes, draft.edges)
+    return _shaped(draft, settings)[0], draft.ports
+
+
+def _shaped(draft: Draft, settings: Settings) -> tuple[Graph, tuple[str, ...]]:
+    return nested_graph(draft.graph, draft.arriving) if settings.nested else (draft.graph, ())
 
 
 def _drafted(program: Program, params: Params, settings: Settings) -> Draft:
-    graph, arriving = graph_of(program, params, settings.dt, settings.scheme)
-    return fitted(graph, dialect_of(settings.target), settings.dt, arriving)
+    written = graph_of(program, params, settings.dt, settings.scheme)
+    return fitted(written, dialect_of(settings.target), settings.dt)
 
 
 def _notes(program: Program, graph: Graph, dialect: Dialect, settings: Settings) -> list[str]:

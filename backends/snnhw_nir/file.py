@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from snnhw.errors import LoadError
+from snnhw.errors import ExportError, LoadError
 from snnhw.ir import write_atomic
 from snnhw_nir.graph import Graph, from_tree, to_tree
 from snnhw_nir.guard import MAX_BYTES, read_tree
@@ -19,6 +19,8 @@ UNCHECKED = (
     "the shapes of this graph are sound, but nir's own check of them fails, which knows neither groups nor "
     "kernels that are not square: whoever reads the file with it passes nir.read(path, type_check=False)"
 )
+
+SUBGRAPH = "nir checks graphs within graphs whenever it reads them, and refuses one whose shapes are sound"
 
 
 def read_graph(path: Path, max_bytes: int = MAX_BYTES) -> Graph:
@@ -76,7 +78,11 @@ def _checked(graph: Graph) -> tuple[Any, tuple[str, ...]]:
     try:
         return nir.dict2NIRNode(_plain(to_tree(graph))), ()
     except ValueError:  # about shapes, which were inferred here before
+        pass
+    try:
         return nir.dict2NIRNode({**_plain(to_tree(graph)), "type_check": False}), (UNCHECKED,)
+    except ValueError as error:
+        raise ExportError([f"{SUBGRAPH}: {error}"], "Write it with nested=False") from error
 
 
 def _plain(value: Any) -> Any:

@@ -7,24 +7,20 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.ir import Shape
 from snnhw_nir.dialects import Dialect
 from snnhw_nir.draft import Draft
-from snnhw_nir.graph import Array, Graph, Node
+from snnhw_nir.graph import Array, Node
 from snnhw_nir.loops import left_biases, out_of_turn
 from snnhw_nir.rewriting import STEPS
+from snnhw_nir.writing import Written
 
 __all__ = ["fitted", "misfits"]
 
 
-def fitted(graph: Graph, dialect: Dialect, dt: float, arriving: Mapping[str, Shape]) -> Draft:
-    """The same computation, in the words of a dialect.
-
-    Args:
-        arriving: name of a node -> shape of what arrives there.
-    """
-    nodes = {name: node for name, node in graph.nodes.items() if isinstance(node, Node)}
-    draft = Draft(nodes, graph.edges, arriving, dt)
+def fitted(written: Written, dialect: Dialect, dt: float) -> Draft:
+    """The same computation, in the words of a dialect."""
+    nodes = {name: node for name, node in written.graph.nodes.items() if isinstance(node, Node)}
+    draft = Draft(nodes, written.graph.edges, written.arriving, written.ports, dt)
     for step in STEPS:
         draft = step(draft, dialect)
     return draft

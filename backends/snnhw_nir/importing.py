@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +18,9 @@ from snnhw_nir.file import read_graph
 from snnhw_nir.gains import gained
 from snnhw_nir.graph import Graph
 from snnhw_nir.guard import MAX_BYTES
-from snnhw_nir.reading import program_of
+from snnhw_nir.reading import named_program_of
 
-__all__ = ["OPTIONS", "load", "program_from"]
+__all__ = ["OPTIONS", "Read", "load", "program_from", "read"]
 
 OPTIONS: Final = ("dt", "scheme", "reset", "recurrence", "gain", "max_bytes")
 
@@ -26,18 +28,48 @@ GAINS: Final = ("neuron", "weights")
 """Where what a neuron multiplies its input by may stand."""
 
 
-def load(path: Path, *, max_bytes: int = MAX_BYTES, **options: Any) -> tuple[Program, Params, Report]:
+@dataclass(frozen=True)
+class Read:
+    """A graph as a program.
+
+    Attributes:
+        ports: output port of the program -> node of the graph that gives it, under its dotted name.
+        dt, scheme: of the reading.
+        notes: what has to be known of it.
+    """
+
+    program: Program
+    params: Params
+    ports: Mapping[str, str]
+    dt: float
+    scheme: str
+    notes: tuple[str, ...] = ()
+
+
+def load(path: Path, **options: Any) -> tuple[Program, Params, Report]:
     """Read a file; see `snnhw_nir.plugin.NirFormat.read`."""
+    _, found = read(path, **options)
+    return found.program, found.params, Report(found.notes)
+
+
+def program_from(graph: Graph, **options: Any) -> tuple[Program, Params, Report]:
+    """The program of a graph; options as for `load`, without ``max_bytes``."""
+    found = _read(graph, **options)
+    return found.program, found.params, Report(found.notes)
+
+
+def read(path: Path, *, max_bytes: int = MAX_BYTES, **options: Any) -> tuple[Graph, Read]:
+    """The graph of a file, and what it is as a program."""
     graph = read_graph(path, max_bytes)
     try:
-        return program_from(graph, **options)
+        return graph, _read(graph, **options)
     except LoadError as error:
         raise LoadError(f"cannot load '{path}': {error}") from error
     except InputError as error:
         raise InputError(f"'{path}': {error}") from error
 
 
-def program_from(
+def _read(
     graph: Graph,
     *,
     dt: float | None = None,
@@ -45,7 +77,7 @@ def program_from(
     reset: str = "to_value",
     recurrence: str = "spikes",
     gain: str = "neuron",
-) -> tuple[Program, Params, Report]:
+) -> Read:
     """The program of a graph: the one that was written, if snnhw did, or what the graph says."""
     if gain not in GAINS:
         raise InputError(f"gain={gain!r}: give one of {', '.join(GAINS)}")
@@ -55,7 +87,7 @@ def program_from(
     asked = asked or (reset, recurrence, gain) != ("to_value", "spikes", "neuron")
     if settings and not asked:
         try:
-            return (*recover(graph, settings, rebuilt), Report())
+            return Read(*recover(graph, settings, rebuilt), settings.dt, settings.scheme)
         except LoadError as error:
             kept = f"dt={settings.dt:g} and '{settings.scheme}'"
             notes.append(f"{error}; the graph alone was read, with {kept} from the metadata")
@@ -63,8 +95,7 @@ def program_from(
     if gain == "weights":
         graph, said = gained(graph)
         notes += said
-    program, params = program_of(graph, convention)
-    return program, params, Report(tuple(notes))
+    return Read(*named_program_of(graph, convention), convention.dt, convention.scheme, tuple(notes))
 
 
 def _convention(

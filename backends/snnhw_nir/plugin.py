@@ -47,6 +47,7 @@ class NirFormat:
         dt: float | None = None,
         scheme: str | None = None,
         lossy: Literal["error", "allow"] = "error",
+        nested: bool = False,
         sample: Any = None,
     ) -> Report:
         """Write a program.
@@ -57,6 +58,8 @@ class NirFormat:
             dt: length of a step in seconds; by default what the target takes for granted, or else 1e-4.
             scheme: how the reader takes a step; the target's by default.
             lossy: whether spikes may change: ``error`` refuses, and says how many would.
+            nested: whether modules within modules become graphs within graphs, where NIR can say them so;
+                else all nodes stand side by side, under dotted names.
             sample: what to measure that on: input name -> ``[B, ...]``, held for 100 steps.
 
         Raises:
@@ -64,7 +67,8 @@ class NirFormat:
         """
         from snnhw_nir.exporting import export
 
-        return export(program, params, path, target=target, dt=dt, scheme=scheme, lossy=lossy, sample=sample)
+        given: dict[str, Any] = {"target": target, "dt": dt, "scheme": scheme, "lossy": lossy}
+        return export(program, params, path, **given, nested=nested, sample=sample)
 
     def to_object(self, program: Program, params: Params, **options: Any) -> tuple[Any, Report]:
         """The ``nir.NIRGraph`` that `write` would have put into a file."""

@@ -29,14 +29,21 @@ from snnhw_nir.graph import Graph, Node
 from snnhw_nir.making import Made, made_of
 from snnhw_nir.wires import inlined, unused
 
-__all__ = ["program_of"]
+__all__ = ["named_program_of", "program_of"]
 
 LONGEST = 200
 """Most characters of a name; a program takes a few more, for what may have to be added."""
 
 
 def program_of(graph: Graph, convention: Convention) -> tuple[Program, Params]:
-    """The program that a graph is under a convention, and its parameters.
+    """The program that a graph is under a convention, and its parameters; see `named_program_of`."""
+    program, params, _ = named_program_of(graph, convention)
+    return program, params
+
+
+def named_program_of(graph: Graph, convention: Convention) -> tuple[Program, Params, Mapping[str, str]]:
+    """The program that a graph is under a convention, its parameters, and which node of the graph, under its
+    dotted name, gives each output port.
 
     Neurons are those of `snnhw.ir.models.textbook`, in seconds; a parameter with one value for all of
     them is a scalar. Every weight is trainable.
@@ -60,7 +67,8 @@ def program_of(graph: Graph, convention: Convention) -> tuple[Program, Params]:
     except ProgramError as error:
         raise LoadError(f"its graph makes no program: {error}") from error
     _check_shapes(program, made)
-    return program, params
+    ports = {f"{new}.{port}": old for old, new in names.items() for port in made[new].op.out_ports}
+    return program, params, ports
 
 
 def _edges(made: Mapping[str, Made], edges: list[tuple[str, str]], convention: Convention) -> Iterable[Edge]:

@@ -174,6 +174,7 @@ def _renamed(draft: Draft, names: Mapping[str, str]) -> Draft:
         nodes={names[name]: node for name, node in draft.nodes.items()},
         edges=tuple((names[a], names[b]) for a, b in draft.edges),
         arriving={names[name]: shape for name, shape in draft.arriving.items() if name in names},
+        ports={port: names.get(name, name) for port, name in draft.ports.items()},
     )
 
 

@@ -40,10 +40,24 @@ from snnhw_nir.making import THRESHOLD
 from snnhw_nir.neurons import say
 from snnhw_nir.wires import WIRE, unused, without_wires
 
-__all__ = ["graph_of"]
+__all__ = ["Written", "graph_of"]
 
 REAL: Final = np.float32
 """What numbers that are worked out here are written in; simulators compute in it."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A program as a graph.
+
+    Attributes:
+        arriving: node of the graph -> shape of what arrives there.
+        ports: output port of the program -> node of the graph that gives it.
+    """
+
+    graph: Graph
+    arriving: Mapping[str, Shape]
+    ports: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -81,8 +95,8 @@ class _Here:
     used: frozenset[str]
 
 
-def graph_of(program: Program, params: Params, dt: float, scheme: str) -> tuple[Graph, Mapping[str, Shape]]:
-    """The graph of a valid program, and the shape of what arrives at each of its nodes.
+def graph_of(program: Program, params: Params, dt: float, scheme: str) -> Written:
+    """The graph of a valid program.
 
     Names, weights and their dtypes stay, except that batch norm is part of the layer before it; a sum
     stands wherever edges meet. What a neuron's reset becomes is not judged here; see `snnhw_nir.changes`.
@@ -109,7 +123,12 @@ def graph_of(program: Program, params: Params, dt: float, scheme: str) -> tuple[
         for bare in (True, False):
             graph = _joined(program, parts, shapes, dt, bare=bare)
             if not bare or _delays_are_found(program, graph, parts):
-                return graph, _arriving(program, parts, shapes)
+                ports = {
+                    f"{name}.{port}": _dotted(name, last)
+                    for name, part in parts.items()
+                    for port, last in part.exits.items()
+                }
+                return Written(graph, _arriving(program, parts, shapes, graph), ports)
     except LoadError as error:
         raise ExportError([str(error)]) from error
     raise AssertionError("delays that are written out are always found")
@@ -172,13 +191,19 @@ def _joined(
     return Graph(nodes, joined)
 
 
-def _arriving(program: Program, parts: Mapping[str, _Part], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+def _arriving(
+    program: Program, parts: Mapping[str, _Part], shapes: Mapping[str, Shape], graph: Graph
+) -> dict[str, Shape]:
     """Within a part, which is a neuron if it has several nodes, all have one shape."""
-    return {
+    found = {
         _dotted(name, last): _shape_into(program, shapes, name)
         for name, part in parts.items()
         for last in part.nodes
     }
+    for name, node in graph.nodes.items():
+        if isinstance(node, Node) and node.type == "Delay":
+            found[name] = np.shape(node.fields["delay"])
+    return found
 
 
 def _shape_into(program: Program, shapes: Mapping[str, Shape], name: str) -> Shape:

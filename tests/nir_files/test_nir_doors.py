@@ -112,7 +112,7 @@ def test_convert(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_option(tmp_path: Path) -> None:
-    options = "Its options: target, dt, scheme, lossy, sample."
+    options = "Its options: target, dt, scheme, lossy, nested, sample."
     with pytest.raises(
         InputError, match=f"'nir' has no option 'lossi' for writing. Did you mean 'lossy'.*{options}"
     ):
