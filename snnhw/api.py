@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,19 @@ from snnhw.errors import InputError, SnnhwError, Unsupported
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, check_params, files, init_params, require_valid
 from snnhw.options import check_format_options
 from snnhw.passes import resolve_loss
-from snnhw.plugin import BACKENDS, FORMATS, Array, Arrays, Backend, Executable, Probe, Report, Run, Train
+from snnhw.plugin import (
+    BACKENDS,
+    FORMATS,
+    Array,
+    Arrays,
+    Backend,
+    Executable,
+    Explanation,
+    Probe,
+    Report,
+    Run,
+    Train,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +38,7 @@ __all__ = [
     "SUFFIX",
     "backends",
     "compile",
+    "explain",
     "export",
     "load",
     "lower",
@@ -143,7 +157,24 @@ def lower(plugin: Backend, program: Program, params: Params, job: Run | Train) -
     require_valid(program)
     check_params(program, params)
     require_supported(plugin, program, job)
-    return plugin.compile(program, params, job)
+    with _others_named(plugin, program, job):
+        return plugin.compile(program, params, job)
+
+
+def explain(plugin: Backend, program: Program, job: Run | Train) -> Explanation:
+    """What the backend would do; raises as `lower` does."""
+    require_supported(plugin, program, job)
+    with _others_named(plugin, program, job):
+        return plugin.explain(program, job)
+
+
+@contextmanager
+def _others_named(plugin: Backend, program: Program, job: Run | Train) -> Iterator[None]:
+    """A plugin that refuses more than its capabilities say knows of no other; core does."""
+    try:
+        yield
+    except Unsupported as error:
+        raise Unsupported(plugin.name, error.reasons, _others(plugin.name, program, job)) from error
 
 
 def require_supported(plugin: Backend, program: Program, job: Run | Train) -> None:

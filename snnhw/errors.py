@@ -114,19 +114,23 @@ class Unsupported(SnnhwError):
 
     Attributes:
         reasons: every reason found, not only the first.
-        supported_by: names of the installed backends that could run it.
+        supported_by: names of the installed backends that could run it; None where nobody has asked them, as
+            in a plugin, which knows of no other: core asks, and raises it anew.
     """
 
     def __init__(
-        self, backend: str, reasons: tuple[str, ...] | list[str], supported_by: tuple[str, ...] = ()
+        self,
+        backend: str,
+        reasons: tuple[str, ...] | list[str],
+        supported_by: tuple[str, ...] | None = None,
     ) -> None:
         self.backend = backend
         self.reasons = tuple(reasons)
-        self.supported_by = tuple(supported_by)
+        self.supported_by = supported_by
         text = _itemised(f"backend '{backend}' cannot run this program", self.reasons)
         if self.supported_by:
             text += f"\nInstalled backends that could: {', '.join(self.supported_by)}."
-        else:
+        elif self.supported_by is not None:
             text += "\nNo other installed backend could run it as it is."
         super().__init__(text)
 

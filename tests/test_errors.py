@@ -47,7 +47,8 @@ def test_reasons_against_a_backend() -> None:
         "backend 'chip' cannot run this program, for 2 reasons:\n  - no Conv2d\n  - no float64\n"
         "Installed backends that could: cpu, cuda."
     )
-    assert str(Unsupported("chip", ["no Conv2d"])).endswith(
+    assert str(Unsupported("chip", ["no Conv2d"])).endswith(": no Conv2d")  # others have not been asked
+    assert str(Unsupported("chip", ["no Conv2d"], ())).endswith(
         "No other installed backend could run it as it is."
     )
 

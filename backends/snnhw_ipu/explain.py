@@ -137,7 +137,9 @@ def _memory(job: Run | Train, graph: Graph) -> Iterator[tuple[str, str]]:
         total += widest
     whole = TILES * TILE
     verdict = "fits" if total < whole else "does not fit: lower the batch, or raise gradient_accumulation"
-    yield f"together, of {_mib(whole)} ({TILES} tiles)", f"{_mib(total)}, {verdict}"
+    yield f"together, of {_mib(whole)}", f"{_mib(total)}, {verdict}"
+    share = f"{total / TILES / 1024:.1f} KiB of {TILE // 1024}"
+    yield f"on each of {TILES} tiles, if spread evenly", share
 
 
 def _bytes(graph: Graph, number: int) -> int:
@@ -146,7 +148,7 @@ def _bytes(graph: Graph, number: int) -> int:
 
 
 def _mib(size: int) -> str:
-    return f"{size / 2**20:.2f}"
+    return f"{size / 2**20:.2f}" if size > 2**14 else f"{size / 2**20:.2g}"
 
 
 def _refused(graph: Graph) -> Rows:

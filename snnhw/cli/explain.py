@@ -19,22 +19,34 @@ __all__ = ["command"]
 def command(
     file: Annotated[Path, typer.Argument(help="A .snn file, or one that an installed format reads.")],
     backend: Annotated[str, typer.Option("--backend", "-b", help="Its name; `snnhw backends` lists them.")],
+    *,
     option: Options = None,
     time_steps: Annotated[int, typer.Option(min=1, help="How many steps it would run.")] = 25,
     batch: Annotated[int, typer.Option(min=1, help="How many samples at once.")] = 1,
+    train: Annotated[
+        bool, typer.Option("--train", help="Explain a step of training: cross-entropy of rates, Adam.")
+    ] = False,
 ) -> None:
     """Show what a backend would do with a network: its plan, and the sources it would emit.
 
     Neither the device nor its SDK is needed.
     """
     from snnhw import api, registry
+    from snnhw.ir import Adam, CERate, Loss, Term
     from snnhw.plugin import BACKENDS
 
     program, _ = api.load(file)
     plugin = registry.load(BACKENDS, backend)
-    job = api.make_job(plugin, program, time_steps=time_steps, batch=batch, options=parse_options(option))
-    api.require_supported(plugin, program, job)
-    _show(plugin.explain(program, job))
+    job = api.make_job(
+        plugin,
+        program,
+        time_steps=time_steps,
+        batch=batch,
+        loss=Loss((Term(CERate()),)) if train else None,
+        optimizer=Adam() if train else None,
+        options=parse_options(option),
+    )
+    _show(api.explain(plugin, program, job))
 
 
 def _show(found: Explanation) -> None:

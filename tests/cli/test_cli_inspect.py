@@ -13,7 +13,7 @@ from cli_calls import call
 from snnhw import ir, registry
 from snnhw.cli.equations import equations
 from snnhw.ir import MODELS, FrozenMap, Input, Linear, Neuron, Pointwise, Program, sequential, var
-from snnhw.plugin import BACKENDS, Capabilities, Explanation, Run
+from snnhw.plugin import BACKENDS, Capabilities, Explanation, Run, Train
 
 
 def network(neuron: Neuron) -> Program:
@@ -159,10 +159,11 @@ class Printer:
     def capabilities(self) -> Capabilities:
         return self.can
 
-    def explain(self, program: Program, job: Run) -> Explanation:
+    def explain(self, program: Program, job: Run | Train) -> Explanation:
         row = (str(job.time_steps), str(job.batch), str(job.options.x))
+        what = str(job.loss.terms[0].of) if isinstance(job, Train) else "run"
         return Explanation(
-            tables={"job": (("steps", "batch", "x"), row)},
+            tables={"job": (("steps", "batch", "x"), row), "what": (("what",), (what,))},
             sources={"kernel.c": "x[i] = 1;"},
         )
 
@@ -176,6 +177,15 @@ def test_explain_shows_sources_and_passes_the_job(file: Path, monkeypatch: pytes
     assert lines(result.stdout)[3] == "7 3 1"
     assert "kernel.c" in result.stdout
     assert "x[i] = 1;" in result.stdout
+
+
+def test_explain_may_be_about_training(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = Printer(registry.load(BACKENDS, "cpu").capabilities())
+    monkeypatch.setattr(registry, "load", lambda group, name: plugin)
+    assert "run" in lines(call("explain", file, "-b", "printer").stdout)
+    trained = call("explain", file, "-b", "printer", "--train", "--batch", "4")
+    assert trained.exit_code == 0
+    assert any(line.endswith(".spk") for line in lines(trained.stdout))  # what the loss reads
 
 
 def test_explain_lists_what_is_not_supported(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ import pytest
 from ipu_calls import backend, compiled, data, job_of, network
 
 from snnhw.errors import InputError
-from snnhw.ir import CECount, L1Rate, Loss, MSECount, Term
-from snnhw.plugin import Train
+from snnhw.ir import CECount, L1Rate, Loss, MSECount, Program, Term
+from snnhw.plugin import Run, Train
 
 Array = npt.NDArray[Any]
 
@@ -89,5 +89,21 @@ def test_explain_counts_and_refuses_nothing_that_is_claimed() -> None:
     assert ("time steps, unrolled", "5") in found.tables["program"]
     assert found.tables["refused by PopTorch 3.4"][1:] == (("none", ""),)
     assert ("addmm", "10") in found.tables["operations"]  # two layers, five steps
-    assert "fits" in found.tables["memory (an estimate, of one IPU)"][-1][1]
+    memory = _memory(program, job_of(program, gradient_accumulation=2))
+    assert memory["parameters"] != memory["gradients and optimizer"] != "0.00"
+    assert memory["together, of 897.00"].endswith(", fits")
+    assert memory["on each of 1472 tiles, if spread evenly"].endswith(" KiB of 624")
     assert "-- each of 5 steps" in found.sources["train.recipe"]
+
+
+def _memory(program: Program, job: Run | Train) -> dict[str, str]:
+    rows: Any = backend().explain(program, job).tables["memory (an estimate, of one IPU)"]
+    return dict(rows)
+
+
+def test_explain_says_what_does_not_fit() -> None:
+    program, _ = network(hidden=20000)
+    whole = _memory(program, job_of(program, batch=512))
+    assert whole["together, of 897.00"].endswith("not fit: lower the batch, or raise gradient_accumulation")
+    cut = _memory(program, job_of(program, batch=512, gradient_accumulation=64))
+    assert cut["together, of 897.00"].endswith(", fits")
