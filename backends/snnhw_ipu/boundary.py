@@ -12,6 +12,7 @@ from snnhw.errors import InputError
 from snnhw.ir import CLOCK, Clock, Dropout, Input, Program, infer_shapes, uniform
 from snnhw.ir.inputs import check_inputs, check_state, check_steps, check_targets, state_shapes
 from snnhw.plugin import Arrays, Result, Run, Train
+from snnhw_ipu.losses import by_weight, total_name
 from snnhw_ipu.lower import FIRST, RESTING, Lowered
 from snnhw_ipu.options import IpuOptions
 
@@ -123,11 +124,15 @@ class Boundary:
         assert isinstance(self.job, Train)
         check_targets(self.job.loss, {name: array.shape for name, array in targets.items()}, batch)
         found = {}
-        for term in self.job.loss.terms:
+        for number, term in enumerate(self.job.loss.terms):
             if term.kind.target == "class":
                 array = targets[term.target]
                 _check_classes(term.target, array, self._classes(str(term.of)))
                 found[f"target:{term.target}"] = array.astype(np.int32)
+            weights = by_weight(term.kind)
+            if weights is not None:
+                total = np.asarray(weights, np.float64)[targets[term.target]].sum()
+                found[total_name(number)] = np.full(batch, total, np.float32)
         return found
 
     def _classes(self, port: str) -> int:

@@ -21,6 +21,8 @@ from snnhw_ipu.lower import FIRST, RESTING, Lowered
 from snnhw_ipu.options import IpuOptions
 
 if TYPE_CHECKING:
+    import torch
+
     from snnhw_ipu.worker.double.graph import Graph
 
 __all__ = ["captured", "explain"]
@@ -71,12 +73,16 @@ def captured(program: Program, lowered: Lowered, batch: int, dtype: str, *, trai
     model.train(training)
     recipe, shapes = lowered.recipe, _argument_shapes(program, lowered, batch)
     names = [*recipe["inputs"], *recipe["targets"], *recipe["states"]]
-    whole = (FIRST, *recipe["targets"])
-    arguments = [
-        torch.zeros(shapes[name], dtype=torch.int32 if name in whole else getattr(torch, dtype))
-        for name in names
-    ]
-    return capture(model, arguments, {})
+    return capture(model, [torch.zeros(shapes[name], dtype=_kind(name, dtype)) for name in names], {})
+
+
+def _kind(name: str, dtype: str) -> torch.dtype:
+    """Of an argument, as `snnhw_ipu.boundary` makes it."""
+    import torch
+
+    usual: torch.dtype = getattr(torch, dtype)
+    others = {"target": torch.int32, FIRST: torch.int32, "total": torch.float32}
+    return others.get(name.partition(":")[0], usual)
 
 
 def _argument_shapes(program: Program, lowered: Lowered, batch: int) -> dict[str, tuple[int, ...]]:

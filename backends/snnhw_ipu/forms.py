@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from snnhw.errors import InputError, Unsupported
-from snnhw.ir import BatchNorm, ClassLoss, Program
+from snnhw.ir import BatchNorm, Program
 from snnhw.plugin import Run, Train
 from snnhw_ipu.lower import Lowered, Plan, lower
 from snnhw_ipu.options import IpuOptions
 
-__all__ = ["Form", "Forms", "Use", "check_batch", "check_statistics", "check_weights", "forms_of"]
+__all__ = ["Form", "Forms", "Use", "check_batch", "check_statistics", "forms_of"]
 
 Use = Literal["run", "evaluate", "train"]
 Form = Literal["rest", "continued"]
@@ -26,7 +26,6 @@ def forms_of(program: Program, job: Run | Train, options: IpuOptions) -> Forms:
     uses: dict[Use, dict[str, Any]] = {"run": {"wanted": tuple(dict.fromkeys((*outputs, *job.record)))}}
     if isinstance(job, Train):
         check_statistics(program, options)
-        check_weights(job, options)
         everything = options.outputs == "all"
         back = {
             "wanted": outputs if everything else (),
@@ -56,27 +55,6 @@ def check_statistics(program: Program, options: IpuOptions) -> None:
                 f"{name}: it normalises by statistics of the batch, which the IPU takes in {parts} parts; "
                 "train without replication and gradient_accumulation"
                 for name in measuring
-            ],
-        )
-
-
-def check_weights(job: Train, options: IpuOptions) -> None:
-    """Raise `Unsupported` for a mean weighted by class where the device sees parts of a batch only: the mean
-    of the parts' means is another one, unless all parts weigh the same."""
-    parts = max(options.parts(train=train) for train in (True, False))
-    weighted = [
-        type(term.kind).__name__
-        for term in job.loss.terms
-        if isinstance(term.kind, ClassLoss) and term.kind.class_weights and term.kind.reduction == "mean"
-    ]
-    if weighted and parts > 1:
-        raise Unsupported(
-            "ipu",
-            [
-                f"the loss term {name} is a mean weighted by class over a batch that the IPU takes in "
-                f"{parts} parts; use reduction='sum', or train without replication, gradient_accumulation "
-                "and device_iterations"
-                for name in weighted
             ],
         )
 

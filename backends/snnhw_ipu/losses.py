@@ -30,7 +30,7 @@ from snnhw.ir import (
 )
 from snnhw_ipu.recipe import Draft, Register
 
-__all__ = ["LOSSES", "Reading", "lower_loss"]
+__all__ = ["LOSSES", "Reading", "by_weight", "lower_loss", "total_name"]
 
 K_co = TypeVar("K_co", bound=LossKind, covariant=True)
 
@@ -43,6 +43,7 @@ class Reading(Generic[K_co]):
         signal: ``[B, T, ...]``; classes: class numbers ``[B]``, when the term has a target.
         steps: T.
         parts: in how many parts the device takes a batch; their mean is the loss of the whole.
+        whole: what the classes of the whole batch weigh together, ``[B]``, where a part does not know it.
     """
 
     kind: K_co
@@ -51,6 +52,7 @@ class Reading(Generic[K_co]):
     classes: Register | None
     steps: int
     parts: int
+    whole: Register | None
 
     def call(self, function: str, *operands: Register, **options: Any) -> Register:
         return self.draft.emit(function, *operands, **options)
@@ -137,11 +139,12 @@ class Reading(Generic[K_co]):
             samples = self.call("sum", self.call("where", self.hits(), table, self.number(0.0)), axes=[-1])
             spread = samples if axes == 1 else self.call("unsqueeze", samples, axis=-1)
             values = self.call("mul", values, spread)
-        whole = self.call("total", values)
+        total = self.call("total", values)
         if self.kind.reduction == "sum" or samples is None:
-            return self.scaled(whole, self.parts)  # a sum over the batch, where the others are means
-        count = self.scaled(self.call("total", samples), self.size() if axes == 2 else 1)
-        return self.call("div", whole, count)
+            return self.scaled(total, self.parts)  # a sum over the batch, where the others are means
+        weight = self.call("total", samples) if self.whole is None else self.call("first", self.whole)
+        count = self.scaled(weight, self.size() if axes == 2 else 1)
+        return self.call("div", total if self.whole is None else self.scaled(total, self.parts), count)
 
 
 Rule = Callable[[Reading[Any]], Register]
@@ -221,6 +224,17 @@ LOSSES: Final[Mapping[type[LossKind], Rule]] = {
 """Kind of term -> its value, unweighted."""
 
 
+def by_weight(kind: LossKind) -> Sequence[float] | None:
+    """The weights of classes, where a loss is a mean weighted by them, of which every part of a batch
+    has another."""
+    return kind.class_weights if isinstance(kind, ClassLoss) and kind.reduction == "mean" else None
+
+
+def total_name(number: int) -> str:
+    """The argument with what a batch weighs, for one term of a loss."""
+    return f"total:{number}"
+
+
 def lower_loss(
     draft: Draft,
     loss: Loss,
@@ -232,10 +246,12 @@ def lower_loss(
 ) -> Register:
     """The weighted sum of the terms, left to right, in single precision."""
     values = []
-    for term in loss.terms:
+    for number, term in enumerate(loss.terms):
         signal = signals[str(term.of)]
         exact = draft.emit("cast", signal, shape=signal.shape, dtype="float32")
         classes = targets[term.target] if term.kind.target == "class" else None
-        reading = Reading(term.kind, draft, exact, classes, steps, parts)
+        divided = parts > 1 and by_weight(term.kind) is not None
+        whole = Register(total_name(number), fixed=True) if divided else None
+        reading = Reading(term.kind, draft, exact, classes, steps, parts, whole)
         values.append(reading.scaled(LOSSES[type(term.kind)](reading), term.weight))
     return draft.total(values)

@@ -15,7 +15,7 @@ from snnhw.ir import BatchNorm, Edge, Input, Loss, Neuron, Op, Program, Shape, i
 from snnhw.passes import components
 from snnhw_ipu.layers import LAYERS, Here
 from snnhw_ipu.lines import Line, lines
-from snnhw_ipu.losses import lower_loss
+from snnhw_ipu.losses import by_weight, lower_loss, total_name
 from snnhw_ipu.recipe import STEP, Draft, Register
 
 __all__ = ["FIRST", "RESTING", "Lowered", "Noise", "Plan", "lower"]
@@ -162,7 +162,12 @@ class _Lowering:
         names = dict.fromkeys(term.target for term in loss.terms if term.kind.target == "class")
         targets = {name: Register(f"target:{name}", fixed=True) for name in names}
         value = lower_loss(self.draft, loss, signals, targets, steps=self.plan.steps, parts=self.plan.parts)
-        return [target.name for target in targets.values()], value.name
+        divided = [
+            total_name(number)
+            for number, term in enumerate(loss.terms)
+            if self.plan.parts > 1 and by_weight(term.kind) is not None
+        ]
+        return [*(target.name for target in targets.values()), *divided], value.name
 
     # -- nodes --------------------------------------------------------------------------------------
 

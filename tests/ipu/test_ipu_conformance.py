@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-import torch
 from ipu_calls import backend
 
 from snnhw.conformance import run_on
-
-LABEL = f"emulated on torch {torch.__version__}, Python {sys.version.split()[0]}"
+from snnhw_ipu.link import interpreter
+from snnhw_ipu.options import IpuOptions
+from snnhw_ipu.process import give_back, take
 
 QUICK = (
     "exact/Leaky-subtract-delayed",
@@ -32,7 +30,9 @@ QUICK = (
 @pytest.mark.parametrize("select", QUICK)
 def test_the_emulator_passes_a_part_of_the_suite(select: str) -> None:
     report = run_on(backend(), {"emulate": "true"}, select=select)
-    assert report.label == LABEL
+    worker = take(str(interpreter(IpuOptions(emulate=True))))
+    give_back(worker)
+    assert report.label == "emulated on torch {torch}, Python {python}".format(**worker.hello)
     assert [case for case in report.cases if case.outcome == "failed"] == []
     assert report.ok
 

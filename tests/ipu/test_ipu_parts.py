@@ -11,7 +11,7 @@ import pytest
 from ipu_calls import backend, compiled, data, job_of, network
 
 from snnhw.errors import InputError
-from snnhw.ir import CECount, L1Rate, Loss, MSECount, Program, Term
+from snnhw.ir import CECount, CERate, L1Rate, Loss, MSECount, Program, Term
 from snnhw.plugin import Run, Train
 
 Array = npt.NDArray[Any]
@@ -21,6 +21,9 @@ EVERYTHING = Loss(
         Term(CECount(), of="lif2.spk"),
         Term(MSECount(), of="lif2.spk", weight=0.5),
         Term(L1Rate(), of="lif1.spk", weight=0.01),  # a sum over the batch, where the others are means
+        Term(CERate(class_weights=(1.0, 0.25, 3.0)), of="lif2.spk"),  # means by what the whole batch weighs
+        Term(MSECount(class_weights=(0.5, 2.0, 1.0)), of="lif2.spk", weight=0.25),
+        Term(CERate(class_weights=(1.0, 0.25, 3.0), reduction="sum"), of="lif2.spk", weight=0.1),
     )
 )
 
@@ -52,11 +55,20 @@ WHOLE: list[tuple[list[float], dict[str, Array]]] = []
         {"replication": 2, "gradient_accumulation": 2},
         {"device_iterations": 2},
     ],
+    ids=str,
 )
 def test_parts_are_one_batch(options: dict[str, object]) -> None:
     WHOLE[:] = WHOLE or [trained()]
     (losses, arrays), (wanted, whole) = trained(**options), WHOLE[0]
     assert losses == pytest.approx(wanted, rel=1e-5)  # the same sums, in another order
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, whole[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("options", [{"gradient_accumulation": 2}, {"device_iterations": 2}], ids=str)
+def test_parts_of_several_batches_are_several_batches(options: dict[str, object]) -> None:
+    (losses, arrays), (wanted, whole) = trained(**options, accumulate=3), trained(accumulate=3)
+    assert losses == pytest.approx(wanted, rel=1e-5)
     for name, array in arrays.items():
         np.testing.assert_allclose(array, whole[name], rtol=1e-5, atol=1e-6, err_msg=name)
 

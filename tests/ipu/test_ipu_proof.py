@@ -9,12 +9,11 @@ from ipu_calls import backend, bench
 
 from snnhw.check import reasons_against
 from snnhw.conformance import Case, Plan, all_cases
-from snnhw.errors import Unsupported
 from snnhw.ir import LOSS_TERMS, Optimizer
 from snnhw.ir.optimizers import OPTIMIZERS as ALL_OPTIMIZERS
 from snnhw.plugin import Train
 from snnhw_ipu.explain import captured
-from snnhw_ipu.forms import check_weights, forms_of
+from snnhw_ipu.forms import forms_of
 from snnhw_ipu.layers import LAYERS
 from snnhw_ipu.losses import LOSSES
 from snnhw_ipu.lower import Lowered
@@ -80,16 +79,3 @@ def test_half_precision_stays_half_and_losses_are_single() -> None:
     dtypes = [str(dtype) for _, dtype in graph.shapes.values()]
     assert "torch.float64" not in dtypes
     assert str(graph.shapes[final_loss(graph)][1]) == "torch.float32"
-
-
-def test_a_weighted_mean_over_parts_of_a_batch_is_refused() -> None:
-    (case,) = (plan.case for plan in all_cases() if plan.id == "gradient/loss-CERate-weighted")
-    options = IpuOptions(emulate=True, gradient_accumulation=3)
-    job = bench(gradient_accumulation=3).job(case)
-    assert isinstance(job, Train)
-    with pytest.raises(Unsupported, match="CERate is a mean weighted by class over a batch that the IPU"):
-        check_weights(job, options)
-    (plain,) = (plan.case for plan in all_cases() if plan.id == "gradient/loss-CERate-plain")
-    unweighted = bench().job(plain)
-    assert isinstance(unweighted, Train)
-    check_weights(unweighted, options)

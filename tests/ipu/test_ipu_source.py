@@ -58,11 +58,21 @@ def test_no_type_is_built_while_running_that_3_8_cannot_build(module: Module) ->
             assert node.value.id not in {"list", "dict", "tuple", "set", "type"}, module.at(node.lineno)
 
 
+def vermin(folder: Path, *files: Path) -> subprocess.CompletedProcess[str]:
+    """Whether some files need more than Python 3.8."""
+    code = "from vermin import main; main()"
+    command = [sys.executable, "-c", code, "-t=3.8-", "--no-tips", "--violations", *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("vermin") is None, reason="vermin is not installed")
-def test_vermin_agrees(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "vermin", "-t=3.8-", "--no-tips", "--violations"]
-    done = subprocess.run([*command, str(WORKER)], capture_output=True, text=True, check=False, cwd=tmp_path)
+def test_vermin_agrees_and_notices_what_is_newer(tmp_path: Path) -> None:
+    done = vermin(tmp_path, WORKER)
     assert done.returncode == 0, done.stdout
+    newer = tmp_path / "newer.py"
+    newer.write_text("print('snnhw'.removeprefix('s'))\n")
+    assert "3.9" in vermin(tmp_path, newer).stdout
+    assert vermin(tmp_path, newer).returncode != 0
 
 
 def test_python_3_8_compiles_it(tmp_path: Path) -> None:

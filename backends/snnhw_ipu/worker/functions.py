@@ -216,4 +216,5 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "sum": lambda x, axes: x.sum(axes),
     "mean": lambda x: x.mean(),
     "total": lambda x: x.sum(),
+    "first": lambda x: x.select(0, 0),
 }
