@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
@@ -19,7 +20,7 @@ EMULATE: Final = "or try it without one: option emulate=true"
 
 
 class Finding(NamedTuple):
-    """One way in which PopTorch can or cannot run."""
+    """One way in which PopTorch can or cannot run. ``{python}`` stands for the interpreter that was asked."""
 
     status: Literal["ready", "missing", "no device", "broken"]
     reason: str
@@ -27,15 +28,20 @@ class Finding(NamedTuple):
 
 
 FINDINGS: Final[Mapping[str, Finding]] = {
-    "missing": Finding(
+    "nowhere": Finding(
         "missing",
         "PopTorch is not installed here, and PyPI does not have it: it comes with Graphcore's Poplar SDK",
         f"{ENVIRONMENT}   ({EMULATE})",
     ),
+    "missing": Finding(
+        "missing",
+        "{python} has no PopTorch, and PyPI does not have it: it comes with Graphcore's Poplar SDK",
+        f"{{python}} -m pip install $POPLAR_SDK/poptorch-*.whl   ({EMULATE})",
+    ),
     "torch": Finding(
         "broken",
         "PopTorch is installed beside another version of torch than it was built for",
-        "pip install torch==2.0.1   (in the Poplar environment, for SDK 3.3 and 3.4)",
+        "{python} -m pip install torch==2.0.1   (for SDK 3.3 and 3.4)",
     ),
     "sdk": Finding(
         "broken",
@@ -50,7 +56,7 @@ FINDINGS: Final[Mapping[str, Finding]] = {
     "model": Finding("ready", "", ""),
     "ready": Finding("ready", "", ""),
 }
-"""What `snnhw_ipu.worker.doctor` finds -> what to say."""
+"""What `snnhw_ipu.worker.doctor` finds -> what to say. ``nowhere``: missing, and no interpreter was named."""
 
 
 def probe(options: IpuOptions) -> Probe:
@@ -70,20 +76,27 @@ def _emulator(options: IpuOptions) -> Probe:
 
 
 def _poptorch(options: IpuOptions) -> Probe:
-    if interpreter(options) is None:
-        found, where = diagnose(), "this environment"
+    python = interpreter(options)
+    if python is None:
+        found = diagnose()
     else:
         link = connect(options)
-        found, where = link.ask("probe", {}, {})[0], str(interpreter(options))
+        found = link.ask("probe", {}, {})[0]
         link.close()
-    kind = "model" if found["kind"] == "none" and options.ipu_model else found["kind"]
-    finding = FINDINGS[kind]
+    kind = found["kind"]
+    if kind == "none" and options.ipu_model:
+        kind = "model"
+    finding = FINDINGS["nowhere" if kind == "missing" and python is None else kind]
+    asked = python or sys.executable
     detail = f": {found['detail']}" if found.get("detail") and finding.reason else ""
-    devices = {"model": "IPU model (the SDK's simulator)", "ready": f"IPU, through {where}"}
+    devices = {
+        "model": "IPU model (the SDK's simulator)",
+        "ready": f"IPU, through {python or 'this environment'}",
+    }
     return Probe(
         finding.status,
-        reason=f"{finding.reason}{detail}" if finding.reason else "",
-        install=finding.install,
+        reason=finding.reason.format(python=asked) + detail,
+        install=finding.install.format(python=asked),
         version=f"poptorch {found['version']}" if "version" in found else "",
         device=devices.get(kind, ""),
     )

@@ -119,3 +119,13 @@ def test_explain_says_what_does_not_fit() -> None:
     assert whole["together, of 897.00"].endswith("not fit: lower the batch, or raise gradient_accumulation")
     cut = _memory(program, job_of(program, batch=512, gradient_accumulation=64))
     assert cut["together, of 897.00"].endswith(", fits")
+
+
+def test_numbers_must_be_finite() -> None:
+    """A graft computes ``x - x``, which is no number where x has none: said in docs/ipu.md."""
+    program, params = network()
+    x, y = data()
+    x[2, 1] = np.inf
+    with compiled(program, params, job_of(program)) as executable:
+        assert np.isnan(executable.step({"x": x}, {"target": y}).loss)
+        assert executable.run({"x": data()[0]}).outputs["output"].shape == (5, 4, 3)

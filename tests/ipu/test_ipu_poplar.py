@@ -51,8 +51,8 @@ WRONG_TORCH = f"raise AssertionError({ASSERTION!r})"
 @pytest.mark.parametrize(
     ("poptorch", "wanted"),
     [
-        (None, ("missing", "PopTorch is not installed here", "SNNHW_IPU_PYTHON")),
-        (WRONG_TORCH, ("broken", "only works with torch==2.0.1", "torch==2.0.1")),
+        (None, ("missing", "python has no PopTorch", "python -m pip install $POPLAR_SDK/poptorch-*.whl")),
+        (WRONG_TORCH, ("broken", "only works with torch==2.0.1", "python -m pip install torch==2.0.1")),
         ("raise ImportError('without an active Poplar SDK')", ("broken", "SDK is not enabled", "enable.sh")),
         ("def ipuHardwareIsAvailable(): return False", ("no device", "no IPU is attached", "ipu_model=true")),
         (STANDS_IN, ("ready", "", "")),
@@ -80,11 +80,8 @@ def test_a_worker_finds_out(
 @pytest.mark.parametrize(
     ("poptorch", "message"),
     [
-        (
-            WRONG_TORCH,
-            r"(?s)only works with torch==2.0.1.*To mend it: pip install",
-        ),
-        (None, r"(?s)not installed here.*To mend it: export SNNHW_IPU_PYTHON="),
+        (WRONG_TORCH, r"(?s)only works with torch==2.0.1.*To mend it: .*python -m pip install torch==2.0.1"),
+        (None, r"(?s)has no PopTorch.*To mend it: .*python -m pip install \$POPLAR_SDK"),
     ],
 )
 def test_compiling_where_it_cannot_run_says_what_mends_it(
