@@ -246,30 +246,18 @@ class Executable(Protocol):
     """A compiled program. A context manager; it owns the device until `close`."""
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        """Evaluate, in evaluation mode whatever the job. ``state`` None starts from rest.
-
-        Raises:
-            InputError: inputs or state do not fit the program, see `snnhw.ir.inputs`.
-        """
+        """Evaluate, in evaluation mode whatever the job; ``state`` None starts from rest. Here and below, an
+        `InputError` says what does not fit the program; see `snnhw.ir.inputs`."""
         ...
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         """One update (`Train` jobs only), in training mode: statistics are those of the batch, and move.
 
-        Gradients do not flow into ``state``. With ``state`` None a new sequence begins, with random numbers
-        of its own.
-
-        Raises:
-            InputError: inputs, targets or state do not fit, or the job is none of training.
-        """
+        Gradients do not flow into ``state``; without one a sequence with random numbers of its own begins."""
         ...
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Continue with other settings of the same optimizer, as a schedule does.
-
-        Raises:
-            InputError: it is an optimizer of another kind.
-        """
+        """Continue with other settings of the same optimizer, as a schedule does."""
         ...
 
     def get_params(self) -> Params:
@@ -277,7 +265,7 @@ class Executable(Protocol):
         ...
 
     def set_params(self, params: Params) -> None:
-        """Replace the parameters given; the others stay. An `SnnhwError` where one does not fit."""
+        """Replace the parameters given; the others stay."""
         ...
 
     def save_state(self) -> Arrays:

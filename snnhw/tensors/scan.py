@@ -39,45 +39,14 @@ Tensors = Mapping[str, Tensor]
 Found = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
-def run_scan(
-    step: Step,
-    inputs: Tensors,
-    params: Tensors,
-    states: Tensors,
-    *,
-    steps: int,
-    outputs: Sequence[str],
-    static: frozenset[str] = frozenset(),
-    dt: float = 1.0,
-    provider: Provider | None = None,
-) -> Found:
-    """One pointwise node over all steps; differentiable to inputs, parameters and initial states.
-
-    Args:
-        inputs: port -> ``[T, B, *shape]``, or ``[B, *shape]`` for the ports in ``static``; the shapes
-            of one sample broadcast against each other.
-        params: parameter -> ``[]`` or the layer's rank with 1 where shared; tables ``[L]``.
-        states: state -> ``[B, *shape]``; a state left out starts from its initial value.
-        steps: T.
-        outputs: the ports wanted.
-        provider: who runs the kernel; None: whoever is installed for the device.
+def run_scan(step: Step, inputs: Tensors, params: Tensors, states: Tensors, **settings: Any) -> Found:
+    """One pointwise node over all steps, with what `use_of` takes; differentiable to inputs, parameters and
+    initial states.
 
     Returns:
         port -> ``[T, B, *shape]``, and state -> ``[B, *shape]`` after the last step.
     """
-    return run_use(
-        use_of(
-            step,
-            inputs,
-            params,
-            states,
-            steps=steps,
-            outputs=outputs,
-            static=static,
-            dt=dt,
-            provider=provider,
-        )
-    )
+    return run_use(use_of(step, inputs, params, states, **settings))
 
 
 def run_step(
@@ -124,7 +93,17 @@ def use_of(
     dt: float = 1.0,
     provider: Provider | None = None,
 ) -> Use:
-    """What `run_scan` would run."""
+    """One pointwise node over all steps, for `run_use`.
+
+    Args:
+        inputs: port -> ``[T, B, *shape]``, or ``[B, *shape]`` for the ports in ``static``; the shapes
+            of one sample broadcast against each other.
+        params: parameter -> ``[]`` or the layer's rank with 1 where shared; tables ``[L]``.
+        states: state -> ``[B, *shape]``; a state left out starts from its initial value.
+        steps: T.
+        outputs: the ports wanted.
+        provider: who runs the kernel; None: whoever is installed for the device.
+    """
     xs = [inputs[port] for port in step.ports]
     flags = tuple(port in static for port in step.ports)
     shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
