@@ -25,7 +25,8 @@ from snnhw.ir import (
     init_params,
     trainable,
 )
-from snnhw.tensors.network import Network, ProgramModule, loop, plan, sweep
+from snnhw.tensors.network import Network, ProgramModule, plan
+from snnhw.tensors.network.loops import loop, sweep
 
 T, B = 9, 3
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from snnhw.ir import CLOCK, Clock, Input, Output
 from snnhw.ir.inputs import check_steps
 from snnhw.tensors.network.blocks import joins, run_chain
-from snnhw.tensors.network.loop import run_loop
+from snnhw.tensors.network.loops import run_loop
 from snnhw.tensors.network.schedule import Mode, Stage
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 from snnhw.tensors.scan import run_use

@@ -11,9 +11,9 @@ from torch import Tensor
 from snnhw.ir import Edge
 from snnhw.tensors.layer import Layer
 from snnhw.tensors.network.adjoints import adjoint_of
-from snnhw.tensors.network.parts import Cell, Part, Place, Stateless
-from snnhw.tensors.network.rooms import follow
-from snnhw.tensors.network.steps import Adjoints, Moment, Pending, Record, Steps
+from snnhw.tensors.network.loops.parts import Cell, Part, Place, Stateless
+from snnhw.tensors.network.loops.rooms import follow
+from snnhw.tensors.network.loops.steps import Adjoints, Moment, Pending, Record, Steps
 from snnhw.tensors.network.walk import Tensors
 
 __all__ = ["Running"]

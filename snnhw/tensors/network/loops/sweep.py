@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from snnhw.tensors.network.parts import Place
-from snnhw.tensors.network.running import Running
-from snnhw.tensors.network.steps import Moment, Record, Steps
+from snnhw.tensors.network.loops.parts import Place
+from snnhw.tensors.network.loops.running import Running
+from snnhw.tensors.network.loops.steps import Moment, Record, Steps
 from snnhw.tensors.network.walk import Tensors
 
 __all__ = ["HELD", "sweep"]

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.compiler import is_compiling as tracing
 
 from snnhw.ir import Edge, Neuron, Pointwise
-from snnhw.tensors.network.steps import Steps
-from snnhw.tensors.network.sweep import sweep
+from snnhw.tensors.network.loops.steps import Steps
+from snnhw.tensors.network.loops.sweep import sweep
 from snnhw.tensors.network.timed import TIMED
 from snnhw.tensors.network.walk import Tensors, Walk
 

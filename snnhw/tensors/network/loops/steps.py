@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snnhw.ir import Neuron, Op, Pointwise
 from snnhw.tensors.layer import Layer, layer_of
-from snnhw.tensors.network.rooms import Rooms, follow
+from snnhw.tensors.network.loops.rooms import Rooms, follow
 from snnhw.tensors.network.walk import Tensors, Walk
 from snnhw.tensors.provider import provider_for
 from snnhw.tensors.scan import initial

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from snnhw.tensors.layer import Layer
 from snnhw.tensors.network.adjoints import Adjoint
+from snnhw.tensors.network.loops.rooms import Rooms
 from snnhw.tensors.network.ops import Operation
-from snnhw.tensors.network.rooms import Rooms
 from snnhw.tensors.provider import Provider, ScanGrads, ScanInputs, ScanOutputs
 from snnhw.tensors.scan import epilogue
 
