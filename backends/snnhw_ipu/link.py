@@ -71,7 +71,9 @@ class InProcess:
 def interpreter(options: IpuOptions) -> str | None:
     """Whose worker is asked; None: PopTorch is imported here. The emulator is always in a worker."""
     chosen = options.python or os.environ.get(PYTHON)
-    return chosen or (sys.executable if options.emulate else None)
+    if chosen:
+        return os.path.expanduser(chosen)  # noqa: PTH111  # a bare name stays one, to be found in PATH
+    return sys.executable if options.emulate else None
 
 
 def connect(options: IpuOptions) -> Link:

@@ -11,7 +11,7 @@ import pytest
 from ipu_calls import backend, compiled, data, job_of, network
 
 from snnhw.errors import InputError
-from snnhw.ir import CECount, CERate, L1Rate, Loss, MSECount, Program, Term
+from snnhw.ir import CECount, CERate, L1Rate, Loss, MSECount, Program, Term, TimeAxis
 from snnhw.plugin import Run, Train
 
 Array = npt.NDArray[Any]
@@ -106,6 +106,13 @@ def test_explain_counts_and_refuses_nothing_that_is_claimed() -> None:
     assert memory["together, of 897.00"].endswith(", fits")
     assert memory["on each of 1472 tiles, if spread evenly"].endswith(" KiB of 624")
     assert "-- each of 5 steps" in found.sources["train.recipe"]
+
+
+def test_what_is_static_is_computed_once() -> None:
+    program, _ = network()
+    still = replace(program, time=TimeAxis(static_inputs=("x",)))
+    counts: Any = backend().explain(still, job_of(still)).tables["operations"]
+    assert dict(counts)["addmm"] == "6"  # one for the image, and five steps of what follows
 
 
 def _memory(program: Program, job: Run | Train) -> dict[str, str]:

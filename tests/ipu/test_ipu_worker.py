@@ -23,7 +23,8 @@ from ipu_calls import PYTHON, backend, compiled, data, job_of, network
 from snnhw.errors import DeviceError, InputError
 from snnhw_ipu import process
 from snnhw_ipu.executable import IpuExecutable
-from snnhw_ipu.link import InProcess, InWorker
+from snnhw_ipu.link import InProcess, InWorker, interpreter
+from snnhw_ipu.options import IpuOptions
 from snnhw_ipu.process import Worker, give_back, take
 from snnhw_ipu.worker.frames import MAGIC, PROTOCOL, Frame, FrameError, read_frame, write_frame
 from snnhw_ipu.worker.session import Session
@@ -122,6 +123,12 @@ def subprocess_of(executable: IpuExecutable) -> subprocess.Popen[bytes]:
 def test_an_interpreter_that_does_not_exist() -> None:
     with pytest.raises(DeviceError, match=r"cannot be started: .*SNNHW_IPU_PYTHON"):
         Worker("/nowhere/python")
+
+
+def test_an_interpreter_may_be_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/at/home")
+    assert interpreter(IpuOptions(python="~/poplar/bin/python")) == "/at/home/poplar/bin/python"
+    assert interpreter(IpuOptions(python="python3.8")) == "python3.8"
 
 
 def test_an_interpreter_without_torch(tmp_path: Path) -> None:
