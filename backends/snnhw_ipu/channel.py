@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import IO, Any, Final, NamedTuple
 
 import numpy.typing as npt
@@ -60,6 +60,7 @@ class Channel:
     last: str = ""
     _errors: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
     _questions: SimpleQueue[_Question | None] = field(default_factory=SimpleQueue)
+    _gate: Lock = field(default_factory=Lock)
 
     def start(self) -> None:
         """Begin to talk."""
@@ -79,11 +80,12 @@ class Channel:
                 "an IPU worker answers only the process that started it, and this one is a fork of that; "
                 "compile the program here"
             )
-        if self.last:
-            raise DeviceError(self.last)
         answer: Future[Answer] = Future()
-        self._questions.put(_Question(question, header, arrays, answer))
-        self.waiting += 1
+        with self._gate:
+            if self.last:
+                raise DeviceError(self.last)
+            self.waiting += 1
+            self._questions.put(_Question(question, header, arrays, answer))
         try:
             return answer.result(timeout)
         except TimeoutError:
@@ -113,20 +115,25 @@ class Channel:
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
             pipe.close()
-        while not self._questions.empty():
-            late = self._questions.get()
-            if late is not None:
-                late.answer.set_exception(DeviceError(self.last))
+        with self._gate:  # nobody asks any more
+            while not self._questions.empty():
+                late = self._questions.get()
+                if late is not None:
+                    late.answer.set_exception(DeviceError(self.last))
 
     def _answer(self, question: _Question) -> None:
         try:
             found = self._exchange(question)
         except BaseException as error:  # noqa: BLE001  # it is for the one who asked
-            self.waiting -= 1
+            self._done()
             question.answer.set_exception(error)
         else:
-            self.waiting -= 1
+            self._done()
             question.answer.set_result(found)
+
+    def _done(self) -> None:
+        with self._gate:
+            self.waiting -= 1
 
     def _exchange(self, question: _Question) -> Answer:
         try:
