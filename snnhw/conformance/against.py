@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
+from snnhw.conformance.bench import Bench, dtype_of, run_of, shifts_of, slopes_of, stepped_by, trained_by
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.compare import compared, summary
@@ -49,11 +49,25 @@ def exact(one: Bench, other: Bench, case: Case) -> Measured:
 
 def pointwise(one: Bench, other: Bench, case: Case) -> Measured:
     """Every bit, if both round every operation to the same dtype; otherwise what rounding explains."""
-    found, wanted = run_of(one, case), run_of(other, case)
     contracted = one.capabilities.contraction or other.capabilities.contraction
+    if case.loss is not None:
+        return gradient(one, other, case) if contracted else _adjoints(one, other, case)
+    found, wanted = run_of(one, case), run_of(other, case)
     if contracted or dtype_of(found) != dtype_of(wanted):
         return _near(case, found, wanted)
     return _same(case, found, wanted)
+
+
+def _adjoints(one: Bench, other: Bench, case: Case) -> Measured:
+    """Every bit of what flowed back into the inputs, if both compute in the same dtype."""
+    (found, after), (wanted, target) = stepped_by(one, case), stepped_by(other, case)
+    if {x.dtype for x in found.values()} != {x.dtype for x in wanted.values()}:
+        return gradient(one, other, case)
+    measured = Measured(gradient_error=worst_slope(slopes_of(case, after), slopes_of(case, target)))
+    with measuring(measured):
+        same_bits("output", found, wanted)
+        same_bits("the negative of the adjoint", shifts_of(after), shifts_of(target))
+    return measured
 
 
 def near(one: Bench, other: Bench, case: Case) -> Measured:

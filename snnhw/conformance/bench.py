@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -15,7 +16,20 @@ from snnhw.conformance.yardstick import turn_of
 from snnhw.ir import Params
 from snnhw.plugin import Backend, Capabilities, Executable, Result, Run, Train, label_of
 
-__all__ = ["Bench", "copied", "dtype_of", "run_of", "slopes_of", "trained_by"]
+__all__ = [
+    "SHIFT",
+    "Bench",
+    "copied",
+    "dtype_of",
+    "run_of",
+    "shifts_of",
+    "slopes_of",
+    "stepped_by",
+    "trained_by",
+]
+
+SHIFT: Final = "shift"
+"""Name of a parameter that is added to an input, to see its adjoint."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,18 @@ def trained_by(bench: Bench, case: Case, steps: int) -> tuple[list[float], Param
     with bench.compile(case) as executable:
         losses = [executable.step(*turn_of(case, step), case.state).loss for step in range(steps)]
         return losses, executable.get_params()
+
+
+def stepped_by(bench: Bench, case: Case) -> tuple[dict[str, Array], Params]:
+    """The outputs of one step of training, and the parameters after it."""
+    with bench.compile(case) as executable:
+        found = executable.step(case.inputs, case.targets, case.state)
+        return hosts(found.outputs), executable.get_params()
+
+
+def shifts_of(params: Params) -> Params:
+    """Those of the parameters that show an adjoint in every bit, see `snnhw.conformance.cases.adjoints`."""
+    return {key: array for key, array in params.items() if key.endswith(f".{SHIFT}")}
 
 
 def slopes_of(case: Case, after: Params) -> dict[str, Array]:

@@ -32,7 +32,7 @@ Arrays = Mapping[str, Array]
 
 CLASSES: Final[Mapping[str, str]] = {
     "exact": "proven independent of order and contraction: equal in every bit",
-    "pointwise": "a neuron alone: equal in every bit to an evaluation that rounds each operation once",
+    "pointwise": "a neuron alone, there and back: equal in every bit to what rounds each operation once",
     "margin": "no neuron comes near its threshold: equal spikes, membranes within the error bound",
     "near": "neurons come near their threshold: every differing spike must be explained by that",
     "gradient": "one step of SGD with a learning rate of 1 shows the gradient of every parameter",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import numpy as np
+
 from snnhw.conformance.against import COMPARISONS
-from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
+from snnhw.conformance.bench import Bench, dtype_of, run_of, shifts_of, slopes_of, trained_by
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.compare import Parity, hold
-from snnhw.conformance.differ import Disagreement, same_bits, within
+from snnhw.conformance.differ import Disagreement, host, same_bits, within
 from snnhw.conformance.laws import LAWS
 from snnhw.conformance.measured import NOTHING, Measured, measuring, of_parity, of_run, relative, worst_slope
 from snnhw.conformance.slack import (
@@ -61,10 +63,30 @@ def _exact_step(bench: Bench, case: Case) -> Measured:
 
 def pointwise(bench: Bench, case: Case) -> Measured:
     """Every bit, at whatever precision the backend computes in; unless it contracts, and says so."""
+    if case.loss is not None:
+        return _pointwise_step(bench, case)
     found = run_of(bench, case)
     if bench.capabilities.contraction:
         return _explained(_held(case, found))
     return _every_bit(case, found, reference_run(case, dtype_of(found)))
+
+
+def _pointwise_step(bench: Bench, case: Case) -> Measured:
+    """Every bit of what flowed back into the inputs; parameters sum over time, in no order."""
+    if bench.capabilities.contraction:
+        return gradient(bench, case)
+    with bench.compile(case) as executable:
+        found = executable.step(case.inputs, case.targets, case.state)
+        after = executable.get_params()
+    dtype = host(next(iter(found.outputs.values()))).dtype
+    wanted = gradient_of(case, dtype=dtype.name)
+    target = {key: np.negative(slope) for key, slope in shifts_of(wanted.params).items()}
+    measured = Measured(gradient_error=worst_slope(slopes_of(case, after), wanted.params))
+    with measuring(measured):
+        same_bits("output", found.outputs, wanted.execution.outputs)
+        same_bits("final state", found.state, wanted.execution.state)
+        same_bits("the negative of the adjoint", shifts_of(after), target)
+    return measured
 
 
 def margin(bench: Bench, case: Case) -> Measured:

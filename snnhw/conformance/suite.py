@@ -13,6 +13,7 @@ from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import CLASSES, Plan
 from snnhw.conformance.cases import (
+    adjoints,
     corners,
     exact,
     functions,
@@ -46,6 +47,7 @@ SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
     corners.cases,
     wiring.cases,
     pointwise.cases,
+    adjoints.cases,
     functions.cases,
     margin.cases,
     gradient.cases,

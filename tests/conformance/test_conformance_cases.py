@@ -11,7 +11,7 @@ import pytest
 
 from snnhw.check import check_job
 from snnhw.conformance import CLASSES, Case, all_cases
-from snnhw.conformance.bench import Bench
+from snnhw.conformance.bench import SHIFT, Bench
 from snnhw.conformance.case import Array
 from snnhw.conformance.cases import corners, laws, layers, wiring
 from snnhw.conformance.cases.exact import ROUNDING
@@ -19,7 +19,7 @@ from snnhw.conformance.cases.examples import ELSEWHERE, EXAMPLES, INEXACT
 from snnhw.conformance.cases.harness import NODE
 from snnhw.conformance.cases.networks import NETWORKS
 from snnhw.conformance.cases.neurons import Setting, backwards, settings, timings, usual
-from snnhw.conformance.cases.pointwise import neuron_case
+from snnhw.conformance.cases.pointwise import is_arithmetic, neuron_case
 from snnhw.conformance.cases.search import certain, delicate, lively
 from snnhw.conformance.cases.training import steady
 from snnhw.conformance.cases.variants import variants
@@ -86,6 +86,21 @@ def test_every_model_has_a_case_under_every_reset_and_timing(name: str) -> None:
         outputs = Setting(entry, reset, timing).neuron(()).step().outputs
         same = [setting for setting in tried if setting.neuron(()).step().outputs == outputs]
         assert same, f"reset {reset}, timing {timing}"
+
+
+def test_adjoints_are_held_bit_for_bit_where_nothing_is_transcendental(cases: Cases) -> None:
+    """Equations and slopes alike; how many there are is said, lest they become fewer."""
+    found = [case for case in of(cases, "pointwise") if case.loss is not None]
+    assert len(found) >= 80
+    for setting in settings():
+        if backwards(setting) and is_arithmetic(setting.neuron(())):
+            assert f"pointwise/{setting.name}/step" in cases
+    for case in found:
+        shifts = [key for key in case.program.trainable if key.endswith(f".{SHIFT}")]
+        assert len(shifts) == len(case.program.nodes[NODE].in_ports)
+        assert all(not case.params[key].any() for key in shifts)
+        seen = gradients_of(case, "float64").params
+        assert all(np.abs(seen[key]).max() > 0 for key in shifts), case.id
 
 
 @pytest.mark.parametrize("setting", list(settings()), ids=lambda setting: setting.name)
@@ -303,7 +318,7 @@ def test_every_exact_case_is_the_same_in_single_precision(cases: Cases) -> None:
         single, double = (recorded(case, dtype) for dtype in ("float32", "float64"))
         assert all(np.array_equal(single[port], array) for port, array in double.items()), case.id
         if case.loss is not None:
-            one, two = (slopes(case, dtype) for dtype in ("float32", "float64"))
+            one, two = (gradients_of(case, dtype) for dtype in ("float32", "float64"))
             assert one.loss == two.loss, case.id
             assert all(np.array_equal(one.params[key], slope) for key, slope in two.params.items()), case.id
 
@@ -321,7 +336,7 @@ def recorded(case: Case, dtype: str) -> Mapping[str, Array]:
     return run.recordings
 
 
-def slopes(case: Case, dtype: str) -> Gradients:
+def gradients_of(case: Case, dtype: str) -> Gradients:
     assert case.loss is not None
     return gradients(
         case.program,

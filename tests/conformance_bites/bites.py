@@ -271,5 +271,11 @@ WRONG: Final[Mapping[str, Bite]] = {
         caught=("law/describes-dense",),
         spared=("law/labels-dense",),
     ),
+    "rounds a slope in another order": Bite(
+        Wrong(program=ops(Neuron, wrong.rounds_slopes_otherwise)),
+        caught=("pointwise/surrogate-FastSigmoid/step",),
+        spared=("gradient/surrogate-FastSigmoid-slope", "pointwise/surrogate-ATan/step"),
+        options={"dtype": "float32"},
+    ),
 }
 """What is wrong -> how that shows."""

@@ -153,6 +153,7 @@ COMPARED = [
     "exact/Linear-bias",
     "exact/Leaky-subtract-delayed/step",
     "pointwise/Leaky-subtract-delayed",
+    "pointwise/Leaky-subtract-delayed/step",
     "margin/dense-Leaky",
     "near/dense-Leaky",
     "gradient/Leaky-subtract-delayed",

@@ -15,6 +15,7 @@ from snnhw.ir import (
     Conv2d,
     Dropout,
     Expr,
+    FastSigmoid,
     FrozenMap,
     Linear,
     Loss,
@@ -189,6 +190,20 @@ def of_slope_one(value: Expr) -> Expr:
 def straight_through(neuron: Neuron) -> Neuron:
     """One surrogate for all."""
     return replace(neuron, surrogate=neuron.surrogate and StraightThrough())
+
+
+class Squared(FastSigmoid):
+    """The same slope, divided first and squared then."""
+
+    def derivative(self, z: Expr) -> Expr:
+        inverse = 1.0 / (self.slope * abs(z) + 1.0)
+        return inverse * inverse
+
+
+def rounds_slopes_otherwise(neuron: Neuron) -> Neuron:
+    """Right but for the last bit of a slope."""
+    slope = neuron.surrogate
+    return replace(neuron, surrogate=Squared(slope.slope)) if isinstance(slope, FastSigmoid) else neuron
 
 
 def swaps_stride(conv: Conv2d) -> Conv2d:

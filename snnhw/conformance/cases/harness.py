@@ -37,7 +37,17 @@ from snnhw.ir import (
 from snnhw.ir.inputs import state_shapes
 from snnhw.ir.ops import Shape
 
-__all__ = ["NODE", "TIME", "Subject", "alone", "observed", "probed", "signals", "stepped", "with_state"]
+__all__ = [
+    "NODE",
+    "TIME",
+    "Subject",
+    "alone",
+    "observed",
+    "probed",
+    "signals",
+    "stepped",
+    "with_state",
+]
 
 NODE = "subject"
 TIME = TimeAxis(dt=2.0**-5)
