@@ -15,12 +15,13 @@ from snnhw.words import did_you_mean, sentence
 
 if TYPE_CHECKING:
     from snnhw.plugin import Backend, Format
+    from snnhw.reader import Reader
 
 __all__ = ["build_options", "check_format_options", "numbers"]
 
 
-def build_options(plugin: Backend, given: Mapping[str, object]) -> Any:
-    """An instance of ``plugin.Options`` from what the user gave.
+def build_options(plugin: Backend | Reader, given: Mapping[str, object], kind: str = "backend") -> Any:
+    """An instance of ``plugin.Options`` from what the user gave; ``kind`` of plugin, for messages.
 
     Text, as it comes from a command line, is converted by the type of the option: ``"4"`` becomes 4
     for an ``int``, ``"true"`` becomes True for a ``bool``, ``"none"`` becomes None where None is
@@ -33,16 +34,15 @@ def build_options(plugin: Backend, given: Mapping[str, object]) -> Any:
     kinds = get_type_hints(plugin.Options)
     declared = [field for field in fields(plugin.Options) if field.init]
     options = {field.name: kinds[field.name] for field in declared}
-    values = {name: _convert(plugin.name, name, value, options) for name, value in given.items()}
+    who = f"{kind} '{plugin.name}'"
+    values = {name: _convert(who, name, value, options) for name, value in given.items()}
     for field in declared:
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise InputError(
-                f"backend '{plugin.name}' needs option '{field.name}' ({_accepted(options[field.name])})."
-            )
+            raise InputError(f"{who} needs option '{field.name}' ({_accepted(options[field.name])}).")
     try:
         return plugin.Options(**values)
     except (TypeError, ValueError) as error:
-        raise InputError(f"backend '{plugin.name}' refuses these options: {sentence(str(error))}") from error
+        raise InputError(f"{who} refuses these options: {sentence(str(error))}") from error
 
 
 def check_format_options(plugin: Format, given: Iterable[str]) -> None:
@@ -77,11 +77,9 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _convert(backend: str, name: str, value: object, options: Mapping[str, Any]) -> Any:
+def _convert(who: str, name: str, value: object, options: Mapping[str, Any]) -> Any:
     if name not in options:
-        raise InputError(
-            f"backend '{backend}' has no option '{name}'.{did_you_mean(name, options)} {_listing(options)}"
-        )
+        raise InputError(f"{who} has no option '{name}'.{did_you_mean(name, options)} {_listing(options)}")
     kind = options[name]
     if value in ("none", "None") and type(None) in get_args(kind):
         return None
@@ -89,7 +87,7 @@ def _convert(backend: str, name: str, value: object, options: Mapping[str, Any])
         return msgspec.convert(value, kind, strict=False, dec_hook=_construct)
     except msgspec.ValidationError as error:
         raise InputError(
-            f"backend '{backend}', option '{name}': {value!r} was given; accepted: {_accepted(kind)}."
+            f"{who}, option '{name}': {value!r} was given; accepted: {_accepted(kind)}."
         ) from error
 
 

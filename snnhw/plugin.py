@@ -3,8 +3,8 @@
 A *backend* runs programs. It is a class with a zero-argument constructor, named in the entry-point
 group ``snnhw.backends``; core checks a program against its `Capabilities` before `Backend.compile`,
 so lowering may assume a legal, supported program. A *format* reads and writes files and runs nothing;
-it is named in the group ``snnhw.formats``. A *reader* runs such files in somebody else's simulator, to be
-compared; it is named in the group ``snnhw.readers``.
+it is named in the group ``snnhw.formats``. A *reader*, which runs such files in somebody else's simulator, to
+be compared, is `snnhw.reader.Reader`; it is named in the group ``snnhw.readers``.
 
     [project.entry-points."snnhw.backends"]
     "vendor.chip" = "snnhw_chip.plugin:ChipBackend"
@@ -44,7 +44,6 @@ __all__ = [
     "NoOptions",
     "ObjectFormat",
     "Probe",
-    "Reader",
     "Report",
     "Result",
     "Run",
@@ -344,7 +343,7 @@ class Format(Protocol):
     def probe(self) -> Probe: ...
 
     def capabilities(self) -> Mapping[str, Any]:
-        """Data: ``targets``, for whom it writes; ``habits``, reader -> where that parts from it, in words."""
+        """Data: ``targets``, for whom it writes."""
         ...
 
     def write(self, program: Program, params: Params, path: Path, **options: Any) -> Report:
@@ -361,36 +360,6 @@ class ObjectFormat(Format, Protocol):
     def to_object(self, program: Program, params: Params, **options: Any) -> tuple[Any, Report]: ...
 
     def from_object(self, made: Any, **options: Any) -> tuple[Program, Params, Report]: ...
-
-
-@runtime_checkable
-class Reader(Protocol):
-    """Runs files of a format in a simulator that is not ours, to be compared with backends.
-
-    It may run it in a process of its own; it never trains, and its numbers are nobody's reference.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def interface(self) -> int: ...
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Names of the formats whose files it runs, such as ``("nir",)``; see `Format`."""
-        ...
-
-    def probe(self) -> Probe: ...
-
-    def run(self, path: Path, inputs: Arrays, record: tuple[str, ...]) -> Arrays:
-        """What it gives at those of the ports that it can record, each ``[T, B, ...]``.
-
-        Args:
-            inputs: input name -> ``[T, B, ...]``; what does not change over time is repeated.
-            record: ports under the names of the program, such as ``"lif1.spk"``.
-        """
-        ...
 
 
 def label_of(plugin: Backend, options: object) -> str:

@@ -22,7 +22,8 @@ from snnhw.plugin import BACKENDS, FORMATS, INTERFACE, READERS, STAND_INS, Probe
 from snnhw.words import did_you_mean, sentence
 
 if TYPE_CHECKING:
-    from snnhw.plugin import Backend, Format, Reader
+    from snnhw.plugin import Backend, Format
+    from snnhw.reader import Reader
 
 __all__ = ["backend", "build_options", "file_format", "load", "names", "probe", "reader", "survey"]
 
@@ -84,8 +85,17 @@ def file_format(name: str) -> Format:
     return cast("Format", _ready(FORMATS, name))
 
 
-def reader(name: str) -> Reader:
-    """The reader of that name, ready to run a file; raises as `backend` does."""
+def reader(name: str, options: Mapping[str, object] | None = None) -> Reader:
+    """The reader of that name, ready to run a file; raises as `backend` does.
+
+    Args:
+        options: that it will be used with. They may say where its simulator is, so that whether it is where
+            it would be looked for otherwise is not asked.
+    """
+    if options:
+        plugin = cast("Reader", load(READERS, name))
+        build_options(plugin, options, "reader")
+        return plugin
     return cast("Reader", _ready(READERS, name))
 
 

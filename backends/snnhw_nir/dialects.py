@@ -186,7 +186,7 @@ _ALL: Final = (
         rules=(
             Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says"),
             Rule(_BOTH, "v_leak", "zero", "it adds v_leak to the current too, and starts from it"),
-            Rule(("LIF",), "r", "1", "it ignores r, and no layer before takes in one of each neuron"),
+            Rule(("LIF",), "r", "1", "it ignores r"),
         ),
         notes=(("", "give it the step: norse.torch.from_nir(graph, dt=...)"),),
     ),

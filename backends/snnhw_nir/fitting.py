@@ -46,7 +46,7 @@ def misfits(draft: Draft, dialect: Dialect) -> list[str]:
             if len(meeting := draft.sources(name)) > 1:
                 said = f"'{dialect.name}' returns each, and adds up nothing"
                 found.append(f"{name}: {', '.join(meeting)} meet here: {said}")
-    return found or [*out_of_turn(draft, dialect), *left_biases(draft, dialect)]
+    return [*found, *out_of_turn(draft, dialect), *left_biases(draft, dialect)]
 
 
 def _broken_rules(draft: Draft, dialect: Dialect) -> Iterator[str]:

@@ -58,9 +58,9 @@ def program_from(graph: Graph, **options: Any) -> tuple[Program, Params, Report]
     return found.program, found.params, Report(found.notes)
 
 
-def read(path: Path, *, max_bytes: int = MAX_BYTES, **options: Any) -> tuple[Graph, Read]:
+def read(path: Path, **options: Any) -> tuple[Graph, Read]:
     """The graph of a file, and what it is as a program."""
-    graph = read_graph(path, max_bytes)
+    graph = read_graph(path, options.pop("max_bytes", MAX_BYTES))
     try:
         return graph, _read(graph, **options)
     except LoadError as error:

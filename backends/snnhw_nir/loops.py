@@ -44,6 +44,9 @@ def out_of_turn(draft: Draft, dialect: Dialect) -> Iterator[str]:
         yield f"the graph: '{dialect.name}' finds no order to compute it in"
         return
     place = {name: number for number, name in enumerate(walk)}
+    if lost := [name for name in draft.nodes if name not in place]:
+        yield f"{', '.join(lost)}: '{dialect.name}' never computes this"
+        return
     delayed = {number for number, (a, b) in enumerate(draft.edges) if place[a] >= place[b]}
     theirs, ours = ({draft.downstream(number)[0] for number in late} for late in (delayed, draft.late()))
     for number in sorted(theirs - ours):

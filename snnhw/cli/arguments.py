@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Options", "parse_options"]
+__all__ = ["AsJson", "Options", "Read", "parse_options"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 
@@ -17,6 +17,16 @@ Options = Annotated[
         "-o",
         metavar="KEY=VALUE",
         help="An option of the backend; may be repeated. A wrong name lists the right ones.",
+        show_default=False,
+    ),
+]
+
+Read = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read",
+        metavar="KEY=VALUE",
+        help="How to read the file: such as dt=1e-4; may be repeated.",
         show_default=False,
     ),
 ]

@@ -7,15 +7,11 @@ from typing import Annotated
 
 import typer
 
-from snnhw.cli.arguments import parse_options
+from snnhw.cli.arguments import Read, parse_options
 from snnhw.cli.console import out
 
 __all__ = ["command"]
 
-Given = Annotated[
-    list[str] | None,
-    typer.Option("--read", metavar="KEY=VALUE", help="How to read: such as dt=1e-4; may be repeated."),
-]
 Wanted = Annotated[
     list[str] | None,
     typer.Option("--write", metavar="KEY=VALUE", help="How to write: such as target=NAME; may be repeated."),
@@ -25,7 +21,7 @@ Wanted = Annotated[
 def command(
     file: Annotated[Path, typer.Argument(help="A .snn file, or one that an installed format reads.")],
     to: Annotated[Path, typer.Argument(help="Where to write; its ending names the format.")],
-    read: Given = None,
+    read: Read = None,
     write: Wanted = None,
 ) -> None:
     """Write a network in another format, and say what that format cannot carry."""

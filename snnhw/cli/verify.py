@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snnhw.cli.arguments import AsJson, parse_options
+from snnhw.cli.arguments import AsJson, Read, parse_options
 from snnhw.cli.console import complain, err, out, print_json, table
 from snnhw.cli.guard import FAILED
 
@@ -23,6 +23,9 @@ NUMBERS = ("spikes", "fired", "differ", "explained", "outside", "membrane")
 """Spikes compared; how many are not 0, how many differ, and how many of these rounding explains; other values
 that are further off than that; the largest error of a membrane while all spikes are equal."""
 
+LAYERS = ("spikes", "differ", "explained", "first", "membrane")
+"""The same of a layer; ``first``: the step of the first spike that differs."""
+
 
 def command(
     file: Annotated[Path, typer.Argument(help="A .snn file, or one that an installed format reads.")],
@@ -31,6 +34,7 @@ def command(
         str,
         typer.Option(metavar="NAMES", help="Backends, or reader@format, with commas between: cpu,reference."),
     ],
+    read: Read = None,
     inputs: Annotated[
         Path | None,
         typer.Option(
@@ -48,8 +52,8 @@ def command(
         typer.Option(
             "--option",
             "-o",
-            metavar="BACKEND.KEY=VALUE",
-            help="An option of one of the backends; may be repeated.",
+            metavar="NAME.KEY=VALUE",
+            help="An option of one of them; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -57,14 +61,16 @@ def command(
 ) -> None:
     """Run a network on several backends, and say where, when and by how much they part.
 
-    Each is held to the float64 reference, and to the first of the list. Ends with status 1 when rounding
-    does not explain a difference.
+    Each is held to the float64 reference, and to the first of the list. Simulators that read the file's
+    format are given the file as it is. Ends with status 1 when rounding does not explain a difference.
     """
     from snnhw import api
     from snnhw.conformance.inputs import random_inputs, read_inputs
-    from snnhw.conformance.verify import verify
+    from snnhw.conformance.verify import Source, verify
+    from snnhw.options import numbers
 
-    program, params = api.load(file)
+    reading = numbers(parse_options(read))
+    program, params = api.load(file, **reading)
     if inputs is None:
         given = random_inputs(program, time_steps=time_steps, batch=batch, seed=seed)
     else:
@@ -79,6 +85,7 @@ def command(
             given,
             names,
             time_steps=time_steps,
+            source=Source(file, reading),
             options=_by_backend(option),
             on_start=lambda name: status.update(f"running on {name}, and comparing"),
         )
@@ -111,16 +118,16 @@ def _by_backend(given: list[str] | None) -> dict[str, dict[str, object]]:
 def _show(found: Verification, file: Path, source: str) -> None:
     out.print(f"{file}: T={found.time_steps}, B={found.batch}, inputs {source}\n", soft_wrap=True)
     for held in found.held:
-        out.print(f"{_name(held)}: {held.dtype}, {held.seconds:.2f} s", soft_wrap=True)
+        out.print(f"{_name(held)}: {_fate(held)}", soft_wrap=True)
     out.print("\nHeld to the reference", style="bold")
-    rows = [(held.name, *_numbers(held.parity)) for held in found.held]
+    rows = [(held.name, *_numbers(held.parity)) for held in found.held if held.runs]
     out.print(table(("on", *NUMBERS), rows, right=NUMBERS))
     if found.pairs:
         out.print("\nHeld to each other", style="bold")
         pairs = [(f"{pair.name} and {pair.against}", *_numbers(pair.parity)) for pair in found.pairs]
         out.print(table(("on", *NUMBERS), pairs, right=NUMBERS))
     out.print("\nLayer by layer", style="bold")
-    out.print(table(("layer", "on", *NUMBERS), _layers(found), right=NUMBERS))
+    out.print(table(("layer", "on", *LAYERS), _layers(found), right=LAYERS))
     for line in _partings(found):
         out.print(f"\n{line}", soft_wrap=True)
     if not found.fired:
@@ -131,20 +138,30 @@ def _name(held: Held) -> str:
     return f"{held.name} ({held.label})" if held.label else held.name
 
 
-def _numbers(parity: Parity) -> tuple[str, ...]:
-    return (
-        f"{parity.spikes_compared:,}",
-        f"{parity.spikes_fired:,}",
-        f"{parity.spike_mismatches:,}",
-        f"{parity.excused_near_threshold:,}",
-        f"{parity.membranes_outside:,}",
-        f"{parity.max_membrane_error:.2g}",
-    )
+def _fate(held: Held) -> str:
+    """Whether it loaded and ran."""
+    if not held.runs:
+        return f"{'fails when it runs' if held.loads else 'does not load'}: {held.failure}"
+    done = f"{held.dtype}, {held.seconds:.2f} s"
+    return f"loads, runs; {done}" if "@" in held.name else done
+
+
+def _numbers(parity: Parity, columns: tuple[str, ...] = NUMBERS) -> tuple[str, ...]:
+    found = {
+        "spikes": f"{parity.spikes_compared:,}",
+        "fired": f"{parity.spikes_fired:,}",
+        "differ": f"{parity.spike_mismatches:,}",
+        "explained": f"{parity.excused_near_threshold:,}",
+        "first": f"t={parity.parting.step}" if parity.parting else "-",
+        "outside": f"{parity.membranes_outside:,}",
+        "membrane": f"{parity.max_membrane_error:.2g}",
+    }
+    return tuple(found[column] for column in columns)
 
 
 def _layers(found: Verification) -> list[tuple[str, ...]]:
     return [
-        (node, held.name, *_numbers(held.layers[node]))
+        (node, held.name, *(_numbers(held.layers[node], LAYERS) if held.runs else ["-"] * len(LAYERS)))
         for node in found.held[0].layers
         for held in found.held
     ]
@@ -153,9 +170,10 @@ def _layers(found: Verification) -> list[tuple[str, ...]]:
 def _partings(found: Verification) -> Iterator[str]:
     """What differs first, in words."""
     for held in found.held:
-        yield from _parting(held.name, "the reference", held.parity)
-        if held.habits and not held.parity.ok:
-            yield "\n  ".join((f"What is known of {held.name}, which may be why:", *held.habits))
+        if held.runs:
+            yield from _parting(held.name, "the reference", held.parity)
+        if held.known and not held.ok:
+            yield "\n  ".join((f"What is known of {held.name}, which may be why:", *held.known))
         if held.missing:
             yield f"{held.name} does not return {', '.join(held.missing)}: not compared."
     for pair in found.pairs:
@@ -163,7 +181,7 @@ def _partings(found: Verification) -> Iterator[str]:
 
 
 def _parting(name: str, other: str, parity: Parity) -> Iterator[str]:
-    first, wrong = parity.parting, parity.first
+    first, wrong = parity.parting, None if "@" in f"{name}{other}" else parity.first
     if first is None and wrong is None:
         yield f"{name} and {other}: every spike is equal."
     if first is not None:
@@ -174,11 +192,16 @@ def _parting(name: str, other: str, parity: Parity) -> Iterator[str]:
 
 
 def _why(found: Verification) -> str:
-    bad = [held.name for held in found.held if not held.parity.ok]
-    bad += [f"{pair.name} and {pair.against}" for pair in found.pairs if not pair.parity.ok]
-    if bad:
-        return f"rounding does not explain every difference: {', '.join(bad)}"
-    return "no spikes were compared"
+    failed = [held.name for held in found.held if not held.runs]
+    silent = [held.name for held in found.held if held.runs and not held.parity.spikes_compared]
+    bad = [held.name for held in found.held if held.runs and not held.ok and held.name not in silent]
+    bad += [f"{pair.name} and {pair.against}" for pair in found.pairs if not pair.ok]
+    said = {
+        "rounding does not explain every difference": bad,
+        "the network did not run": failed,
+        "no spikes were compared": silent,
+    }
+    return "; ".join(f"{words}: {', '.join(names)}" for words, names in said.items() if names)
 
 
 # -- For machines ---------------------------------------------------------------------------------
@@ -203,8 +226,11 @@ def _held(held: Held) -> dict[str, object]:
         "label": held.label,
         "dtype": held.dtype,
         "seconds": held.seconds,
+        "loads": held.loads,
+        "runs": held.runs,
+        "failure": held.failure,
         "missing": list(held.missing),
-        "habits": list(held.habits),
+        "known": list(held.known),
         **_parity(held.parity),
         "layers": [{"layer": node, **_parity(parity)} for node, parity in held.layers.items()],
     }

@@ -2,13 +2,14 @@
 
 Each backend runs the same inputs. It is held to the float64 reference, layer by layer, and to the first
 backend of the list; of every difference it is said whether rounding explains it. A *reader* takes part
-under ``name@format``: it runs the network as written in that format.
+under ``name@format``: it runs the very file that the network came from, or, where that is of another format,
+the network as written for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -21,24 +22,34 @@ from snnhw.conformance.case import Arrays, batch_of
 from snnhw.conformance.compare import Parity, compared, neuron_ports, summary
 from snnhw.conformance.differ import Disagreement, hosts
 from snnhw.conformance.tally import Judged
-from snnhw.errors import InputError
+from snnhw.errors import DeviceError, ExportError, InputError, LoadError
 from snnhw.ir import Params, Program
 from snnhw.ir.inputs import check_inputs
-from snnhw.plugin import label_of
+from snnhw.plugin import Backend, Format, label_of
+from snnhw.reader import Reader
 
-__all__ = ["Held", "Pair", "Verification", "verify"]
+__all__ = ["Held", "Pair", "Source", "Verification", "verify"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file that a network came from, and the options with which its format read it."""
+
+    path: Path
+    read: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Held:
-    """One backend, held to the reference.
+    """One backend or reader, held to the reference.
 
     Attributes:
         name: of the backend, or ``reader@format``; label: what marks its results.
         dtype: of what it returned; seconds: that its run took.
         parity: of the whole network; layers: of each layer, in the order in which a step computes them.
         missing: ports of neurons that it did not return; they could not be compared.
-        habits: of a reader: where it is known to part from the format, in words.
+        loads, runs: of a reader: whether it takes the file, and runs it; failure: why not.
+        known: of a reader: why it is known to give another thing than this file says, in words.
     """
 
     name: str
@@ -48,12 +59,15 @@ class Held:
     parity: Parity
     layers: Mapping[str, Parity]
     missing: tuple[str, ...] = ()
-    habits: tuple[str, ...] = ()
+    loads: bool = True
+    runs: bool = True
+    failure: str = ""
+    known: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether spikes were compared and rounding explains every difference."""
-        return self.parity.ok and bool(self.parity.spikes_compared)
+        """Whether it ran, spikes were compared, and rounding explains every difference."""
+        return self.runs and _explained(self.parity, self.name) and bool(self.parity.spikes_compared)
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,16 @@ class Pair:
     against: str
     parity: Parity
 
+    @property
+    def ok(self) -> bool:
+        """Whether rounding explains every difference."""
+        return _explained(self.parity, self.name, self.against)
+
+
+def _explained(parity: Parity, *names: str) -> bool:
+    """A reader rounds its parameters to its own, so that only its spikes are judged."""
+    return parity.ok or (not parity.unexplained_mismatches and any("@" in name for name in names))
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -71,7 +95,7 @@ class Verification:
 
     Attributes:
         time_steps, batch: T and B of the run.
-        held: each backend and the reference; pairs: each backend and the first of them.
+        held: each backend and the reference; pairs: each backend that ran and the first of them.
     """
 
     time_steps: int
@@ -82,7 +106,7 @@ class Verification:
     @property
     def ok(self) -> bool:
         """Whether rounding explains every difference, between any of them."""
-        return all(held.ok for held in self.held) and all(pair.parity.ok for pair in self.pairs)
+        return all(held.ok for held in self.held) and all(pair.ok for pair in self.pairs)
 
     @property
     def fired(self) -> bool:
@@ -103,6 +127,7 @@ class _Task:
     inputs: Arrays
     time_steps: int
     ports: tuple[str, ...]
+    source: Source | None
 
 
 def verify(
@@ -112,14 +137,18 @@ def verify(
     on: Sequence[str],
     *,
     time_steps: int,
+    source: Source | None = None,
     options: Options | None = None,
     on_start: Callable[[str], None] | None = None,
 ) -> Verification:
     """Run a network on several backends and compare every neuron of it.
 
+    A reader that does not take the file, or fails at it, is a result; a backend that fails is an error.
+
     Args:
         inputs: input name -> ``[T, B, ...]``, or ``[B, ...]`` when static.
         on: names of backends, or ``reader@format``.
+        source: the file that the network came from: what readers of its format are given, as it is.
         options: backend -> its options.
         on_start: called with each name before it runs.
 
@@ -129,23 +158,31 @@ def verify(
         Unsupported: a backend that cannot run this network.
         Disagreement: a recording of the wrong shape.
     """
-    _check_names(on, options or {})
+    options = options or {}
+    _check_names(on, options)
     check_inputs(program, {name: np.shape(x) for name, x in inputs.items()}, time_steps)
-    task = _Task(program, params, inputs, time_steps, neuron_ports(program))
+    task = _Task(program, params, inputs, time_steps, neuron_ports(program), source)
     if not task.ports:
         raise InputError("this network has no neurons, so that there is nothing to compare")
+    ready = {name: _plugin(name, options.get(name, {})) for name in on}
     seen: dict[str, Arrays] = {}
     held = []
-    for name in on:
+    for name, plugin in ready.items():
         if on_start:
             on_start(name)
         before = perf_counter()
-        label, seen[name] = _record(task, name, (options or {}).get(name, {}))
+        found = _run(task, plugin, options.get(name, {}))
         seconds = perf_counter() - before
-        held.append(_held(task, name, label, seen[name], seconds))
-    first, *others = on
-    pairs = [Pair(other, first, _pair(task, seen[other], seen[first])) for other in others]
+        if not found.failure:
+            seen[name] = found.seen
+        held.append(_held(task, name, found, seconds))
+    pairs = [Pair(other, first, _pair(task, seen[other], seen[first])) for first, other in _with_first(seen)]
     return Verification(time_steps, batch_of(program, inputs), tuple(held), tuple(pairs))
+
+
+def _with_first(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    first, *others = [*names, ""]
+    yield from ((first, other) for other in others if other)
 
 
 def _check_names(on: Sequence[str], options: Options) -> None:
@@ -159,12 +196,40 @@ def _check_names(on: Sequence[str], options: Options) -> None:
             raise InputError(f"options are given for '{name}', which is not among {', '.join(on)}")
 
 
-def _record(task: _Task, name: str, options: Mapping[str, object]) -> tuple[str, Arrays]:
-    """The label, and what was returned at every port of a neuron."""
-    reader, at, format_name = name.partition("@")
-    if at:
-        return f"read from {format_name}", _read(task, reader, format_name)
-    plugin = registry.backend(name, options)
+# -- Running --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one of them gave; ``failure``: why it gave nothing, and whether it got as far as to load."""
+
+    label: str
+    seen: Arrays = field(default_factory=dict)
+    known: tuple[str, ...] = ()
+    loads: bool = True
+    failure: str = ""
+
+
+Plugin = Backend | tuple[Reader, Format]
+
+
+def _plugin(name: str, options: Mapping[str, object]) -> Plugin:
+    """What runs under that name; all are found before the first of them runs."""
+    reader_name, at, format_name = name.partition("@")
+    if not at:
+        return registry.backend(name, options)
+    reader = registry.reader(reader_name, options)
+    if format_name not in reader.formats:
+        listed = ", ".join(reader.formats)
+        raise InputError(
+            f"reader '{reader_name}' does not read the format '{format_name}'; it reads: {listed}"
+        )
+    return reader, registry.file_format(format_name)
+
+
+def _run(task: _Task, plugin: Plugin, options: Mapping[str, object]) -> _Found:
+    if isinstance(plugin, tuple):
+        return _read(task, *plugin, options)
     job = make_job(
         plugin,
         task.program,
@@ -176,50 +241,60 @@ def _record(task: _Task, name: str, options: Mapping[str, object]) -> tuple[str,
     with lower(plugin, task.program, task.params, job) as executable:
         found = executable.run(task.inputs)
         recorded = {port: np.array(array) for port, array in hosts(found.recordings).items()}
-    return label_of(plugin, job.options), recorded
+    return _Found(label_of(plugin, job.options), recorded)
 
 
-def _read(task: _Task, name: str, format_name: str) -> Arrays:
-    """What a reader makes of the network in a format that it reads."""
-    reader = registry.reader(name)
-    if format_name not in reader.formats:
-        raise InputError(
-            f"reader '{name}' does not read the format '{format_name}'; it reads: {', '.join(reader.formats)}"
-        )
-    written = registry.file_format(format_name)
-    target = {"target": name} if name in written.capabilities().get("targets", ()) else {}
-    lead = (task.time_steps,)
-    varying = {
-        key: np.broadcast_to(x, (*lead, *x.shape)) if key in task.program.time.static_inputs else x
-        for key, x in task.inputs.items()
-    }
+def _read(task: _Task, reader: Reader, written: Format, options: Mapping[str, object]) -> _Found:
+    """What a reader makes of the file, or of the network as it is written for it."""
+    label = f"read from {written.name}"
     with TemporaryDirectory() as folder:
-        path = Path(folder) / f"network{written.suffixes[0]}"
-        written.write(task.program, task.params, path, **target)
-        return hosts(reader.run(path, varying, task.ports))
+        source = task.source
+        try:
+            if source is None or source.path.suffix not in written.suffixes:
+                source = _written(task, reader, written, Path(folder))
+            known = reader.known(source.path, source.read)
+        except (ExportError, LoadError) as error:
+            return _Found(label, loads=False, failure=str(error))
+        lead = (task.time_steps,)
+        varying = {
+            key: np.broadcast_to(x, (*lead, *x.shape)) if key in task.program.time.static_inputs else x
+            for key, x in task.inputs.items()
+        }
+        chosen = registry.build_options(reader, options, "reader")
+        try:
+            seen = reader.run(source.path, varying, task.ports, read=source.read, options=chosen)
+        except (DeviceError, InputError, LoadError) as error:
+            loads = isinstance(error, DeviceError)
+            return _Found(label, known=known, loads=loads, failure=str(error))
+    return _Found(label, hosts(seen), known)
 
 
-def _held(task: _Task, name: str, label: str, seen: Arrays, seconds: float) -> Held:
-    judged = _judged(task, name, seen)
+def _written(task: _Task, reader: Reader, written: Format, folder: Path) -> Source:
+    target = {"target": reader.name} if reader.name in written.capabilities().get("targets", ()) else {}
+    source = Source(folder / f"network{written.suffixes[0]}")
+    written.write(task.program, task.params, source.path, **target)
+    return source
+
+
+# -- Comparing ------------------------------------------------------------------------------------
+
+
+def _held(task: _Task, name: str, found: _Found, seconds: float) -> Held:
     layers = dict.fromkeys(port.rpartition(".")[0] for port in task.ports)
+    judged = _judged(task, name, found.seen) if not found.failure else []
     return Held(
         name=name,
-        label=label,
-        dtype=" ".join(sorted({array.dtype.name for array in seen.values()})),
+        label=found.label,
+        dtype=" ".join(sorted({array.dtype.name for array in found.seen.values()})),
         seconds=seconds,
         parity=summary(judged, task.time_steps),
         layers={node: summary(judged, task.time_steps, node) for node in layers},
-        missing=tuple(port for port in task.ports if port not in seen),
-        habits=_habits(name),
+        missing=tuple(port for port in task.ports if port not in found.seen) if not found.failure else (),
+        loads=found.loads,
+        runs=not found.failure,
+        failure=found.failure,
+        known=found.known,
     )
-
-
-def _habits(name: str) -> tuple[str, ...]:
-    """What a format knows about a reader of it."""
-    reader, at, format_name = name.partition("@")
-    if not at:
-        return ()
-    return tuple(registry.file_format(format_name).capabilities().get("habits", {}).get(reader, ()))
 
 
 def _pair(task: _Task, seen: Arrays, against: Arrays) -> Parity:

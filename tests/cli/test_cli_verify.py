@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from cli_calls import call
 
+from snnhw.errors import DeviceError
 from snnhw.ir import MODELS, Input, Linear, Neuron, Params, init_params, sequential
 from snnhw.ir.files import save
 from snnhw_reference.plugin import ReferenceBackend
@@ -59,7 +61,9 @@ def test_tables_fit_a_usual_terminal(saved: Path) -> None:
     result = call("verify", saved, "--on", "reference,cpu", "--batch", 20, "--time-steps", 20)
     lines = result.stdout.splitlines()
     headings = "spikes fired differ explained outside membrane"
-    assert sum(" ".join(line.split()).endswith(headings) for line in lines) == 3
+    assert sum(" ".join(line.split()).endswith(headings) for line in lines) == 2
+    layers = "layer on spikes differ explained first membrane"
+    assert sum(" ".join(line.split()) == layers for line in lines) == 1
     rows = [line.split() for line in lines if line.startswith(("reference  ", "cpu  ", "cpu and reference "))]
     assert [len(row) for row in rows] == [7, 7, 9]  # not folded
 
@@ -116,3 +120,54 @@ def test_mistakes(arguments: list[str], status: int, message: str, saved: Path) 
     result = call("verify", saved, *arguments)
     assert result.exit_code == status
     assert message in result.stderr
+
+
+def test_a_file_of_another_format_and_how_it_is_read(saved: Path, tmp_path: Path) -> None:
+    pytest.importorskip("nir")
+    assert call("convert", saved, tmp_path / "net.nir", "--write", "lossy=allow").exit_code == 0
+    there = ("verify", tmp_path / "net.nir", "--on", "reference", "--json")
+    assert json.loads(call(*there).stdout)["ok"]
+    read = ("--read", "dt=1e-4", "--read", "scheme=euler", "--read", "reset=subtract")
+    assert json.loads(call(*there, *read).stdout)["ok"]
+    wrong = call(*there, "--read", "scheme=rk4")
+    assert wrong.exit_code == 1
+    assert "scheme='rk4': give one of euler, exponential" in wrong.stderr
+
+
+def test_a_simulator_that_does_not_run(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnhw.registry.reader", lambda *_: Silent())
+    monkeypatch.setattr("snnhw.registry.file_format", lambda _: Plain())
+    result = call("verify", saved, "--on", "reference,silent@plain")
+    assert result.exit_code == 1
+    assert "silent@plain (read from plain): fails when it runs: it says nothing" in result.stdout
+    assert "lif     silent@plain" in result.stdout
+    assert "What is known of silent@plain, which may be why:\n  it is shy" in result.stdout
+    assert result.stderr.endswith("error: the network did not run: silent@plain\n")
+    (_, found) = json.loads(call("verify", saved, "--on", "reference,silent@plain", "--json").stdout)["held"]
+    assert (found["loads"], found["runs"], found["failure"]) == (True, False, "it says nothing")
+    assert found["known"] == ["it is shy"]
+
+
+class Plain:
+    name, suffixes = "plain", (".plain",)
+
+    def capabilities(self) -> dict[str, Any]:
+        return {}
+
+    def write(self, *_: Any, **__: Any) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    pass
+
+
+class Silent:
+    name, formats, Options = "silent", ("plain",), NoOptions
+
+    def known(self, *_: Any) -> tuple[str, ...]:
+        return ("it is shy",)
+
+    def run(self, *_: Any, **__: Any) -> None:
+        raise DeviceError("it says nothing")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from safetensors.numpy import save_file
 
 from snnhw import registry
 from snnhw.conformance.inputs import random_inputs, read_inputs
-from snnhw.conformance.verify import Verification, verify
-from snnhw.errors import InputError
+from snnhw.conformance.verify import Source, Verification, verify
+from snnhw.errors import DeviceError, InputError, LoadError
 from snnhw.ir import MODELS, Input, Linear, Neuron, Params, Program, TimeAxis, init_params, sequential
-from snnhw.plugin import INTERFACE, Arrays, Format, Probe, Reader, Report
+from snnhw.plugin import INTERFACE, Arrays, Format, Probe, Report
+from snnhw.reader import Reader
 from snnhw.reference import execute
 from snnhw_reference.plugin import ReferenceBackend
 
@@ -192,7 +193,7 @@ class Paper:
         return Probe("ready")
 
     def capabilities(self) -> dict[str, Any]:
-        return {"habits": {"scribe": ("it writes slowly",)}}
+        return {}
 
     def write(self, program: Program, params: Params, path: Path, **options: Any) -> Report:
         self.drawer = (program, params)
@@ -208,14 +209,32 @@ class Scribe:
 
     name, interface, formats = "scribe", INTERFACE, ("paper",)
 
+    @dataclass(frozen=True)
+    class Options:
+        ink: str = "black"
+
     def __init__(self, paper: Paper) -> None:
         self.paper = paper
 
     def probe(self) -> Probe:
         return Probe("ready")
 
-    def run(self, path: Path, inputs: Arrays, record: tuple[str, ...]) -> Arrays:
-        assert path.read_text() == "paper"
+    def known(self, path: Path, read: Mapping[str, object]) -> tuple[str, ...]:
+        return ("it writes slowly", *(f"{key} is {value}" for key, value in read.items()))
+
+    def run(
+        self,
+        path: Path,
+        inputs: Arrays,
+        record: tuple[str, ...],
+        *,
+        read: Mapping[str, object],
+        options: Options,
+    ) -> Arrays:
+        if options.ink == "none":
+            raise DeviceError("it is out of ink")
+        if path.read_text() != "paper":
+            raise LoadError("this is no paper")
         program, params = self.paper.drawer
         program = replace(program, time=TimeAxis())
         found = execute(program, params, inputs, record=record, dtype=np.float32)
@@ -235,8 +254,54 @@ def test_a_reader_takes_part(program: Program, params: Params, shelf: dict[str, 
     read, _ = found.held
     assert (read.name, read.label) == ("scribe@paper", "read from paper")
     assert read.missing == ("lif1.mem", "lif2.mem")
-    assert [held.habits for held in found.held] == [("it writes slowly",), ()]
+    assert [held.known for held in found.held] == [("it writes slowly",), ()]
     assert read.parity.spikes_compared == T * B * 11
+
+
+def test_a_reader_gets_the_file_that_the_network_came_from(
+    program: Program, params: Params, shelf: dict[str, Any], tmp_path: Path
+) -> None:
+    paper = Paper()
+    shelf |= {"paper": paper, "scribe": Scribe(paper)}
+    paper.drawer = (program, params)
+    inputs = random_inputs(program, time_steps=T, batch=B)
+    for text, loads in (("paper", True), ("stone", False)):
+        (tmp_path / "net.paper").write_text(text)
+        source = Source(tmp_path / "net.paper", {"dt": 1})
+        found = verify(program, params, inputs, ["right", "scribe@paper"], time_steps=T, source=source)
+        read = found.held[1]
+        assert (read.loads, read.runs, read.ok, found.ok) == (loads, loads, loads, loads)
+        assert read.failure == ("" if loads else "this is no paper")
+        assert read.known == ("it writes slowly", "dt is 1")
+        assert len(found.pairs) == loads
+
+
+def test_a_reader_that_fails_is_a_result(run: Run, shelf: dict[str, Any]) -> None:
+    paper = Paper()
+    shelf |= {"paper": paper, "scribe": Scribe(paper)}
+    found = run("scribe@paper", "right", "off", options={"scribe@paper": {"ink": "none"}})
+    read = found.held[0]
+    assert (read.loads, read.runs, read.failure) == (True, False, "it is out of ink")
+    assert read.missing == ()
+    assert [(pair.name, pair.against) for pair in found.pairs] == [("off", "right")]
+
+
+def test_a_readers_membranes_are_not_judged(
+    run: Run, shelf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may keep its parameters in numbers of its own; its spikes are."""
+    paper = Paper()
+    shelf |= {"paper": paper, "scribe": Scribe(paper)}
+
+    def off_by_little(self: Scribe, _: Path, inputs: Arrays, record: tuple[str, ...], **__: Any) -> Arrays:
+        found = execute(*self.paper.drawer, inputs, record=record, dtype=np.float32)
+        return {port: x + (0.01 if port.endswith(".mem") else 0) for port, x in found.recordings.items()}
+
+    monkeypatch.setattr(Scribe, "run", off_by_little)
+    found = run("scribe@paper", "right")
+    assert found.ok
+    assert found.held[0].parity.membranes_outside
+    assert found.held[0].parity.max_membrane_error == pytest.approx(0.01, rel=1e-3)
 
 
 def test_a_reader_of_another_format_is_an_error(run: Run, shelf: dict[str, Any]) -> None:

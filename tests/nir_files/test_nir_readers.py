@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
-from nir_calls import FORMAT, dense, drive, neuron, spikes
+from nir_calls import DT, FORMAT, Array, chain, dense, drive, lif, load, neuron, spikes, written
 
 from snnhw import registry
-from snnhw.conformance.verify import verify
-from snnhw.errors import DeviceError, ExportError, InputError
-from snnhw.plugin import Reader
-from snnhw_nir.readers import WORKER, NirReader, NorseReader, SnnTorchReader, SpikingJellyReader
+from snnhw.conformance.verify import Held, Source, verify
+from snnhw.errors import DeviceError, InputError
+from snnhw.ir import Edge, FrozenMap, Input, Linear, Output, Params, Program, init_params
+from snnhw.plugin import Probe
+from snnhw.reader import Reader
+from snnhw_nir import worker
+from snnhw_nir.dialects import DIALECTS
+from snnhw_nir.readers import LOADING, WORKER, NirReader, NorseReader, SnnTorchReader, SpikingJellyReader
 from snnhw_reference.plugin import ReferenceBackend
+
+Net = tuple[Program, Params]
 
 READERS = {made.name: made() for made in (NorseReader, SnnTorchReader, SpikingJellyReader)}
 
@@ -26,7 +34,7 @@ READERS = {made.name: made() for made in (NorseReader, SnnTorchReader, SpikingJe
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if this checkout were installed, with its entry points."""
     doors: dict[str, Any] = {
-        "reader": READERS.__getitem__,
+        "reader": lambda name, *_: READERS[name],
         "file_format": lambda name: FORMAT,
         "backend": lambda name, *_: ReferenceBackend(),
     }
@@ -34,24 +42,137 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(registry, door, opened)
 
 
+@cache
+def asked(name: str) -> Probe:
+    return READERS[name].probe()
+
+
+def needs(name: str) -> None:
+    probe = asked(name)
+    if not probe.ready:
+        pytest.skip(f"{name}: {probe.reason}; {probe.install}")
+
+
+def held(name: str, net: Net, x: Array, path: Path | None = None, **read: object) -> Held:
+    source = Source(path, read) if path else None
+    (name_of_input,) = net[0].named(Input)
+    given = {name_of_input: x}
+    return verify(*net, given, (f"{name}@nir",), time_steps=len(x), source=source).held[0]
+
+
 @pytest.mark.parametrize("name", READERS)
-def test_verify_runs_the_simulator(name: str) -> None:
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed")
-    program, params = dense()
-    x = {"input": drive(25, 2, 4)}
-    found = verify(program, params, x, ("reference", f"{name}@nir"), time_steps=25)
-    held = found.held[1]
-    assert held.ok
-    assert held.label == "read from nir"
-    assert {layer for layer, parity in held.layers.items() if parity.spikes_compared} == {"lif1", "lif2"}
-    assert set(held.missing) == {"lif1.mem", "lif2.mem"}
+@pytest.mark.parametrize("model", ["Leaky", "Synaptic"])
+def test_verify_runs_the_simulator(name: str, model: str) -> None:
+    """Every spike and every membrane."""
+    needs(name)
+    net = dense(neuron(model, "zero", "retest"))
+    found = held(name, net, drive(25, 2, 4))
+    assert found.ok, found
+    assert (found.label, found.loads, found.runs, found.failure) == ("read from nir", True, True, "")
+    assert found.missing == ()
+    assert {layer for layer, parity in found.layers.items() if parity.spikes_compared} == {"lif1", "lif2"}
+    assert 0 < found.parity.max_membrane_error < 1e-4
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_membrane_that_is_reset_a_step_late_has_no_counterpart(name: str) -> None:
+    needs(name)
+    found = held(name, dense(neuron("Leaky", "zero", "delayed")), drive(10, 2, 4))
+    assert found.ok
+    assert found.missing == ("lif1.mem", "lif2.mem")
+
+
+def test_snntorch_scales_membranes_which_are_scaled_back(tmp_path: Path) -> None:
+    """Where the gain is not 1, it divides the threshold by it."""
+    needs("snntorch")
+    path = chain(tmp_path / "a.nir", lif(3, r=5.0, v_threshold=0.3), shape=(3,), out=(3,))
+    found = held("snntorch", load(path), drive(25, 2, 3), path, dt=DT, scheme="euler")
+    assert found.ok
+    assert found.parity.spikes_fired
+    assert found.parity.max_membrane_error < 1e-5
+
+
+def test_a_reader_gets_the_very_file(tmp_path: Path) -> None:
+    """Written for anyone, Norse ignores the gain; what is known of that is said."""
+    needs("norse")
+    path, net = tmp_path / "net.nir", dense()
+    FORMAT.write(*net, path)
+    found = held("norse", net, drive(25, 2, 4), path)
+    assert not found.ok
+    assert found.parity.parting is not None
+    assert any(said.startswith("lif1: its r must be 1: 'norse': it ignores r") for said in found.known)
+    assert held("norse", net, drive(25, 2, 4)).ok  # written for it
+
+
+def test_a_file_from_elsewhere(tmp_path: Path) -> None:
+    """It says no dt, so that whoever reads it does."""
+    needs("snntorch")
+    path = chain(tmp_path / "a.nir", lif(3), shape=(3,), out=(3,))
+    assert held("snntorch", load(path), drive(25, 2, 3), path, dt=DT, scheme="euler").ok
+    found = held("snntorch", load(path, dt=5e-4), drive(25, 2, 3), path, dt=5e-4, scheme="euler")
+    assert (found.loads, found.runs, found.ok) == (False, False, False)
+    assert "snnTorch reads every file with a step of 1e-4 s, not 0.0005" in found.failure
+    assert found.known == ("it reads every file with dt=0.0001, not 0.0005",)
+
+
+def test_a_file_that_the_simulator_does_not_take(tmp_path: Path) -> None:
+    needs("snntorch")
+    path = chain(tmp_path / "a.nir", lif(3, v_leak=0.5), shape=(3,), out=(3,))
+    found = held("snntorch", load(path), drive(5, 2, 3), path, dt=DT, scheme="euler")
+    assert (found.loads, found.runs) == (False, False)
+    assert found.failure == "'snntorch' refuses the file: AssertionError: v_leak not supported"
+    assert found.known == ("n0: its v_leak must be zero: 'snntorch': it refuses any other",)
 
 
 def test_a_network_that_the_simulator_misreads_is_refused() -> None:
-    net = dense(neuron("Leaky", "subtract", "delayed"))
-    with pytest.raises(ExportError, match="lif1: reset by subtraction becomes reset to 0"):
-        verify(*net, {"input": drive(5, 2, 4)}, ("snntorch@nir",), time_steps=5)
+    found = held("snntorch", dense(neuron("Leaky", "subtract", "delayed")), drive(5, 2, 4))
+    assert (found.loads, found.runs, found.ok) == (False, False, False)
+    assert "lif1: reset by subtraction becomes reset to 0" in found.failure
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "words"),
+    [
+        ("spikingjelly", lif(3), "it fires at the threshold, too"),
+        ("norse", lif(3, r=2.0), "n0: its r must be 1: 'norse': it ignores r"),
+        ("norse", nir.Flatten({"input": np.array([3])}, 0, -1), "n0: it counts the batch as the first axis"),
+        ("spikingjelly", nir.Scale(np.ones(3)), "n0: 'spikingjelly' reads no Scale"),
+    ],
+)
+def test_what_is_known_of_a_file(tmp_path: Path, name: str, node: Any, words: str) -> None:
+    path = chain(tmp_path / "a.nir", node, shape=(3,), out=(3,))
+    known = READERS[name].known(path, {"dt": DT, "scheme": "euler"})
+    assert any(said.startswith(words) for said in known)
+
+
+def test_what_is_known_of_another_scheme_and_of_resets(tmp_path: Path) -> None:
+    path = tmp_path / "net.nir"
+    FORMAT.write(*dense(neuron("Leaky", "subtract")), path, lossy="allow", scheme="exponential")
+    known = READERS["norse"].known(path, {})
+    assert "it takes steps by euler, not by 'exponential'" in known
+    assert "lif1: reset by subtraction at once becomes reset to 0" in known
+
+
+def test_what_is_known_of_wiring(tmp_path: Path) -> None:
+    nodes = {"input": Input((3,)), "fc": Linear(3, 2), "lif": neuron("Leaky"), "rec": Linear(2, 2)}
+    edges = [Edge("input.y", "fc.x"), Edge("fc.y", "lif.x"), Edge("rec.y", "lif.x")]
+    edges += [Edge("lif.spk", "output.x"), Edge("lif.spk", "rec.x", delay=1)]
+    program = Program(FrozenMap({**nodes, "output": Output()}), tuple(edges))
+    params = init_params(program, seed=1, given={"lif.beta": 0.5})
+    FORMAT.write(program, params, tmp_path / "net.nir")
+    said = "rec: its import fails at a neuron and a product that hear each other alone"
+    assert said in READERS["snntorch"].known(tmp_path / "net.nir", {})
+    known = READERS["norse"].known(tmp_path / "net.nir", {})
+    assert "rec: 'norse' computes it last, and returns it in the place of the Output" in known
+    assert "rec: its bias is in a loop, which gives nothing in the first step in 'norse'" in known
+
+
+def test_what_is_known_of_what_is_never_computed(tmp_path: Path) -> None:
+    ends = {"a": nir.Input(np.array([3])), "b": nir.Input(np.array([3])), "z": nir.Output(np.array([3]))}
+    path = written(tmp_path / "a.nir", {**ends, "n": lif(3)}, [("a", "n"), ("b", "n"), ("n", "z")])
+    known = READERS["norse"].known(path, {"dt": DT, "scheme": "euler"})
+    assert "a, b: 'norse' takes graphs of one Input only" in known
+    assert "b: 'norse' never computes this" in known
 
 
 def fake(tmp_path: Path, script: str) -> str:
@@ -81,8 +202,33 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_simulator_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNNHW_SNNTORCH_PYTHON", fake(tmp_path, "raise ValueError('no such neuron')"))
+    FORMAT.write(*dense(), tmp_path / "net.nir")
     with pytest.raises(DeviceError, match="reader 'snntorch' failed: ValueError: no such neuron"):
         READERS["snntorch"].run(tmp_path / "net.nir", {"input": drive(2, 1, 4)}, ())
+    found = held("snntorch", dense(), drive(2, 1, 4))
+    assert (found.loads, found.runs, found.failure[-14:]) == (True, False, "no such neuron")
+
+
+def test_an_interpreter_as_an_option(tmp_path: Path) -> None:
+    python = fake(tmp_path, "raise ValueError('asked')")
+    options = {"norse@nir": {"python": python}}
+    x = {"input": drive(2, 1, 4)}
+    (found,) = verify(*dense(), x, ("norse@nir",), time_steps=2, options=options).held
+    assert found.failure == "reader 'norse' failed: ValueError: asked"
+    options = {"norse@nir": {"python": str(tmp_path / "none")}}
+    (found,) = verify(*dense(), x, ("norse@nir",), time_steps=2, options=options).held
+    assert found.failure == f"reader 'norse': {tmp_path / 'none'}: No such file or directory"
+
+
+def test_an_option_that_there_is_not() -> None:
+    with pytest.raises(InputError, match=r"reader 'norse' has no option 'pyton'. Did you mean 'python'\?"):
+        verify(
+            *dense(),
+            {"input": drive(2, 1, 4)},
+            ("norse@nir",),
+            time_steps=2,
+            options={"norse@nir": {"pyton": "x"}},
+        )
 
 
 def test_several_inputs(tmp_path: Path) -> None:
@@ -96,12 +242,19 @@ def test_readers_are_readers() -> None:
 
 def test_the_worker_needs_nothing_of_ours(tmp_path: Path) -> None:
     """It runs in an interpreter where snnhw is not installed."""
+    needs("snntorch")
     FORMAT.write(*dense(), tmp_path / "net.nir", target="snntorch")
     x = drive(10, 3, 4)
     np.save(tmp_path / "x.npy", x)
     block = "import runpy, sys; sys.modules['snnhw'] = None; "
     block += f"runpy.run_path({str(WORKER)!r}, run_name='__main__')"
-    arguments = ["snntorch", "net.nir", "x.npy", "made.npz", "lif2.spk"]
-    subprocess.run([sys.executable, "-c", block, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    task = {"simulator": "snntorch", "file": "net.nir", "dt": DT, "inputs": "x.npy", "to": "made.npz"}
+    given = json.dumps(task | {"record": {"s": ("lif2", "out")}})
+    subprocess.run([sys.executable, "-c", block, given], cwd=tmp_path, check=True, capture_output=True)
     with np.load(tmp_path / "made.npz") as made:
-        assert np.array_equal(made["lif2.spk"], spikes(dense(), x))
+        assert np.array_equal(made["s"], spikes(dense(), x))
+
+
+def test_both_sides_mean_the_same_by_a_number() -> None:
+    assert worker.LOADING == LOADING
+    assert DIALECTS["norse"].nodes <= worker.NORSE
