@@ -72,6 +72,13 @@ def test_json_is_alone_on_stdout(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_what_to_try_next_has_the_options(tmp_path: Path) -> None:
+    result = call(*SMALL, "--out", tmp_path, "-o", "dtype=float64")
+    assert "snnhw conformance cpu -o dtype=float64 " in result.stdout
+    assert f"snnhw explain {tmp_path / 'model.snn'} --backend cpu -o dtype=float64 " in result.stdout
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_an_unexplained_spike_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Parity(spikes_compared=9, spike_mismatches=1, unexplained_mismatches=1)
     monkeypatch.setattr(compare, "parity", lambda *_, **__: wrong)

@@ -83,7 +83,8 @@ def command(
         console.print_json(_record(plugin, label, epoch, parity, files))
     else:
         to.print(f"\nDone in {perf_counter() - start:.0f} s.")
-        screen.end(to, plugin, epoch, parity, files)
+        chosen = "".join(f" -o {key}={value}" for key, value in options.items())
+        screen.end(to, plugin.name + chosen, epoch, parity, files)
     if not parity.ok:
         console.complain(f"{plugin.name} differs from the reference beyond rounding: {parity.first}")
         raise typer.Exit(FAILED)

@@ -60,8 +60,8 @@ class Bar:
         self._progress.stop()
 
 
-def end(console: Console, plugin: Backend, last: Epoch, parity: Parity, files: Sequence[Path]) -> None:
-    """What was found and made, and where to go from here."""
+def end(console: Console, backend: str, last: Epoch, parity: Parity, files: Sequence[Path]) -> None:
+    """What was found and made, and where to go from here, on ``backend`` with its options."""
     _rows(
         console,
         {
@@ -76,8 +76,8 @@ def end(console: Console, plugin: Backend, last: Epoch, parity: Parity, files: S
         console,
         {
             f"snnhw inspect {trained}": "what the file holds",
-            f"snnhw explain {trained} --backend {plugin.name}": "how the backend runs it",
-            f"snnhw conformance {plugin.name}": "everything the backend promises, checked",
+            f"snnhw explain {trained} --backend {backend}": "how the backend runs it",
+            f"snnhw conformance {backend}": "everything the backend promises, checked",
         },
     )
 
