@@ -23,6 +23,7 @@ def explain(program: Program, job: Run | Train) -> Explanation:
     """The schedule; a row for each pointwise node; its emitted sources, each structure once."""
     options = job.options
     network = network_of(program, precision=options.precision, deterministic=options.deterministic)
+    network = network.trained() if isinstance(job, Train) else network
     rows: list[tuple[str, ...]] = [("node", "states", "values", "static", "forward", "backward")]
     sources: dict[str, str] = {}
     for name, op in program.nodes.items():

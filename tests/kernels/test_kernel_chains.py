@@ -13,6 +13,7 @@ from torch import Tensor
 
 from snnhw.ir import (
     MODELS,
+    SGD,
     BatchNorm2d,
     Conv1d,
     Conv2d,
@@ -20,20 +21,25 @@ from snnhw.ir import (
     Flatten,
     FrozenMap,
     Input,
+    L1Rate,
     Linear,
+    Loss,
     MaxPool2d,
     Neuron,
     Op,
     Output,
     Params,
     Program,
+    Term,
     TimeAxis,
     init_params,
     sequential,
     trainable,
 )
+from snnhw.plugin import Run, Train
 from snnhw.tensors.network import ProgramModule, attribute
 from snnhw_cpu.network import network_of
+from snnhw_cpu.plugin import CpuBackend, CpuOptions
 
 T, B = 4, 7
 
@@ -220,7 +226,7 @@ def test_products_that_are_not_torchs_own_run_in_blocks_too(precision: str) -> N
         )
 
 
-def test_batch_norm_belongs_to_a_chain_in_evaluation_only() -> None:
+def normalised() -> Program:
     layers: dict[str, Op] = {
         "x": Input((2, 8, 8)),
         "lif": leaky(),
@@ -228,7 +234,21 @@ def test_batch_norm_belongs_to_a_chain_in_evaluation_only() -> None:
         "norm": BatchNorm2d(3),
         "pool": MaxPool2d((2, 2), (2, 2)),
     }
-    program = sequential(layers)
+    return sequential(layers)
+
+
+def test_what_is_explained_is_what_the_job_would_run() -> None:
+    program, shapes = normalised(), {"x": (2, 8, 8)}
+    loss = Loss((Term(L1Rate(), of="pool.y"),))
+    run = Run(T, shapes, B, options=CpuOptions())
+    train = Train(T, shapes, B, options=CpuOptions(), loss=loss, optimizer=SGD(lr=0.1))
+    for job, nodes in ((run, "lif, conv, norm, pool"), (train, "lif, conv")):
+        rows = CpuBackend().explain(program, job).tables["schedule"]
+        assert [row[1] for row in rows if row[2] == "chained"] == [nodes]
+
+
+def test_batch_norm_belongs_to_a_chain_in_evaluation_only() -> None:
+    program = normalised()
     params = params_of(program)
     params["norm.running_mean"] += 0.3
     params["norm.running_var"] *= 2.0
