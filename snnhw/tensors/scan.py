@@ -117,11 +117,12 @@ def _layer_of() -> Callable[..., Layer]:
 
 
 def _use(layer: Layer, xs: list[Tensor], params: Tensors, states: Tensors, provider: Provider | None) -> Use:
-    step = layer.step
+    step, like = layer.step, xs[0].dtype
     tensors = [
         *xs,
-        *(params[name] for name in step.params),
-        *(params[name] for name in step.tables),
+        # A kernel reads numbers of one kind, and a file may hold others.
+        *(p if (p := params[name]).dtype == like else p.to(like) for name in step.params),
+        *(p if (p := params[name]).dtype == like else p.to(like) for name in step.tables),
         *(initial(layer, state, states, params, xs[0]) for state in step.states),
     ]
     return Use(layer, provider or provider_for(xs[0].device.type), tensors)

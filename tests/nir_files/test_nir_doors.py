@@ -75,6 +75,24 @@ def test_snntorchs_names_there_and_back() -> None:
     assert torch.equal(stepped(snn.import_from_nir(graph), X), stepped(net, X))
 
 
+def test_a_graph_of_doubles_becomes_a_module_of_singles() -> None:
+    """As NumPy makes them by default; snnTorch's import gives singles, too."""
+    numbers = [np.full(3, value) for value in (2e-3, 20.0, 0.0, 1.0, 0.0)]
+    weight = np.random.default_rng(0).normal(size=(3, 4))
+    ends = {"input": nir.Input(np.array([4])), "output": nir.Output(np.array([3]))}
+    nodes = {**ends, "fc": nir.Linear(weight), "lif": nir.LIF(*numbers), "rec": nir.Linear(np.eye(3) / 2)}
+    edges = [("input", "fc"), ("fc", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "output")]
+    net = snn.import_from_nir(nir.NIRGraph(nodes, edges))
+    assert {value.dtype for value in net.state_dict().values()} == {torch.float32}
+    by_hand, v, s = [], torch.zeros(2, 3), torch.zeros(2, 3)
+    for now in X:
+        v = 0.95 * v + now @ torch.tensor(weight.T, dtype=torch.float32) + s / 2
+        s = (v > 1).float()
+        by_hand.append(s)
+        v = torch.where(v > 1, 0.0, v)
+    assert torch.equal(stepped(net, X), torch.stack(by_hand))
+
+
 def test_snntorchs_name_warns_and_goes_on() -> None:
     with pytest.warns(
         UserWarning, match=r"reset by subtraction becomes reset to 0: .* on your sample"

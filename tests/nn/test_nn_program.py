@@ -6,13 +6,14 @@ import copy
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import snnhw as snn
 from snnhw.errors import CaptureError, InputError, ProgramError
-from snnhw.ir import Edge, FrozenMap, Input, Linear, Output, Program, TimeAxis, init_params
+from snnhw.ir import MODELS, Edge, FrozenMap, Input, Linear, Output, Program, TimeAxis, init_params
 from snnhw.ir import Neuron as NeuronOp
 from snnhw.nn import capture
 
@@ -80,6 +81,34 @@ def test_the_states_go_on_until_reset() -> None:
     assert torch.equal(made(x[0])[2], first)
     with pytest.raises(InputError, match=r"state '1.mem' has shape \[3, 6\]"):
         made(torch.zeros(2, 5))
+
+
+@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize("grad", [False, True])
+def test_parameters_of_several_dtypes(loop: bool, grad: bool) -> None:
+    """As files have them: a kernel would take the halves of doubles for singles."""
+    leaky = NeuronOp(MODELS["Leaky"], param_shapes=FrozenMap({"beta": (4,)}), quantised=True)
+    nodes = {"x": Input((3,)), "fc": Linear(3, 4), "lif": leaky, "rec": Linear(4, 4), "out": Output()}
+    edges = [Edge("x.y", "fc.x"), Edge("fc.y", "lif.x"), Edge("rec.y", "lif.x"), Edge("lif.spk", "out.x")]
+    back = [Edge("lif.spk", "rec.x", delay=1)] if loop else [Edge("fc.y", "rec.x")]
+    program = Program(FrozenMap(nodes), (*edges, *back), trainable=frozenset({"lif.beta", "fc.weight"}))
+    single = init_params(program, seed=1, given={"lif.beta": 0.75, "lif.levels": np.arange(-8, 9) / 4})
+    double = {key: x.astype(np.float64) if key.startswith("lif") else x for key, x in single.items()}
+    x = signal(T, B, 3)
+    spikes, gradients = [], []
+    for params in (single, double):
+        made = snn.from_program(program, params)
+        with torch.set_grad_enabled(grad):
+            at_once, in_steps = made.sequence(x), torch.stack([made(now) for now in x])
+        torch.testing.assert_close(at_once, in_steps, rtol=0, atol=0)
+        spikes.append(at_once)
+        if grad:
+            at_once.sum().backward()
+            gradients.append([p.grad for p in made.parameters() if p.grad is not None])
+    assert 0 < spikes[0].sum() < spikes[0].numel()
+    torch.testing.assert_close(*spikes, rtol=0, atol=0)
+    for one, other in zip(*gradients, strict=True) if grad else ():
+        torch.testing.assert_close(one, other, check_dtype=False)
 
 
 def test_a_state_dict_goes_round() -> None:

@@ -139,8 +139,8 @@ class Cell:
 
     @cached_property
     def _folded(self) -> list[Tensor]:
-        names = self.layer.step.params
-        return [self.layer.fold_param(name, param) for name, param in zip(names, self.params, strict=True)]
+        named = zip(self.layer.step.params, self.params, strict=True)
+        return [self.layer.fold_param(name, param).to(self.like.dtype) for name, param in named]
 
     @cached_property
     def _zero(self) -> Tensor:

@@ -40,7 +40,7 @@ class Running:
             layer,
             steps.provider,
             params=[self._given[keys[param]] for param in step.params],
-            tables=[self._given[keys[table]] for table in step.tables],
+            tables=[self._given[keys[table]].to(steps.walk.like.dtype) for table in step.tables],
             needs=(
                 *(port in steps.wanted[name] for port in step.ports),
                 *(keys[param] in steps.trained for param in step.params),
