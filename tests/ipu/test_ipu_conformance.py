@@ -19,6 +19,7 @@ QUICK = (
     "gradient/BatchNorm",
     "gradient/Dropout",
     "gradient/loss-",
+    "training/Adam",
     "training/accumulated",
     "law/resumes",
     "law/splits",

@@ -332,6 +332,21 @@ def test_nesterov_is_compiled_in_even_where_it_is_given() -> None:
         model.setOptimizer(optimizer)
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
+@pytest.mark.parametrize("home", [torch.optim, poptorch.optim], ids=["torch", "poptorch"])
+def test_updates_are_those_of_torch_s_optimizer_of_the_same_name(home: Any, name: str) -> None:
+    net, plain = Net(), nn.Parameter(torch.tensor([1.0, 2.0]))
+    optimizer: Any = getattr(torch.optim, name)([plain], lr=0.1, weight_decay=0.5)
+    model = poptorch.trainingModel(net, None, getattr(home, name)(net.parameters(), lr=0.1, weight_decay=0.5))
+    for _ in range(3):
+        model(X)
+        optimizer.zero_grad()
+        loss: Any = (X * plain).square().sum()
+        loss.backward()
+        optimizer.step()
+    assert torch.allclose(net.weight.detach(), plain.detach(), rtol=1e-6)
+
+
 def test_torch_s_optimizers_are_taken_and_their_rate_may_change() -> None:
     for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop):
         net = _drift()

@@ -186,7 +186,7 @@ class LAMB(Optimizer, torch.optim.Optimizer):
         torch.optim.Optimizer.__init__(whole, params, dict(given))
 
 
-KINDS: tuple[Any, ...] = (SGD, Adam, AdamW, RMSprop, LAMB)
+KINDS: tuple[Any, ...] = (SGD, AdamW, Adam, RMSprop, LAMB)  # in newer versions of torch an AdamW is an Adam
 
 
 def kind_of(optimizer: Any) -> Any:
