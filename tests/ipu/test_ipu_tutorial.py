@@ -67,7 +67,7 @@ def test_the_curve_is_the_cpu_s(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_at_full_size_every_update_is_the_cpu_s() -> None:
     """Left to themselves, the two part after some tens of updates: their weights differ in the last bit, and
-    of three million spikes an update some day one turns over. So each update starts from the CPU's weights.
+    an update asks three million times whether a neuron fires. So each update starts from the CPU's weights.
     """
     script = runpy.run_path(str(SCRIPT))
     x, y = script["images"](None)
