@@ -9,7 +9,7 @@ import numpy as np
 
 from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench, dtype_of, run_of, shifts_of, slopes_of, trained_by
-from snnhw.conformance.case import Case
+from snnhw.conformance.case import Array, Arrays, Case
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.compare import Parity, hold
 from snnhw.conformance.differ import Disagreement, host, same_bits, within
@@ -29,6 +29,7 @@ from snnhw.conformance.slack import (
 from snnhw.conformance.yardstick import gradient_of, reference_run, trained
 from snnhw.plugin import Result
 from snnhw.reference import update
+from snnhw.reference.trace import lines
 
 __all__ = ["CHECKS", "Check", "check"]
 
@@ -146,14 +147,23 @@ def _every_bit(case: Case, found: Result, wanted: Result) -> Measured:
 
 
 def _held(case: Case, found: Result) -> Parity:
-    return hold(
-        case.program,
-        case.params,
-        case.inputs,
-        found.recordings,
-        time_steps=case.time_steps,
-        state=case.state,
-    )
+    """A run within bounds: its recordings are held to the reference, and all else to its recordings."""
+    program, seen = case.program, found.recordings
+    outputs = {name: port for name, port in program.outputs().items() if port in seen}
+    same_bits("output", {name: found.outputs[name] for name in outputs}, _at(outputs, seen))
+    ends = {
+        line.key: line for line in lines(program) if line.source in seen and line.length <= case.time_steps
+    }
+    last = {
+        key: seen[line.source][case.time_steps - line.length :] if line.edge else seen[line.source][-1]
+        for key, line in ends.items()
+    }
+    same_bits("as it was recorded, final state", last, {key: found.state[key] for key in ends})
+    return hold(program, case.params, case.inputs, seen, time_steps=case.time_steps, state=case.state)
+
+
+def _at(ports: Mapping[str, str], seen: Arrays) -> dict[str, Array]:
+    return {name: seen[port] for name, port in ports.items()}
 
 
 def _explained(parity: Parity) -> Measured:

@@ -277,5 +277,15 @@ WRONG: Final[Mapping[str, Bite]] = {
         spared=("gradient/surrogate-FastSigmoid-slope", "pointwise/surrogate-ATan/step"),
         options={"dtype": "float32"},
     ),
+    "hands on another state than it reached": Bite(
+        Wrong(around=executables.Behind),
+        caught=("margin/dense-Alpha", "near/dense-Leaky", "law/splits-recurrent"),
+        spared=("gradient/Leaky-subtract-delayed", "law/permutes-dense"),
+    ),
+    "returns other outputs than it records": Bite(
+        Wrong(around=executables.Twofold),
+        caught=("margin/dense-Alpha", "near/dense-Leaky", "exact/Linear-bias"),
+        spared=("law/repeats-dense",),
+    ),
 }
 """What is wrong -> how that shows."""

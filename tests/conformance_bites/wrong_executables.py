@@ -189,3 +189,19 @@ class Untargeted(Around):
             return self.inner.step(inputs, targets, state)
         except SnnhwError:
             return StepResult(0.0, {}, {})
+
+
+class Behind(Around):
+    """Hands on another state than it reached."""
+
+    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
+        found = self.inner.run(inputs, state)
+        return Result(found.outputs, found.recordings, {key: x * 0.5 for key, x in found.state.items()})
+
+
+class Twofold(Around):
+    """Returns other outputs than it records."""
+
+    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
+        found = self.inner.run(inputs, state)
+        return Result({name: 2 * x for name, x in found.outputs.items()}, found.recordings, found.state)
