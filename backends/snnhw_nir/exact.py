@@ -118,7 +118,7 @@ def recover(graph: Graph, settings: Settings, write: Write) -> tuple[Program, Pa
         params = _params(graph, program, header["stands"], own.get("params", {}))
         check_params(program, params, allow_nonfinite=False)
         again, ports = write(program, params, settings)
-    except (SnnhwError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (SnnhwError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise LoadError(f"what snnhw left in its metadata is broken: {error}") from error
     if not same(again, replace(graph, metadata={})):
         raise LoadError("the graph was changed after snnhw wrote it")

@@ -96,7 +96,8 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes by name, in no order that a file would keep; edges in order."""
+    """Nodes by name, in no order that a file would keep; edges in order, each once: they are a set in NIR,
+    and simulators take those that old files list twice for one."""
 
     nodes: Mapping[str, Node | Graph]
     edges: tuple[tuple[str, str], ...]
@@ -118,9 +119,9 @@ def from_tree(tree: Any, where: str = "", depth: int = 0) -> Node | Graph:
     given = {name: value for name, value in tree.items() if name not in ("type", "metadata")}
     if not isinstance(metadata, Mapping):
         raise LoadError(f"{_node(where)}: its metadata is {brief(metadata)}, not a group")
-    if kind == "NIRGraph":
+    if isinstance(kind, str) and kind == "NIRGraph":
         return _graph(given, metadata, where, depth)
-    if kind not in SCHEMA:
+    if not isinstance(kind, str) or kind not in SCHEMA:
         known = ", ".join([*SCHEMA, "NIRGraph"])
         raise LoadError(f"{_node(where)} is of type {brief(kind)}, which is not known; known: {known}")
     schema = SCHEMA[kind]
@@ -147,11 +148,14 @@ def _graph(given: Tree, metadata: Tree, where: str, depth: int) -> Graph:
     inner = {
         name: from_tree(node, f"{where}.{name}" if where else name, depth + 1) for name, node in nodes.items()
     }
-    return Graph(inner, tuple(_edges(edges, inner, where)), metadata)
+    return Graph(inner, tuple(dict.fromkeys(_edges(edges, inner, where))), metadata)
 
 
 def _edges(edges: Any, nodes: Tree, where: str) -> Iterator[tuple[str, str]]:
-    for edge in edges if np.size(np.asarray(edges, object)) else ():
+    listed = np.asarray(edges, object)
+    if listed.size and listed.ndim == 0:
+        raise LoadError(f"{_node(where)}: its edges are {brief(edges)}, not pairs of names")
+    for edge in edges if listed.size else ():
         pair = tuple(map(_text, edge)) if np.shape(edge) == (2,) else ()
         if len(pair) != 2 or not all(isinstance(end, str) for end in pair):
             raise LoadError(f"{_node(where)}: the edge {brief(edge)} is no pair of names")

@@ -141,13 +141,15 @@ class _Walk:
             raise LoadError(
                 f"'{at}' is of dtype {kind}; accepted: floats and integers of up to 8 bytes, and texts"
             )
-        size = count * kind.itemsize
-        self.spend(size, at)
-        if size > max(SMALL, MAX_RATIO * item.id.get_storage_size()):
-            raise LoadError(
-                f"'{at}' claims {size} bytes, but the file stores {item.id.get_storage_size()} for it"
-            )
+        self.claim(item, at, count * kind.itemsize)
         return item[()].astype(kind.newbyteorder("="))
+
+    def claim(self, item: Any, at: str, size: int) -> None:
+        """Before it is unpacked: chunk by chunk, each whole, however little of it the dataset takes."""
+        size, stored = max(size, prod(item.chunks or (0,)) * item.dtype.itemsize), item.id.get_storage_size()
+        self.spend(size, at)
+        if size > max(SMALL, MAX_RATIO * stored):
+            raise LoadError(f"'{at}' claims {size} bytes, but the file stores {stored} for it")
 
     def spend(self, size: int, at: str) -> None:
         self.bytes_left -= size
@@ -157,7 +159,7 @@ class _Walk:
     def text(self, item: Any, at: str, count: int, text: Any) -> Any:
         if count > MAX_TEXTS:
             raise LoadError(f"'{at}' holds {count} texts; at most {MAX_TEXTS} are read")
-        self.spend(count * (text.length or 16), at)
+        self.claim(item, at, count * (text.length or REFERENCE))
         if text.length is None:
             self.check_lengths(item, at, count)
         try:

@@ -10,9 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from nir_calls import FORMAT, dense, load
+from nir_calls import FORMAT, dense, load, neuron
 
-from snnhw.errors import LoadError
+from snnhw.errors import InputError, LoadError
+from snnhw.ir import Conv2d, Flatten, Input, SumPool2d, init_params, sequential
 
 SECRET = "nobody may read this"
 
@@ -71,6 +72,20 @@ def bomb(file: Any, _: Path) -> None:
     file.create_dataset("node/nodes/fc1/weight", data=np.zeros(10**8, np.uint8), compression="gzip")
 
 
+def chunk_bomb(file: Any, _: Path) -> None:
+    """A few numbers, in a chunk that takes a gigabyte to unpack."""
+    del file["node/nodes/fc1/weight"]
+    shape = {"shape": (6, 4), "maxshape": (None, None), "chunks": (1 << 13, 1 << 12)}
+    made = file.create_dataset("node/nodes/fc1/weight", dtype="f4", compression="gzip", **shape)
+    made[...] = 1.0
+
+
+def text_bomb(file: Any, _: Path) -> None:
+    del file["node/type"]
+    shape = {"shape": (1 << 19,), "dtype": "S256", "chunks": (1 << 12,)}
+    file.create_dataset("node/type", compression="gzip", **shape)
+
+
 def strange_filter(file: Any, _: Path) -> None:
     del file["node/nodes/fc1/weight"]
     file.create_dataset("node/nodes/fc1/weight", data=np.ones((6, 4)), chunks=(6, 4), scaleoffset=4)
@@ -96,6 +111,8 @@ HOSTILE = {
     "depth": (deep, "groups are nested deeper than 100"),
     "promise": (promised, "unpacked, the file takes more bytes than are accepted"),
     "bomb": (bomb, "unpacked, the file takes more bytes than are accepted"),
+    "chunk bomb": (chunk_bomb, "'/node/nodes/fc1/weight': unpacked, the file takes more bytes than are"),
+    "text bomb": (text_bomb, "'/node/type': unpacked, the file takes more bytes than are accepted"),
     "filter": (strange_filter, "'/node/nodes/fc1/weight' needs filter 6; accepted: deflate, shuffle"),
     "complex": (field("node/nodes/fc1/weight", np.ones((6, 4), complex)), "is of dtype complex128; accepted"),
     "text": (
@@ -182,19 +199,111 @@ def mutated(data: bytes, generator: np.random.Generator) -> bytes:
     return bytes(found[: int(generator.integers(len(found)))] if generator.integers(10) == 0 else found)
 
 
+Edit = Callable[[Any, str, np.random.Generator], None]
+
+
+def taken_away(file: Any, at: str, _: np.random.Generator) -> None:
+    del file[at]
+
+
+def replaced(file: Any, at: str, generator: np.random.Generator) -> None:
+    """By something of another kind, shape or sign, or not finite."""
+    shape = tuple(int(size) for size in generator.integers(0, 5, generator.integers(0, 4)))
+    numbers = np.asarray(generator.normal(size=shape) * 10.0 ** generator.integers(-40, 39))
+    others: list[Any] = [numbers, numbers.astype(np.float32), np.where(numbers > 0, np.nan, numbers)]
+    others += [generator.integers(-3, 9, shape), numbers > 0, numbers + 1j, "LIF", "NIRGraph", ""]
+    others += [np.array([["a", "b"]] * 3, h5py.string_dtype()), np.full(shape, 2**63 - 1), h5py.Empty("f4")]
+    del file[at]
+    file[at] = others[int(generator.integers(len(others)))]
+
+
+def moved(file: Any, at: str, generator: np.random.Generator) -> None:
+    """To another place, or under another name."""
+    targets = [
+        f"{at}_",
+        f"{at}.x",
+        "node/nodes/" + at.rpartition("/")[2],
+        "node/" + at.rpartition("/")[2],
+        "é\n",
+    ]
+    target = targets[int(generator.integers(len(targets)))]
+    if target not in file:
+        file.move(at, target)
+
+
+def copied(file: Any, at: str, generator: np.random.Generator) -> None:
+    """One object in the place of another."""
+    source = named(file)[int(generator.integers(len(named(file))))]
+    if not (source == at or source.startswith(f"{at}/") or at.startswith(f"{source}/")):
+        del file[at]
+        file.copy(source, at)
+
+
+EDITS: tuple[Edit, ...] = (taken_away, replaced, replaced, replaced, moved, copied)
+
+
+def named(file: Any) -> list[str]:
+    found: list[str] = []
+    file.visit(found.append)
+    return found
+
+
+def edited(path: Path, generator: np.random.Generator) -> None:
+    """A sound HDF5 file that holds something else here and there."""
+    with h5py.File(path, "r+") as file:
+        for _ in range(generator.integers(1, 4)):
+            at = named(file)[int(generator.integers(len(named(file))))]
+            EDITS[int(generator.integers(len(EDITS)))](file, at, generator)
+
+
+def outcome(path: Path, **options: Any) -> str:
+    """What came of reading it: soon, and in one of three ways."""
+    start, said = time.perf_counter(), "read"
+    try:
+        FORMAT.read(path, **options)
+    except LoadError as error:
+        said = str(error)
+    except InputError as error:
+        said = str(error)
+    assert time.perf_counter() - start < 10
+    asked = f"'{path}': NIR files do not say "
+    assert said == "read" or said.startswith((f"cannot load '{path}': ", asked))
+    return said if said == "read" else "refused"
+
+
+def check_edits(path: Path, count: int, seed: int) -> None:
+    nodes = {"input": Input((2, 5, 5)), "m.conv": Conv2d(2, 3, (3, 3)), "m.lif": neuron("Leaky")}
+    program = sequential(
+        {**nodes, "m.pool": SumPool2d((3, 3), (3, 3)), "flat": Flatten(), "last": neuron("RLeaky")}
+    )
+    given = {"m.lif.beta": 0.9, "last.beta": 0.5}
+    FORMAT.write(program, init_params(program, given=given), path, nested=True)
+    data, generator, outcomes = path.read_bytes(), np.random.default_rng(seed), set()
+    for _ in range(count):
+        path.write_bytes(data)
+        edited(path, generator)
+        for options in ({}, {"dt": 1e-4, "scheme": "euler"}):
+            outcomes.add(outcome(path, **options))
+    assert outcomes >= {"read", "refused"}
+
+
+def test_edited_files_end_in_one_error(tmp_path: Path) -> None:
+    check_edits(tmp_path / "net.nir", 150, seed=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_thousands_of_edited_files_end_in_one_error(tmp_path: Path) -> None:
+    check_edits(tmp_path / "net.nir", 5_000, seed=3)
+
+
 def check_mutants(good: Path, count: int, seed: int) -> None:
     data, generator = good.read_bytes(), np.random.default_rng(seed)
     outcomes = set()
     for _ in range(count):
         good.write_bytes(mutated(data, generator))
-        start = time.perf_counter()
-        try:
-            FORMAT.read(good)
-            outcomes.add("read")
-        except LoadError:
-            outcomes.add("refused")
-        assert time.perf_counter() - start < 10
-    assert outcomes == {"read", "refused"}
+        outcomes.add(outcome(good))
+    assert outcomes >= {"read", "refused"}
 
 
 def test_mutated_files_end_in_one_error(good: Path) -> None:

@@ -192,6 +192,19 @@ def test_a_cycle_with_a_delay_needs_no_other(tmp_path: Path) -> None:
     assert [edge.delay for edge in net[0].edges if edge.delay] == [1]
 
 
+def test_an_edge_that_stands_twice_counts_once(tmp_path: Path) -> None:
+    """Files from before nir 1.0.8, which refuses to write them, have such; simulators take them for one."""
+    import h5py
+
+    path = chain(tmp_path / "a.nir", lif(3), shape=(3,), out=(3,))
+    once = spikes(load(path), X)
+    with h5py.File(path, "r+") as file:
+        edges = file["node/edges"][()]
+        del file["node/edges"]
+        file["node/edges"] = np.concatenate([edges, edges])
+    assert np.array_equal(spikes(load(path), X), once)
+
+
 def test_values_that_all_neurons_share_are_one_number(tmp_path: Path) -> None:
     net = load(chain(tmp_path / "u.nir", lif(3, tau=TAU), shape=(3,), out=(3,)))
     op = net[0].nodes["n0"]
