@@ -11,7 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
-    from snnhw import backprop, functional, ir, nn, optim, spikegen, spikeplot, surrogate, utils
+    from snnhw import (
+        backprop,
+        export_nir,
+        functional,
+        import_nir,
+        ir,
+        nn,
+        optim,
+        spikegen,
+        spikeplot,
+        surrogate,
+        utils,
+    )
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
     from snnhw.export_nir import export_to_nir
     from snnhw.import_nir import import_from_nir
@@ -73,7 +85,9 @@ _HOMES = {
 
 _SUBMODULES = (
     "backprop",
+    "export_nir",
     "functional",
+    "import_nir",
     "ir",
     "nn",
     "optim",
@@ -108,10 +122,12 @@ __all__ = [
     "capture",
     "compile",
     "export",
+    "export_nir",
     "export_to_nir",
     "from_program",
     "functional",
     "import_from_nir",
+    "import_nir",
     "ir",
     "load",
     "neuron",

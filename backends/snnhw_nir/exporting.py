@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from snnhw.errors import ExportError, InputError
 from snnhw.ir import Neuron, Params, Program, free_variables
-from snnhw.ir.models.textbook import TEXTBOOK
 from snnhw.plugin import Report
 from snnhw_nir.changes import ADVICE, changes, measured
 from snnhw_nir.convention import DT, Convention
@@ -17,10 +16,10 @@ from snnhw_nir.draft import Draft
 from snnhw_nir.exact import Settings, embed
 from snnhw_nir.file import to_nir, write_graph
 from snnhw_nir.fitting import fitted, misfits
-from snnhw_nir.folding import folded
 from snnhw_nir.graph import Graph
 from snnhw_nir.nesting import nested as nested_graph
 from snnhw_nir.reading import program_of
+from snnhw_nir.remarks import remarks
 from snnhw_nir.writing import graph_of
 
 __all__ = ["as_object", "export", "graph_for", "rebuilt"]
@@ -87,8 +86,7 @@ def graph_for(
     if lost and lossy == "error":
         raise ExportError(lost, ADVICE)
     graph, flat = _shaped(draft, settings)
-    said = (*_notes(program, draft.graph, dialect, settings), *_folds(program, params))
-    notes = (*lost, *said, *draft.notes, *flat)
+    notes = (*lost, *remarks(program, params, draft.graph, dialect, settings), *draft.notes, *flat)
     return embed(graph, program, params, settings), Report(notes, tuple(lost))
 
 
@@ -105,24 +103,6 @@ def _shaped(draft: Draft, settings: Settings) -> tuple[Graph, tuple[str, ...]]:
 def _drafted(program: Program, params: Params, settings: Settings) -> Draft:
     written = graph_of(program, params, settings.dt, settings.scheme)
     return fitted(written, dialect_of(settings.target), settings.dt)
-
-
-def _notes(program: Program, graph: Graph, dialect: Dialect, settings: Settings) -> list[str]:
-    """What a person has to know who reads the file without our metadata."""
-    notes = []
-    types = {getattr(node, "type", "") for node in graph.nodes.values()}
-    if types & {*TEXTBOOK, "Delay"}:
-        run = f"run the file with dt={settings.dt:g} s, '{settings.scheme}'"
-        notes.append(f"NIR says neither dt nor how a step is taken: {run}")
-    if program.time.static_inputs:
-        inputs = ", ".join(program.time.static_inputs)
-        notes.append(f"NIR has no inputs that stand still: give {inputs} anew at every step")
-    return [*notes, *(note for kind, note in dialect.notes if kind in types | {""})]
-
-
-def _folds(program: Program, params: Params) -> Iterator[str]:
-    for name, layer in folded(program, params).into.items():
-        yield f"{name}: batch norm, as it is in evaluation, is part of the weights and the bias of {layer}"
 
 
 def _dt(program: Program, dialect: Dialect, dt: float | None) -> float:

@@ -15,6 +15,7 @@ from snnhw.ir import (
     AvgPool2d,
     Conv1d,
     Conv2d,
+    Dropout,
     Edge,
     Flatten,
     Input,
@@ -98,8 +99,9 @@ class _Here:
 def graph_of(program: Program, params: Params, dt: float, scheme: str) -> Written:
     """The graph of a valid program.
 
-    Names, weights and their dtypes stay, except that batch norm is part of the layer before it; a sum
-    stands wherever edges meet. What a neuron's reset becomes is not judged here; see `snnhw_nir.changes`.
+    Names, weights and their dtypes stay, except that batch norm is part of the layer before it, and dropout
+    left out; a sum stands wherever edges meet. What a neuron's reset becomes is not judged here; see
+    `snnhw_nir.changes`.
 
     Raises:
         ExportError: listing every node and edge that NIR has no form for.
@@ -317,6 +319,7 @@ _WRITERS: Final[Mapping[type[Op], Callable[[_Here], _Part]]] = {
     Input: lambda here: _one("Input", shape=here.y),
     Output: lambda here: _one("Output", shape=here.y),
     Add: lambda here: _Part({"": WIRE}, {"y": ""}),
+    Dropout: lambda here: _Part({"": WIRE}, {"y": ""}),  # as it is in evaluation
     Linear: _linear,
     Conv1d: _conv,
     Conv2d: _conv,

@@ -75,6 +75,11 @@ def test_snntorchs_names_there_and_back() -> None:
     assert torch.equal(stepped(snn.import_from_nir(graph), X), stepped(net, X))
 
 
+def test_snntorchs_modules() -> None:
+    assert snn.export_nir.export_to_nir is snn.export_to_nir
+    assert snn.import_nir.import_from_nir is snn.import_from_nir
+
+
 def test_a_graph_of_doubles_becomes_a_module_of_singles() -> None:
     """As NumPy makes them by default; snnTorch's import gives singles, too."""
     numbers = [np.full(3, value) for value in (2e-3, 20.0, 0.0, 1.0, 0.0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nir_calls import DT, FORMAT, dense, drive, load, neuron, spikes
 from snnhw.errors import ExportError, InputError
 from snnhw.ir import (
     MODELS,
+    Dropout,
     Edge,
     Flatten,
     FrozenMap,
@@ -158,6 +160,7 @@ def test_neurons_in_seconds_have_their_own_step(tmp_path: Path) -> None:
 
 # -- What is lost -----------------------------------------------------------------------------------
 
+SURROGATE, TRAINED = "surrogates (ATan(alpha=2.0))", "; which 8 parameters are trained"
 SAMPLE = drive(2, 4, seed=4)
 ADVICE = (
     "Two ways on: train, or fine-tune, with reset_mechanism='zero' and reset_delay=False, which NIR can say; "
@@ -201,11 +204,32 @@ def test_a_reset_that_takes_the_input_with_it(tmp_path: Path) -> None:
 def test_a_reset_to_zero_is_nobodys_loss(tmp_path: Path, timing: str) -> None:
     net = dense(neuron("Leaky", "zero", timing))
     report = FORMAT.write(*net, tmp_path / "x.nir")
+    late = "" if timing == "immediate" else "; when a reset takes effect ({})"
     assert report.notes == (
         "NIR says neither dt nor how a step is taken: run the file with dt=0.0001 s, 'euler'",
+        f"in the metadata alone, which only snnhw reads: {SURROGATE}{late.format(timing)}{TRAINED}",
     )
     x = drive(60, 3, 4)
     assert np.array_equal(spikes(net, x), spikes(load(tmp_path / "x.nir"), x))
+
+
+def test_what_is_trained_is_for_us_alone(tmp_path: Path) -> None:
+    program, params = dense()
+    report = FORMAT.write(replace(program, trainable=frozenset()), params, tmp_path / "x.nir")
+    assert f"in the metadata alone, which only snnhw reads: {SURROGATE}" in report.notes
+
+
+def test_dropout_is_left_out(tmp_path: Path) -> None:
+    program = sequential(
+        {"input": Input((3,)), "fc": Linear(3, 3), "drop": Dropout(0.5), "lif": neuron("Leaky")}
+    )
+    net = program, init_params(program, seed=1, given={"lif.beta": 0.9})
+    report = FORMAT.write(*net, tmp_path / "x.nir")
+    assert set(nir.read(tmp_path / "x.nir").nodes) == {"input", "fc", "lif", "output"}
+    assert "drop: Dropout, which does nothing in evaluation, is left out" in report.notes
+    x = drive(40, 2, 3)
+    assert np.array_equal(spikes(net, x), spikes(load(tmp_path / "x.nir"), x))
+    assert FORMAT.read(tmp_path / "x.nir")[0] == program
 
 
 def test_options_that_make_no_sense(tmp_path: Path) -> None:
@@ -220,7 +244,7 @@ def test_a_graph_that_nir_itself_cannot_check(tmp_path: Path) -> None:
 
     net = alone(Conv2d(2, 2, (1, 3), groups=2), (2, 4, 4))
     report = FORMAT.write(*net, tmp_path / "x.nir")
-    assert "nir.read(path, type_check=False)" in report.notes[0]
+    assert any("nir.read(path, type_check=False)" in note for note in report.notes)
     nir.read(tmp_path / "x.nir", type_check=False)
     x = drive(2, 1, 2, 4, 4)
     assert np.array_equal(spikes(net, x), spikes(load(tmp_path / "x.nir"), x))
