@@ -46,7 +46,7 @@ def recorded(case: Case, dtype: str) -> dict[str, np.ndarray]:
 
 def test_its_values_are_the_references(cases: Mapping[str, Case]) -> None:
     for case in cases.values():
-        if case.cls in WALKED:
+        if case.cls in WALKED and case.loss is None:
             wanted = recorded(case, "float64")
             for step, moment in enumerate(moments(case)):
                 for port, bounded in moment.ports.items():
@@ -55,7 +55,7 @@ def test_its_values_are_the_references(cases: Mapping[str, Case]) -> None:
 
 def test_float32_stays_within_the_bounds(cases: Mapping[str, Case]) -> None:
     for case in cases.values():
-        if case.cls in WALKED:
+        if case.cls in WALKED and case.loss is None:
             single = recorded(case, "float32")
             for step, moment in enumerate(moments(case, single)):
                 _stays_within(case.id, moment, {port: array[step] for port, array in single.items()})
