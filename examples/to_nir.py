@@ -4,6 +4,8 @@ Needs the extra ``nir``. Run it with ``python examples/to_nir.py``; it compares 
 that is installed.
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -12,7 +14,7 @@ from torch import nn
 import snnhw as snn
 import snnhw.functional as SF
 from snnhw import registry
-from snnhw.conformance.verify import verify
+from snnhw.conformance.verify import Source, verify
 from snnhw.plugin import READERS
 
 TARGET, EPOCHS, BATCH, TIME_STEPS = "snntorch", 8, 64, 20
@@ -49,12 +51,14 @@ print("written: digits.nir")
 for note in report.notes:
     print(f"  note: {note}")
 
+# The same spikes through our backend, and through the simulator itself, which is given the very file.
 program, params = snn.load("digits.nir")
 (name,) = (node for node, op in program.nodes.items() if isinstance(op, snn.ir.Input))
 x = {name: np.repeat(pixels[None, :8].numpy(), TIME_STEPS, axis=0)}
 on = ["cpu"]
 if TARGET in registry.names(READERS) and registry.probe(READERS, TARGET).ready:
     on.append(f"{TARGET}@nir")
-for held in verify(program, params, x, on, time_steps=TIME_STEPS).held:
+found = verify(program, params, x, on, time_steps=TIME_STEPS, source=Source(Path("digits.nir")))
+for held in found.held:
     same = "every spike as in the reference" if held.ok else "it differs from the reference"
     print(f"{held.name}: {held.parity.spikes_compared} compared, {same}")

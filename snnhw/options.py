@@ -66,11 +66,14 @@ def check_format_options(plugin: Format, given: Iterable[str]) -> None:
 
 
 def numbers(given: Mapping[str, object]) -> dict[str, object]:
-    """Options for a format, whose types it does not declare: text that looks like a number becomes one."""
+    """Options for a format, whose types it does not declare: text that looks like a number becomes one, and
+    ``true`` and ``false`` what they say."""
     return {name: _number(value) if isinstance(value, str) else value for name, value in given.items()}
 
 
-def _number(text: str) -> float | str:
+def _number(text: str) -> float | bool | str:
+    if text in ("true", "false"):
+        return text == "true"
     try:
         return float(text)
     except ValueError:

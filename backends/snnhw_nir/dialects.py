@@ -161,6 +161,7 @@ _ALL: Final = (
                 Rule(("IF", *_BOTH), field, "one number", "it has one number per layer")
                 for field in ("tau", "tau_syn", "tau_mem", "r", "v_leak", "v_reset", "v_threshold", "w_in")
             ),
+            Rule(("IF", *_BOTH), "v_reset", "zero", "its membranes start from v_reset"),
             Rule(("LIF",), "v_leak", "equal to v_reset", "it refuses any other"),
             Rule(("CubaLIF",), "v_leak", "zero", "it refuses any other"),
             Rule(("IF", *_BOTH), "gain", "1", "it refuses any other"),

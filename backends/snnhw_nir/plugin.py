@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from snnhw.errors import InputError
 from snnhw.ir import Params, Program
 from snnhw.plugin import INTERFACE, Probe, Report
-from snnhw_nir.dialects import APART, DIALECTS
+from snnhw_nir.dialects import DIALECTS
 
 __all__ = ["NirFormat"]
 
@@ -33,9 +33,8 @@ class NirFormat:
         return Probe("ready", version=f"nir {metadata.version(NEEDS)}")
 
     def capabilities(self) -> Mapping[str, Any]:
-        """``targets``: for whom files can be written, and how each reads them; ``habits``: where others part
-        from NIR, in words."""
-        return {"targets": DIALECTS, "habits": {name: apart.habits for name, apart in APART.items()}}
+        """``targets``: for whom files can be written, and how each reads them."""
+        return {"targets": DIALECTS}
 
     def write(
         self,

@@ -134,6 +134,15 @@ def test_convert(tmp_path: Path) -> None:
     assert np.array_equal(a.tau, c.tau)
 
 
+@pytest.mark.parametrize(("said", "nested"), [("true", True), ("false", False)])
+def test_convert_takes_words_for_what_they_say(tmp_path: Path, said: str, *, nested: bool) -> None:
+    snn.save(tmp_path / "a.snn", nn.Sequential(network(), nn.Linear(3, 2)), X[0])
+    asked = ["convert", str(tmp_path / "a.snn"), str(tmp_path / "b.nir"), "--write", f"nested={said}"]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    assert isinstance(nir.read(tmp_path / "b.nir").nodes.get("0"), nir.NIRGraph) is nested
+
+
 def test_a_misspelt_option(tmp_path: Path) -> None:
     options = "Its options: target, dt, scheme, lossy, nested, sample."
     with pytest.raises(

@@ -286,6 +286,12 @@ def test_a_simulator_with_a_step_of_its_own(tmp_path: Path) -> None:
         ("snntorch", "v_reset", 0.1, "lif: its v_reset must be zero: 'snntorch': it resets to 0 whatever"),
         ("snntorch", "v_threshold", [1, 2], "lif: its v_threshold must be one number: 'snntorch'"),
         ("spikingjelly", "v_leak", 0.1, "lif: its v_leak must be equal to v_reset: 'spikingjelly'"),
+        (
+            "spikingjelly",
+            "v_reset",
+            0.1,
+            "lif: its v_reset must be zero: 'spikingjelly': its membranes start",
+        ),
         ("spikingjelly", "r", 3.0, "lif: its gain must be 1: 'spikingjelly': it refuses any other"),
         ("norse", "v_reset", 0.1, "lif: its v_reset must be zero: 'norse': it resets to 0 whatever"),
     ],
