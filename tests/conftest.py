@@ -31,15 +31,15 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def plain_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Neurons run in plain torch: compiling kernels takes long, and is tested elsewhere."""
-    from snnhw.tensors import scan
-    from snnhw.tensors.eager import EagerProvider
+    from plain import use_plain_torch
 
-    eager = EagerProvider()
-    monkeypatch.setattr(scan, "provider_for", lambda device: eager)
-    monkeypatch.setattr("snnhw.nn.program.provider_for", lambda device: eager)
-    monkeypatch.setattr("snnhw_cpu.provider.NumbaProvider", lambda: eager)
+    from snnhw.tensors.provider import provider_for
+
+    use_plain_torch(monkeypatch.setattr)
+    yield
+    provider_for.cache_clear()
 
 
 @pytest.fixture

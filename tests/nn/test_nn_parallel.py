@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from plain import use_plain_torch
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 
 import snnhw as snn
-from snnhw.tensors import scan
-from snnhw.tensors.eager import EagerProvider
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()),
@@ -57,16 +56,10 @@ def gradients(net: nn.Module, xs: Tensor) -> dict[str, Tensor]:
     }
 
 
-def in_plain_torch() -> None:
-    """As the fixture does it for one process: kernels would be compiled in each."""
-    provider = EagerProvider()
-    setattr(scan, "provider_for", lambda device: provider)  # noqa: B010  # another type
-
-
 def work(rank: int, port: int, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
-    in_plain_torch()
+    use_plain_torch(setattr)  # as the fixture does for one process: kernels would be compiled in each
     distributed.init_process_group("gloo", rank=rank, world_size=2)
     net = nn.parallel.DistributedDataParallel(network())
     half = batch().chunk(2, dim=1)[rank]

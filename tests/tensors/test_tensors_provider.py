@@ -8,6 +8,7 @@ import pytest
 import torch
 from tensors_cases import leaky
 
+import snnhw as snn
 from snnhw import registry
 from snnhw.errors import PluginUnavailable
 from snnhw.passes import ScanKernel
@@ -66,3 +67,18 @@ def test_a_kernel_is_compiled_once_for_each_kind_of_pass() -> None:
         )
         found["spk"].sum().backward()  # type: ignore[no-untyped-call]  # torch's own
     assert provider.compiled == 2
+
+
+@pytest.mark.usefixtures("plain_torch")
+def test_the_fixture_for_plain_torch_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in a network that a backend runs, loops included, nor in neurons called step by step."""
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a kernel was compiled")
+
+    monkeypatch.setattr("snnhw_cpu.provider.compiled", refused)
+    neurons = [snn.RLeaky(0.75, linear_features=3, init_hidden=True), snn.Leaky(0.75, init_hidden=True)]
+    net, x = torch.nn.Sequential(torch.nn.Linear(3, 3), *neurons), torch.rand(4, 2, 3)
+    with snn.compile(net, x[0], backend="cpu", time_steps=4) as model:
+        found = model(x)
+    torch.testing.assert_close(found, torch.stack([net(step) for step in x]))
