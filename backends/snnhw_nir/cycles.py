@@ -17,6 +17,7 @@ def delayed_edges(
     edges: Sequence[tuple[str, str]],
     roots: Collection[str],
     recurrence: Recurrence = "spikes",
+    apart: Collection[int] = (),
 ) -> frozenset[int]:
     """Positions of the edges to delay by a step, so that no cycle is left.
 
@@ -25,10 +26,10 @@ def delayed_edges(
 
     Args:
         nodes: name -> whether it is a neuron.
-        edges: those without a delay of their own.
         roots: where walks begin; what they do not reach is walked from thereafter.
+        apart: positions of edges with a delay of their own, which make no cycle.
     """
-    back = _leading_back(nodes, edges, roots)
+    back = _leading_back(nodes, edges, roots, apart)
     if recurrence == "current":
         return frozenset(back)
     into: dict[str, list[int]] = {name: [] for name in nodes}
@@ -76,11 +77,15 @@ def _upstream(
 
 
 def _leading_back(
-    nodes: Mapping[str, bool], edges: Sequence[tuple[str, str]], roots: Collection[str]
+    nodes: Mapping[str, bool],
+    edges: Sequence[tuple[str, str]],
+    roots: Collection[str],
+    apart: Collection[int],
 ) -> list[int]:
     following: dict[str, list[tuple[str, int]]] = {name: [] for name in nodes}
     for place, (source, target) in enumerate(edges):
-        following[source].append((target, place))
+        if place not in apart:
+            following[source].append((target, place))
     for targets in following.values():
         targets.sort(reverse=True)  # by name, since files keep no order of nodes
     found = []

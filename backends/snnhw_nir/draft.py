@@ -71,10 +71,8 @@ class Draft:
 
     def late(self, recurrence: Recurrence = "spikes") -> frozenset[int]:
         """Positions of the edges that a cycle delays by a step."""
-        at_once = [place for place, (_, target) in enumerate(self.edges) if self.types[target] != "Delay"]
-        edges = [self.edges[place] for place in at_once]
-        found = delayed_edges(self.stateful, edges, self.of("Input"), recurrence)
-        return frozenset(at_once[place] for place in found)
+        apart = {place for place, (_, target) in enumerate(self.edges) if self.types[target] == "Delay"}
+        return delayed_edges(self.stateful, self.edges, self.of("Input"), recurrence, apart)
 
     def downstream(self, place: int) -> tuple[int, tuple[str, ...]]:
         """See `snnhw_nir.cycles.downstream`."""

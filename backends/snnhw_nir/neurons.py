@@ -165,5 +165,7 @@ def acts_like(op: Neuron) -> str:
         return op.reset
     if (op.model.name, op.reset, op.timing) in _TO_ZERO:
         return "to_value"
+    if op.reset == "subtract_beta":  # what is taken off decays with the rest, as if it had gone at once
+        return "subtract"
     words = {"subtract": "by subtraction", "zero": "to 0, with that step's input,"}
     return words.get(op.reset, f"'{op.reset}'")

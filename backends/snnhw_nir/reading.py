@@ -72,11 +72,10 @@ def named_program_of(graph: Graph, convention: Convention) -> tuple[Program, Par
 
 
 def _edges(made: Mapping[str, Made], edges: list[tuple[str, str]], convention: Convention) -> Iterable[Edge]:
-    at_once = [place for place, (_, target) in enumerate(edges) if not made[target].delay]
+    apart = {place for place, (_, target) in enumerate(edges) if made[target].delay}
     stateful = {name: isinstance(each.op, Neuron) for name, each in made.items()}
     roots = [name for name, each in made.items() if isinstance(each.op, Input)]
-    found = delayed_edges(stateful, [edges[place] for place in at_once], roots, convention.recurrence)
-    late = {at_once[place] for place in found}
+    late = delayed_edges(stateful, edges, roots, convention.recurrence, apart)
     for place, (source, target) in enumerate(edges):
         leaves, arrives = _gives(made[source].op), made[target].op.in_ports
         if not leaves or not arrives:

@@ -176,16 +176,23 @@ def _joined(
 ) -> Graph:
     """Parts and edges together. With ``bare``, a delay of one step within a cycle goes without saying."""
     nodes = {_dotted(name, last): node for name, part in parts.items() for last, node in part.nodes.items()}
-    edges = [(_dotted(name, a), _dotted(name, b)) for name, part in parts.items() for a, b in part.edges]
-    implied = set(_in_cycles(program)) if bare else set()
-    for edge in program.edges:
-        source, target = _ends(edge, parts)
-        if edge.delay and edge not in implied:
+    edges: list[tuple[str, str]] = []
+
+    def connect(source: str, target: str, steps: int, shape: Shape) -> None:
+        if steps:
             late = unused(f"{target}.delay", nodes)
-            nodes[late] = Node("Delay", {"delay": np.full(shapes[edge.src], edge.delay * dt, REAL)})
-            edges += [(source, late)]
+            nodes[late] = Node("Delay", {"delay": np.full(shape, steps * dt, REAL)})
+            edges.append((source, late))
             source = late
         edges.append((source, target))
+
+    for name, part in parts.items():
+        for a, b in part.edges:
+            steps = int((a, b) in part.late and not bare)
+            connect(_dotted(name, a), _dotted(name, b), steps, _shape_into(program, shapes, name))
+    implied = set(_in_cycles(program)) if bare else set()
+    for edge in program.edges:
+        connect(*_ends(edge, parts), edge.delay * (edge not in implied), shapes[edge.src])
     nodes, joined = without_wires(nodes, edges)
     twice = sorted({f"{a} -> {b}" for (a, b), count in Counter(joined).items() if count > 1})
     if twice:
@@ -228,9 +235,9 @@ def _delays_are_found(program: Program, graph: Graph, parts: Mapping[str, _Part]
     implied |= {(_dotted(name, a), _dotted(name, b)) for name, part in parts.items() for a, b in part.late}
     nodes = {name: node for name, node in graph.nodes.items() if isinstance(node, Node)}
     stateful = {name: node.type in TEXTBOOK for name, node in nodes.items()}
-    edges = [edge for edge in graph.edges if nodes[edge[1]].type != "Delay"]
     roots = [name for name, node in nodes.items() if node.type == "Input"]
-    found = {edges[place] for place in delayed_edges(stateful, edges, roots)}
+    apart = {place for place, (_, target) in enumerate(graph.edges) if nodes[target].type == "Delay"}
+    found = {graph.edges[place] for place in delayed_edges(stateful, graph.edges, roots, apart=apart)}
     return found == implied
 
 

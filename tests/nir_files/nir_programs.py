@@ -9,8 +9,10 @@ from snnhw.ir import (
     MODELS,
     Add,
     AvgPool2d,
+    BatchNorm1d,
     Conv1d,
     Conv2d,
+    Dropout,
     Edge,
     Flatten,
     FrozenMap,
@@ -30,16 +32,19 @@ from snnhw.ir.models.textbook import TEXTBOOK
 
 Shape = tuple[int, ...]
 
+OTHERS = ("Synaptic", "RLeaky", "RLeakySum", "RSynaptic", "Lapicque", "LapicqueDecay")
+"""Neurons of snnTorch's besides Leaky: with a current, or with ears for themselves, or of resistors."""
+
 LOSSLESS = [
     *(("Leaky", "zero", timing) for timing in ("delayed", "retest", "immediate")),
-    *(("Synaptic", "zero", timing) for timing in ("retest", "immediate")),
+    *((name, "zero", timing) for name in OTHERS for timing in ("retest", "immediate")),
     *((name, MODELS[name].reset, "immediate") for name in TEXTBOOK),
 ]
 """Neurons that NIR can say."""
 
 ALL = [
     (name, reset, timing)
-    for name in ("Leaky", "Synaptic", *TEXTBOOK)
+    for name in ("Leaky", *OTHERS, *TEXTBOOK)
     for reset in MODELS[name].kinds
     for timing in MODELS[name].timings_of(reset)
 ]
@@ -51,6 +56,10 @@ RANGES = {
     "v_threshold": (0.2, 1.0),
     "v_reset": (-0.5, 0.1),
     "r": (1.0, 50.0),
+    "R": (0.5, 2.0),
+    "C": (2.0, 5.0),
+    "time_step": (0.5, 1.0),
+    "running_var": (0.2, 2.0),
     **dict.fromkeys(("tau", "tau_syn", "tau_mem"), (1e-3, 1e-2)),
 }
 
@@ -67,10 +76,15 @@ def programs(draw: st.DrawFn, *, lossless: bool = False) -> tuple[Program, Param
         name = draw(st.sampled_from(["net.l", "l", "0.b_"])) + str(number)
         op = nodes[name] = draw(layers(shape))
         edges.append(Edge(last, f"{name}.x", draw(st.sampled_from([0, 0, 0, 1, 3]))))
-        shape = op.infer({"x": shape})["y"]
+        shape, last = op.infer({"x": shape})["y"], f"{name}.y"
+        if isinstance(op, Linear) and draw(st.integers(0, 3)) == 0:
+            nodes[f"{name}.norm"] = BatchNorm1d(shape[0])
+            edges.append(Edge(last, f"{name}.norm.x"))
+            last = f"{name}.norm.y"
+        before = last
         cell = f"{name}_n"
         neuron = nodes[cell] = draw(neurons(shape, textbook=textbook, lossless=lossless))
-        edges.append(Edge(f"{name}.y", f"{cell}.x"))
+        edges.append(Edge(before, f"{cell}.x"))
         last = f"{cell}.{neuron.out_ports[0 if neuron.model.fire is not None else -1]}"
         if draw(st.booleans()):
             nodes[f"{cell}.back"] = Linear(shape[0], shape[0]) if len(shape) == 1 else Scale()
@@ -78,7 +92,7 @@ def programs(draw: st.DrawFn, *, lossless: bool = False) -> tuple[Program, Param
             edges += [Edge(last, f"{cell}.back.x", delay), Edge(f"{cell}.back.y", f"{cell}.x")]
         if draw(st.integers(0, 3)) == 0:
             nodes[f"{name}_sum"] = Add()
-            edges += [Edge(f"{name}.y", f"{name}_sum.x"), Edge(last, f"{name}_sum.x")]
+            edges += [Edge(before, f"{name}_sum.x"), Edge(last, f"{name}_sum.x")]
             last = f"{name}_sum.y"
     nodes["output"] = Output()
     time = TimeAxis(draw(st.sampled_from([1e-4, 1e-3])))
@@ -89,7 +103,7 @@ def programs(draw: st.DrawFn, *, lossless: bool = False) -> tuple[Program, Param
 def layers(shape: Shape) -> st.SearchStrategy[Op]:
     found: list[Op] = [Scale(), Scale(shape)]
     if len(shape) == 1:
-        found += [Linear(shape[0], 4), Linear(shape[0], 2, bias=False)]
+        found += [Linear(shape[0], 4), Linear(shape[0], 2, bias=False), Dropout(0.5)]
     if len(shape) == 2:
         found += [Conv1d(shape[0], 3, (2,), padding=(1,)), Flatten()]
     if len(shape) == 3:

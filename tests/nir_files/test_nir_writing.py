@@ -30,6 +30,9 @@ from snnhw.ir import (
     init_params,
     sequential,
 )
+from snnhw_nir.changes import changes
+from snnhw_nir.dialects import DIALECTS
+from snnhw_nir.neurons import acts_like
 
 
 def alone(op: Op, /, shape: tuple[int, ...] = (3,), **values: Any) -> tuple[Program, Params]:
@@ -91,6 +94,38 @@ def test_a_neuron_that_hears_itself_is_a_cycle(tmp_path: Path, name: str) -> Non
     ours = spikes(net, x)
     assert 20 < ours.sum() < 280
     assert np.array_equal(ours, spikes(load(tmp_path / "r.nir"), x))
+
+
+def test_what_a_recurrent_spike_is_worth_where_it_is_also_delayed(tmp_path: Path) -> None:
+    """The delay of the loop sits behind the factor, whoever else hears it, and however late."""
+    cell = replace(neuron("RLeaky", "zero", "retest"), graded=True)
+    nodes = {"input": Input((3,)), "cell": cell, "fc": Linear(3, 3), "output": Output()}
+    edges = [Edge("input.y", "cell.x"), Edge("cell.spk", "fc.x", delay=1), Edge("fc.y", "output.x")]
+    program = Program(FrozenMap(nodes), tuple(edges))
+    params = init_params(program, seed=2, given={"cell.beta": 0.5, "cell.V": -0.75})
+    net = program, {**params, "cell.graded_spikes_factor": np.array(0.5, np.float32)}
+    FORMAT.write(*net, tmp_path / "x.nir")
+    assert ("cell.worth", "cell.recurrent") in nir.read(tmp_path / "x.nir").edges
+    x = drive(30, 2, 3)
+    assert np.array_equal(spikes(net, x, "cell.spk") != 0, spikes(load(tmp_path / "x.nir"), x, "cell.spk"))
+    assert spikes(net, x) == pytest.approx(spikes(load(tmp_path / "x.nir"), x), rel=1e-5, abs=1e-6)
+
+
+def test_a_reset_that_decays_is_one_by_subtraction_at_once(tmp_path: Path) -> None:
+    """A reader that subtracts takes it as it is; one that sets to 0 does not."""
+    assert [acts_like(neuron("Leaky", "subtract_beta", timing)) for timing in ("delayed", "immediate")] == [
+        "subtract",
+        "subtract",
+    ]
+    net = dense(neuron("Leaky", "subtract_beta", "delayed"))
+    subtracting = replace(DIALECTS["nir"], reset="subtract")
+    assert changes(net[0], subtracting) == []
+    assert len(changes(dense(neuron("Leaky", "zero"))[0], subtracting)) == 2
+    with pytest.raises(ExportError, match="lif1: reset by subtraction at once becomes reset to 0"):
+        FORMAT.write(*net, tmp_path / "x.nir")
+    FORMAT.write(*net, tmp_path / "x.nir", lossy="allow")
+    x = drive(40, 2, 4)
+    assert np.array_equal(spikes(net, x), spikes(load(tmp_path / "x.nir", reset="subtract"), x))
 
 
 def test_no_reset_is_an_integrator_and_a_threshold(tmp_path: Path) -> None:
