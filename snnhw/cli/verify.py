@@ -154,7 +154,7 @@ def _numbers(parity: Parity, columns: tuple[str, ...] = NUMBERS) -> tuple[str, .
         "explained": f"{parity.excused_near_threshold:,}",
         "first": f"t={parity.parting.step}" if parity.parting else "-",
         "outside": f"{parity.membranes_outside:,}",
-        "membrane": f"{parity.max_membrane_error:.2g}",
+        "membrane": "-" if parity.max_membrane_error is None else f"{parity.max_membrane_error:.2g}",
     }
     return tuple(found[column] for column in columns)
 

@@ -40,7 +40,7 @@ class Parity:
         membranes_outside: values of states and other ports that are further from the reference than
             rounding, and the excused spikes before them, allow.
         max_membrane_error: largest distance of a state from the reference, in each sample up to its
-            first differing spike.
+            first differing spike; None where spikes differ from the first step on.
         first: the first unexplained difference, in the order of time; None when there is none.
         spikes_fired: how many of the spikes compared are not 0. Where it is 0, little has been compared.
         parting: the first spike that differs, explained or not; None when all are equal.
@@ -51,7 +51,7 @@ class Parity:
     excused_near_threshold: int = 0
     unexplained_mismatches: int = 0
     membranes_outside: int = 0
-    max_membrane_error: float = 0.0
+    max_membrane_error: float | None = None
     first: Mismatch | None = None
     spikes_fired: int = 0
     parting: Mismatch | None = None

@@ -155,19 +155,22 @@ class _Seen:
         )
 
 
-def largest_while_equal(found: Sequence[Judged], time_steps: int, node: str | None = None) -> float:
+def largest_while_equal(found: Sequence[Judged], time_steps: int, node: str | None = None) -> float | None:
     """The largest error of a state before the first differing spike of its sample.
+
+    None where spikes differ in every sample from the first step on: then there is nothing to compare.
 
     Args:
         found: all ports of the first step, of the second, and so on.
         node: whose states; None: of all nodes.
     """
     if not found:
-        return 0.0
+        return None
     flipped = np.stack([each.flipped for each in found])
     error = np.stack(
         [each.error if node in (None, each.node) else np.zeros_like(each.error) for each in found]
     )
     samples = flipped.shape[1]
     equal = ~np.logical_or.accumulate(flipped.reshape(time_steps, -1, samples).any(axis=1))
-    return float(np.max(error.reshape(time_steps, -1, samples).max(axis=1), where=equal, initial=0.0))
+    worst = error.reshape(time_steps, -1, samples).max(axis=1)
+    return float(worst[equal].max()) if equal.any() else None

@@ -99,7 +99,7 @@ def test_single_precision_is_explained_by_rounding(run: Run) -> None:
     found = run("right", options={"right": {"dtype": "float32"}})
     assert found.ok
     assert found.held[0].dtype == "float32"
-    assert found.held[0].parity.max_membrane_error > 0
+    assert (found.held[0].parity.max_membrane_error or 0) > 0
 
 
 def test_the_layer_step_and_neuron_where_they_part(run: Run) -> None:

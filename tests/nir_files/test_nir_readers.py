@@ -71,7 +71,7 @@ def test_verify_runs_the_simulator(name: str, model: str) -> None:
     assert (found.label, found.loads, found.runs, found.failure) == ("read from nir", True, True, "")
     assert found.missing == ()
     assert {layer for layer, parity in found.layers.items() if parity.spikes_compared} == {"lif1", "lif2"}
-    assert 0 < found.parity.max_membrane_error < 1e-4
+    assert 0 < (found.parity.max_membrane_error or 0) < 1e-4
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -89,7 +89,7 @@ def test_snntorch_scales_membranes_which_are_scaled_back(tmp_path: Path) -> None
     found = held("snntorch", load(path), drive(25, 2, 3), path, dt=DT, scheme="euler")
     assert found.ok
     assert found.parity.spikes_fired
-    assert found.parity.max_membrane_error < 1e-5
+    assert 0 < (found.parity.max_membrane_error or 0) < 1e-5
 
 
 def test_a_reader_gets_the_very_file(tmp_path: Path) -> None:
