@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 from source import ROOT, Import, Module, loaded_with, modules
@@ -230,6 +231,21 @@ def plugin_may_import(package: str, imported: Import) -> bool:
         return package in SHARED_BY_PLUGINS.get(top, set())
     reached = layer_of(imported)
     return reached is None or reached in FOR_PLUGINS | FOR_SOME_PLUGINS.get(package, set())
+
+
+def test_the_rooms_of_a_plugin_are_loaded_one_way() -> None:
+    """A room is a file or folder directly under the plugin: what one loads does not load it."""
+    for package in sorted(PACKAGES):
+        rooms = [module for module in PLUGINS if module.package == package and module.layer != "__init__"]
+        needs: dict[str, set[str]] = {room.layer: set() for room in rooms}
+        for module in rooms:
+            loads = (each for each in module.imports if each.when == "loading" and each.within(package))
+            parts = (each.target.split(".") for each in loads)
+            needs[module.layer] |= {name for _, name, *_ in parts if name in needs} - {module.layer}
+        try:
+            TopologicalSorter(needs).prepare()
+        except CycleError as error:
+            pytest.fail(f"{package}: {' -> '.join(reversed(error.args[1]))}")
 
 
 def test_core_imports_no_vendor() -> None:

@@ -1,6 +1,11 @@
 """The Neuromorphic Intermediate Representation: ``.nir`` files, written and read.
 
-A file becomes a `graph.Graph`, a plain value, by way of `guard`; what a graph means as a program is said in
-`reading`, and how a program is said as a graph, in `writing`. What a reader makes of a graph is data, in
-`dialects`. The package ``nir`` is imported only to write, and HDF5 only while a file is open.
+A graph is a plain value (`graph`); its subgraphs are inlined (`wires`), and its cycles hold a step of delay
+(`cycles`). What a file leaves open is its `convention`. `importing` and `exporting` are the two ways through:
+
+    file  --files-->  graph  --reading-->  program
+    program  --writing-->  graph  --targets-->  graph for one reader  --files-->  file
+
+What a reader makes of a graph is data, in `targets.dialects`; `simulators` runs the readers themselves. The
+package ``nir`` is imported only to write, and HDF5 only while a file is open.
 """

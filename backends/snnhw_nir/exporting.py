@@ -9,18 +9,18 @@ from typing import Any
 from snnhw.errors import ExportError, InputError
 from snnhw.ir import Neuron, Params, Program, free_variables
 from snnhw.plugin import Report
-from snnhw_nir.changes import ADVICE, changes, measured
 from snnhw_nir.convention import DT, Convention
-from snnhw_nir.dialects import Dialect, dialect_of
-from snnhw_nir.draft import Draft
-from snnhw_nir.exact import Settings, embed
-from snnhw_nir.file import to_nir, write_graph
-from snnhw_nir.fitting import fitted, misfits
+from snnhw_nir.files.file import to_nir, write_graph
+from snnhw_nir.files.metadata import Settings, embed
 from snnhw_nir.graph import Graph
-from snnhw_nir.nesting import nested as nested_graph
-from snnhw_nir.reading import program_of
-from snnhw_nir.remarks import remarks
-from snnhw_nir.writing import graph_of
+from snnhw_nir.reading.programs import program_of
+from snnhw_nir.targets.changes import ADVICE, changes, measured
+from snnhw_nir.targets.dialects import Dialect, dialect_of
+from snnhw_nir.targets.draft import Draft
+from snnhw_nir.targets.fitting import fitted, misfits
+from snnhw_nir.targets.remarks import remarks
+from snnhw_nir.writing.graphs import graph_of
+from snnhw_nir.writing.nesting import nested as nested_graph
 
 __all__ = ["as_object", "export", "graph_for", "rebuilt"]
 

@@ -12,13 +12,13 @@ from snnhw.ir import Params, Program
 from snnhw.ir.models.textbook import SCHEMES
 from snnhw.plugin import Report
 from snnhw_nir.convention import Convention
-from snnhw_nir.exact import Settings, recover, settings_of
 from snnhw_nir.exporting import rebuilt
-from snnhw_nir.file import read_graph
-from snnhw_nir.gains import gained
+from snnhw_nir.files.file import read_graph
+from snnhw_nir.files.guard import MAX_BYTES
+from snnhw_nir.files.metadata import Settings, recover, settings_of
 from snnhw_nir.graph import Graph
-from snnhw_nir.guard import MAX_BYTES
-from snnhw_nir.reading import named_program_of
+from snnhw_nir.reading.gains import gained
+from snnhw_nir.reading.programs import named_program_of
 
 __all__ = ["OPTIONS", "Read", "load", "program_from", "read"]
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from snnhw.errors import InputError
 from snnhw.ir import Params, Program
 from snnhw.plugin import INTERFACE, Probe, Report
-from snnhw_nir.dialects import DIALECTS
+from snnhw_nir.targets.dialects import DIALECTS
 
 __all__ = ["NirFormat"]
 
@@ -77,7 +77,7 @@ class NirFormat:
 
     def from_object(self, made: Any, **options: Any) -> tuple[Program, Params, Report]:
         """What a ``nir.NIRGraph`` means; options as for `read`, without ``max_bytes``."""
-        from snnhw_nir.file import from_nir
+        from snnhw_nir.files.file import from_nir
         from snnhw_nir.importing import program_from
 
         return program_from(from_nir(made), **options)

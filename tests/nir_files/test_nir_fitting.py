@@ -29,7 +29,7 @@ from snnhw.ir import (
     sequential,
 )
 from snnhw.plugin import Report
-from snnhw_nir.dialects import DIALECTS, TORCH
+from snnhw_nir.targets.dialects import DIALECTS, TORCH
 
 Net = tuple[Program, Params]
 

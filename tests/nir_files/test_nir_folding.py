@@ -31,7 +31,7 @@ from snnhw.ir import (
     init_params,
     sequential,
 )
-from snnhw_nir.folding import folded
+from snnhw_nir.writing.folding import folded
 
 Net = tuple[Program, Params]
 

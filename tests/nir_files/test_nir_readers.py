@@ -20,9 +20,16 @@ from snnhw.errors import DeviceError, InputError
 from snnhw.ir import Edge, FrozenMap, Input, Linear, Output, Params, Program, init_params
 from snnhw.plugin import Probe
 from snnhw.reader import Reader
-from snnhw_nir import worker
-from snnhw_nir.dialects import DIALECTS
-from snnhw_nir.readers import LOADING, WORKER, NirReader, NorseReader, SnnTorchReader, SpikingJellyReader
+from snnhw_nir.simulators import worker
+from snnhw_nir.simulators.readers import (
+    LOADING,
+    WORKER,
+    NirReader,
+    NorseReader,
+    SnnTorchReader,
+    SpikingJellyReader,
+)
+from snnhw_nir.targets.dialects import DIALECTS
 from snnhw_reference.plugin import ReferenceBackend
 
 Net = tuple[Program, Params]

@@ -17,8 +17,8 @@ from snnhw.conformance.verify import Held, verify
 from snnhw.errors import DeviceError
 from snnhw.ir import Input, Linear, Params, Program, init_params, sequential
 from snnhw.ir.files import save
-from snnhw_nir.dialects import APART
-from snnhw_nir.readers import SinabsReader
+from snnhw_nir.simulators.readers import SinabsReader
+from snnhw_nir.targets.dialects import APART
 from snnhw_reference.plugin import ReferenceBackend
 
 SINABS = SinabsReader()

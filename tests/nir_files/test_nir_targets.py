@@ -34,7 +34,7 @@ from snnhw.ir import (
     init_params,
     sequential,
 )
-from snnhw_nir.dialects import APART, DIALECTS, UNVERIFIED
+from snnhw_nir.targets.dialects import APART, DIALECTS, UNVERIFIED
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # strangers' own

@@ -30,9 +30,9 @@ from snnhw.ir import (
     init_params,
     sequential,
 )
-from snnhw_nir.changes import changes
-from snnhw_nir.dialects import DIALECTS
-from snnhw_nir.neurons import acts_like
+from snnhw_nir.targets.changes import changes
+from snnhw_nir.targets.dialects import DIALECTS
+from snnhw_nir.writing.neurons import acts_like
 
 
 def alone(op: Op, /, shape: tuple[int, ...] = (3,), **values: Any) -> tuple[Program, Params]:

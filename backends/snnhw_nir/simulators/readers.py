@@ -23,7 +23,7 @@ from snnhw.ir import Neuron
 from snnhw.plugin import INTERFACE, Arrays, Probe
 from snnhw_nir import importing
 from snnhw_nir.graph import Graph
-from snnhw_nir.reasons import reasons
+from snnhw_nir.simulators.reasons import reasons
 from snnhw_nir.wires import inlined
 
 __all__ = ["NorseReader", "SinabsReader", "SnnTorchReader", "SpikingJellyReader"]
@@ -116,7 +116,7 @@ class NirReader:
                 return dict(arrays)
 
     def known(self, path: Path, read: Mapping[str, object]) -> tuple[str, ...]:
-        """Where it parts from NIR, as far as this file shows it; see `snnhw_nir.reasons`."""
+        """Where it parts from NIR, as far as this file shows it; see `snnhw_nir.simulators.reasons`."""
         return tuple(reasons(self.name, *importing.read(path, **read)))
 
     @property
@@ -158,7 +158,7 @@ class NorseReader(NirReader):
 
 
 class SinabsReader(NirReader):
-    """sinabs, whose neurons are others than NIR's: see `snnhw_nir.dialects.APART`.
+    """sinabs, whose neurons are others than NIR's: see `snnhw_nir.targets.dialects.APART`.
 
     It pins nir<=1.0.4, which cannot read ``v_reset``; a later one serves.
     """

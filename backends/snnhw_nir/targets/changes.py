@@ -11,9 +11,9 @@ import numpy as np
 from snnhw.errors import InputError
 from snnhw.ir import Input, Neuron, Params, Program
 from snnhw.reference import execute
-from snnhw_nir.dialects import Dialect
 from snnhw_nir.graph import Array
-from snnhw_nir.neurons import acts_like
+from snnhw_nir.targets.dialects import Dialect
+from snnhw_nir.writing.neurons import acts_like
 
 __all__ = ["ADVICE", "STEPS", "Change", "changes", "measured"]
 

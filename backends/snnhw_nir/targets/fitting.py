@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from snnhw_nir.dialects import Dialect
-from snnhw_nir.draft import Draft
 from snnhw_nir.graph import Array, Node
-from snnhw_nir.loops import left_biases, out_of_turn
-from snnhw_nir.rewriting import STEPS
-from snnhw_nir.writing import Written
+from snnhw_nir.targets.dialects import Dialect
+from snnhw_nir.targets.draft import Draft
+from snnhw_nir.targets.loops import left_biases, out_of_turn
+from snnhw_nir.targets.rewriting import STEPS
+from snnhw_nir.writing.graphs import Written
 
 __all__ = ["fitted", "misfits"]
 

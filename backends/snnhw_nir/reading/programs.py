@@ -26,7 +26,7 @@ from snnhw.ir import (
 from snnhw_nir.convention import Convention
 from snnhw_nir.cycles import delayed_edges
 from snnhw_nir.graph import Graph, Node
-from snnhw_nir.making import Made, made_of
+from snnhw_nir.reading.making import Made, made_of
 from snnhw_nir.wires import inlined, unused
 
 __all__ = ["named_program_of", "program_of"]

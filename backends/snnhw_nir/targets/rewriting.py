@@ -12,14 +12,14 @@ from typing import Final
 
 import numpy as np
 
-from snnhw_nir.dialects import TORCH, Dialect
-from snnhw_nir.draft import Draft, conv, times
-from snnhw_nir.gains import scaled, takes
 from snnhw_nir.graph import Node
-from snnhw_nir.loops import out_of_turn, without_biases
-from snnhw_nir.neurons import LONG
-from snnhw_nir.orders import sorted_for_depth
+from snnhw_nir.reading.gains import scaled, takes
+from snnhw_nir.targets.dialects import TORCH, Dialect
+from snnhw_nir.targets.draft import Draft, conv, times
+from snnhw_nir.targets.loops import out_of_turn, without_biases
+from snnhw_nir.targets.orders import sorted_for_depth
 from snnhw_nir.wires import unused
+from snnhw_nir.writing.neurons import LONG
 
 __all__ = ["STEPS"]
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from snnhw.errors import LoadError
-from snnhw_nir.changes import changes
-from snnhw_nir.dialects import APART, DIALECTS, Dialect
-from snnhw_nir.draft import Draft
-from snnhw_nir.fitting import misfits
 from snnhw_nir.graph import Graph, Node
 from snnhw_nir.importing import Read
+from snnhw_nir.targets.changes import changes
+from snnhw_nir.targets.dialects import APART, DIALECTS, Dialect
+from snnhw_nir.targets.draft import Draft
+from snnhw_nir.targets.fitting import misfits
 from snnhw_nir.wires import inlined
 
 __all__ = ["reasons"]
@@ -47,7 +47,7 @@ def reasons(name: str, graph: Graph, found: Read) -> Iterator[str]:
 
 
 def _put_otherwise(draft: Draft, dialect: Dialect) -> Iterator[str]:
-    """What files that are written for it say in other words; see `snnhw_nir.rewriting`."""
+    """What files that are written for it say in other words; see `snnhw_nir.targets.rewriting`."""
     nodes = draft.nodes
     for name in draft.of("Conv1d", "Conv2d"):
         if not dialect.groups and (np.asarray(nodes[name].fields["groups"]) != 1).any():

@@ -10,8 +10,8 @@ import numpy as np
 
 from snnhw.errors import ExportError, LoadError
 from snnhw.ir import write_atomic
+from snnhw_nir.files.guard import MAX_BYTES, read_tree
 from snnhw_nir.graph import Graph, from_tree, to_tree
-from snnhw_nir.guard import MAX_BYTES, read_tree
 
 __all__ = ["from_nir", "read_graph", "to_nir", "write_graph"]
 

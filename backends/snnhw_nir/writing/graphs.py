@@ -35,11 +35,11 @@ from snnhw.ir.models.textbook import TEXTBOOK
 from snnhw.passes import components
 from snnhw_nir.convention import Convention
 from snnhw_nir.cycles import delayed_edges
-from snnhw_nir.folding import folded
 from snnhw_nir.graph import Array, Graph, Node
-from snnhw_nir.making import THRESHOLD
-from snnhw_nir.neurons import say
+from snnhw_nir.reading.making import THRESHOLD
 from snnhw_nir.wires import WIRE, unused, without_wires
+from snnhw_nir.writing.folding import folded
+from snnhw_nir.writing.neurons import say
 
 __all__ = ["Written", "graph_of"]
 
@@ -101,7 +101,7 @@ def graph_of(program: Program, params: Params, dt: float, scheme: str) -> Writte
 
     Names, weights and their dtypes stay, except that batch norm is part of the layer before it, and dropout
     left out; a sum stands wherever edges meet. What a neuron's reset becomes is not judged here; see
-    `snnhw_nir.changes`.
+    `snnhw_nir.targets.changes`.
 
     Raises:
         ExportError: listing every node and edge that NIR has no form for.

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from snnhw.errors import LoadError
 from snnhw.words import brief
-from snnhw_nir.heaps import check_heaps
+from snnhw_nir.files.heaps import check_heaps
 
 __all__ = ["MAX_BYTES", "read_tree"]
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from snnhw_nir.dialects import Dialect
-from snnhw_nir.draft import Draft, times
 from snnhw_nir.graph import Array, Node
-from snnhw_nir.orders import ORDERS
+from snnhw_nir.targets.dialects import Dialect
+from snnhw_nir.targets.draft import Draft, times
+from snnhw_nir.targets.orders import ORDERS
 
 __all__ = ["left_biases", "out_of_turn", "without_biases"]
 

@@ -13,7 +13,7 @@ from snnhw.errors import InputError
 from snnhw.words import did_you_mean
 from snnhw_nir.cycles import Recurrence
 from snnhw_nir.graph import SCHEMA
-from snnhw_nir.orders import Order
+from snnhw_nir.targets.orders import Order
 
 __all__ = ["APART", "DIALECTS", "UNVERIFIED", "Apart", "Dialect", "Rule", "dialect_of"]
 

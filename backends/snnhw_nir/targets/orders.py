@@ -2,7 +2,7 @@
 
 A reader that computes a node before one that it hears takes what that gave in the step before. In a cycle
 that has to happen once; anywhere else it is an error that nobody sees. What is here are the walks that the
-readers of `snnhw_nir.dialects` take, as read in their source and measured.
+readers of `snnhw_nir.targets.dialects` take, as read in their source and measured.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from snnhw.ir import Dropout, Neuron, Params, Program
 from snnhw.ir.models.textbook import TEXTBOOK
-from snnhw_nir.dialects import Dialect
-from snnhw_nir.exact import Settings
-from snnhw_nir.folding import folded
+from snnhw_nir.files.metadata import Settings
 from snnhw_nir.graph import Graph
+from snnhw_nir.targets.dialects import Dialect
+from snnhw_nir.writing.folding import folded
 
 __all__ = ["remarks"]
 

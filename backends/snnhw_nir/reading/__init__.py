@@ -1,0 +1,1 @@
+"""From graphs to programs: what each type of node is, and what a graph means."""

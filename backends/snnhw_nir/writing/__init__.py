@@ -1,0 +1,1 @@
+"""From programs to graphs: what each layer and neuron is in NIR."""
