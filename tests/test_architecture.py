@@ -83,6 +83,7 @@ HEAVY = ("torch", "numba", "matplotlib", "sklearn", "pandas", "typer", "rich")
 CORE = modules("snnhw")
 PLUGINS = modules("backends")
 PACKAGES = {module.package for module in PLUGINS}
+FOLDERS = {layer for layer in LAYERS if (ROOT / "snnhw" / layer).is_dir()}
 
 
 def none_of(offences: Iterable[str]) -> None:
@@ -179,6 +180,22 @@ def test_api_meets_torch_only_inside_functions() -> None:
     )
 
 
+@pytest.mark.parametrize("folder", sorted({f"snnhw.{layer}" for layer in FOLDERS} | PACKAGES))
+def test_rooms_are_loaded_one_way(folder: str) -> None:
+    """A room is a file or folder directly under one of these: what one loads does not load it."""
+    depth = folder.count(".") + 1
+    loads: dict[str, set[str]] = {}
+    for module in (module for module in [*CORE, *PLUGINS] if module.name.startswith(f"{folder}.")):
+        room = module.name.split(".")[depth]
+        targets = [each.target for each in module.imports if each.when == "loading" and each.within(folder)]
+        loads.setdefault(room, set()).update(target.split(".")[depth] for target in targets)
+    needs = {room: (targets & loads.keys()) - {room} for room, targets in loads.items()}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        pytest.fail(f"{folder}: {' loads '.join(reversed(error.args[1]))}")
+
+
 # -- Plugins --------------------------------------------------------------------------------------
 
 
@@ -231,21 +248,6 @@ def plugin_may_import(package: str, imported: Import) -> bool:
         return package in SHARED_BY_PLUGINS.get(top, set())
     reached = layer_of(imported)
     return reached is None or reached in FOR_PLUGINS | FOR_SOME_PLUGINS.get(package, set())
-
-
-def test_the_rooms_of_a_plugin_are_loaded_one_way() -> None:
-    """A room is a file or folder directly under the plugin: what one loads does not load it."""
-    for package in sorted(PACKAGES):
-        rooms = [module for module in PLUGINS if module.package == package and module.layer != "__init__"]
-        needs: dict[str, set[str]] = {room.layer: set() for room in rooms}
-        for module in rooms:
-            loads = (each for each in module.imports if each.when == "loading" and each.within(package))
-            parts = (each.target.split(".") for each in loads)
-            needs[module.layer] |= {name for _, name, *_ in parts if name in needs} - {module.layer}
-        try:
-            TopologicalSorter(needs).prepare()
-        except CycleError as error:
-            pytest.fail(f"{package}: {' -> '.join(reversed(error.args[1]))}")
 
 
 def test_core_imports_no_vendor() -> None:

@@ -17,8 +17,8 @@ from snnhw.cli.guard import FAILED
 
 if TYPE_CHECKING:
     from snnhw.conformance import CaseResult, ConformanceReport
-    from snnhw.conformance.evidence import Evidence
-    from snnhw.conformance.statistics import Figures
+    from snnhw.conformance.checks.evidence import Evidence
+    from snnhw.conformance.reports.statistics import Figures
 
 __all__ = ["command"]
 
@@ -66,7 +66,7 @@ def command(
     Ends with status 1 when a case fails, and when none was run.
     """
     from snnhw import conformance
-    from snnhw.conformance.page import page
+    from snnhw.conformance.reports.page import page
     from snnhw.ir import write_atomic
 
     options = parse_options(option)
@@ -110,8 +110,8 @@ def _progress() -> Iterator[Callable[[CaseResult], None]]:
 
 def _show(report: ConformanceReport) -> None:
     """A row for each class, then everything that failed, with its reason and where it begins."""
-    from snnhw.conformance.report import SHOWN
-    from snnhw.conformance.statistics import by_class
+    from snnhw.conformance.reports.report import SHOWN
+    from snnhw.conformance.reports.statistics import by_class
 
     rows = [_row(cls, found) for cls, found in by_class(report.cases).items()]
     versus = f" against {report.against}" if report.against else ""

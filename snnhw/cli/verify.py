@@ -14,7 +14,7 @@ from snnhw.cli.console import complain, err, out, print_json, table
 from snnhw.cli.guard import FAILED
 
 if TYPE_CHECKING:
-    from snnhw.conformance.compare import Mismatch, Parity
+    from snnhw.conformance.compare.parity import Mismatch, Parity
     from snnhw.conformance.verify import Held, Pair, Verification
 
 __all__ = ["command"]

@@ -3,6 +3,10 @@
     snnhw conformance cpu --json report.json
     pytest --pyargs snnhw.conformance --snnhw-backend cpu
 
+`cases` makes cases, exact ones by a proof of `rounding`; `bench` asks a backend to do one, and `checks` says
+what it has to give, by way of `compare`; `outcome` weighs that against what the backend claims; `suite` runs
+them all, and `reports` shows what was found. `verify` takes a network of one's own, `formats` files.
+
 Names are imported when they are first used: pytest imports this package in every session of an
 environment where snnhw is installed.
 """
@@ -14,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snnhw.conformance.case import CLASSES, Case, Plan, Proof
-    from snnhw.conformance.compare import Mismatch, Parity, hold, parity
+    from snnhw.conformance.compare.parity import Mismatch, Parity, hold, parity
     from snnhw.conformance.outcome import CaseResult
-    from snnhw.conformance.report import ConformanceReport
+    from snnhw.conformance.reports.report import ConformanceReport
     from snnhw.conformance.suite import all_cases, run, run_on
 
 _HOMES = {
@@ -24,12 +28,12 @@ _HOMES = {
     "Case": "case",
     "Plan": "case",
     "Proof": "case",
-    "Mismatch": "compare",
-    "Parity": "compare",
-    "hold": "compare",
-    "parity": "compare",
+    "Mismatch": "compare.parity",
+    "Parity": "compare.parity",
+    "hold": "compare.parity",
+    "parity": "compare.parity",
     "CaseResult": "outcome",
-    "ConformanceReport": "report",
+    "ConformanceReport": "reports.report",
     "all_cases": "suite",
     "run": "suite",
     "run_on": "suite",

@@ -11,8 +11,8 @@ import numpy as np
 from snnhw import registry
 from snnhw.api import make_job
 from snnhw.conformance.case import Array, Case
-from snnhw.conformance.differ import Disagreement, host, hosts
-from snnhw.conformance.yardstick import turn_of
+from snnhw.conformance.compare.differ import Disagreement, host, hosts
+from snnhw.conformance.compare.yardstick import turn_of
 from snnhw.ir import Params
 from snnhw.plugin import Backend, Capabilities, Executable, Result, Run, Train, label_of
 

@@ -20,9 +20,9 @@ from snnhw.conformance.bench import copied
 from snnhw.conformance.case import Case, Plan
 from snnhw.conformance.cases.formats import format_cases
 from snnhw.conformance.cases.neurons import common
+from snnhw.conformance.cases.subject import about
 from snnhw.conformance.outcome import CaseResult, Outcome
-from snnhw.conformance.report import ConformanceReport, report
-from snnhw.conformance.subject import about
+from snnhw.conformance.reports.report import ConformanceReport, report
 from snnhw.errors import ExportError, InputError
 from snnhw.ir import Params, Program
 from snnhw.options import check_format_options

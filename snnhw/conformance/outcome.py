@@ -9,11 +9,11 @@ from typing import Literal
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Case, Plan, Proof
-from snnhw.conformance.checks import check
-from snnhw.conformance.differ import Disagreement
-from snnhw.conformance.evidence import Evidence
-from snnhw.conformance.measured import NOTHING, Measured
-from snnhw.conformance.subject import about
+from snnhw.conformance.cases.subject import about
+from snnhw.conformance.checks.classes import check
+from snnhw.conformance.checks.evidence import Evidence
+from snnhw.conformance.compare.differ import Disagreement
+from snnhw.conformance.compare.measured import NOTHING, Measured
 from snnhw.errors import Unsupported
 from snnhw.words import sentence
 

@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Final, TypedDict
 
 from snnhw import registry
-from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import CLASSES, Plan
 from snnhw.conformance.cases import (
@@ -26,12 +25,13 @@ from snnhw.conformance.cases import (
     training,
     wiring,
 )
-from snnhw.conformance.evidence import evidence_of
+from snnhw.conformance.checks.against import COMPARISONS
+from snnhw.conformance.checks.evidence import evidence_of
 from snnhw.conformance.formats import run_format
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import CaseResult, judge
 from snnhw.conformance.quick import is_quick
-from snnhw.conformance.report import SHOWN, ConformanceReport, report
+from snnhw.conformance.reports.report import SHOWN, ConformanceReport, report
 from snnhw.errors import InputError
 from snnhw.ir import LOSS_TERMS, MODELS, OPTIMIZERS, SURROGATES
 from snnhw.options import numbers

@@ -19,9 +19,9 @@ import numpy as np
 from snnhw import registry
 from snnhw.api import lower, make_job
 from snnhw.conformance.case import Arrays, batch_of
-from snnhw.conformance.compare import Parity, compared, neuron_ports, summary
-from snnhw.conformance.differ import Disagreement, hosts
-from snnhw.conformance.tally import Judged
+from snnhw.conformance.compare.differ import Disagreement, hosts
+from snnhw.conformance.compare.parity import Parity, compared, neuron_ports, summary
+from snnhw.conformance.compare.tally import Judged
 from snnhw.errors import DeviceError, ExportError, InputError, LoadError
 from snnhw.ir import Params, Program
 from snnhw.ir.inputs import check_inputs

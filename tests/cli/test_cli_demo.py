@@ -11,10 +11,10 @@ import pytest
 import torch
 from cli_calls import call, fork
 
+import snnhw.conformance.compare.parity as comparing
 from snnhw import ir
 from snnhw.cli.demo import digits, pictures
-from snnhw.conformance import compare
-from snnhw.conformance.compare import Parity
+from snnhw.conformance.compare.parity import Parity
 from snnhw.plugin import Result
 
 SMALL = ("demo", "--samples", "100", "--epochs", "1", "--backend", "cpu")
@@ -81,7 +81,7 @@ def test_what_to_try_next_has_the_options(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_an_unexplained_spike_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Parity(spikes_compared=9, spike_mismatches=1, unexplained_mismatches=1)
-    monkeypatch.setattr(compare, "parity", lambda *_, **__: wrong)
+    monkeypatch.setattr(comparing, "parity", lambda *_, **__: wrong)
     result = call(*SMALL, "--out", tmp_path)
     assert result.exit_code == 1
     assert "1 of 9 spikes differ: 0 lie within rounding of the threshold, 1 are unexplained" in result.stdout

@@ -23,11 +23,11 @@ from snnhw.conformance.cases.pointwise import is_arithmetic, neuron_case
 from snnhw.conformance.cases.search import certain, delicate, lively
 from snnhw.conformance.cases.training import steady
 from snnhw.conformance.cases.variants import variants
-from snnhw.conformance.checks import CHECKS
-from snnhw.conformance.dyadic import PRECISION, NotExact
-from snnhw.conformance.forward import forward_primitives
-from snnhw.conformance.laws import LAWS
-from snnhw.conformance.proof import prove
+from snnhw.conformance.checks.classes import CHECKS
+from snnhw.conformance.checks.laws import LAWS
+from snnhw.conformance.rounding.dyadic import PRECISION, NotExact
+from snnhw.conformance.rounding.forward import forward_primitives
+from snnhw.conformance.rounding.proof import prove
 from snnhw.ir import (
     LOSS_TERMS,
     MODELS,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from snnhw.conformance import Parity, hold, parity
-from snnhw.conformance.compare import neuron_ports
-from snnhw.conformance.differ import Disagreement
+from snnhw.conformance.compare.differ import Disagreement
+from snnhw.conformance.compare.parity import neuron_ports
 from snnhw.ir import MODELS, Input, Linear, Neuron, Params, Program, sequential
 from snnhw.plugin import Arrays, Backend
 from snnhw.reference import execute

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnhw.conformance.dyadic import NOWHERE, Dyadic, NotExact
+from snnhw.conformance.rounding.dyadic import NOWHERE, Dyadic, NotExact
 
 
 def exactly(*values: float) -> np.ndarray:

@@ -13,9 +13,9 @@ from snnhw import registry
 from snnhw.conformance import Case
 from snnhw.conformance.bench import Bench, slopes_of, trained_by
 from snnhw.conformance.cases.search import certain
-from snnhw.conformance.checks import margin
-from snnhw.conformance.measured import worst_slope
-from snnhw.conformance.yardstick import gradient_of
+from snnhw.conformance.checks.classes import margin
+from snnhw.conformance.compare.measured import worst_slope
+from snnhw.conformance.compare.yardstick import gradient_of
 from snnhw.ir import (
     MODELS,
     OPS,

@@ -12,12 +12,12 @@ from typing import get_args
 import pytest
 
 from snnhw.conformance import CaseResult, Mismatch, Proof
-from snnhw.conformance.evidence import Evidence, Trace
-from snnhw.conformance.measured import Measured
+from snnhw.conformance.checks.evidence import Evidence, Trace
+from snnhw.conformance.compare.measured import Measured
 from snnhw.conformance.outcome import Outcome
-from snnhw.conformance.page import page
-from snnhw.conformance.report import report
-from snnhw.conformance.statistics import by_class, figures, matrix
+from snnhw.conformance.reports.page import page
+from snnhw.conformance.reports.report import report
+from snnhw.conformance.reports.statistics import by_class, figures, matrix
 
 
 def result(outcome: Outcome, name: str = "exact/a") -> CaseResult:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from snnhw.conformance import Case
-from snnhw.conformance.bounded import Bounded, exactly, functions
-from snnhw.conformance.passing import OTHERS, TERMS
-from snnhw.conformance.walk import Moment, walk
+from snnhw.conformance.rounding.bounded import Bounded, exactly, functions
+from snnhw.conformance.rounding.passing import OTHERS, TERMS
+from snnhw.conformance.rounding.walk import Moment, walk
 from snnhw.ir import OPS, PRIMITIVES, Input, Neuron, Output, Pointwise
 from snnhw.reference import execute
 

@@ -13,15 +13,15 @@ from wrong_executables import Around
 
 import snnhw.conformance.suite
 from snnhw.conformance import CLASSES, Case, all_cases, run_on
-from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Plan, with_samples, with_steps
 from snnhw.conformance.cases.examples import EXAMPLES
-from snnhw.conformance.evidence import Evidence, evidence_of
+from snnhw.conformance.checks.against import COMPARISONS
+from snnhw.conformance.checks.evidence import Evidence, evidence_of
+from snnhw.conformance.checks.shrink import shrunk, upstream
+from snnhw.conformance.compare.yardstick import reference_run
 from snnhw.conformance.outcome import judge
-from snnhw.conformance.shrink import shrunk, upstream
 from snnhw.conformance.suite import chosen
-from snnhw.conformance.yardstick import reference_run
 from snnhw.ir import Conv2d, Linear, require_valid
 from snnhw.plugin import Arrays, Result
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from snnhw.cli.demo.digits import Data, Epoch
-    from snnhw.conformance.compare import Parity
+    from snnhw.conformance.compare.parity import Parity
     from snnhw.nn import Model
     from snnhw.plugin import Backend
 
@@ -93,7 +93,7 @@ def command(
 def _parity(plugin: Backend, model: Model, test: Data, options: Mapping[str, object]) -> Parity:
     """The trained network, on all test images at once."""
     from snnhw.cli.demo.digits import TIME_STEPS
-    from snnhw.conformance.compare import parity
+    from snnhw.conformance.compare.parity import parity
 
     (name,) = model.program.time.static_inputs
     inputs = {name: test.x.numpy()}

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 if TYPE_CHECKING:
     from snnhw.cli.demo.digits import Epoch
-    from snnhw.conformance.compare import Parity
+    from snnhw.conformance.compare.parity import Parity
     from snnhw.plugin import Backend
 
 __all__ = ["FILES", "Bar", "begin", "end"]

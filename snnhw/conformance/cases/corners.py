@@ -21,7 +21,7 @@ from snnhw.conformance.cases.numbers import Dyadics, Randoms
 from snnhw.conformance.cases.pointwise import neuron_case
 from snnhw.conformance.cases.search import chosen, lively, provable
 from snnhw.conformance.cases.strangers import STRANGERS
-from snnhw.conformance.proof import proven
+from snnhw.conformance.rounding.proof import proven
 from snnhw.ir import (
     MODELS,
     TIMINGS,

@@ -15,7 +15,7 @@ from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, prob
 from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, backwards, settings
 from snnhw.conformance.cases.numbers import Dyadics
 from snnhw.conformance.cases.search import provable
-from snnhw.conformance.forward import forward_primitives
+from snnhw.conformance.rounding.forward import forward_primitives
 
 __all__ = ["ROUNDING", "cases"]
 

@@ -18,8 +18,8 @@ from snnhw.conformance.cases.numbers import Dyadics, middle
 from snnhw.conformance.cases.search import provable
 from snnhw.conformance.cases.strangers import LUCKY
 from snnhw.conformance.cases.variants import variants
-from snnhw.conformance.dyadic import PRECISION
-from snnhw.conformance.proof import proven
+from snnhw.conformance.rounding.dyadic import PRECISION
+from snnhw.conformance.rounding.proof import proven
 from snnhw.ir import (
     OPTIMIZERS,
     SGD,

@@ -18,7 +18,7 @@ from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, with
 from snnhw.conformance.cases.neurons import Setting, settings
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import chosen, lively
-from snnhw.conformance.forward import forward_primitives
+from snnhw.conformance.rounding.forward import forward_primitives
 from snnhw.ir import Neuron, Pointwise
 
 __all__ = ["TRANSCENDENTAL", "cases", "is_arithmetic"]

@@ -11,9 +11,9 @@ import numpy as np
 
 from snnhw.conformance.case import Arrays, Case, Plan
 from snnhw.conformance.cases.numbers import Dyadics, Randoms
-from snnhw.conformance.dyadic import PRECISION, NotExact
-from snnhw.conformance.proof import proven
-from snnhw.conformance.walk import Moment, walk
+from snnhw.conformance.rounding.dyadic import PRECISION, NotExact
+from snnhw.conformance.rounding.proof import proven
+from snnhw.conformance.rounding.walk import Moment, walk
 from snnhw.ir import Neuron
 from snnhw.reference import execute
 

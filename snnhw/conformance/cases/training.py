@@ -14,7 +14,7 @@ from snnhw.conformance.cases.networks import Make, Network, chancy, dense, uncha
 from snnhw.conformance.cases.neurons import common
 from snnhw.conformance.cases.search import lively
 from snnhw.conformance.cases.variants import variants
-from snnhw.conformance.yardstick import trained, turn_of
+from snnhw.conformance.compare.yardstick import trained, turn_of
 from snnhw.ir import OPTIMIZERS, SGD, ATan, CERate, L1Rate, Loss, Optimizer, Term
 from snnhw.reference import execute
 

@@ -12,8 +12,8 @@ import numpy as np
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Arrays, Case
-from snnhw.conformance.differ import Disagreement
-from snnhw.conformance.yardstick import reference_run, turn_of
+from snnhw.conformance.compare.differ import Disagreement
+from snnhw.conformance.compare.yardstick import reference_run, turn_of
 from snnhw.errors import SnnhwError
 from snnhw.ir import SGD, Edge, FrozenMap, Input, Loss, Op, Params, Program, Term
 from snnhw.ir.losses import LossKind

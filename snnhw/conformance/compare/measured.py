@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.case import Array
-from snnhw.conformance.compare import Parity
-from snnhw.conformance.differ import Disagreement
+from snnhw.conformance.compare.differ import Disagreement
+from snnhw.conformance.compare.parity import Parity
 from snnhw.ir import Neuron, Program
 
 __all__ = ["NOTHING", "Measured", "measuring", "of_parity", "of_run", "relative", "worst_slope"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnhw.conformance.bounded import Bounded
 from snnhw.conformance.case import Array
-from snnhw.conformance.firing import Spikes
-from snnhw.conformance.walk import Moment
+from snnhw.conformance.rounding.bounded import Bounded
+from snnhw.conformance.rounding.firing import Spikes
+from snnhw.conformance.rounding.walk import Moment
 
 __all__ = ["Judged", "Mismatch", "judge_port", "largest_while_equal"]
 

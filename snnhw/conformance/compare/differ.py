@@ -10,7 +10,7 @@ import numpy as np
 from snnhw.conformance.case import Array
 
 if TYPE_CHECKING:
-    from snnhw.conformance.measured import Measured
+    from snnhw.conformance.compare.measured import Measured
 
 __all__ = ["Disagreement", "host", "hosts", "same_bits", "same_keys", "within"]
 

@@ -15,10 +15,10 @@ import numpy as np
 from snnhw.conformance.bench import Bench, dtype_of, run_of, shifts_of, slopes_of, stepped_by, trained_by
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
-from snnhw.conformance.compare import compared, summary
-from snnhw.conformance.differ import same_bits, within
-from snnhw.conformance.measured import Measured, measuring, of_parity, of_run, relative, worst_slope
-from snnhw.conformance.slack import (
+from snnhw.conformance.compare.differ import same_bits, within
+from snnhw.conformance.compare.measured import Measured, measuring, of_parity, of_run, relative, worst_slope
+from snnhw.conformance.compare.parity import compared, summary
+from snnhw.conformance.compare.slack import (
     TRAINED,
     changing,
     explained,

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from snnhw.api import lower, make_job
-from snnhw.conformance.bounded import Bounded
 from snnhw.conformance.case import Arrays, batch_of
-from snnhw.conformance.differ import Disagreement, hosts
-from snnhw.conformance.firing import Spikes
-from snnhw.conformance.tally import Judged, Mismatch, judge_port, largest_while_equal
-from snnhw.conformance.walk import Moment, walk
+from snnhw.conformance.compare.differ import Disagreement, hosts
+from snnhw.conformance.compare.tally import Judged, Mismatch, judge_port, largest_while_equal
+from snnhw.conformance.rounding.bounded import Bounded
+from snnhw.conformance.rounding.firing import Spikes
+from snnhw.conformance.rounding.walk import Moment, walk
 from snnhw.ir import Neuron, Params, Program, infer_shapes
 from snnhw.plugin import Backend
 from snnhw.reference.trace import schedule

@@ -7,11 +7,11 @@ from html import escape
 from typing import Final
 
 from snnhw.conformance.case import EVERY_CLASS
-from snnhw.conformance.drawing import drawing
-from snnhw.conformance.evidence import Evidence
+from snnhw.conformance.checks.evidence import Evidence
 from snnhw.conformance.outcome import CaseResult
-from snnhw.conformance.report import SHOWN, ConformanceReport
-from snnhw.conformance.statistics import Figures, by_class, matrix
+from snnhw.conformance.reports.drawing import drawing
+from snnhw.conformance.reports.report import SHOWN, ConformanceReport
+from snnhw.conformance.reports.statistics import Figures, by_class, matrix
 
 __all__ = ["page"]
 

@@ -7,15 +7,23 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.against import COMPARISONS
 from snnhw.conformance.bench import Bench, dtype_of, run_of, shifts_of, slopes_of, trained_by
 from snnhw.conformance.case import Array, Arrays, Case
 from snnhw.conformance.cases.training import STEPS
-from snnhw.conformance.compare import Parity, hold
-from snnhw.conformance.differ import Disagreement, host, same_bits, within
-from snnhw.conformance.laws import LAWS
-from snnhw.conformance.measured import NOTHING, Measured, measuring, of_parity, of_run, relative, worst_slope
-from snnhw.conformance.slack import (
+from snnhw.conformance.checks.against import COMPARISONS
+from snnhw.conformance.checks.laws import LAWS
+from snnhw.conformance.compare.differ import Disagreement, host, same_bits, within
+from snnhw.conformance.compare.measured import (
+    NOTHING,
+    Measured,
+    measuring,
+    of_parity,
+    of_run,
+    relative,
+    worst_slope,
+)
+from snnhw.conformance.compare.parity import Parity, hold
+from snnhw.conformance.compare.slack import (
     TRAINED,
     changing,
     explained,
@@ -26,7 +34,7 @@ from snnhw.conformance.slack import (
     unchanged,
     way_of,
 )
-from snnhw.conformance.yardstick import gradient_of, reference_run, trained
+from snnhw.conformance.compare.yardstick import gradient_of, reference_run, trained
 from snnhw.plugin import Result
 from snnhw.reference import update
 from snnhw.reference.trace import lines

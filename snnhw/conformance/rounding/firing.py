@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from snnhw.conformance.bounded import Bounded
 from snnhw.conformance.case import Array
-from snnhw.conformance.forward import forward
+from snnhw.conformance.rounding.bounded import Bounded
+from snnhw.conformance.rounding.forward import forward
 from snnhw.ir import RESET, SPIKE, Expr, Neuron, Pointwise, const, heaviside, substitute
 from snnhw.ir.expr import replace
 

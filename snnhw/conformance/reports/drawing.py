@@ -7,7 +7,7 @@ from html import escape
 from math import isfinite
 from typing import Final
 
-from snnhw.conformance.evidence import Trace
+from snnhw.conformance.checks.evidence import Trace
 
 __all__ = ["drawing"]
 

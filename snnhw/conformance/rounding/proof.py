@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 
 from snnhw.conformance.case import Array, Case, Proof, clock_of, ports_of
-from snnhw.conformance.dyadic import Dyadic, NotExact
+from snnhw.conformance.rounding.dyadic import Dyadic, NotExact
 from snnhw.ir import Namespace, Params, Program
 from snnhw.reference import execute, gradients, update
 from snnhw.reference.arrays import stack

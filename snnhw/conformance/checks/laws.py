@@ -14,7 +14,7 @@ import numpy as np
 
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Array, Arrays, Case, with_samples, with_steps
-from snnhw.conformance.claims import (
+from snnhw.conformance.checks.claims import (
     describes,
     labels,
     refuses,
@@ -22,8 +22,8 @@ from snnhw.conformance.claims import (
     refuses_targets,
     refuses_training,
 )
-from snnhw.conformance.differ import Disagreement, hosts, same_bits
-from snnhw.conformance.yardstick import gradient_of, reference_run, turn_of
+from snnhw.conformance.compare.differ import Disagreement, hosts, same_bits
+from snnhw.conformance.compare.yardstick import gradient_of, reference_run, turn_of
 from snnhw.errors import SnnhwError
 from snnhw.ir import Params
 from snnhw.plugin import Executable, Result

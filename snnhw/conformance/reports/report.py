@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Literal
 
-from snnhw.conformance.evidence import Evidence
+from snnhw.conformance.checks.evidence import Evidence
 from snnhw.conformance.outcome import CaseResult
 
 __all__ = ["SCHEMA", "SHOWN", "ConformanceReport", "report"]

@@ -16,10 +16,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import DTypeLike
 
-from snnhw.conformance.bounded import ULPS, Bounded, exactly, functions, plus
 from snnhw.conformance.case import Array, Arrays, batch_of
-from snnhw.conformance.firing import Spikes, equations_of, open_at
-from snnhw.conformance.passing import pass_on
+from snnhw.conformance.rounding.bounded import ULPS, Bounded, exactly, functions, plus
+from snnhw.conformance.rounding.firing import Spikes, equations_of, open_at
+from snnhw.conformance.rounding.passing import pass_on
 from snnhw.ir import (
     CLOCK,
     BatchNorm,

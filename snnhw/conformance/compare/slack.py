@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.case import Array, Case
-from snnhw.conformance.compare import Parity
-from snnhw.conformance.differ import Disagreement, same_bits, within
-from snnhw.conformance.yardstick import gradient_of
+from snnhw.conformance.compare.differ import Disagreement, same_bits, within
+from snnhw.conformance.compare.parity import Parity
+from snnhw.conformance.compare.yardstick import gradient_of
 from snnhw.ir import Params
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from snnhw.conformance.bounded import Bounded, exactly, functions
 from snnhw.conformance.case import Array
+from snnhw.conformance.rounding.bounded import Bounded, exactly, functions
 from snnhw.ir import (
     Add,
     AvgPool1d,

@@ -1,0 +1,1 @@
+"""What each class of case asks of a backend, and what shows that it fails."""

@@ -1,0 +1,1 @@
+"""How far apart two runs are, and whether rounding explains it."""
