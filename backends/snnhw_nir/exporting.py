@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snnhw.errors import ExportError, InputError
+import numpy as np
+
+from snnhw.errors import ExportError, InputError, LoadError
 from snnhw.ir import Neuron, Params, Program, free_variables
 from snnhw.plugin import Report
 from snnhw_nir.convention import DT, Convention
 from snnhw_nir.files.file import to_nir, write_graph
 from snnhw_nir.files.metadata import Settings, embed
-from snnhw_nir.graph import Graph
+from snnhw_nir.graph import Graph, from_tree, to_tree
 from snnhw_nir.reading.programs import program_of
 from snnhw_nir.targets.changes import ADVICE, changes, measured
 from snnhw_nir.targets.dialects import Dialect, dialect_of
@@ -101,8 +103,14 @@ def _shaped(draft: Draft, settings: Settings) -> tuple[Graph, tuple[str, ...]]:
 
 
 def _drafted(program: Program, params: Params, settings: Settings) -> Draft:
-    written = graph_of(program, params, settings.dt, settings.scheme)
-    return fitted(written, dialect_of(settings.target), settings.dt)
+    with np.errstate(over="ignore", invalid="ignore"):  # judged below
+        written = graph_of(program, params, settings.dt, settings.scheme)
+        draft = fitted(written, dialect_of(settings.target), settings.dt)
+    try:
+        from_tree(to_tree(draft.graph))  # what is written can be read
+    except LoadError as error:
+        raise ExportError([str(error)], "NIR holds a neuron's numbers in single precision") from error
+    return draft
 
 
 def _dt(program: Program, dialect: Dialect, dt: float | None) -> float:

@@ -227,7 +227,8 @@ def moved(file: Any, at: str, generator: np.random.Generator) -> None:
         "é\n",
     ]
     target = targets[int(generator.integers(len(targets)))]
-    if target not in file:
+    there = file.get(target.rpartition("/")[0] or "/")  # no group, after other edits
+    if isinstance(there, h5py.Group) and target not in file:
         file.move(at, target)
 
 
@@ -252,7 +253,9 @@ def edited(path: Path, generator: np.random.Generator) -> None:
     """A sound HDF5 file that holds something else here and there."""
     with h5py.File(path, "r+") as file:
         for _ in range(generator.integers(1, 4)):
-            at = named(file)[int(generator.integers(len(named(file))))]
+            if not (names := named(file)):  # all taken away
+                return
+            at = names[int(generator.integers(len(names)))]
             EDITS[int(generator.integers(len(EDITS)))](file, at, generator)
 
 

@@ -128,6 +128,14 @@ def test_a_reset_that_decays_is_one_by_subtraction_at_once(tmp_path: Path) -> No
     assert np.array_equal(spikes(net, x), spikes(load(tmp_path / "x.nir", reset="subtract"), x))
 
 
+def test_numbers_that_single_precision_does_not_hold_are_refused(tmp_path: Path) -> None:
+    program, params = dense(neuron("Leaky", "zero", "immediate"))
+    huge = {**params, "lif1.threshold": np.array(1e300)}
+    with pytest.raises(ExportError, match=r"node 'lif1' \(LIF\), v_threshold: .* not finite\nNIR holds"):
+        FORMAT.write(program, huge, tmp_path / "x.nir")
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_reset_is_an_integrator_and_a_threshold(tmp_path: Path) -> None:
     net = alone(neuron("Leaky", "none", "delayed"), beta=0.9)
     FORMAT.write(*net, tmp_path / "n.nir")
