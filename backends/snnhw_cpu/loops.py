@@ -77,11 +77,12 @@ def sigmoid(x):
 
 @njit(error_model="numpy")
 def nearest(x, table):
-    best = 0
+    best, low, high = 0, table[0], table[0]
     for k in range(1, table.size):
+        low, high = min(low, table[k]), max(high, table[k])
         if abs(x - table[k]) < abs(x - table[best]):
             best = k
-    return table[best]
+    return high if x > high else low if x < low else table[best]
 
 
 """

@@ -50,6 +50,11 @@ def _look_up(env: Mapping[str, Any], name: str) -> Any:
         raise ExpressionError(f"no value was given for '{name}'; given: {known}") from None
 
 
+def _nearest(x: Any, table: Any) -> Any:
+    inside = np.clip(x, table.min(), table.max())
+    return table[np.argmin(np.abs(np.asarray(inside)[..., None] - table), axis=-1)]
+
+
 def numpy_namespace(dtype: DTypeLike = np.float64) -> Namespace:
     """NumPy's functions at one compute dtype: every operation rounds once to it."""
     real = np.dtype(dtype).type
@@ -77,6 +82,6 @@ def numpy_namespace(dtype: DTypeLike = np.float64) -> Namespace:
         "maximum": np.maximum,
         "greater": np.greater,
         "where": np.where,
-        "nearest": lambda x, table: table[np.argmin(np.abs(np.asarray(x)[..., None] - table), axis=-1)],
+        "nearest": _nearest,
         "graft": lambda value, *pairs: value,
     }

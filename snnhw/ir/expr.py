@@ -112,7 +112,11 @@ def where(condition: Expr, a: Operand, b: Operand) -> Expr:
 
 
 def nearest(x: Operand, table: str) -> Expr:
-    """The level of the buffer ``table`` nearest to x (the lower index at a tie); gradient 1 to x."""
+    """The level of the buffer ``table`` nearest to x (the lower index at a tie); gradient 1 to x.
+
+    Where x lies beyond the levels, it is the last one on that side: far away all distances round to one
+    number, so that the lowest index would win (as it does in snnTorch 1.0).
+    """
     var(table)  # same rule for names
     return make("nearest", x, data=table)
 

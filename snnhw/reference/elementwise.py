@@ -111,9 +111,14 @@ def _greater(a: Var, b: Var) -> Var:
 
 
 def _nearest(a: Var, table: Var) -> Var:
-    """The level with the smallest rounded distance; the lower index at a tie; slope 1."""
-    distance = np.abs(a.value[..., None] - table.value)
-    return result(table.value[distance.argmin(axis=-1)], (a, lambda g: g))
+    """The level with the smallest rounded distance; the lower index at a tie; slope 1.
+
+    Beyond the levels it is the last one, whatever distances round to.
+    """
+    levels = table.value
+    inside = np.minimum(np.maximum(a.value, levels.min()), levels.max())
+    distance = np.abs(inside[..., None] - levels)
+    return result(levels[distance.argmin(axis=-1)], (a, lambda g: g))
 
 
 def _graft(value: Var, *pairs: Var) -> Var:

@@ -23,7 +23,8 @@ def torch_namespace(dtype: torch.dtype, device: torch.device) -> Namespace:
         return torch.tensor(value, dtype=dtype, device=device)
 
     def nearest(x: Tensor, table: Tensor) -> Tensor:
-        return table[torch.argmin((x.unsqueeze(-1) - table).abs(), dim=-1)]
+        inside = torch.clamp(x, table.amin(), table.amax())
+        return table[torch.argmin((inside.unsqueeze(-1) - table).abs(), dim=-1)]
 
     return {
         "const": const,

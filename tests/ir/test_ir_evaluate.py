@@ -182,6 +182,14 @@ def test_the_lower_index_wins_a_tie(levels: list[float], chosen: float) -> None:
     assert found == [chosen]
 
 
+@pytest.mark.parametrize("levels", [(-1.0, 0.5, 2.0), (2.0, -1.0, 0.5)])
+def test_beyond_the_levels_it_is_the_last_one(levels: tuple[float, ...]) -> None:
+    """Where distances round to one number, and where they are infinite."""
+    far = single(3, -3, 1e9, -1e9, np.inf, -np.inf)
+    (found,) = evaluate([nearest(a, "t")], {"a": far, "t": single(*levels)}, SINGLE)
+    assert found.tolist() == [2, -1, 2, -1, 2, -1]
+
+
 @CALM
 @given(expressions(smooth=True), st.integers(0, 2**32))
 def test_one_value_at_a_time_gives_the_same(root: Expr, seed: int) -> None:

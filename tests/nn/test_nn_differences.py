@@ -195,6 +195,17 @@ def moving() -> None:
     assert "delta_threshold" in snn.DeltaLeaky(0.5, learn_delta_threshold=True).state_dict()
 
 
+def beyond() -> None:
+    from snntorch.functional import quant
+
+    for library, levels in ((theirs, quant), (snn, snn.functional.quant)):
+        layer: Any = library.Leaky(0.5, state_quant=levels.state_quant(num_bits=2))
+        _, mem = layer(torch.tensor([[9.0, 1e9]]))
+        high = mem[0, 0].item()
+        assert mem[0, 1].item() == (high if library is snn else pytest.approx(-1.0))
+    assert high == pytest.approx(1.2)
+
+
 def graded() -> None:
     x: Tensor = torch.rand(2, 3)
     with pytest.raises(RuntimeError):
@@ -222,6 +233,7 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "`inhibition` of a layer of images": images,
     "`copy.deepcopy` after a backward pass, and `pickle`": copies,
     "`DeltaLeaky` in a state dict": moving,
+    "a state far beyond the levels of `state_quant`": beyond,
     "`GradedSpikes`": graded,
 }
 

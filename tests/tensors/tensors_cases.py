@@ -88,7 +88,8 @@ def synaptic_loop(inputs: Tensors, params: Tensors, states: Tensors, steps: int)
 
 
 def _nearest(x: Tensor, levels: Tensor) -> Tensor:
-    index = (x.detach().unsqueeze(-1) - levels).abs().argmin(-1)
+    inside = x.detach().clamp(levels.min(), levels.max())
+    index = (inside.unsqueeze(-1) - levels).abs().argmin(-1)
     return x + (levels[index] - x).detach()
 
 

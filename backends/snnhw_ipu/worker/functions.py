@@ -35,8 +35,9 @@ def _reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _nearest(x: Tensor, table: Tensor) -> Tensor:
-    """The level of a table nearest to each element; the lower index at a tie."""
-    index = torch.argmin((x.unsqueeze(-1) - table).abs(), dim=-1)
+    """The level of a table nearest to each element; the lower index at a tie; beyond the levels, the last."""
+    inside = torch.minimum(torch.maximum(x, torch.amin(table, 0)), torch.amax(table, 0))
+    index = torch.argmin((inside.unsqueeze(-1) - table).abs(), dim=-1)
     return torch.index_select(table, 0, index.reshape(-1)).reshape(x.shape)
 
 

@@ -62,6 +62,7 @@ def cases() -> Iterator[Plan]:
     yield from _clamped()
     yield _ties()
     yield _midpoints()
+    yield _beyond_levels()
     yield _tied_winner()
     yield from _per_channel()
     yield _step_from_state()
@@ -139,6 +140,24 @@ def _midpoints() -> Plan:
         record=(f"{NODE}.mem",),
     )
     return Plan(case.id, partial(proven, case))
+
+
+def _beyond_levels() -> Plan:
+    """Beyond the levels it is the last one, however far: there, distances round to one number."""
+    setting, shape = replace(common(), quantised=True), (6,)
+    case = Case(
+        id="pointwise/beyond-levels",
+        program=alone(Subject("", setting.neuron(shape), {"x": shape})),
+        params={
+            f"{NODE}.beta": np.array(0, np.float32),
+            f"{NODE}.threshold": np.array(16, np.float32),
+            f"{NODE}.levels": EXACT_LEVELS,
+        },
+        inputs={"x": np.array([[[5, -5, 1e5, -1e5, 1e9, -1e9]]], np.float32)},
+        time_steps=1,
+        record=(f"{NODE}.mem",),
+    )
+    return Plan(case.id, lambda: case)
 
 
 def _tied_winner() -> Plan:

@@ -109,10 +109,10 @@ def _where(condition: Bounded, a: Bounded, b: Bounded) -> Bounded:
 def _nearest(x: Bounded, table: Bounded) -> Bounded:
     """Off by nothing, unless the bound reaches another level's half of the way."""
     levels = table.value
-    value = levels[_index(x.value, levels)]
-    ends = (levels[_index(x.value - x.error, levels)], levels[_index(x.value + x.error, levels)])
+    value, *ends = (_level(each, levels) for each in (x.value, x.value - x.error, x.value + x.error))
     return Bounded(value, np.maximum(*(np.abs(end - value) for end in ends)))
 
 
-def _index(x: Array, levels: Array) -> Array:
-    return np.asarray(np.abs(np.asarray(x)[..., None] - levels).argmin(axis=-1))
+def _level(x: Array, levels: Array) -> Array:
+    inside = np.clip(x, levels.min(), levels.max())
+    return np.asarray(levels[np.abs(np.asarray(inside)[..., None] - levels).argmin(axis=-1)])
