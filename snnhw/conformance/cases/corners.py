@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Case, Plan
+from snnhw.conformance.case import Case, Plan, ports_of
 from snnhw.conformance.cases.gradient import neuron_step
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
 from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, common, usual
@@ -145,9 +145,10 @@ def _midpoints() -> Plan:
 def _beyond_levels() -> Plan:
     """Beyond the levels it is the last one, however far: there, distances round to one number."""
     setting, shape = replace(common(), quantised=True), (6,)
+    program = alone(Subject("", setting.neuron(shape), {"x": shape}))
     case = Case(
         id="pointwise/beyond-levels",
-        program=alone(Subject("", setting.neuron(shape), {"x": shape})),
+        program=program,
         params={
             f"{NODE}.beta": np.array(0, np.float32),
             f"{NODE}.threshold": np.array(16, np.float32),
@@ -155,7 +156,7 @@ def _beyond_levels() -> Plan:
         },
         inputs={"x": np.array([[[5, -5, 1e5, -1e5, 1e9, -1e9]]], np.float32)},
         time_steps=1,
-        record=(f"{NODE}.mem",),
+        record=ports_of(program),
     )
     return Plan(case.id, lambda: case)
 
