@@ -15,7 +15,7 @@ from typing import Any
 import nir
 import numpy as np
 import pytest
-from nir_calls import DT, drive, filled, load, spikes, written
+from nir_calls import DT, chain, drive, filled, load, spikes, written
 
 THEIRS = Path(__file__).with_name("theirs")
 X = drive(40, 2, 1, 5, 5)
@@ -69,3 +69,28 @@ def test_what_simulators_export_gives_their_spikes(name: str, dt: float) -> None
     ours = spikes(load(THEIRS / f"{name}.nir", dt=dt), x)
     assert 5 < theirs.sum() < theirs.size / 2 + 20
     assert np.array_equal(ours != 0, theirs)
+
+
+PUBLISHED = [
+    60, 220, 270, 310, 320, 350, 370, 400, 410, 430, 440, 450, 460, 470, 480, 490, 500, 510, 520,
+    530, 670, 680, 690, 700, 710, 720, 730, 740, 750, 760, 770, 780, 840, 850,
+]  # fmt: skip
+"""The steps of 0.1 ms at which the neuron of the NIR paper's first experiment is given an input of 1."""
+
+
+@pytest.mark.parametrize("scheme", ["euler", "exponential"])
+@pytest.mark.parametrize("reset", ["to_value", "subtract"])
+def test_the_neuron_of_the_paper(tmp_path: Path, scheme: str, reset: str) -> None:
+    """Its spikes, as published for an exact solution, Norse, snnTorch, Nengo and SpiNNaker2; and the highest
+    membrane of Norse's, which takes steps by Euler's rule and resets to 0.
+
+    Pedersen et al., Neuromorphic intermediate representation, Nature Communications 15, 8122 (2024).
+    """
+    lif = nir.LIF(*filled(1, 2.5e-3, 1.0, 0.0, 0.1, 0.0))
+    path = chain(tmp_path / "lif.nir", nir.Linear(np.ones((1, 1), np.float32)), lif, shape=(1,), out=(1,))
+    x = np.zeros((1000, 1, 1), np.float32)
+    x[PUBLISHED] = 1
+    net = load(path, scheme=scheme, reset=reset)
+    assert np.flatnonzero(spikes(net, x)).tolist() == [460, 510, 710, 760]
+    if (scheme, reset) == ("euler", "to_value"):
+        assert spikes(net, x, "n1.mem").max() == pytest.approx(0.09984423, abs=1e-7)
