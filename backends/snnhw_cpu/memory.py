@@ -19,8 +19,8 @@ __all__ = ["SPARE", "WORTH", "room"]
 
 Buffer = np.ndarray[Any, Any]
 
-WORTH: Final = 1 << 16
-"""Bytes from which on a buffer is kept; the allocator has smaller ones at hand by itself."""
+WORTH: Final = 1 << 20
+"""Bytes from which on a buffer is kept; the allocator has smaller ones at hand by itself, and sooner."""
 
 SPARE: Final = 128 << 20
 """Bytes that lie idle at most."""
