@@ -90,7 +90,8 @@ def label(options: IpuOptions) -> str:
     if not options.emulate or python is None:
         return ""
     torch, version = _versions(python)
-    return f"emulated on torch {torch}, Python {version}"
+    release = torch.partition("+")[0]  # which build, "+cpu" or "+cu130", metadata may not say
+    return f"emulated on torch {release}, Python {version}"
 
 
 @lru_cache(maxsize=8)

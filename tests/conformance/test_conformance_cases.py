@@ -120,9 +120,13 @@ def test_every_scheme_of_a_textbook_neuron_has_a_case(cases: Cases) -> None:
 
 def test_numbers_stay_of_a_usual_size(cases: Cases) -> None:
     """What grows without end says little about how far off a backend is."""
-    growing = {"margin/recurrent-I", "near/dense-Associative"}  # integrators, the first of its own output
+    large = {
+        "margin/recurrent-I",  # an integrator of its own output
+        "near/dense-Associative",
+        "pointwise/beyond-levels",  # on purpose
+    }
     for case in cases.values():
-        if case.loss is None and case.id not in growing:
+        if case.loss is None and case.id not in large:
             run = recorded(case, "float64")
             assert all(np.abs(x).max(initial=0.0) < 300 for x in run.values()), case.id
 

@@ -33,7 +33,8 @@ def test_the_emulator_passes_a_part_of_the_suite(select: str) -> None:
     report = run_on(backend(), {"emulate": "true"}, select=select)
     worker = take(str(interpreter(IpuOptions(emulate=True))))
     give_back(worker)
-    assert report.label == "emulated on torch {torch}, Python {python}".format(**worker.hello)
+    release = str(worker.hello["torch"]).partition("+")[0]
+    assert report.label == f"emulated on torch {release}, Python {worker.hello['python']}"
     assert [case for case in report.cases if case.outcome == "failed"] == []
     assert report.ok
 
