@@ -58,7 +58,7 @@ def same(one: Params, other: Params) -> bool:
 # -- Round trips ------------------------------------------------------------------------------------
 
 
-@settings(QUICK, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(QUICK, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_round_trip(path: Path, data: st.DataObject) -> None:
     program = data.draw(programs())

@@ -116,10 +116,9 @@ def shape_of(root: Expr, env: Mapping[str, float]) -> tuple[list[bool], float]:
 
 
 @CALM
-@given(expressions(most=9, smooth=True), st.tuples(*[st.floats(-2, 2)] * 3))
+@given(expressions(most=9, smooth=True), st.tuples(*[st.floats(-2, -0.05) | st.floats(0.05, 2)] * 3))
 def test_random_expressions_against_central_differences(root: Expr, point: tuple[float, ...]) -> None:
     env = dict(zip("abc", point, strict=True))
-    assume(all(abs(value) > 0.05 for value in point))
     branches, _ = shape_of(root, env)
     for name in free_variables(root):
         for shift in (-4e-3, 4e-3):  # the same smooth piece, and no pole, all around the point
