@@ -37,7 +37,8 @@ def command(
     *,
     option: Options = None,
     select: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only cases whose id contains this.")
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Only cases whose id contains this; may be repeated."),
     ] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="NAME", help="Only this class; may be repeated.")
@@ -77,7 +78,7 @@ def command(
         report = conformance.run(
             name,
             options,
-            select=select,
+            select=tuple(select or ()),
             classes=tuple(classes or ()),
             quick=quick,
             against=against,

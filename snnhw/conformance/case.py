@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
@@ -127,6 +127,10 @@ class Plan:
     def cls(self) -> str:
         """The class of the case."""
         return self.id.partition("/")[0]
+
+    def selected(self, by: str | Sequence[str]) -> bool:
+        """Whether the id contains a text, or one of several; of none, every case is."""
+        return not by or any(text in self.id for text in ([by] if isinstance(by, str) else by))
 
     @cached_property
     def case(self) -> Case:

@@ -38,7 +38,7 @@ def run_format(
     plugin: Format,
     options: Mapping[str, object] | None = None,
     *,
-    select: str | None = None,
+    select: str | Sequence[str] = (),
     classes: Sequence[str] = (),
     quick: bool = False,
     on_result: Callable[[CaseResult], None] | None = None,
@@ -61,7 +61,7 @@ def run_format(
     with TemporaryDirectory() as folder:
         for plan in format_cases():
             wanted = not quick or any(fnmatchcase(plan.id, pattern) for pattern in QUICK)
-            if wanted and (select or "") in plan.id:
+            if wanted and plan.selected(select):
                 found.append(judge_format(plugin, plan, Path(folder), options))
                 if on_result:
                     on_result(found[-1])

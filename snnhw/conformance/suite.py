@@ -79,16 +79,18 @@ def _listed(_registered: tuple[tuple[object, ...], ...]) -> tuple[Plan, ...]:
 class _Which(TypedDict):
     """Arguments of `chosen`, to hand on."""
 
-    select: str | None
+    select: str | Sequence[str]
     classes: Sequence[str]
     quick: bool
 
 
-def chosen(select: str | None = None, classes: Sequence[str] = (), *, quick: bool = False) -> list[Plan]:
+def chosen(
+    select: str | Sequence[str] = (), classes: Sequence[str] = (), *, quick: bool = False
+) -> list[Plan]:
     """Some of the cases.
 
     Args:
-        select: only cases whose id contains this.
+        select: only cases whose id contains this, or one of these.
         classes: only cases of these classes; none given: all.
         quick: only those that make up a quick look.
 
@@ -104,9 +106,7 @@ def chosen(select: str | None = None, classes: Sequence[str] = (), *, quick: boo
     return [
         plan
         for plan in all_cases()
-        if (select or "") in plan.id
-        and (not classes or plan.cls in classes)
-        and (not quick or is_quick(plan))
+        if plan.selected(select) and (not classes or plan.cls in classes) and (not quick or is_quick(plan))
     ]
 
 
@@ -114,7 +114,7 @@ def run(
     backend_name: str,
     options: Mapping[str, object] | None = None,
     *,
-    select: str | None = None,
+    select: str | Sequence[str] = (),
     classes: Sequence[str] = (),
     quick: bool = False,
     against: str | None = None,
@@ -149,7 +149,7 @@ def run_on(
     plugin: Backend,
     options: Mapping[str, object] | None = None,
     *,
-    select: str | None = None,
+    select: str | Sequence[str] = (),
     classes: Sequence[str] = (),
     quick: bool = False,
     against: Bench | None = None,

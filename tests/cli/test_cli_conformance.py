@@ -126,6 +126,8 @@ def test_what_is_asked_for(suite: Callable[..., Suite]) -> None:
         "chip",
         "--select",
         "a",
+        "--select",
+        "b",
         "--class",
         "law",
         "--class",
@@ -136,7 +138,7 @@ def test_what_is_asked_for(suite: Callable[..., Suite]) -> None:
     assert asked.asked == {
         "name": "chip",
         "options": {"dtype": "float64"},
-        "select": "a",
+        "select": ("a", "b"),
         "classes": ("law", "exact"),
         "quick": False,
         "against": None,

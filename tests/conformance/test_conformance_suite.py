@@ -91,6 +91,12 @@ def test_cases_are_selected_by_a_part_of_their_id(reference: Backend) -> None:
     assert all(case.id.startswith("exact/Linear-") for case in found.cases)
 
 
+def test_cases_are_selected_by_several_texts(reference: Backend) -> None:
+    found = run_on(reference, select=["exact/Add", "exact/midpoints"], classes=["exact"])
+    assert {case.id for case in found.cases} >= {"exact/midpoints"}
+    assert {case.id.partition("-")[0] for case in found.cases} == {"exact/Add", "exact/midpoints"}
+
+
 def test_nothing_selected_is_not_ok(reference: Backend) -> None:
     found = run_on(reference, select="no such case")
     assert found.cases == ()
