@@ -25,7 +25,7 @@ from snnhw.ir.params import Params
 from snnhw.ir.program import Program
 from snnhw.ir.validate import check_params, require_valid
 
-__all__ = ["load", "save", "write_atomic"]
+__all__ = ["load", "read_bytes", "save", "write_atomic"]
 
 KEY: Final = "snnhw"
 MAX_HEADER: Final = 64 << 20
@@ -71,7 +71,7 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> tupl
     """
     name = os.fspath(path)
     try:
-        data = _read(Path(name))
+        data = read_bytes(Path(name), MAX_FILE)
         program = from_json(_header(data))
         require_valid(program)
         params = _arrays(data)
@@ -79,19 +79,6 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> tupl
     except (LoadError, ProgramError) as error:
         raise LoadError(f"cannot load '{name}': {error}") from error
     return program, params
-
-
-def _read(path: Path) -> bytes:
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
-            raise LoadError("it is not a regular file")
-        if found.st_size > MAX_FILE:
-            raise LoadError(f"it holds {found.st_size} bytes; at most {MAX_FILE} are read")
-        with path.open("rb") as file:
-            return file.read(found.st_size)
-    except OSError as error:
-        raise LoadError(error.strerror or str(error)) from error
 
 
 def _header(data: bytes) -> Any:
@@ -137,3 +124,25 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_bytes(path: Path, most: int, option: str = "") -> bytes:
+    """All of a regular file, from anywhere.
+
+    Args:
+        most: how many bytes may be read; option: that sets it, for the message.
+
+    Raises:
+        LoadError: it cannot be read, holds more, or is a pipe or a device.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
+            raise LoadError("it is not a regular file")
+        if found.st_size > most:
+            hint = f" ({option}=)" if option else ""
+            raise LoadError(f"it holds {found.st_size} bytes; at most {most} are read{hint}")
+        with path.open("rb") as file:
+            return file.read(found.st_size)
+    except OSError as error:
+        raise LoadError(error.strerror or str(error)) from error

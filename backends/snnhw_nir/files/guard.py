@@ -8,13 +8,13 @@ anything is read. The file is read into memory first, so that nothing can change
 from __future__ import annotations
 
 import io
-import stat
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any, Final
 
 from snnhw.errors import LoadError
+from snnhw.ir.files import read_bytes
 from snnhw.words import brief
 from snnhw_nir.files.heaps import check_heaps
 
@@ -48,7 +48,7 @@ def read_tree(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """
     import h5py
 
-    data = _bytes(path, max_bytes)
+    data = read_bytes(path, max_bytes, "max_bytes")
     check_heaps(data)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
@@ -58,19 +58,6 @@ def read_tree(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     except Exception as error:  # broken files raise a dozen types, from KeyError to SystemError
         said = " ".join(str(error).split())
         raise LoadError(f"it is no HDF5 file, or a broken one: {brief(said)}") from error
-
-
-def _bytes(path: Path, max_bytes: int) -> bytes:
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read for ever
-            raise LoadError("it is not a regular file")
-        if found.st_size > max_bytes:
-            raise LoadError(f"it holds {found.st_size} bytes; at most {max_bytes} are read (max_bytes=)")
-        with path.open("rb") as file:
-            return file.read(found.st_size)
-    except OSError as error:
-        raise LoadError(error.strerror or str(error)) from error
 
 
 @dataclass

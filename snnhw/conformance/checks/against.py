@@ -16,7 +16,14 @@ from snnhw.conformance.bench import Bench, dtype_of, run_of, shifts_of, slopes_o
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.compare.differ import same_bits, within
-from snnhw.conformance.compare.measured import Measured, measuring, of_parity, of_run, relative, worst_slope
+from snnhw.conformance.compare.measured import (
+    Measured,
+    every_bit,
+    measuring,
+    of_parity,
+    relative,
+    worst_slope,
+)
 from snnhw.conformance.compare.parity import compared, summary
 from snnhw.conformance.compare.slack import (
     TRAINED,
@@ -38,7 +45,7 @@ Comparison = Callable[[Bench, Bench, Case], Measured]
 def exact(one: Bench, other: Bench, case: Case) -> Measured:
     """Every bit of a run, or of one update."""
     if case.loss is None:
-        return _same(case, run_of(one, case), run_of(other, case))
+        return every_bit(case.program, run_of(one, case), run_of(other, case))
     (loss, after), (wanted, target) = trained_by(one, case, 1), trained_by(other, case, 1)
     measured = Measured(gradient_error=worst_slope(slopes_of(case, after), slopes_of(case, target)))
     with measuring(measured):
@@ -55,7 +62,7 @@ def pointwise(one: Bench, other: Bench, case: Case) -> Measured:
     found, wanted = run_of(one, case), run_of(other, case)
     if contracted or dtype_of(found) != dtype_of(wanted):
         return _near(case, found, wanted)
-    return _same(case, found, wanted)
+    return every_bit(case.program, found, wanted)
 
 
 def _adjoints(one: Bench, other: Bench, case: Case) -> Measured:
@@ -99,15 +106,6 @@ def training(one: Bench, other: Bench, case: Case) -> Measured:
             near_loss(f"the loss of step {step}", *pair)
         for key, way in ways.items():
             within(f"trained parameter '{key}'", after[key], target[key], 2 * TRAINED * way)
-    return measured
-
-
-def _same(case: Case, found: Result, wanted: Result) -> Measured:
-    measured = of_run(case.program, found.recordings, wanted.recordings)
-    with measuring(measured):
-        same_bits("port", found.recordings, wanted.recordings)
-        same_bits("output", found.outputs, wanted.outputs)
-        same_bits("final state", found.state, wanted.state)
     return measured
 
 

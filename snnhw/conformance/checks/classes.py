@@ -16,9 +16,9 @@ from snnhw.conformance.compare.differ import Disagreement, host, same_bits, with
 from snnhw.conformance.compare.measured import (
     NOTHING,
     Measured,
+    every_bit,
     measuring,
     of_parity,
-    of_run,
     relative,
     worst_slope,
 )
@@ -50,7 +50,7 @@ def exact(bench: Bench, case: Case) -> Measured:
 
 
 def _exact_run(bench: Bench, case: Case) -> Measured:
-    return _every_bit(case, run_of(bench, case), reference_run(case))
+    return every_bit(case.program, run_of(bench, case), reference_run(case))
 
 
 def _exact_step(bench: Bench, case: Case) -> Measured:
@@ -77,7 +77,7 @@ def pointwise(bench: Bench, case: Case) -> Measured:
     found = run_of(bench, case)
     if bench.capabilities.contraction:
         return _explained(_held(case, found))
-    return _every_bit(case, found, reference_run(case, dtype_of(found)))
+    return every_bit(case.program, found, reference_run(case, dtype_of(found)))
 
 
 def _pointwise_step(bench: Bench, case: Case) -> Measured:
@@ -142,15 +142,6 @@ def training(bench: Bench, case: Case) -> Measured:
         unchanged(case, after)
         for key, way in ways.items():
             within(f"trained parameter '{key}'", after[key], wanted.params[key], TRAINED * way)
-    return measured
-
-
-def _every_bit(case: Case, found: Result, wanted: Result) -> Measured:
-    measured = of_run(case.program, found.recordings, wanted.recordings)
-    with measuring(measured):
-        same_bits("port", found.recordings, wanted.recordings)
-        same_bits("output", found.outputs, wanted.outputs)
-        same_bits("final state", found.state, wanted.state)
     return measured
 
 

@@ -22,7 +22,7 @@ from snnhw.conformance.checks.claims import (
     refuses_targets,
     refuses_training,
 )
-from snnhw.conformance.compare.differ import Disagreement, hosts, same_bits
+from snnhw.conformance.compare.differ import Disagreement, hosts, same_bits, same_result
 from snnhw.conformance.compare.yardstick import gradient_of, reference_run, turn_of
 from snnhw.errors import SnnhwError
 from snnhw.ir import Params
@@ -40,7 +40,7 @@ def repeats(bench: Bench, case: Case) -> None:
         first = _kept(one.run(case.inputs, case.state))
         one.run({name: -x for name, x in case.inputs.items()}, case.state)
         for again in (one.run(case.inputs, case.state), other.run(case.inputs, case.state)):
-            _same("when repeated, ", again, first)
+            same_result(again, first, "when repeated, ")
 
 
 def trains_alike(bench: Bench, case: Case) -> None:
@@ -57,7 +57,7 @@ def permutes(bench: Bench, case: Case) -> None:
     with bench.compile(case) as executable:
         straight = _kept(executable.run(case.inputs))
         mixed = executable.run(with_samples(case, order).inputs)
-    _same("with samples in another order, ", mixed, _chosen(case, straight, order))
+    same_result(mixed, _chosen(case, straight, order), "with samples in another order, ")
 
 
 def splits(bench: Bench, case: Case) -> None:
@@ -69,7 +69,7 @@ def splits(bench: Bench, case: Case) -> None:
     joined = Result(
         _joined(before.outputs, after.outputs), _joined(before.recordings, after.recordings), after.state
     )
-    _same(f"when stopped at step {cut} and continued, ", joined, whole)
+    same_result(joined, whole, f"when stopped at step {cut} and continued, ")
 
 
 def fits(bench: Bench, case: Case) -> None:
@@ -82,7 +82,7 @@ def fits(bench: Bench, case: Case) -> None:
             if bench.capabilities.fixed_shapes:
                 return
             raise
-    _same("with fewer samples and steps, ", found, reference_run(fewer))
+    same_result(found, reference_run(fewer), "with fewer samples and steps, ")
 
 
 def resumes(bench: Bench, case: Case) -> None:
@@ -118,7 +118,7 @@ def round_trips(bench: Bench, case: Case) -> None:
         _as_given(executable.get_params(), {**halved, key: array})
         executable.set_params(case.params)
         found = executable.run(case.inputs)
-    _same("with parameters set again, ", found, reference_run(case))
+    same_result(found, reference_run(case), "with parameters set again, ")
 
 
 def owns(bench: Bench, case: Case) -> None:
@@ -131,8 +131,8 @@ def owns(bench: Bench, case: Case) -> None:
         for mine in (*executable.get_params().values(), *inputs.values()):
             mine[...] = 0  # the caller's, to fill for what comes next
         executable.run(inputs, found.state)
-        _same("after a later run, ", found, kept)
-        _same("after the caller changed its arrays, ", executable.run(case.inputs), kept)
+        same_result(found, kept, "after a later run, ")
+        same_result(executable.run(case.inputs), kept, "after the caller changed its arrays, ")
 
 
 def reschedules(bench: Bench, case: Case) -> None:
@@ -152,7 +152,7 @@ def reschedules(bench: Bench, case: Case) -> None:
 def agrees(bench: Bench, case: Case) -> None:
     """What it computes is exact, in a situation that is easily forgotten."""
     with bench.compile(case) as executable:
-        _same("", executable.run(case.inputs, case.state), reference_run(case))
+        same_result(executable.run(case.inputs, case.state), reference_run(case))
 
 
 def computes(bench: Bench, case: Case) -> None:
@@ -162,7 +162,7 @@ def computes(bench: Bench, case: Case) -> None:
         for port, array in {**found.outputs, **found.recordings, **found.state}.items():
             if array.dtype.name != name:
                 raise Disagreement(f"with dtype={name}, '{port}' is returned as {array.dtype.name}")
-        _same(f"with dtype={name}, ", found, reference_run(case))
+        same_result(found, reference_run(case), f"with dtype={name}, ")
         splits(asked, case)
 
 
@@ -227,12 +227,6 @@ def _run(bench: Bench, case: Case) -> Result:
 def _steps(executable: Executable, case: Case, count: int, *, first: int = 0) -> None:
     for step in range(first, first + count):
         executable.step(*turn_of(case, step))
-
-
-def _same(when: str, found: Result, wanted: Result) -> None:
-    same_bits(f"{when}output", found.outputs, wanted.outputs)
-    same_bits(f"{when}port", found.recordings, wanted.recordings)
-    same_bits(f"{when}final state", found.state, wanted.state)
 
 
 def _as_given(found: Params, given: Params) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnhw.conformance.case import Array
+from snnhw.plugin import Result
 
 if TYPE_CHECKING:
     from snnhw.conformance.compare.measured import Measured
 
-__all__ = ["Disagreement", "host", "hosts", "same_bits", "same_keys", "within"]
+__all__ = ["Disagreement", "host", "hosts", "same_bits", "same_keys", "same_result", "within"]
 
 
 class Disagreement(Exception):
@@ -56,6 +57,13 @@ def same_bits(what: str, got: Mapping[str, Any], wanted: Mapping[str, Any]) -> N
         target = np.asarray(host(wanted[name]), array.dtype)
         _same_shape(f"{what} '{name}'", array, target)
         _all(f"{what} '{name}'", array, target, (array == target) | (np.isnan(array) & np.isnan(target)))
+
+
+def same_result(found: Result, wanted: Result, when: str = "") -> None:
+    """`same_bits` for everything that a run returned; ``when`` begins the message."""
+    same_bits(f"{when}port", found.recordings, wanted.recordings)
+    same_bits(f"{when}output", found.outputs, wanted.outputs)
+    same_bits(f"{when}final state", found.state, wanted.state)
 
 
 def within(what: str, got: Any, wanted: Any, bound: Any) -> None:

@@ -10,11 +10,12 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.case import Array
-from snnhw.conformance.compare.differ import Disagreement
+from snnhw.conformance.compare.differ import Disagreement, same_result
 from snnhw.conformance.compare.parity import Parity
 from snnhw.ir import Neuron, Program
+from snnhw.plugin import Result
 
-__all__ = ["NOTHING", "Measured", "measuring", "of_parity", "of_run", "relative", "worst_slope"]
+__all__ = ["NOTHING", "Measured", "every_bit", "measuring", "of_parity", "of_run", "relative", "worst_slope"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,18 @@ def of_run(program: Program, got: Mapping[str, Array], wanted: Mapping[str, Arra
             else:
                 errors.append(_farthest(got[port], target) if alike else np.inf)
     return Measured(max(errors, default=None), spikes, flips)
+
+
+def every_bit(program: Program, found: Result, wanted: Result) -> Measured:
+    """What was measured of two runs that are equal in every bit.
+
+    Raises:
+        Disagreement: they are not.
+    """
+    measured = of_run(program, found.recordings, wanted.recordings)
+    with measuring(measured):
+        same_result(found, wanted)
+    return measured
 
 
 def _farthest(got: Array, wanted: Array) -> float:

@@ -108,11 +108,6 @@ def _where(condition: Bounded, a: Bounded, b: Bounded) -> Bounded:
 
 def _nearest(x: Bounded, table: Bounded) -> Bounded:
     """Off by nothing, unless the bound reaches another level's half of the way."""
-    levels = table.value
-    value, *ends = (_level(each, levels) for each in (x.value, x.value - x.error, x.value + x.error))
+    nearest = numpy_namespace()["nearest"]
+    value, *ends = (nearest(each, table.value) for each in (x.value, x.value - x.error, x.value + x.error))
     return Bounded(value, np.maximum(*(np.abs(end - value) for end in ends)))
-
-
-def _level(x: Array, levels: Array) -> Array:
-    inside = np.clip(x, levels.min(), levels.max())
-    return np.asarray(levels[np.abs(np.asarray(inside)[..., None] - levels).argmin(axis=-1)])
