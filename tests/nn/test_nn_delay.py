@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_nn_capture import B, lif, same, signal
+from nn_captures import B, lif, same, signal
 from torch import Tensor, nn
 
 import snnhw as snn

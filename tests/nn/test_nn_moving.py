@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_nn_capture import B, Through, kinds, lif, same, signal
+from nn_captures import B, Through, kinds, lif, same, signal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
