@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import gc
-import io
 import os
 import shutil
 import signal
@@ -26,7 +25,7 @@ from snnhw_ipu.executable import IpuExecutable
 from snnhw_ipu.link import InProcess, InWorker, interpreter
 from snnhw_ipu.options import IpuOptions
 from snnhw_ipu.process import Worker, give_back, take
-from snnhw_ipu.worker.frames import MAGIC, PROTOCOL, Frame, FrameError, read_frame, write_frame
+from snnhw_ipu.worker.frames import PROTOCOL
 from snnhw_ipu.worker.session import Session
 
 
@@ -43,69 +42,6 @@ def shell(folder: Path, line: str) -> str:
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(path)
-
-
-def read(data: bytes) -> Frame:
-    stream = io.BytesIO(data)
-
-    def exactly(size: int) -> bytes:
-        found = stream.read(size)
-        if len(found) < size:
-            raise EOFError
-        return found
-
-    return read_frame(exactly)
-
-
-def frame(header: dict[str, object], **arrays: np.ndarray) -> bytes:
-    parts: list[bytes] = []
-    write_frame(parts.append, header, arrays)
-    return b"".join(parts)
-
-
-# -- frames -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", ["bool", "int32", "int64", "float16", "float32", "float64"])
-def test_arrays_arrive_as_they_were(dtype: str) -> None:
-    sent = {
-        "a": np.arange(6).reshape(2, 3).astype(dtype),
-        "b": np.array(1, dtype),
-        "c": np.zeros((0, 2), dtype),
-    }
-    header, found = read(frame({"ask": "é"}, **sent))
-    assert header == {"ask": "é"}
-    assert {name: (x.dtype.name, x.shape) for name, x in found.items()} == {
-        name: (x.dtype.name, x.shape) for name, x in sent.items()
-    }
-    assert all(np.array_equal(found[name], sent[name]) for name in sent)
-    found["a"][...] = 0  # the receiver's own
-
-
-GOOD = frame({"ask": "run"}, x=np.arange(4, dtype=np.float32))
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"hello, world, hello", "b'hello, w' came where a frame begins"),
-        (b"SNNIPU" + (PROTOCOL + 1).to_bytes(2, "big"), f"speaks version {PROTOCOL + 1} of the protocol"),
-        (MAGIC + b"\xff" * 12, "which no frame does"),
-        (GOOD.replace(b'"float32"', b'"object_"'), "is a object_"),
-        (GOOD.replace(b"[4]", b"[9]"), "larger than the frame"),
-        (GOOD.replace(b"[4]", b"[3]"), "belong to no array"),
-        (GOOD.replace(b'{"ask"', b'}"ask"'), "header cannot be read"),
-    ],
-)
-def test_what_is_no_frame_is_refused(data: bytes, message: str) -> None:
-    with pytest.raises(FrameError, match=message.replace("[", r"\[")):
-        read(data)
-
-
-@pytest.mark.parametrize("cut", [0, 5, 15, 30, len(GOOD) - 1])
-def test_a_frame_that_ends_early(cut: int) -> None:
-    with pytest.raises(EOFError):
-        read(GOOD[:cut])
 
 
 def worker_of(executable: IpuExecutable) -> Worker:
