@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from nn_loop_nets import B, Inside, Net, T, signal
 from torch import Tensor, nn
 
 import snnhw as snn
@@ -16,29 +15,6 @@ from snnhw.ir import Add, BatchNorm1d, Linear, Neuron, Output
 from snnhw.nn import Captured, capture
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
-
-T, B = 5, 3
-
-
-def signal(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0)) * 2
-
-
-class Net(nn.Module):
-    """Layers as snnTorch's tutorials have them; one forward for each test."""
-
-    num_steps = T
-    lif1: Any
-    lif2: Any
-    syn: Any
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(1)
-        self.fc1, self.fc2 = nn.Linear(6, 8), nn.Linear(8, 4)
-        self.lif1, self.lif2 = snn.Leaky(beta=0.8, threshold=0.4), snn.Leaky(beta=0.7, threshold=0.3)
-        self.syn = snn.Synaptic(alpha=0.5, beta=0.8, threshold=0.4)
-        self.hidden = snn.Leaky(beta=0.8, threshold=0.4, init_hidden=True)
 
 
 class Static(Net):
@@ -82,15 +58,6 @@ class Iterated(Net):
             spk, mem = self.lif1(self.fc1(now), mem=mem)
             spikes.append(spk)
         return spikes
-
-
-class Inside(Net):
-    """Neurons that keep their states; the current is computed once."""
-
-    def forward(self, x: Tensor, steps: int = T) -> Any:
-        snn.utils.reset(self)
-        cur = self.fc1(x)
-        return torch.stack([self.fc2(self.hidden(cur)) + self.fc2(cur) for _ in range(steps)])
 
 
 class Dropped(Net):
@@ -336,233 +303,3 @@ def test_capture_leaves_the_states_as_they_were() -> None:
     capture(net, signal(B, 6))
     assert net.hidden.mem is before
     assert set(dir(net)) == names
-
-
-# -- what is not regular ----------------------------------------------------------------------------
-
-
-def loop(body: Callable[..., Any], *, after: Callable[[list[Any]], Any] = torch.stack) -> nn.Module:
-    """A network of one loop; ``body(net, x, step, mem, rec) -> mem``."""
-
-    class Loop(Net):
-        def forward(self, x: Tensor) -> Any:
-            mem: Any = self.lif1.init_leaky()
-            record: list[Any] = []
-            for step in range(T):
-                mem = body(self, x, step, mem, record)
-            return after(record)
-
-    return Loop()
-
-
-def plain(net: Any, x: Tensor, _: int, mem: Tensor, record: list[Any]) -> Tensor:
-    spk, mem = net.lif1(net.fc1(x), mem)
-    record.append(spk)
-    return mem
-
-
-def changed(net: Any, x: Tensor, _: int, mem: Tensor, record: list[Any]) -> Tensor:
-    spk, mem = net.lif1(net.fc1(x), mem)
-    record.append(spk)
-    return mem * 0.5
-
-
-def choosy(net: Any, x: Tensor, step: int, mem: Tensor, record: list[Any]) -> Tensor:
-    cur = net.fc1(x)
-    if step > 2:
-        cur = torch.relu(cur)
-    spk, mem = net.lif1(cur, mem)
-    record.append(spk)
-    return mem
-
-
-def recurrent(net: Any, x: Tensor, _: int, mem: Tensor, record: list[Any]) -> Tensor:
-    spk, mem = net.lif1(net.fc1(x) + (record[-1] if record else 0), mem)
-    record.append(spk)
-    return mem
-
-
-def adding(net: Any, x: Tensor, _: int, mem: Tensor, record: list[Any]) -> Tensor:
-    spk, mem = net.lif1(net.fc1(x), mem)
-    record.append(spk + record[-1] if record else spk)
-    return mem
-
-
-def seldom(net: Any, x: Tensor, step: int, mem: Tensor, record: list[Any]) -> Tensor:
-    spk, mem = net.lif1(net.fc1(x), mem)
-    if step == 3:
-        net.lif2(spk)
-    record.append(spk)
-    return mem
-
-
-def restarted(net: Any, x: Tensor, _: int, mem: Tensor, record: list[Any]) -> Tensor:
-    net.hidden.reset_mem()
-    record.append(net.hidden(net.fc1(x)))
-    return mem
-
-
-def skipping(net: Any, x: Tensor, step: int, mem: Tensor, record: list[Any]) -> Tensor:
-    spk, mem = net.lif1(net.fc1(x), mem)
-    if step:
-        record.append(spk)
-    return mem
-
-
-def mixed(net: Any, x: Tensor, step: int, mem: Tensor, record: list[Any]) -> Tensor:
-    spk, mem = net.lif1(net.fc1(x), mem)
-    record.append(mem if step == 3 else spk)
-    return mem
-
-
-def peeking(net: Any, x: Tensor, _: int, mem: Tensor, record: list[Any]) -> Tensor:
-    net.hidden(net.fc1(x))
-    record.append(net.hidden.mem)
-    return mem
-
-
-def first(net: Any, x: Tensor, step: int, mem: Tensor, record: list[Any]) -> Tensor:
-    spk, mem = net.lif1(net.fc1(x), torch.ones(B, 8) if step == 0 else mem)
-    record.append(spk)
-    return mem
-
-
-BODIES: dict[str, tuple[Callable[..., Any], str, str]] = {
-    "a state changed": (
-        changed,
-        "net.lif1(",
-        "'lif1' is handed a 'mem' that is not the one it returned in the",
-    ),
-    "a choice": (
-        choosy,
-        "torch.relu(",
-        "'lif1' is fed otherwise in step 3 of this loop over time than in step 1",
-    ),
-    "a feedback": (
-        recurrent,
-        "net.lif1(",
-        "it uses a value of 1 step before; only the states of neurons go from",
-    ),
-    "a sum": (adding, "", "what it holds for step 0 is not what it holds for step 1; append the same thing"),
-    "fewer calls": (
-        seldom,
-        "net.lif2(",
-        "'lif2' is called once, but 'lif1' 5 times; a loop over time calls every",
-    ),
-    "a reset": (restarted, "net.hidden(", "'hidden' is put at rest between two steps"),
-    "fewer values": (
-        skipping,
-        "",
-        "it stacks 4 values, but the loop over time has 5 steps; append one value",
-    ),
-    "two values": (mixed, "", "what it holds for step 3 is not what it holds for step 1; append the same"),
-    "a look inside": (
-        peeking,
-        "",
-        "forward returns a tensor that nothing was computed into; to return a neuron's state, construct",
-    ),
-    "a first state": (
-        first,
-        "net.lif1(",
-        "starts from a 'mem' that is neither zeros nor an argument of forward",
-    ),
-}
-
-
-def refused(net: nn.Module, sample: Any = None) -> str:
-    with pytest.raises(CaptureError) as caught:
-        capture(net, signal(B, 6) if sample is None else sample)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(("body", "line", "message"), BODIES.values(), ids=BODIES)
-def test_loops_that_are_not_regular(body: Callable[..., Any], line: str, message: str) -> None:
-    found = refused(loop(body))
-    assert message in found
-    lines, start = inspect.getsourcelines(body)
-    numbers = [start + place for place, text in enumerate(lines) if line and line in text]
-    assert not line or f":{numbers[0]}: `" in found
-
-
-def test_the_two_lines_to_change_are_shown() -> None:
-    assert refused(loop(changed)).endswith(
-        "Change two lines: construct it as `snn.Leaky(..., init_hidden=True)` and call it as "
-        "`spk = self.lif1(cur)`; then write the loop over time outside forward"
-    )
-
-
-SUMMARIES: dict[str, tuple[Callable[[list[Any]], Any], str]] = {
-    "sum": (lambda record: torch.stack(record).sum(0), "forward returns a summary of all steps; return the"),
-    "last": (
-        lambda record: record[-1],
-        "forward returns what the loop over time left at its last step; return",
-    ),
-    "dim": (lambda record: torch.stack(record, dim=1), "what is returned is [T, B, ...], time first"),
-    "no list": (lambda record: torch.stack(record[0]), "stack a list that holds one value for every step"),
-}
-
-
-@pytest.mark.parametrize(("after", "message"), SUMMARIES.values(), ids=SUMMARIES)
-def test_what_is_returned_after_a_loop(after: Callable[[list[Any]], Any], message: str) -> None:
-    assert message in refused(loop(plain, after=after))
-
-
-class Later(Net):
-    def forward(self, x: Tensor) -> Any:
-        mem, record = self.lif1.init_leaky(), []
-        for step in range(1, T):
-            spk, mem = self.lif1(self.fc1(x[step] - x[step - 1]), mem)
-            record.append(spk)
-        return torch.stack(record)
-
-
-class Counting(Net):
-    def forward(self, x: Tensor) -> Any:
-        mem, record = self.lif1.init_leaky(), []
-        for step in range(x.size(0)):
-            spk, mem = self.lif1(self.fc1(x[step]), mem)
-            record.append(spk / x.size(0))
-        return torch.stack(record)
-
-
-class Kept(Net):
-    def forward(self, x: Tensor, mem: Tensor) -> Any:
-        return self.lif1(self.fc1(x), mem)[0]
-
-
-class Used(Net):
-    def forward(self, x: Tensor, mem: Tensor) -> Any:
-        spk, after = self.lif1(self.fc1(x), mem)
-        return spk, after, after - mem
-
-
-OTHERS: dict[str, tuple[type[nn.Module], Any, str]] = {
-    "two steps of the input": (
-        Later,
-        signal(B, 6),
-        "it uses a value of a later step; only the states of neurons go from",
-    ),
-    "the number of steps": (
-        Counting,
-        signal(B, 6),
-        "it computes with the number of time steps, which a program",
-    ),
-    "a state kept back": (Kept, signal(B, 6), "is handed the 'mem' that forward takes, but forward does not"),
-    "a state computed with": (
-        Used,
-        (signal(B, 6), torch.zeros(B, 8)),
-        "'mem' is the state of a neuron, but forward also computes with it",
-    ),
-    "no sample of it": (
-        Used,
-        signal(B, 6),
-        "forward takes x, mem, but the sample has nothing for mem; give a",
-    ),
-    "no sample at all": (Used, {}, "forward takes x, mem, but the sample has nothing for x, mem; give a"),
-    "no array": (Inside, {"x": None}, "the sample holds no array; forward takes x, steps"),
-}
-
-
-@pytest.mark.parametrize(("kind", "sample", "message"), OTHERS.values(), ids=OTHERS)
-def test_other_refusals(kind: type[nn.Module], sample: Any, message: str) -> None:
-    assert message in refused(kind(), sample)
