@@ -17,7 +17,7 @@ from snnhw.ir.noise import LIMIT
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.tensors import as_tensor
 from snnhw.tensors.losses import total_loss
-from snnhw.tensors.network import Network, Pass, ProgramModule, run_network
+from snnhw.tensors.network import Memo, Network, Pass, ProgramModule, run_network
 from snnhw_torch.training import Trainer
 
 __all__ = ["TorchExecutable"]
@@ -49,6 +49,9 @@ class TorchExecutable:
             self._trainer = Trainer(job, trained)
         self._training_network = self._network.trained()
         self._sequence = 0  # sequences trained so far
+        self._chosen: dict[str, str] = {}  # by training: node -> the way it runs
+        self._derived: dict[str, Tensor] = {}  # of parameters, while nobody else can write to them
+        self._shared = False
         self._outputs = program.outputs()
         self._closed = False
 
@@ -57,7 +60,9 @@ class TorchExecutable:
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         self._open()
         with torch.no_grad():
-            found, _ = self._pass(self._network, inputs, state, self._job.record)
+            # What a run decides is for itself: it is a function of parameters and inputs alone.
+            memo = Memo(derived={} if self._shared else self._derived)
+            found, _ = self._pass(self._network, inputs, state, self._job.record, memo=memo)
         outputs = {name: found.ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
 
@@ -67,11 +72,15 @@ class TorchExecutable:
         sequence = (self._sequence + (state is None)) % LIMIT
         read = [term.of for term in job.loss.terms if term.of]
         with torch.enable_grad():
-            found, batch = self._pass(self._training_network, inputs, state, read, sequence)
+            memo = Memo(dict(self._chosen))
+            found, batch = self._pass(
+                self._training_network, inputs, state, read, memo=memo, sequence=sequence
+            )
             check_targets(job.loss, _shapes(wanted), batch)
             loss = total_loss(job.loss, found.ports, wanted)
+            self._derived.clear()
             trainer.learn(loss)
-        self._sequence = sequence
+        self._sequence, self._chosen = sequence, memo.chosen
         for key, value in found.statistics.items():
             self._params[key].copy_(value)
         outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
@@ -83,6 +92,8 @@ class TorchExecutable:
         inputs: Arrays,
         state: Arrays | None,
         ports: Iterable[str],
+        *,
+        memo: Memo,
         sequence: int = 0,
     ) -> tuple[Pass, int]:
         """One pass, and the size of its batch."""
@@ -101,6 +112,7 @@ class TorchExecutable:
             sizes=(steps, batch),
             wanted=wanted,
             clock=Clock(self._job.seed, sequence),
+            memo=memo,
         )
         return found, batch
 
@@ -127,6 +139,7 @@ class TorchExecutable:
         self._fill(params)
 
     def _fill(self, params: Mapping[str, Array]) -> None:
+        self._derived.clear()
         with torch.no_grad():
             for key, array in params.items():
                 self._params[key].copy_(torch.from_numpy(np.array(array)))
@@ -154,6 +167,7 @@ class TorchExecutable:
     def torch_module(self) -> ProgramModule:
         """A differentiable module that shares these parameters, for people who keep their own loop."""
         self._open()
+        self._shared = True
         job = self._job
         return ProgramModule(
             self._network, self._params, time_steps=job.time_steps, record=job.record, seed=job.seed
