@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from snnhw_cpu.events import COSTS, Costs, product, weight_adjoint
+from snnhw_cpu.limits import USUAL
 
 SHAPES = [(3200, 1000, 1000), (3200, 1000, 256), (800, 1024, 1024), (3200, 1000, 10), (100, 2312, 1024)]
 DENSITIES = [0.01, 0.02, 0.05, 0.1, 0.2]
@@ -44,7 +45,10 @@ def measure() -> Iterator[Timing]:
             x = (torch.rand(rows, inputs, generator=generator) < density).float()
             dense, skipping = _paired(
                 lambda x=x, weight=weight, seed=seed: torch.autograd.grad(F.linear(x, weight), weight, seed),
-                lambda x=x, seed=seed, turned=turned: (product(x, turned), weight_adjoint(x, seed)),
+                lambda x=x, seed=seed, turned=turned: (
+                    product(x, turned, USUAL),
+                    weight_adjoint(x, seed, USUAL),
+                ),
             )
             turn, _ = _paired(lambda weight=weight: weight.detach().t().contiguous(), lambda: None)
             yield Timing(rows, inputs, outputs, density, dense, skipping, turn)

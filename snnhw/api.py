@@ -114,7 +114,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
         seed=seed,
         options=options,
     )
-    return Model(lower(plugin, program, params, job), program, names)
+    return Model(lower(plugin, program, params, job), program, names, plugin, job)
 
 
 def make_job(

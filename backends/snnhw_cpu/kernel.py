@@ -33,7 +33,7 @@ class Kernel:
         self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(self._cfunc.address)
 
     def __call__(self, *arguments: int) -> None:
-        """``(first, last, T, R, C, addresses..., sizes of tables...)``."""
+        """As `snnhw_cpu.loops.function` says, or whoever else printed it."""
         self._call(*arguments)
 
 

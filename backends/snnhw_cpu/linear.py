@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -16,11 +16,10 @@ from torch import Tensor
 from snnhw.ir import Linear
 from snnhw.tensors.network import Memo
 from snnhw_cpu.events import COSTS, product, weight_adjoint
+from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.memory import room
 
-__all__ = ["LinearLayer", "Way"]
-
-Way = Literal["dense", "skip"]
+__all__ = ["LinearLayer", "LinearUse"]
 
 LOOKED_AT: Final = 64
 """Rows, spread over all, that tell how many inputs are active: to count every one would cost as much as a
@@ -29,13 +28,13 @@ share of the product."""
 
 @dataclass(frozen=True)
 class LinearLayer:
-    """Any linear layer; ``way`` says how its products run, None leaves it to what the first of them costs."""
+    """Any linear layer; where the limits name no way, what the first product costs decides."""
 
-    way: Way | None = None
+    limits: Limits = USUAL
 
     def at(self, node: str, memo: Memo) -> LinearUse:
         """One linear layer of a program."""
-        return LinearUse(node, memo, self.way)
+        return LinearUse(node, memo, self.limits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ class LinearUse:
 
     node: str
     memo: Memo
-    way: Way | None
+    limits: Limits
 
     def __call__(self, op: Linear, xs: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Tensor:
         x, weight, bias = xs["x"], params["weight"], params.get("bias")
@@ -58,14 +57,11 @@ class LinearUse:
         """``[..., K]`` -> ``[..., O]``."""
         rows = x.reshape(-1, op.in_features)
         if self._skips(op, rows):
-            y = product(rows.contiguous(), self._turned(weight))
+            y = product(rows.contiguous(), self._turned(weight), self.limits)
             y = y if bias is None else y.add_(bias)
         else:
-            y = room(len(rows), op.out_features, dtype=x.dtype)
-            if bias is None:
-                torch.mm(rows, weight.t(), out=y)
-            else:
-                torch.addmm(bias, rows, weight.t(), out=y)
+            y = room(len(rows), op.out_features, dtype=x.dtype, reuse=self.limits.reuse)
+            _dense(rows, weight, bias, y)
         return y.view(*x.shape[:-1], op.out_features)
 
     def adjoint(
@@ -83,19 +79,22 @@ class LinearUse:
         rows, sums = x.reshape(-1, op.in_features), grad.reshape(-1, op.out_features)
         found = {}
         if "weight" in wanted and self._skips(op, rows):
-            found["weight"] = weight_adjoint(rows.contiguous(), sums.contiguous())
+            found["weight"] = weight_adjoint(rows.contiguous(), sums.contiguous(), self.limits)
         elif "weight" in wanted:
             found["weight"] = sums.t() @ rows
         if "bias" in wanted:
             found["bias"] = sums.sum(0)
         if "x" in wanted:  # last, as it may go where x is
-            to = room(*rows.shape, dtype=x.dtype) if out is None else out.view(rows.shape)
+            to = out
+            if to is None:
+                to = room(*rows.shape, dtype=x.dtype, reuse=self.limits.reuse)
+            to = to.view(rows.shape)
             found["x"] = torch.mm(sums, weight, out=to).view(x.shape)
         return found
 
     def _skips(self, op: Linear, rows: Tensor) -> bool:
         """Whether zeros are skipped; silence decides nothing."""
-        way = self.way or self.memo.chosen.get(self.node)
+        way = self.limits.way or self.memo.chosen.get(self.node)
         if way is None and (density := _density(rows)):
             wins = COSTS.wins(len(rows), op.in_features, op.out_features, density)
             way = self.memo.chosen[self.node] = "skip" if wins else "dense"
@@ -106,6 +105,13 @@ class LinearUse:
         if self.node not in self.memo.derived:
             self.memo.derived[self.node] = weight.detach().t().contiguous()
         return self.memo.derived[self.node]
+
+
+def _dense(rows: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    if bias is None:
+        torch.mm(rows, weight.t(), out=out)
+    else:
+        torch.addmm(bias, rows, weight.t(), out=out)
 
 
 def _density(rows: Tensor) -> float:

@@ -13,16 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 
 __all__ = ["share"]
 
 Work = Callable[[int, int], object]
-
-WORTH: Final = 400_000
-"""Elements times steps that make it worth waking one more thread."""
 
 REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -40,13 +37,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def share(work: Work, tasks: int, cost: int) -> None:
+def share(work: Work, tasks: int, cost: int, wake: int) -> None:
     """Call ``work(first, last)`` over all tasks, split among torch's number of threads.
 
     Args:
         cost: elements times steps in all; a small job is not worth waking anybody for.
+        wake: `Limits.wake`; 0: at least two threads, whatever torch's number.
     """
-    threads = 1 if cost < WORTH else min(torch.get_num_threads(), tasks, 1 + cost // WORTH)
+    most = torch.get_num_threads() if wake else max(2, torch.get_num_threads())
+    threads = min(most, tasks, 1 + cost // wake if wake else most)
     if threads <= 1:
         work(0, tasks)
         return

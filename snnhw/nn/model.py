@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from snnhw.errors import InputError
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.nn.finite import refuse_nan
-from snnhw.plugin import Arrays, Executable, Result
+from snnhw.plugin import Arrays, Backend, Executable, Result, Run
 from snnhw.tensors import as_tensor
+
+if TYPE_CHECKING:
+    from snnhw.conformance.compare.live import Live
 
 __all__ = ["Model"]
 
@@ -31,8 +34,11 @@ class Model:
         state: the state after the last call, to pass to the next for one long sequence.
     """
 
-    def __init__(self, executable: Executable, program: Program, names: Mapping[str, str]) -> None:
+    def __init__(
+        self, executable: Executable, program: Program, names: Mapping[str, str], plugin: Backend, job: Run
+    ) -> None:
         self.executable, self.program = executable, program
+        self._plugin, self._job = plugin, job
         self.state: Arrays | None = None
         self._names = names
         self._inputs = program.named(Input)
@@ -79,6 +85,28 @@ class Model:
         tensors = _tensors(outputs)
         found = tuple(tensors[name] for name in self._outputs)
         return found[0] if len(found) == 1 else found
+
+    def verify(self, x: Any, state: Arrays | None = None) -> Live:
+        """Hold this model, as it is now, to the float64 reference.
+
+        Is it, after all training, loading and setting, still the model of its parameters: does it give, in
+        every bit, what one gives that is compiled afresh from them? And does what they give differ from the
+        reference by more than rounding explains? Compiles twice, and runs the reference, which is slow: for
+        a look now and then, on a batch or two.
+
+        Args:
+            x, state: as for `run`.
+
+        Returns:
+            what was found; its ``ok`` is the answer, ``str()`` of it says it in words.
+
+        Raises:
+            InputError: as for `run`.
+        """
+        from snnhw.conformance.compare.live import hold_live
+
+        given = self._signals(x)
+        return hold_live(self.executable, self._plugin, self.program, self._job, inputs=given, state=state)
 
     @property
     def params(self) -> Params:

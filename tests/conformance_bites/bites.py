@@ -156,6 +156,11 @@ WRONG: Final[Mapping[str, Bite]] = {
         caught=("law/evaluates-dense",),
         spared=("law/trains-alike-dense",),
     ),
+    "runs with the weights of its first run": Bite(
+        Wrong(around=executables.Stale),
+        caught=("law/lives-dense", "law/lives-recurrent", "law/lives-few-events"),
+        spared=("law/agrees-dense", "law/evaluates-dense", "training/SGD-plain"),
+    ),
     "keeps its results to itself": Bite(
         Wrong(around=executables.Possessive),
         caught=("law/owns-dense",),

@@ -132,6 +132,18 @@ class Disturbed(Around):
         return found
 
 
+class Stale(Around):
+    """Runs with the parameters of its first run."""
+
+    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
+        now = self.inner.get_params()
+        self.first = self.__dict__.get("first", now)
+        self.inner.set_params(self.first)
+        found = self.inner.run(inputs, state)
+        self.inner.set_params(now)
+        return found
+
+
 class Possessive(Around):
     """Returns the same buffers every time."""
 

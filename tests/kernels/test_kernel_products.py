@@ -13,7 +13,8 @@ from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, L
 from snnhw.ir.ops import Input
 from snnhw.tensors.network import OPERATIONS, Memo, Operation, Remembering
 from snnhw_cpu.events import COSTS
-from snnhw_cpu.linear import LinearLayer, LinearUse, Way
+from snnhw_cpu.limits import USUAL, Limits, Way
+from snnhw_cpu.linear import LinearLayer, LinearUse
 from snnhw_cpu.products import layers_of
 
 OP = Linear(96, 40)
@@ -34,13 +35,13 @@ def params() -> dict[str, Tensor]:
 
 def layer_of(program: Program, **options: Any) -> Operation:
     """The only layer that is not torch's own."""
-    (layer,) = layers_of(program, deterministic=False, **options).values()
+    (layer,) = layers_of(program, limits=USUAL, **options).values()
     assert not isinstance(layer, Remembering)
     return layer
 
 
 def use(way: Way | None = None, memo: Memo | None = None) -> LinearUse:
-    return LinearLayer(way).at("fc", memo or Memo())
+    return LinearLayer(Limits(way=way)).at("fc", memo or Memo())
 
 
 @pytest.mark.parametrize("way", ["skip", "dense"])
@@ -55,7 +56,7 @@ def test_skipping_zeros_is_the_same_product(density: float, way: Way) -> None:
 
 
 def test_a_pass_of_its_own_trusts_nothing_about_a_weight() -> None:
-    layer, x, given = LinearLayer("skip"), spikes(0.1), params()
+    layer, x, given = LinearLayer(Limits(way="skip")), spikes(0.1), params()
     weight = given["weight"].detach()
     for write in (
         lambda: weight.numpy().fill(2.0),
@@ -108,14 +109,10 @@ def test_options_decide_how_products_run() -> None:
     program = sequential(
         {"x": Input((3, 8, 8)), "conv": Conv2d(3, 4, (3, 3)), "fc": Linear(6, 5)}, train=False
     )
-    free = layers_of(program, precision="full", deterministic=False)
+    free = layers_of(program, precision="full", limits=USUAL)
     assert "conv" not in free  # torch's own
-    assert isinstance(free["fc"], LinearLayer)
-    assert free["fc"].way is None
-    pinned = layers_of(program, precision="full", deterministic=True)["fc"]
-    assert isinstance(pinned, LinearLayer)
-    assert pinned.way == "dense"
-    assert set(layers_of(program, precision="bf16", deterministic=False)) == {"conv", "fc"}
+    assert free["fc"] == LinearLayer(USUAL)
+    assert set(layers_of(program, precision="bf16", limits=USUAL)) == {"conv", "fc"}
 
 
 @pytest.mark.parametrize("name", ["conv", "fc"])

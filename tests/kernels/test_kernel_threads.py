@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from snnhw_cpu import threads as own
-from snnhw_cpu.threads import share
+from snnhw_cpu.limits import USUAL
+
+
+def share(work: own.Work, tasks: int, cost: int) -> None:
+    own.share(work, tasks, cost, USUAL.wake)
 
 
 @pytest.fixture(params=["libgomp", "pool"])
@@ -32,6 +36,15 @@ def test_every_task_is_done_once(tasks: int, threads: int) -> None:
     finally:
         torch.set_num_threads(before)
     assert sorted(done) == list(range(tasks))
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("wake", "parts"), [(0, 2), (5, 1), (1 << 62, 1)])
+def test_how_much_work_wakes_another_thread(wake: int, parts: int) -> None:
+    """At 0 there are two at least, whatever torch's number."""
+    seen: list[tuple[int, int]] = []
+    own.share(lambda first, last: seen.append((first, last)), 6, cost=12, wake=wake)
+    assert len(seen) == parts
 
 
 @pytest.mark.usefixtures("team")

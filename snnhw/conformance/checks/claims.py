@@ -103,6 +103,8 @@ def describes(bench: Bench, case: Case) -> None:
         raise Disagreement(f"probe() gives {found!r}; give a snnhw.plugin.Probe with one of its statuses")
     if not found.ready and not (found.reason and found.install):
         raise Disagreement(f"probe() says '{found.status}', but not why, and what mends it: {found!r}")
+    if bench.capabilities.paths and "paths" not in {item.name for item in fields(bench.plugin.Options)}:
+        raise Disagreement("it declares paths, but has no option 'paths' that forces them")
     plan = bench.plugin.explain(case.program, bench.job(case))
     if not isinstance(plan, Explanation) or not (plan.tables or plan.sources):
         raise Disagreement(f"explain() gives {plan!r}; give a snnhw.plugin.Explanation that holds something")

@@ -106,6 +106,20 @@ def evaluates(bench: Bench, case: Case) -> None:
         same_bits("after runs between its steps, parameter", other.get_params(), one.get_params())
 
 
+def lives(bench: Bench, case: Case) -> None:
+    """A program that has been trained is that of its parameters: its runs are those of one compiled afresh.
+
+    What a backend makes of parameters, and keeps, would else go on as it was before an update.
+    """
+    with bench.compile(case) as executable:
+        for step in range(3):
+            inputs, targets = turn_of(case, step)
+            executable.run(inputs)
+            executable.step(inputs, targets)
+            now = replace(case, params=hosts(executable.get_params()), inputs=inputs)
+            same_result(_kept(executable.run(inputs)), _run(bench, now), f"after {step + 1} steps, ")
+
+
 def round_trips(bench: Bench, case: Case) -> None:
     """Parameters come back as they were given, and those that are replaced are used."""
     with bench.compile(case) as executable:
@@ -200,6 +214,7 @@ LAWS: Final[Mapping[str, Law]] = {
     "fits": fits,
     "resumes": resumes,
     "evaluates": evaluates,
+    "lives": lives,
     "round-trips": round_trips,
     "owns": owns,
     "reschedules": reschedules,
