@@ -264,7 +264,7 @@ class Executable(Protocol):
         ...
 
     def get_params(self) -> Params:
-        """The present parameters, copied to the host."""
+        """The present parameters, copied to the host, in a dtype that holds them exactly."""
         ...
 
     def set_params(self, params: Params) -> None:

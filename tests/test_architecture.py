@@ -25,6 +25,8 @@ LAYERS: dict[str, set[str]] = {
     "words": set(),
     "ir": COMMON,
     "plugin": COMMON,
+    "arrays": COMMON | {"plugin"},
+    "session": COMMON | {"ir", "plugin", "arrays"},
     "reader": COMMON | {"plugin"},
     "options": COMMON | {"plugin", "reader"},
     "registry": COMMON | {"plugin", "reader", "options"},
@@ -60,7 +62,7 @@ TORCH_SIDE = {
 ON_TOP = {"__init__", "__main__", "api", "cli"}
 """Layers that may import everything in snnhw, but the torch side only inside functions (`cli`: anywhere)."""
 
-FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader"}
+FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader", "arrays", "session"}
 """The layers a plugin may import."""
 
 FOR_SOME_PLUGINS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch import Tensor
 from snnhw.ir import Linear
 from snnhw.tensors.network import Memo
 from snnhw_cpu.events import COSTS, product, weight_adjoint
-from snnhw_cpu.limits import USUAL, Limits
+from snnhw_cpu.limits import USUAL, Limits, Way
 from snnhw_cpu.memory import room
 
 __all__ = ["LinearLayer", "LinearUse"]
@@ -31,6 +31,11 @@ class LinearLayer:
     """Any linear layer; where the limits name no way, what the first product costs decides."""
 
     limits: Limits = USUAL
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """Those that are left to choose from."""
+        return () if self.limits.way else get_args(Way)
 
     def at(self, node: str, memo: Memo) -> LinearUse:
         """One linear layer of a program."""

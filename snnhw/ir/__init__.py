@@ -30,6 +30,7 @@ from snnhw.ir.expr import (
 from snnhw.ir.files import load, save, write_atomic
 from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.gradient import gradient
+from snnhw.ir.identity import identity
 from snnhw.ir.initial import init_params
 from snnhw.ir.losses import (
     LOSS_TERMS,
@@ -85,7 +86,7 @@ from snnhw.ir.ops import (
     Upsample,
     WinnerTakeAll,
 )
-from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer
+from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, Slot
 from snnhw.ir.params import Param, Params, ParamSpec, State
 from snnhw.ir.program import Edge, Endpoint, Program, TimeAxis, sequential, trainable
 from snnhw.ir.shapes import infer_shapes
@@ -188,6 +189,7 @@ __all__ = [
     "Shape",
     "Sigmoid",
     "Slice",
+    "Slot",
     "SpikeRateEscape",
     "State",
     "Step",
@@ -212,6 +214,7 @@ __all__ = [
     "graft",
     "greater",
     "heaviside",
+    "identity",
     "infer_shapes",
     "init_params",
     "load",

@@ -96,7 +96,7 @@ def updated(name: str, paths: str) -> Trained:
         assert isinstance(spikes, Tensor)
         assert isinstance(model.executable, TorchExecutable)
         params = {key: torch.from_numpy(array) for key, array in model.params.items()}
-        return Trained(loss, spikes, params, model.executable._chosen)
+        return Trained(loss, spikes, params, dict(model.executable._now.own))
 
 
 def test_the_networks_pass_every_limit() -> None:

@@ -112,7 +112,7 @@ def test_events_are_so_few_that_products_skip_zeros() -> None:
     with events.build("cpu", 0, {}) as model:
         assert events.held(model, train, test).ok
         assert isinstance(model.executable, TorchExecutable)
-        assert model.executable._chosen["fc1"] == "skip"
+        assert model.executable._now.own["fc1"] == "skip"
 
 
 def test_the_environment_names_a_backend(tmp_path: Path) -> None:

@@ -63,7 +63,15 @@ RUNNING: Final = (
     "agrees",
 )
 SMALL: Final = ("computes",)
-TRAINING: Final = ("trains-alike", "resumes", "evaluates", "lives", "refuses-targets")
+TRAINING: Final = (
+    "trains-alike",
+    "resumes",
+    "keeps-settings",
+    "evaluates",
+    "lives",
+    "refuses-targets",
+    "refuses-states",
+)
 STEPPING: Final = ("reschedules", "refuses-training")
 """Laws on runs that are exact; on those that half precision holds, too; on several steps of training; on one
 step that is exact."""
@@ -82,6 +90,7 @@ def cases() -> Iterator[Plan]:
         for laws, plan in ((RUNNING, run), (SMALL, small), (TRAINING, training), (STEPPING, step)):
             for law in laws:
                 yield _under(plan, law, f"law/{law}-{shape}")
+        yield _under(run, "refuses-states", f"law/refuses-states-run-{shape}")
         for name, change in (("no-input", _silent), ("one-step", _single)):
             yield _under(run, "agrees", f"law/{name}-{shape}", change)
     plan = _training("law/chancy", chancy(common(), ATan()))

@@ -20,7 +20,15 @@ from snnhw.ir.losses import LossKind
 from snnhw.ir.ops import Shape
 from snnhw.plugin import STAND_INS, Explanation, Probe, label_of
 
-__all__ = ["describes", "labels", "refuses", "refuses_inputs", "refuses_targets", "refuses_training"]
+__all__ = [
+    "describes",
+    "is_refused",
+    "labels",
+    "refuses",
+    "refuses_inputs",
+    "refuses_targets",
+    "refuses_training",
+]
 
 
 def refuses(bench: Bench, case: Case) -> None:
@@ -52,21 +60,21 @@ def refuses_inputs(bench: Bench, case: Case) -> None:
     }
     with bench.compile(case) as executable:
         for what, inputs in wrong.items():
-            _is_refused(f"it runs with {what}", partial(executable.run, inputs))
+            is_refused(f"it runs with {what}", partial(executable.run, inputs))
         state = {key: array[..., :-1] for key, array in reference_run(case).state.items()}
-        _is_refused("it runs from a state of the wrong shape", partial(executable.run, case.inputs, state))
-        _is_refused("it runs from a state in which all is missing", partial(executable.run, case.inputs, {}))
+        is_refused("it runs from a state of the wrong shape", partial(executable.run, case.inputs, state))
+        is_refused("it runs from a state in which all is missing", partial(executable.run, case.inputs, {}))
         short = {key: np.asarray(array)[..., :-1] for key, array in case.params.items() if np.ndim(array)}
-        _is_refused("it takes parameters of the wrong shape", partial(executable.set_params, short))
+        is_refused("it takes parameters of the wrong shape", partial(executable.set_params, short))
         odd: Params = {"odd.weight": np.zeros(1, np.float32)}
-        _is_refused("it takes a parameter that no node has", partial(executable.set_params, odd))
+        is_refused("it takes a parameter that no node has", partial(executable.set_params, odd))
 
 
 def refuses_targets(bench: Bench, case: Case) -> None:
     """A job to run trains nothing; one to train refuses what is no target of its loss."""
     running = replace(case, loss=None, optimizer=None, targets={})
     with bench.compile(running) as executable:
-        _is_refused("it trains without a loss", partial(executable.step, case.inputs, case.targets))
+        is_refused("it trains without a loss", partial(executable.step, case.inputs, case.targets))
     inputs, targets = turn_of(case, 0)
     name, classes = next(iter(targets.items()))
     wrong: dict[str, Arrays] = {
@@ -76,14 +84,14 @@ def refuses_targets(bench: Bench, case: Case) -> None:
         "with classes that are no whole numbers": {name: classes + 0.5},
     }
     with bench.compile(case) as executable:
-        _is_refused("it trains without inputs", partial(executable.step, {}, targets))
+        is_refused("it trains without inputs", partial(executable.step, {}, targets))
         for what, given in wrong.items():
-            _is_refused(f"it trains {what}", partial(executable.step, inputs, given))
+            is_refused(f"it trains {what}", partial(executable.step, inputs, given))
         other = UnheardOptimizer(lr=0.5)
-        _is_refused("it continues with another kind of optimizer", partial(executable.set_optimizer, other))
+        is_refused("it continues with another kind of optimizer", partial(executable.set_optimizer, other))
 
 
-def _is_refused(what: str, attempt: Callable[[], object]) -> None:
+def is_refused(what: str, attempt: Callable[[], object]) -> None:
     """Raise unless an attempt ends in an error of `snnhw.errors`."""
     try:
         attempt()

@@ -22,6 +22,7 @@ from snnhw.conformance.checks.claims import (
     refuses_targets,
     refuses_training,
 )
+from snnhw.conformance.checks.states import keeps_settings, refuses_states
 from snnhw.conformance.compare.differ import Disagreement, hosts, same_bits, same_result
 from snnhw.conformance.compare.yardstick import gradient_of, reference_run, turn_of
 from snnhw.errors import SnnhwError
@@ -225,6 +226,8 @@ LAWS: Final[Mapping[str, Law]] = {
     "refuses-training": refuses_training,
     "refuses-inputs": refuses_inputs,
     "refuses-targets": refuses_targets,
+    "refuses-states": refuses_states,
+    "keeps-settings": keeps_settings,
     "labels": labels,
     "describes": describes,
 }

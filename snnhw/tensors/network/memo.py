@@ -33,6 +33,11 @@ class Memo:
 class Remembering(Protocol):
     """A layer that runs in several ways, or makes something of its parameters first."""
 
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The names of those that it chooses from by the numbers it meets."""
+        ...
+
     def at(self, node: str, memo: Memo) -> Operation:
         """How it runs as that node of a program."""
         ...
