@@ -64,7 +64,10 @@ def keep(name: str, key: str, data: bytes) -> bool:
         if not folder.exists():  # or not any more
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_private(folder)
-        write_atomic(_file(folder, name, key), _digest(key, data) + data)
+        file = _file(folder, name, key)
+        if file.exists() and not file.is_file():  # it would be written into
+            file.unlink()
+        write_atomic(file, _digest(key, data) + data)
     except OSError as error:
         _tell(str(folder), error.strerror)
         return False

@@ -169,6 +169,7 @@ def test_a_pipe_in_the_way_is_not_waited_for(folder: Path) -> None:
     (file,) = folder.iterdir()
     pipe(file)
     assert fresh()
+    assert not fresh()
 
 
 @pytest.mark.parametrize(
