@@ -13,7 +13,7 @@ from snnhw import registry
 from snnhw.check import check_job, reasons_against
 from snnhw.errors import InputError, SnnhwError, Unsupported
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, check_params, files, init_params, require_valid
-from snnhw.options import check_format_options
+from snnhw.options import check_format_options, check_keywords
 from snnhw.passes import resolve_loss
 from snnhw.plugin import (
     BACKENDS,
@@ -244,13 +244,20 @@ def save(path: str | os.PathLike[str], net: Network, sample: Array | Arrays | No
 def load(path: str | os.PathLike[str], **options: Any) -> tuple[Program, Params]:
     """Read a ``.snn`` file, or any other that an installed format claims by its ending.
 
+    Args:
+        options: of the format; for a ``.snn`` file, ``allow_nonfinite``.
+
     Raises:
+        InputError: an option that the format does not have.
         LoadError: the file is not what its ending says.
         UnknownPlugin: no installed format reads such files.
     """
     if Path(path).suffix == SUFFIX:
+        check_keywords(f"format '{SUFFIX}'", "reading", files.load, options)
         return files.load(path, **options)
-    program, params, _ = registry.file_format(_format_of(path)).read(Path(path), **options)
+    plugin = registry.file_format(_format_of(path))
+    check_keywords(f"format '{plugin.name}'", "reading", plugin.read, options)
+    program, params, _ = plugin.read(Path(path), **options)
     return program, params
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from snnhw.plugin import Backend, Format
     from snnhw.reader import Reader
 
-__all__ = ["build_options", "check_format_options", "numbers"]
+__all__ = ["build_options", "check_format_options", "check_keywords", "numbers"]
 
 
 def build_options(plugin: Backend | Reader, given: Mapping[str, object], kind: str = "backend") -> Any:
@@ -53,14 +53,19 @@ def check_format_options(plugin: Format, given: Iterable[str]) -> None:
     Raises:
         InputError: there is no such option; the message lists those that there are.
     """
-    asked = signature(plugin.write).parameters.values()
+    check_keywords(f"format '{plugin.name}'", "writing", plugin.write, given)
+
+
+def check_keywords(who: str, purpose: str, function: Callable[..., Any], given: Iterable[str]) -> None:
+    """Refuse what a function does not take as an option; raises as `check_format_options` does."""
+    asked = signature(function).parameters.values()
     if any(argument.kind is Parameter.VAR_KEYWORD for argument in asked):
         return
     known = [argument.name for argument in asked if argument.kind is Parameter.KEYWORD_ONLY]
     for name in given:
         if name not in known:
             raise InputError(
-                f"format '{plugin.name}' has no option '{name}' for writing.{did_you_mean(name, known)} "
+                f"{who} has no option '{name}' for {purpose}.{did_you_mean(name, known)} "
                 f"Its options: {', '.join(known) or 'none'}."
             )
 
