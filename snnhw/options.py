@@ -31,10 +31,14 @@ def build_options(plugin: Backend | Reader, given: Mapping[str, object], kind: s
         InputError: for a name that is not an option, a value that is not of its type, an option
             that must be given and is not, or values that ``Options`` itself refuses.
     """
+    who = f"{kind} '{plugin.name}'"
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InputError(
+            f"the options of {who} are a mapping of names to values, such as {{'name': value}}, not {given!r}"
+        )
     kinds = get_type_hints(plugin.Options)
     declared = [field for field in fields(plugin.Options) if field.init]
     options = {field.name: kinds[field.name] for field in declared}
-    who = f"{kind} '{plugin.name}'"
     values = {name: _convert(who, name, value, options) for name, value in given.items()}
     for field in declared:
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:

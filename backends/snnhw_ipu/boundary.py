@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snnhw.arrays import hosts
 from snnhw.errors import InputError
 from snnhw.ir import CLOCK, Clock, Dropout, Input, Program, infer_shapes, uniform
 from snnhw.ir.inputs import check_inputs, check_state, check_steps, check_targets, state_shapes
@@ -217,20 +218,3 @@ def _check_classes(name: str, array: Array, classes: int) -> None:
     if array.size and not (array.min() >= 0 and array.max() < classes):
         wrong = array.min() if array.min() < 0 else array.max()
         raise InputError(f"target '{name}' holds class {wrong}; classes 0 to {classes - 1} are accepted")
-
-
-def hosts(what: str, arrays: Arrays) -> dict[str, Array]:
-    """Any arrays in main memory as NumPy's, without a copy where that can be."""
-    return {name: _host(what, name, array) for name, array in arrays.items()}
-
-
-def _host(what: str, name: str, array: Any) -> Array:
-    if isinstance(array, (np.ndarray, np.generic)):
-        return np.asarray(array)
-    try:
-        return np.from_dlpack(array)
-    except (AttributeError, BufferError, RuntimeError, TypeError) as error:
-        raise InputError(
-            f"{what} '{name}' is a {type(array).__name__}, which NumPy cannot read: {error}; "
-            "give an array in main memory that no gradient is recorded for"
-        ) from error

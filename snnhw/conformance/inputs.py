@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from snnhw.arrays import hosts
 from snnhw.conformance.case import Array
 from snnhw.errors import InputError
 from snnhw.ir import Input, Neuron, Program, infer_shapes
@@ -61,12 +62,13 @@ def read_inputs(path: Path, program: Program) -> dict[str, Array]:
     """Inputs from a file: ``.npz`` and ``.safetensors`` hold them by name, ``.npy`` the only one.
 
     Raises:
-        InputError: an ending that is not one of these, or a file that is not what its ending says.
+        InputError: an ending that is not one of these, a file that is not what its ending says, or arrays of
+            something else than real numbers.
     """
     if path.suffix not in _READ:
         raise InputError(f"'{path}': inputs are read from {', '.join(_READ)}")
     try:
-        return _READ[path.suffix](path, program.named(Input))
+        return hosts("input", _READ[path.suffix](path, program.named(Input)))
     except (ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(f"'{path}' cannot be read: {error}") from error
 
