@@ -33,9 +33,9 @@ LAYERS: dict[str, set[str]] = {
     "passes": COMMON | {"ir"},
     "reference": COMMON | {"ir"},
     "check": COMMON | {"ir", "passes", "plugin"},
-    "tensors": COMMON | {"ir", "passes", "plugin", "registry"},
+    "tensors": COMMON | {"ir", "passes", "plugin", "arrays", "registry"},
     "conformance": COMMON
-    | {"ir", "passes", "reference", "plugin", "reader", "options", "registry", "check", "api"},
+    | {"ir", "passes", "reference", "plugin", "arrays", "reader", "options", "registry", "check", "api"},
 }
 """Layer -> the other layers it may import. A layer is a file or a folder directly under snnhw/."""
 

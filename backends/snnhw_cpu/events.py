@@ -21,12 +21,13 @@ __all__ = ["COSTS", "Costs", "product", "weight_adjoint"]
 
 SOURCE: Final = '''\
 import numpy as np
-from numba import carray, cfunc
+from numba import carray
+from snnhw_cpu.compiling import cfunc
 
 F = np.{dtype}
 
 
-@cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy", cache=True)
+@cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy")
 def forward(first, last, M, K, O, x_at, w_at, y_at):
     """y[m] += x[m, k] * w[k] for the rows first..last of M."""
     x = carray(x_at, (M, K))
@@ -55,7 +56,7 @@ def forward(first, last, M, K, O, x_at, w_at, y_at):
                 out[o] += value * line[o]
 
 
-@cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy", cache=True)
+@cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy")
 def weight(first, last, M, K, O, x_at, g_at, d_at):
     """d[k] += x[m, k] * g[m] for the inputs first..last of K."""
     x = carray(x_at, (M, K))

@@ -53,7 +53,8 @@ _HEAD = """\
 import math
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray, njit
+from snnhw_cpu.compiling import cfunc
 
 F = np.{dtype}
 
@@ -201,7 +202,7 @@ def function(
     signature = ", ".join([*["intp"] * 7, *pointers, *["intp"] * tables])
     names = [f"{argument.name}_at" for argument in arguments] + row("L{}", range(tables))
     lines = [
-        f'@cfunc("void({signature})", error_model="numpy", cache=True)',
+        f'@cfunc("void({signature})", error_model="numpy")',
         f"def {name}(first, last, T, R, C, tile, chunk, {', '.join(names)}):",
         *indented("blocks = (C + tile - 1) // tile"),
         *indented(argument.unpack() for argument in arguments),

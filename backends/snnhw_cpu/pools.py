@@ -23,10 +23,11 @@ from snnhw_cpu.threads import share
 __all__ = ["MaxPool", "pools"]
 
 HEAD: Final = """\
-from numba import carray, cfunc
+from numba import carray
+from snnhw_cpu.compiling import cfunc
 
 
-@cfunc("void(intp, intp, intp, intp, intp, intp, intp, {pointers})", error_model="numpy", cache=True)
+@cfunc("void(intp, intp, intp, intp, intp, intp, intp, {pointers})", error_model="numpy")
 def {name}(first, last, P, H, W, h, w, x_at, y_at, at_at):
     x = carray(x_at, (P, H, W))
     y = carray(y_at, (P, h, w))

@@ -27,7 +27,7 @@ from snnhw.ir.expr import (
     variables,
     where,
 )
-from snnhw.ir.files import load, save, write_atomic
+from snnhw.ir.files import load, save
 from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.gradient import gradient
 from snnhw.ir.identity import identity
@@ -111,6 +111,7 @@ from snnhw.ir.surrogates import (
     spike,
 )
 from snnhw.ir.validate import check_params, require_valid, validate
+from snnhw.ir.writing import write_atomic
 
 __all__ = [
     "CLOCK",

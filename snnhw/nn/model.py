@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from snnhw.arrays import check_forwards
 from snnhw.errors import InputError
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.nn.finite import refuse_nan
@@ -76,9 +77,11 @@ class Model:
         return self._returned(self.run(x, state).outputs)
 
     def _signals(self, x: Any) -> dict[str, Any]:
-        found = _named(x, self._inputs, "input")
-        for name, array in found.items():
-            refuse_nan(f"input '{name}'", array)
+        given, found = _named(x, self._inputs, "input"), {}
+        for name, array in given.items():
+            check_forwards("input", name, array)
+            found[name] = as_tensor("input", name, array)
+            refuse_nan(f"input '{name}'", found[name])
         return found
 
     def _returned(self, outputs: Arrays) -> Signals:

@@ -42,7 +42,9 @@ def command(
     ] = None,
     option: Options = None,
     epochs: Annotated[int, typer.Option(min=1, help="How often to go through the images.")] = 12,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the weights and the order of the images.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Decides the weights and the order of the images.")
+    ] = 0,
     samples: Annotated[
         int | None,
         typer.Option(
