@@ -119,7 +119,7 @@ def weight_adjoint(x: Tensor, grad: Tensor) -> Tensor:
 def _run(name: str, tasks: int, sizes: tuple[int, int, int], *tensors: Tensor) -> None:
     kernel = _kernel(name, str(tensors[0].dtype).removeprefix("torch."))
     pointers = [tensor.data_ptr() for tensor in tensors]
-    share(lambda first, last: kernel(first, last, *sizes, *pointers), tasks, cost=sizes[0] * sizes[1] * 4)
+    share(lambda first, last: kernel(first, last, *sizes, *pointers), tasks, sizes[0] * sizes[1] * 4, tensors)
 
 
 @lru_cache(maxsize=8)

@@ -85,7 +85,10 @@ def _run(name: str, op: MaxPool2d, *tensors: Tensor) -> None:
     planes = image.shape[0] * image.shape[1]
     pointers = [tensor.data_ptr() for tensor in tensors]
     share(
-        lambda first, last: kernel(first, last, planes, *sizes, *pointers), tasks=planes, cost=image.numel()
+        lambda first, last: kernel(first, last, planes, *sizes, *pointers),
+        tasks=planes,
+        cost=image.numel(),
+        held=tensors,
     )
 
 

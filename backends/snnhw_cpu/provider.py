@@ -121,13 +121,14 @@ class NumbaScan:
         if self._varies and rows == 1:
             params = [p if p.ndim == 0 else p.repeat(batch) for p in params]
         tensors = [*given.inputs, *params, *given.tables, *given.states, *rest]
-        pointers = [tensor.data_ptr() for tensor in tensors]  # the tensors outlive the call
+        pointers = [tensor.data_ptr() for tensor in tensors]
         pointers += [table.numel() for table in given.tables]
         tasks = rows * -(-columns // BLOCK)
         share(
             lambda first, last: kernel(first, last, given.steps, rows, columns, *pointers),
             tasks=tasks,
             cost=given.steps * rows * columns,
+            held=tensors,
         )
 
 
