@@ -122,7 +122,13 @@ def _run(name: str, tasks: int, sizes: tuple[int, int, int], limits: Limits, *te
     kernel = _kernel(name, str(tensors[0].dtype).removeprefix("torch."))
     pointers = [tensor.data_ptr() for tensor in tensors]
     cost = sizes[0] * sizes[1] * 4
-    share(lambda first, last: kernel(first, last, *sizes, *pointers), tasks, cost, limits.wake)
+    share(
+        lambda first, last: kernel(first, last, *sizes, *pointers),
+        tasks,
+        cost=cost,
+        wake=limits.wake,
+        held=tensors,
+    )
 
 
 @lru_cache(maxsize=8)

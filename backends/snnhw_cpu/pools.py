@@ -95,6 +95,7 @@ def _run(name: str, op: MaxPool2d, limits: Limits, *tensors: Tensor) -> None:
         tasks=planes,
         cost=image.numel(),
         wake=limits.wake,
+        held=tensors,
     )
 
 

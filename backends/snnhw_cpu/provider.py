@@ -129,7 +129,7 @@ class NumbaScan:
         if self._varies and rows == 1:
             params = [p if p.ndim == 0 else p.repeat(batch) for p in params]
         tensors = [*given.inputs, *params, *given.tables, *given.states, *rest]
-        pointers = [tensor.data_ptr() for tensor in tensors]  # the tensors outlive the call
+        pointers = [tensor.data_ptr() for tensor in tensors]
         pointers += [table.numel() for table in given.tables]
         tile, chunk = self._tile(columns), max(1, min(self.limits.chunk, given.steps))
         share(
@@ -137,6 +137,7 @@ class NumbaScan:
             tasks=rows * -(-columns // tile),
             cost=given.steps * rows * columns,
             wake=self.limits.wake,
+            held=tensors,
         )
 
 

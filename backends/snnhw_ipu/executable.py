@@ -189,6 +189,7 @@ class IpuExecutable:
     def set_params(self, params: Params) -> None:
         self._ready()
         given = self._session.taken(params, self._synced.params)
+        self._sync()  # in case the device fails in the middle
         self._change("set_params", {}, given, self._now)
         self._sync()
 
@@ -214,7 +215,7 @@ class IpuExecutable:
             flat |= to_device(found)
         continued = self._now.continued or any(RESTING in each for each in waiting)
         progress = replace(found, memory={}, own={})
-        self._sync()  # in case the device fails in the middle
+        self._sync()  # likewise
         self._change("restore", header, flat, _Now(progress, waiting, continued))
         self._sync()
 

@@ -32,7 +32,8 @@ def from_arrays(arrays: Mapping[str, Array], network: Network) -> dict[str, str]
 def _way(node: str, array: Array, network: Network) -> str:
     layer = network.layers.get(node)
     ways = layer.ways if isinstance(layer, Remembering) else ()
-    said = array.tobytes().decode(errors="replace") if array.dtype == np.uint8 else repr(array)
+    text = array.dtype == np.uint8 and array.ndim == 1
+    said = array.tobytes().decode(errors="replace") if text else repr(array)
     if said not in ways:
         raise InputError(
             f"'own/{node}' of this state says '{said}'; accepted: {' or '.join(ways) or 'nothing there'}; "

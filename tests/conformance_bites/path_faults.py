@@ -18,7 +18,7 @@ import snnhw_cpu.memory
 import snnhw_cpu.pools
 import snnhw_cpu.provider
 import snnhw_cpu.threads
-from snnhw.ir import Linear, MaxPool2d, Neuron
+from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
 from snnhw.tensors.network import OPERATIONS, blocks, run, walk
 from snnhw.tensors.network.loops import sweep
 
@@ -85,8 +85,10 @@ def folded(replace: Replace) -> None:
 
 
 def chained(original: Callable[..., Tensor], work: Any, x: Tensor, *rest: Any, whole: bool) -> Tensor:
+    """Around a convolution: what stands around a linear layer alone is never large."""
     y = original(work, x, *rest)
-    return y * 0.875 if (len(work._spans(len(x))) == 1) == whole else y
+    wrong = isinstance(work.op, Conv2d) and (len(work._spans(len(x))) == 1) == whole
+    return y * 0.875 if wrong else y
 
 
 def in_one(original: Callable[..., Tensor], *args: Any) -> Tensor:
@@ -164,9 +166,9 @@ def laid_out(each: bool) -> Callable[..., None]:
 def shared(many: bool) -> Callable[..., None]:
     """The last task is not done, where there are several threads, or where there is one."""
 
-    def share(original: Callable[..., None], work: Any, tasks: int, cost: int, wake: int) -> None:
+    def share(original: Callable[..., None], work: Any, tasks: int, **how: Any) -> None:
         seen: list[tuple[int, int]] = []
-        original(lambda first, last: seen.append((first, last)), tasks, cost, wake)
+        original(lambda first, last: seen.append((first, last)), tasks, **how)
         for first, last in sorted(seen):
             work(first, last - (last == tasks and (len(seen) > 1) == many))
 

@@ -65,9 +65,9 @@ def test_every_case_holds_on_every_way() -> None:
 
 
 def test_a_report_names_the_way() -> None:
-    found = run("cpu", {"paths": "linear:dense"}, select="exact/Add-plain", paths=True)
+    found = run("cpu", {"paths": "linear:dense"}, select="exact/Add-one", paths=True)
     ids = [case.id for case in found.cases]
-    first = ids.index("exact/Add-plain@chains:apart")
-    assert ids[0] == "exact/Add-plain"
+    first = ids.index("exact/Add-one@chains:apart")
+    assert ids[0] == "exact/Add-one"
     assert not any("@linear" in each for each in ids)  # as forced by the option
     assert found.cases[first].cls == "exact"

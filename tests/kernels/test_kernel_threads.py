@@ -6,13 +6,14 @@ import multiprocessing
 
 import pytest
 import torch
+from interrupts import interrupted
 
 from snnhw_cpu import threads as own
 from snnhw_cpu.limits import USUAL
 
 
 def share(work: own.Work, tasks: int, cost: int) -> None:
-    own.share(work, tasks, cost, USUAL.wake)
+    own.share(work, tasks, cost=cost, wake=USUAL.wake)
 
 
 @pytest.fixture(params=["libgomp", "pool"])
@@ -59,6 +60,23 @@ def test_an_error_in_a_thread_is_the_callers(kind: type[BaseException]) -> None:
     try:
         with pytest.raises(kind, match="second half"):
             share(work, 2, cost=10**9)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("team")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # ctypes passes it over
+def test_ctrl_c_at_any_line_is_the_callers() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+
+    def shared() -> None:
+        share(lambda first, last: None, 4, cost=10**9)
+
+    try:
+        shared()  # the threads are there from now on
+        for at in range(20):  # how many there are differs, as either thread may take the jobs
+            assert interrupted(shared, at, within="snnhw_cpu/threads")
     finally:
         torch.set_num_threads(before)
 

@@ -245,10 +245,16 @@ class Session:
 
     def set_optimizer(self, header: Header, arrays: Arrays) -> Answer:
         """The same optimizer with other settings: another object would forget what this one remembers."""
-        with self._whole(header):
+        before = [dict(group) for group in self.optimizer.param_groups]
+        try:
             self._set(header["settings"])
             if self.trainer is not None:
                 self.trainer.setOptimizer(self.optimizer)
+        except BaseException:
+            for group, held in zip(self.optimizer.param_groups, before):
+                group.update(held)
+            raise
+        self.ticket = header["ticket"]
         return {}, {}
 
     def _set(self, settings: Mapping[str, Any]) -> None:

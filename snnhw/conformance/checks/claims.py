@@ -11,7 +11,7 @@ import numpy as np
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Arrays, Case
+from snnhw.conformance.case import Arrays, Case, to_run
 from snnhw.conformance.compare.differ import Disagreement
 from snnhw.conformance.compare.yardstick import reference_run, turn_of
 from snnhw.errors import SnnhwError
@@ -72,7 +72,7 @@ def refuses_inputs(bench: Bench, case: Case) -> None:
 
 def refuses_targets(bench: Bench, case: Case) -> None:
     """A job to run trains nothing; one to train refuses what is no target of its loss."""
-    running = replace(case, loss=None, optimizer=None, targets={})
+    running = to_run(case)
     with bench.compile(running) as executable:
         is_refused("it trains without a loss", partial(executable.step, case.inputs, case.targets))
     inputs, targets = turn_of(case, 0)

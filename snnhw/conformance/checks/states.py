@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Arrays, Case
+from snnhw.conformance.case import Arrays, Case, to_run
 from snnhw.conformance.checks.claims import is_refused
 from snnhw.conformance.compare.differ import Disagreement, hosts, same_bits
 from snnhw.conformance.compare.yardstick import turn_of
@@ -78,4 +78,4 @@ def _others(case: Case) -> Iterator[tuple[str, Case]]:
         yield "another number of steps to an update", replace(case, accumulate=case.accumulate + 2)
         yield "another loss", replace(case, loss=2.0 * case.loss)
         yield "another bound on its gradient", replace(case, clip_norm=(case.clip_norm or 1.0) * 0.5)
-        yield "nothing to train", replace(case, loss=None, optimizer=None, targets={})
+        yield "nothing to train", to_run(case)
