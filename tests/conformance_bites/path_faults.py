@@ -192,25 +192,19 @@ def undone(many: bool) -> Callable[[Replace], None]:
 # -- Memory -----------------------------------------------------------------------------------------
 
 
-def fresh(original: Callable[..., Tensor], *args: Any) -> Tensor:
-    """The same memory for all signals of a shape."""
-    key = (original, *args)
-    return HANDED_OUT.setdefault(key, original(*args))
+def in_use(name: str) -> Callable[[Replace], None]:
+    """What gives memory gives the same to all who ask for so much of it."""
 
+    def plant(replace: Replace) -> None:
+        handed_out: dict[Any, Any] = {}
 
-HANDED_OUT: Final[dict[Any, Tensor]] = {}
+        def given(original: Callable[..., Any], *args: Any) -> Any:
+            return handed_out.setdefault(args, original(*args))
 
+        around(snnhw_cpu.memory, name, given)(replace)
+        replace(snnhw_cpu.memory, "_give", lambda _: None)  # nothing of it comes back for later tests
 
-def given_twice(original: Callable[..., Any], size: int) -> Any:
-    """A buffer that was handed out stays in the heap of idle ones."""
-    found = original(size)
-    snnhw_cpu.memory._give(found)
-    return found
-
-
-def in_use(replace: Replace) -> None:
-    around(snnhw_cpu.memory, "_fresh", fresh)(replace)
-    HANDED_OUT.clear()
+    return plant
 
 
 # -- All of them ------------------------------------------------------------------------------------
@@ -248,7 +242,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "rows:each": Fault(calls(laid_out(each=True)), SHAPED),
     "threads:one": Fault(undone(many=False), ("exact/Leaky-subtract-delayed",)),
     "threads:many": Fault(undone(many=True), ("exact/Leaky-subtract-delayed",)),
-    "memory:fresh": Fault(in_use, HELD),
-    "memory:again": Fault(around(snnhw_cpu.memory, "_take", given_twice), HELD),
+    "memory:fresh": Fault(in_use("_fresh"), HELD),
+    "memory:again": Fault(in_use("_take"), HELD),
 }
 """``name:way`` -> its fault."""
