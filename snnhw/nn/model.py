@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from snnhw.errors import InputError
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
+from snnhw.nn.alone import OneAtATime
 from snnhw.nn.finite import refuse_nan
 from snnhw.plugin import Arrays, Executable, Result
 from snnhw.tensors import as_tensor
@@ -25,14 +26,17 @@ OTHER = "is it the one that was compiled?"
 class Model:
     """A network on a backend, as `snnhw.compile` gives it. A context manager.
 
+    A model serves one call at a time: a call while another one runs, in this thread or in another, is a
+    `snnhw.errors.BusyError`.
+
     Attributes:
         program: what was compiled.
-        executable: the backend's own object, see `snnhw.plugin.Executable`.
+        executable: the backend's own object, see `snnhw.plugin.Executable`, held to one call at a time.
         state: the state after the last call, to pass to the next for one long sequence.
     """
 
     def __init__(self, executable: Executable, program: Program, names: Mapping[str, str]) -> None:
-        self.executable, self.program = executable, program
+        self.executable, self.program = OneAtATime(executable), program
         self.state: Arrays | None = None
         self._names = names
         self._inputs = program.named(Input)
