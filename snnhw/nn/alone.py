@@ -84,7 +84,7 @@ class OneAtATime:
         self.close()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_executable":  # while it is copied
+        if name == "_executable" or name.startswith("__"):  # while it is copied
             raise AttributeError(name)
         return getattr(self._executable, name)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from snnhw.errors import InputError
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.nn.alone import OneAtATime
-from snnhw.nn.finite import refuse_nan
+from snnhw.nn.sound import Sound
 from snnhw.plugin import Arrays, Executable, Result
 from snnhw.tensors import as_tensor
 
@@ -31,12 +31,14 @@ class Model:
 
     Attributes:
         program: what was compiled.
-        executable: the backend's own object, see `snnhw.plugin.Executable`, held to one call at a time.
+        executable: the backend's own object, see `snnhw.plugin.Executable`, held to one call at a time
+            and to finite values.
         state: the state after the last call, to pass to the next for one long sequence.
     """
 
     def __init__(self, executable: Executable, program: Program, names: Mapping[str, str]) -> None:
-        self.executable, self.program = OneAtATime(executable), program
+        sound: Any = Sound(executable, program)
+        self.executable, self.program = OneAtATime(sound), program
         self.state: Arrays | None = None
         self._names = names
         self._inputs = program.named(Input)
@@ -56,28 +58,29 @@ class Model:
             own return.
 
         Raises:
-            InputError: an input in the memory of the host holds NaN, which would silence neurons.
+            InputError: an input, a target or a state in main memory holds NaN or infinite values; nothing has
+                been computed then. Or the step led to such values: names the layer, and the parameters that
+                are not finite. Arrays on other devices are not looked at, which would wait for them.
         """
+        inputs = _named(x, self._inputs, "input")
         targets = {} if y is None else _named(y, ("target",), "target")
-        found = self.executable.step(self._signals(x), targets, state)
+        found = self.executable.step(inputs, targets, state)
         self.state = found.state
         return found.loss, self._returned(found.outputs)
 
     def run(self, x: Any, state: Arrays | None = None) -> Result:
-        """Evaluate: outputs and recordings ``[T, B, ...]`` by name, as tensors, and the final state."""
-        found = self.executable.run(self._signals(x), state)
+        """Evaluate: outputs and recordings ``[T, B, ...]`` by name, as tensors, and the final state.
+
+        Raises:
+            InputError: as `step` does.
+        """
+        found = self.executable.run(_named(x, self._inputs, "input"), state)
         self.state = found.state
         return Result(_tensors(found.outputs), _tensors(found.recordings), found.state)
 
     def __call__(self, x: Any, state: Arrays | None = None) -> Signals:
         """The outputs of `run`, in the order of the network's own return."""
         return self._returned(self.run(x, state).outputs)
-
-    def _signals(self, x: Any) -> dict[str, Any]:
-        found = _named(x, self._inputs, "input")
-        for name, array in found.items():
-            refuse_nan(f"input '{name}'", array)
-        return found
 
     def _returned(self, outputs: Arrays) -> Signals:
         tensors = _tensors(outputs)

@@ -48,6 +48,9 @@ class Within:
         self.executable, self.happens = executable, happens
 
     def __getattr__(self, name: str) -> Any:
+        if name not in CALLS:
+            return getattr(self.executable, name)
+
         def method(*arguments: Any) -> Any:
             self.happens()
             return getattr(self.executable, name)(*arguments)
