@@ -134,9 +134,11 @@ class StandIns:
         if kind not in self._classes:
             bases = (_Quiet, _Recorded) if kind is nn.Module else (_Quiet, kind, _Recorded)
             names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-            attributes = {**self._methods(kind), **names, "_snnhw_recorder": self._recorder}
+            attributes = {**names, "_snnhw_recorder": self._recorder}
             maker: Any = ABCMeta if issubclass(type(kind), ABCMeta) else type
-            self._classes[kind] = maker.__new__(type(kind), kind.__name__, bases, attributes)
+            made = self._classes[kind] = maker.__new__(type(kind), kind.__name__, bases, attributes)
+            for name, method in self._methods(kind).items():  # which may lead back here
+                type.__setattr__(made, name, method)
         return self._classes[kind]
 
     # -- functions -------------------------------------------------------------------------------------

@@ -115,6 +115,25 @@ def test_a_method_of_a_class_may_close_over_a_layer() -> None:
     assert "lif" in same(Closing(), X).program.nodes
 
 
+class Global(nn.Module):
+    """Its forward knows the network by a global name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.lif = nn.Linear(6, 4), lif()
+
+    def forward(self, x: Tensor) -> Any:
+        return GLOBAL.lif(GLOBAL.fc(x))
+
+
+torch.manual_seed(1)
+GLOBAL = Global()
+
+
+def test_a_network_may_know_itself_by_a_global_name() -> None:
+    assert {"fc", "lif"} <= same(GLOBAL, X).program.nodes.keys()
+
+
 def test_a_slice_of_a_sequence_is_followed() -> None:
     torch.manual_seed(1)
 
