@@ -8,6 +8,7 @@ is first used.
 from __future__ import annotations
 
 from importlib import import_module
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
@@ -141,12 +142,17 @@ __all__ = [
 ]
 
 
+_LOADING = RLock()
+"""Held while a name is imported: of two threads that import parts of one package, each may find the other's
+half done."""
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
     if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        value = getattr(_imported(_HOMES[name]), name)
     elif name in _SUBMODULES:
-        value = import_module(f"{__name__}.{name}")
+        value = _imported(f"{__name__}.{name}")
     elif name == "__version__":
         from importlib.metadata import version  # slow to import, and seldom asked for
 
@@ -155,6 +161,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     globals()[name] = value  # found here from now on
     return value
+
+
+def _imported(module: str) -> Any:
+    with _LOADING:
+        import_module(module.rpartition(".")[0])  # one that another thread imports just now is waited for
+        return import_module(module)
 
 
 def __dir__() -> list[str]:

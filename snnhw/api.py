@@ -102,7 +102,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
         PluginError: the backend is unknown, or cannot run here.
         Unsupported: the backend cannot run this program; lists every reason.
     """
-    from snnhw.nn.model import Model  # imports torch
+    from snnhw.nn import Model  # imports torch
 
     plugin = registry.backend(backend, options)
     program, params, names = _take(net, sample, static)
@@ -226,7 +226,7 @@ def _take(net: Network, sample: Any, static: bool) -> tuple[Program, Params, Map
         program, params = net
         require_valid(program)
     else:
-        from snnhw.nn.capture import capture  # imports torch
+        from snnhw.nn import capture  # imports torch
 
         captured = capture(net, sample)
         program, params, names = captured.program, captured.params, captured.names

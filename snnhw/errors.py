@@ -12,6 +12,7 @@
     │   ├── PluginUnavailable    installed, but cannot run here; says why and what to install
     │   ├── InterfaceMismatch    written for another version of ``snnhw.plugin``
     │   └── DuplicatePlugin      two distributions claim the same name
+    ├── BusyError            a model that another call is using at this moment
     ├── Unsupported          a legal program that this backend cannot run; carries every reason
     └── DeviceError          the device or its runtime failed while running
 
@@ -21,6 +22,7 @@ A message says what failed and where, what was given, what is accepted, and what
 from __future__ import annotations
 
 __all__ = [
+    "BusyError",
     "CaptureError",
     "DeviceError",
     "DuplicatePlugin",
@@ -136,6 +138,10 @@ class Unsupported(SnnhwError):
 
     def __reduce__(self) -> tuple[type[Unsupported], tuple[object, ...]]:
         return type(self), (self.backend, self.reasons, self.supported_by)
+
+
+class BusyError(SnnhwError, RuntimeError):
+    """A compiled model was called while another call of it runs, in this thread or in another one."""
 
 
 class DeviceError(SnnhwError, RuntimeError):

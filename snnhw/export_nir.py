@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snnhw import registry
 from snnhw.errors import InputError, PluginUnavailable
 from snnhw.ir import Input
-from snnhw.nn.capture import capture
+from snnhw.nn import capture
 from snnhw.plugin import ObjectFormat
 
 __all__ = ["export_to_nir", "objects"]

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from snnhw.export_nir import objects
-from snnhw.nn.program import from_program
+from snnhw.nn import from_program
 
 __all__ = ["import_from_nir"]
 

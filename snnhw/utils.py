@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import nn
 
+import snnhw.nn  # noqa: F401  # whole, before a part of it: another thread may be importing it
 from snnhw.errors import InputError
 from snnhw.nn.carrying import CARRYING
 from snnhw.nn.finite import check_finite
@@ -26,7 +27,7 @@ def reset(net: nn.Module) -> None:
     Also cuts the graph of earlier steps, as snnTorch's does.
     """
     for module in net.modules():
-        if isinstance(module, tuple(CARRYING)):
+        if isinstance(module, CARRYING):
             module.reset_mem()  # type: ignore[operator]  # all of them have it
 
 

@@ -166,6 +166,10 @@ class TorchExecutable:
         after = replace(after, own=from_arrays(after.own, self._network))
         self._change(after, self._filling({key: torch.from_numpy(x) for key, x in params.items()}))
 
+    def values(self) -> Mapping[str, Tensor]:
+        """The parameters themselves, for who only looks at them; `torch_module` is for who writes."""
+        return self._values
+
     def torch_module(self) -> ProgramModule:
         """A differentiable module that shares these parameters, for people who keep their own loop."""
         self._session.check_open()

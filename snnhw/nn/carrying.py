@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from torch import nn
@@ -12,20 +11,7 @@ from snnhw.nn.neuron import SpikingNeuron
 from snnhw.nn.program import ProgramStep
 from snnhw.nn.stepwise import BatchNormTT, Dropout
 
-__all__ = ["CARRYING", "carried"]
+__all__ = ["CARRYING"]
 
-CARRYING: Final[Mapping[type[nn.Module], tuple[str, ...]]] = {
-    BatchNormTT: ("step",),
-    Delay: ("_line",),
-    Dropout: ("_factors",),
-    ProgramStep: ("state",),
-    SpikingNeuron: (),  # its model says
-}
-"""Type of module -> the attributes that hold it; each has ``reset_mem``."""
-
-
-def carried(module: nn.Module) -> tuple[str, ...]:
-    """The attributes in which a module carries something from step to step."""
-    if isinstance(module, SpikingNeuron):
-        return module.state_names
-    return next((names for kind, names in CARRYING.items() if isinstance(module, kind)), ())
+CARRYING: Final[tuple[type[nn.Module], ...]] = (BatchNormTT, Delay, Dropout, ProgramStep, SpikingNeuron)
+"""Types of modules; each has ``reset_mem``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from math import isnan
+from math import inf, isfinite, isnan
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from snnhw.errors import InputError
 
-__all__ = ["check_finite", "refuse_nan", "refuse_silence"]
+__all__ = ["check_finite", "counted", "is_finite", "refuse_nonfinite", "refuse_silence"]
 
 
 @contextmanager
@@ -91,19 +91,45 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def refuse_nan(what: str, value: Any) -> None:
-    """Refuse an array on the host that holds NaN.
+def is_finite(value: Any) -> bool:
+    """Whether an array in main memory holds finite numbers alone; of any other array nobody asks.
+
+    Their sum does then, which takes a few hundredths of a step.
+    """
+    if isinstance(value, np.ndarray):
+        with np.errstate(all="ignore"):
+            return value.dtype.kind != "f" or isfinite(value.sum()) or bool(np.isfinite(value).all())
+    if not isinstance(value, Tensor) or not value.is_cpu or not value.is_floating_point():
+        return True
+    value = value.detach() if value.requires_grad else value
+    # Finite values, too, may overflow, and to both sides.
+    return isfinite(value.sum().item()) or bool(value.isfinite().all())
+
+
+def refuse_nonfinite(what: str, value: Any) -> None:
+    """Refuse an array in main memory that holds NaN or infinite values.
 
     Raises:
         InputError: says how many.
     """
-    tensor = torch.as_tensor(value) if isinstance(value, np.ndarray) else value
-    if _has_nan(tensor):
-        count = int(tensor.isnan().sum())
-        raise InputError(
-            f"{what} holds {count} NaN of {tensor.numel()}; a neuron that is given NaN never fires again. "
-            "Look at where the data comes from"
-        )
+    if value is None or is_finite(value):
+        return
+    found = counted(value)
+    why = (
+        "a neuron that is given NaN never fires again"
+        if "NaN" in found
+        else "what is infinite leaves no neuron a membrane to compute with"
+    )
+    raise InputError(f"{what} holds {found}; {why}. Look at where the data comes from")
+
+
+def counted(value: Any) -> str:
+    """How many values of an array are not finite, by kind."""
+    array = torch.as_tensor(np.array(value) if isinstance(value, np.ndarray) else value).detach()
+    kinds = {"NaN": array.isnan(), "inf": array == inf, "-inf": array == -inf}
+    counts = {name: int(which.sum()) for name, which in kinds.items()}
+    shown = " and ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{shown or '0'} of {array.numel()}"
 
 
 def refuse_silence(layer: Any, x: Tensor, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from snnhw.arrays import check_forwards
 from snnhw.errors import InputError
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
-from snnhw.nn.finite import refuse_nan
+from snnhw.nn.alone import OneAtATime
+from snnhw.nn.sound import Sound
 from snnhw.plugin import Arrays, Backend, Executable, Result, Run
 from snnhw.tensors import as_tensor
 
@@ -29,16 +30,21 @@ OTHER = "is it the one that was compiled?"
 class Model:
     """A network on a backend, as `snnhw.compile` gives it. A context manager.
 
+    A model serves one call at a time: a call while another one runs, in this thread or in another, is a
+    `snnhw.errors.BusyError`.
+
     Attributes:
         program: what was compiled.
-        executable: the backend's own object, see `snnhw.plugin.Executable`.
+        executable: the backend's own object, see `snnhw.plugin.Executable`, held to one call at a time
+            and to finite values.
         state: the state after the last call, to pass to the next for one long sequence.
     """
 
     def __init__(
         self, executable: Executable, program: Program, names: Mapping[str, str], plugin: Backend, job: Run
     ) -> None:
-        self.executable, self.program = executable, program
+        sound: Any = Sound(executable, program)
+        self.executable, self.program = OneAtATime(sound), program
         self._plugin, self._job = plugin, job
         self.state: Arrays | None = None
         self._names = names
@@ -59,15 +65,22 @@ class Model:
             own return.
 
         Raises:
-            InputError: an input in the memory of the host holds NaN, which would silence neurons.
+            InputError: an input, a target or a state in main memory holds NaN or infinite values; nothing has
+                been computed then. Or the step led to such values: names the layer, and the parameters that
+                are not finite. Arrays on other devices are not looked at, which would wait for them.
         """
+        inputs = self._signals(x)
         targets = {} if y is None else _named(y, ("target",), "target")
-        found = self.executable.step(self._signals(x), targets, state)
+        found = self.executable.step(inputs, targets, state)
         self.state = found.state
         return found.loss, self._returned(found.outputs)
 
     def run(self, x: Any, state: Arrays | None = None) -> Result:
-        """Evaluate: outputs and recordings ``[T, B, ...]`` by name, as tensors, and the final state."""
+        """Evaluate: outputs and recordings ``[T, B, ...]`` by name, as tensors, and the final state.
+
+        Raises:
+            InputError: as `step` does.
+        """
         found = self.executable.run(self._signals(x), state)
         self.state = found.state
         return Result(_tensors(found.outputs), _tensors(found.recordings), found.state)
@@ -81,7 +94,6 @@ class Model:
         for name, array in given.items():
             check_forwards("input", name, array)
             found[name] = as_tensor("input", name, array)
-            refuse_nan(f"input '{name}'", found[name])
         return found
 
     def _returned(self, outputs: Arrays) -> Signals:

@@ -9,6 +9,7 @@ and one number names a `Use`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from threading import RLock
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -36,6 +37,8 @@ _NUMBERS: Final[dict[Use, int]] = {}
 _USES: Final[list[Use]] = []
 """Every use that was ever traced: about as many as there are kernels, and none holds a tensor."""
 
+_LOCK: Final = RLock()  # two threads that add one each would both have the later number
+
 
 def forward(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Outputs and final states, as a node of the graph that is being traced."""
@@ -57,10 +60,11 @@ def backward(
 
 def _number(layer: Layer, provider: Provider) -> int:
     use = Use(layer.step, layer.outputs, layer.static, layer.dt, layer.single, provider)
-    if use not in _NUMBERS:
-        _USES.append(use)
-        _NUMBERS[use] = len(_USES) - 1
-    return _NUMBERS[use]
+    with _LOCK:
+        if use not in _NUMBERS:
+            _USES.append(use)
+            _NUMBERS[use] = len(_USES) - 1
+        return _NUMBERS[use]
 
 
 def _found(number: int, steps: int, shape: Sequence[int]) -> tuple[Layer, Provider]:

@@ -15,7 +15,6 @@ import snnhw as snn
 import snnhw.functional as SF
 from snnhw_cpu.limits import USUAL
 from snnhw_cpu.paths import PATHS
-from snnhw_torch import TorchExecutable
 
 
 def leaky(*shape: int) -> nn.Module:
@@ -94,7 +93,6 @@ def updated(name: str, paths: str) -> Trained:
     ) as model:
         loss, spikes = model.step(x, torch.arange(network.batch) % 10)
         assert isinstance(spikes, Tensor)
-        assert isinstance(model.executable, TorchExecutable)
         params = {key: torch.from_numpy(array) for key, array in model.params.items()}
         return Trained(loss, spikes, params, dict(model.executable._now.own))
 

@@ -129,7 +129,6 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a step": (lambda x: x[:, ::2], "step=2 is not supported; use 1"),
     "the batch": (lambda x: x[1:], "axis 0 is the batch, and samples stay apart"),
     "cat over the batch": (lambda x: torch.cat([x, x]), "axis 0 is the batch, and samples stay apart"),
-    "cat of numbers": (lambda x: torch.cat([x, x.size(1)], 1), "cat takes signals, not 4"),
     "cat of ranks": (lambda x: torch.cat([x, x.flatten(1)], 1), "cat takes signals of one rank, not [["),
     "cat of sizes": (lambda x: torch.cat([x, x[:, 1:]], 2), "takes inputs alike on all other axes, not"),
     "no such axis": (lambda x: x.chunk(2, 5), "there is no axis 5 among the 3 of [3, 4, 6]"),
@@ -159,6 +158,11 @@ def test_refusals_name_the_line(function: Callable[[Any], Any], message: str) ->
     line, _, reason = str(caught.value).rpartition("`: ")  # the line holds the message as well
     assert "test_nn_moving.py:" in line
     assert message in reason
+
+
+def test_a_size_among_what_is_joined_is_refused() -> None:
+    with pytest.raises(CaptureError, match=r"test_nn_moving.py:.* cannot be captured: expected Tensor"):
+        capture(Through(lambda x: torch.cat([x, x.size(1)], 1)), torch.zeros(B, 4, 6))
 
 
 def test_a_size_beside_the_input_of_a_layer_is_refused() -> None:
