@@ -7,7 +7,7 @@ passes that share a memo. What either gives lies in memory that is used again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
 import torch
@@ -101,7 +101,8 @@ class LinearUse:
         """Whether zeros are skipped; silence decides nothing."""
         way = self.limits.way or self.memo.chosen.get(self.node)
         if way is None and (density := _density(rows)):
-            wins = COSTS.wins(len(rows), op.in_features, op.out_features, density)
+            costs = replace(COSTS, turn=0.0) if self.memo.lasting else COSTS
+            wins = costs.wins(len(rows), op.in_features, op.out_features, density)
             way = self.memo.chosen[self.node] = "skip" if wins else "dense"
         return way == "skip"
 

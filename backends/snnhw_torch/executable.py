@@ -66,7 +66,7 @@ class TorchExecutable:
         self._session.check_open()
         with torch.no_grad():
             # What a run decides is for itself: it is a function of parameters and inputs alone.
-            memo = Memo(derived={} if self._shared else self._derived)
+            memo = Memo(derived={} if self._shared else self._derived, lasting=True)
             found, _ = self._pass(self._network, inputs, state, self._job.record, memo=memo)
         outputs = {name: found.ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
