@@ -1,7 +1,7 @@
 """Class law: products whose numbers are so short that a coarser precision of them holds every one.
 
-How far a precision that somebody has chosen rounds is a backend's own affair; that it computes the right thing
-otherwise shows on numbers that need no rounding.
+How far a precision that somebody has chosen rounds is a backend's own affair; that it is right in all else
+shows on numbers that need no rounding.
 """
 
 from __future__ import annotations
