@@ -15,6 +15,7 @@ from benchmarks.peers import Peer
 from benchmarks.result import Result
 from benchmarks.run import Settings, run
 from benchmarks.workloads import MODES, Case, Mode
+from snnhw.ir import write_atomic
 
 __all__ = ["main"]
 
@@ -72,7 +73,7 @@ def main(
         typer.echo(report.line(row))
         rows.append(row)
         if json_file:  # after every row: a run that is cut short has not been for nothing
-            json_file.write_text(report.as_json(rows, quick=quick))
+            write_atomic(json_file, report.as_json(rows, quick=quick).encode())
     if markdown:
         report.update_page(markdown, report.as_markdown(rows, quick=quick))
     if any(isinstance(row, Result) and not row.correct for row in rows):

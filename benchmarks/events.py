@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from snnhw_cpu.events import COSTS, Costs, product
+from snnhw_cpu.events import COSTS, Costs, product, weight_adjoint
+from snnhw_cpu.limits import USUAL
 
 SHAPES = [(3200, 1000, 1000), (3200, 1000, 256), (800, 1024, 1024), (3200, 1000, 10), (100, 2312, 1024)]
 DENSITIES = [0.01, 0.02, 0.05, 0.1, 0.2]
@@ -39,13 +40,14 @@ def measure() -> Iterator[Timing]:
     for rows, inputs, outputs in SHAPES:
         weight = torch.randn(outputs, inputs, generator=generator, requires_grad=True)
         seed = torch.randn(rows, outputs, generator=generator)
+        turned = weight.detach().t().contiguous()
         for density in DENSITIES:
             x = (torch.rand(rows, inputs, generator=generator) < density).float()
-            turned = weight.detach().t().contiguous()
             dense, skipping = _paired(
                 lambda x=x, weight=weight, seed=seed: torch.autograd.grad(F.linear(x, weight), weight, seed),
-                lambda x=x, weight=weight, seed=seed, turned=turned: torch.autograd.grad(
-                    product(x, weight, turned), weight, seed
+                lambda x=x, seed=seed, turned=turned: (
+                    product(x, turned, USUAL),
+                    weight_adjoint(x, seed, USUAL),
                 ),
             )
             turn, _ = _paired(lambda weight=weight: weight.detach().t().contiguous(), lambda: None)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from benchmarks.machine import machine, versions
 from benchmarks.result import Result, Skipped
+from snnhw.ir import write_atomic
 
 __all__ = ["SCHEMA", "as_json", "as_markdown", "line", "update_page"]
 
@@ -63,7 +64,7 @@ def update_page(path: Path, text: str) -> None:
     _, closing, after = rest.partition(CLOSING)
     if not opening or not closing:
         raise ValueError(f"{path} has no {OPENING} ... {CLOSING} to put results between")
-    path.write_text(f"{before}{OPENING}\n\n{text}\n{CLOSING}{after}")
+    write_atomic(path, f"{before}{OPENING}\n\n{text}\n{CLOSING}{after}".encode())
 
 
 def line(row: Result | Skipped) -> str:

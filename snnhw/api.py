@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnhw import registry
+from snnhw.arrays import hosts
 from snnhw.check import check_job, reasons_against
 from snnhw.errors import InputError, SnnhwError, Unsupported
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, check_params, files, init_params, require_valid
-from snnhw.options import check_format_options
+from snnhw.options import check_format_options, check_keywords
 from snnhw.passes import resolve_loss
 from snnhw.plugin import (
     BACKENDS,
@@ -69,6 +70,8 @@ def compile(  # the verb of the design, reached as snnhw.compile
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     record: Sequence[str] = (),
+    clip_norm: float | None = None,
+    accumulate: int = 1,
     seed: int = 0,
     dt: float | None = None,
     options: Mapping[str, object] | None = None,
@@ -85,6 +88,8 @@ def compile(  # the verb of the design, reached as snnhw.compile
         loss: a loss value, for training; needs an optimizer.
         optimizer: an optimizer value, for training; needs a loss.
         record: further ports to return, such as ``"lif1.mem"``.
+        clip_norm: bound on the 2-norm of all gradients together, before each update; None for none.
+        accumulate: how many calls of ``step`` share one update, by the mean of their gradients.
         seed: of all random numbers, the same on every backend: a whole number, 0 or more.
         dt: length of a step in seconds, for models whose equations say ``dt``; None: the program's own,
             1 ms for a module.
@@ -113,8 +118,10 @@ def compile(  # the verb of the design, reached as snnhw.compile
         record=record,
         seed=seed,
         options=options,
+        clip_norm=clip_norm,
+        accumulate=accumulate,
     )
-    return Model(lower(plugin, program, params, job), program, names)
+    return Model(lower(plugin, program, params, job), program, names, plugin, job)
 
 
 def make_job(
@@ -134,8 +141,17 @@ def make_job(
     """The job in a backend's terms: its own options, and a loss that names its ports."""
     if (loss is None) != (optimizer is None):
         raise InputError("training needs both a loss and an optimizer; give both, or neither to only run")
+    if loss is None and not (clip_norm is None and accumulate == 1):
+        raise InputError("clip_norm and accumulate are of training; give a loss and an optimizer, too")
     shapes = {name: op.shape for name, op in program.nodes.items() if isinstance(op, Input)}
-    run = Run(time_steps, shapes, batch, tuple(record), registry.build_options(plugin, options or {}), seed)
+    run = Run(
+        time_steps,
+        shapes,
+        batch,
+        tuple(record),
+        registry.build_options(plugin, {} if options is None else options),
+        seed,
+    )
     if loss is None or optimizer is None:
         return run
     return Train(
@@ -244,13 +260,20 @@ def save(path: str | os.PathLike[str], net: Network, sample: Array | Arrays | No
 def load(path: str | os.PathLike[str], **options: Any) -> tuple[Program, Params]:
     """Read a ``.snn`` file, or any other that an installed format claims by its ending.
 
+    Args:
+        options: of the format; for a ``.snn`` file, ``allow_nonfinite``.
+
     Raises:
+        InputError: an option that the format does not have.
         LoadError: the file is not what its ending says.
         UnknownPlugin: no installed format reads such files.
     """
     if Path(path).suffix == SUFFIX:
+        check_keywords(f"format '{SUFFIX}'", "reading", files.load, options)
         return files.load(path, **options)
-    program, params, _ = registry.file_format(_format_of(path)).read(Path(path), **options)
+    plugin = registry.file_format(_format_of(path))
+    check_keywords(f"format '{plugin.name}'", "reading", plugin.read, options)
+    program, params, _ = plugin.read(Path(path), **options)
     return program, params
 
 
@@ -283,11 +306,14 @@ def _by_name(program: Program, sample: Array | Arrays) -> dict[str, Array]:
     """Input name -> array in main memory, from whatever form a sample has."""
     if not isinstance(sample, Mapping):
         names = program.named(Input)
-        sample = dict(zip(names, sample if isinstance(sample, tuple) else (sample,), strict=True))
-    return {
-        name: array.detach().cpu().numpy() if hasattr(array, "detach") else array
-        for name, array in sample.items()
-    }
+        arrays = sample if isinstance(sample, tuple) else (sample,)
+        if len(arrays) != len(names):
+            raise InputError(
+                f"the sample is one array for each input, by name or in order: {', '.join(names)}; "
+                f"{len(arrays)} were given"
+            )
+        sample = dict(zip(names, arrays, strict=True))
+    return dict(hosts("sample", sample))
 
 
 def _format_of(path: str | os.PathLike[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Real
 
 from snnhw.errors import InputError
 from snnhw.ir import Loss, Neuron, Opaque, Optimizer, Pointwise, Program, topological
@@ -86,5 +87,6 @@ def _check_training(program: Program, job: Train) -> None:
         raise InputError("nothing in this program is trainable; mark parameters in Program.trainable")
     if type(job.accumulate) is not int or job.accumulate < 1:
         raise InputError(f"accumulate is a whole number, 1 or more, not {job.accumulate!r}")
-    if job.clip_norm is not None and not job.clip_norm > 0:
+    clip = job.clip_norm
+    if clip is not None and not (isinstance(clip, Real) and not isinstance(clip, bool) and clip > 0):
         raise InputError(f"clip_norm is a number greater than 0, or None, not {job.clip_norm!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from snnhw.plugin import Backend, Format
     from snnhw.reader import Reader
 
-__all__ = ["build_options", "check_format_options", "numbers"]
+__all__ = ["build_options", "check_format_options", "check_keywords", "numbers"]
 
 
 def build_options(plugin: Backend | Reader, given: Mapping[str, object], kind: str = "backend") -> Any:
@@ -31,10 +31,14 @@ def build_options(plugin: Backend | Reader, given: Mapping[str, object], kind: s
         InputError: for a name that is not an option, a value that is not of its type, an option
             that must be given and is not, or values that ``Options`` itself refuses.
     """
+    who = f"{kind} '{plugin.name}'"
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InputError(
+            f"the options of {who} are a mapping of names to values, such as {{'name': value}}, not {given!r}"
+        )
     kinds = get_type_hints(plugin.Options)
     declared = [field for field in fields(plugin.Options) if field.init]
     options = {field.name: kinds[field.name] for field in declared}
-    who = f"{kind} '{plugin.name}'"
     values = {name: _convert(who, name, value, options) for name, value in given.items()}
     for field in declared:
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
@@ -53,14 +57,19 @@ def check_format_options(plugin: Format, given: Iterable[str]) -> None:
     Raises:
         InputError: there is no such option; the message lists those that there are.
     """
-    asked = signature(plugin.write).parameters.values()
+    check_keywords(f"format '{plugin.name}'", "writing", plugin.write, given)
+
+
+def check_keywords(who: str, purpose: str, function: Callable[..., Any], given: Iterable[str]) -> None:
+    """Refuse what a function does not take as an option; raises as `check_format_options` does."""
+    asked = signature(function).parameters.values()
     if any(argument.kind is Parameter.VAR_KEYWORD for argument in asked):
         return
     known = [argument.name for argument in asked if argument.kind is Parameter.KEYWORD_ONLY]
     for name in given:
         if name not in known:
             raise InputError(
-                f"format '{plugin.name}' has no option '{name}' for writing.{did_you_mean(name, known)} "
+                f"{who} has no option '{name}' for {purpose}.{did_you_mean(name, known)} "
                 f"Its options: {', '.join(known) or 'none'}."
             )
 

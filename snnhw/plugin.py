@@ -132,6 +132,9 @@ class Capabilities:
             only within a margin and never bit by bit.
         callables: whether it trains through Python functions of torch tensors (`snnhw.ir.Opaque`).
         noise: whether neurons may read random numbers, as `snnhw.ir.uniform` gives them.
+        paths: what it decides by measurement, size or threshold: name of a decision -> names of its ways. An
+            option ``paths`` forces them, as ``name:way`` with commas between; conformance then tries each of
+            them. What only those numbers reach that measurement favours is else tried by nobody.
         label: what every result of this backend is marked with, for instance "emulated"; "" for
             the real thing. See `label_of` for what an option puts in its place.
     """
@@ -148,6 +151,7 @@ class Capabilities:
     contraction: bool = False
     noise: bool = False
     callables: bool = False
+    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label: str = ""
 
 
@@ -260,7 +264,7 @@ class Executable(Protocol):
         ...
 
     def get_params(self) -> Params:
-        """The present parameters, copied to the host."""
+        """The present parameters, copied to the host, in a dtype that holds them exactly."""
         ...
 
     def set_params(self, params: Params) -> None:

@@ -19,6 +19,9 @@ class Plain(EagerProvider):
     name = "cpu"
     interface = INTERFACE
 
+    def __init__(self, limits: object = None) -> None:
+        pass
+
 
 def use_plain_torch(replace: Callable[[object, str, object], None]) -> None:
     """Replace the provider wherever it is named, by ``setattr`` or what undoes it."""

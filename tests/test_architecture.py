@@ -25,15 +25,17 @@ LAYERS: dict[str, set[str]] = {
     "words": set(),
     "ir": COMMON,
     "plugin": COMMON,
+    "arrays": COMMON | {"plugin"},
+    "session": COMMON | {"ir", "plugin", "arrays"},
     "reader": COMMON | {"plugin"},
     "options": COMMON | {"plugin", "reader"},
     "registry": COMMON | {"plugin", "reader", "options"},
     "passes": COMMON | {"ir"},
     "reference": COMMON | {"ir"},
     "check": COMMON | {"ir", "passes", "plugin"},
-    "tensors": COMMON | {"ir", "passes", "plugin", "registry"},
+    "tensors": COMMON | {"ir", "passes", "plugin", "arrays", "registry"},
     "conformance": COMMON
-    | {"ir", "passes", "reference", "plugin", "reader", "options", "registry", "check", "api"},
+    | {"ir", "passes", "reference", "plugin", "arrays", "reader", "options", "registry", "check", "api"},
 }
 """Layer -> the other layers it may import. A layer is a file or a folder directly under snnhw/."""
 
@@ -60,7 +62,7 @@ TORCH_SIDE = {
 ON_TOP = {"__init__", "__main__", "api", "cli"}
 """Layers that may import everything in snnhw, but the torch side only inside functions (`cli`: anywhere)."""
 
-FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader"}
+FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader", "arrays", "session"}
 """The layers a plugin may import."""
 
 FOR_SOME_PLUGINS = {

@@ -1,70 +1,133 @@
-"""Emitted sources and their machine code, kept for this user.
+"""Files of machine code, kept for this user: whole and as they were written, or as good as absent.
 
-numba caches only code that lives in a file, and reads its cache with pickle; so the folder must belong
-to the user and be closed to others, or a private temporary one is used instead.
+What is read here is unpickled and run. So the folder must belong to the user and be closed to others, and
+a file counts only when its digest says that all of it was written under the key that is asked for. Anything
+else that lies there, damaged, cut off or of another machine, is written anew. Where nothing can be kept,
+every process compiles for itself, and says so once.
 """
 
 from __future__ import annotations
 
-import atexit
 import hashlib
-import importlib.util
+import logging
 import os
-import shutil
 import stat
-import sys
-import tempfile
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
+from typing import Final
 
+from snnhw.errors import LoadError
 from snnhw.ir import write_atomic
+from snnhw.ir.files import read_bytes
 
-__all__ = ["load_module"]
+__all__ = ["keep", "kept"]
 
+LOG = logging.getLogger("snnhw.cpu")
 
-def load_module(source: str, name: str) -> ModuleType:
-    """A source text as a module, in a file of its own so that numba keeps its machine code."""
-    digest = hashlib.sha256(source.encode()).hexdigest()[:24]
-    path = _folder() / f"{name}_{digest}.py"
-    if not path.exists() or path.read_text() != source:
-        write_atomic(path, source.encode())
-    spec = importlib.util.spec_from_file_location(f"_snnhw_cpu_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # numba's cache finds a function's module by this name
-    spec.loader.exec_module(module)
-    return module
+MOST: Final = 64 << 20
+"""Bytes that are read of one file; a kernel takes some ten thousand."""
+
+DIGEST: Final = hashlib.sha256().digest_size
 
 
-@lru_cache(maxsize=1)
-def _folder() -> Path:
-    """``$SNNHW_CACHE_DIR`` or the user's cache folder, by version of what made the code."""
-    import numba
+def kept(name: str, key: str) -> bytes | None:
+    """What `keep` was given under this name and key; None where that is not known for certain.
 
-    base = os.environ.get("SNNHW_CACHE_DIR")
-    root = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "snnhw"
-    version = f"cpu-numba{numba.__version__}-py{sys.version_info.major}{sys.version_info.minor}"
-    folder = root / version
+    Args:
+        name: what the file begins with, for people who look; key: everything that the content depends on.
+    """
+    folder = _folder()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if _is_private(folder) and os.access(folder, os.W_OK):
-            return folder
-    except OSError:
-        pass  # a read-only home is no reason to fail: compile again in every process
-    return _temporary()
+        if folder is None or not folder.exists():
+            return None
+        _check_private(folder)
+        found = read_bytes(_file(folder, name, key), MOST)
+    except OSError as error:
+        _tell(str(folder), error.strerror)
+        return None
+    except LoadError as error:  # absent, or no regular file
+        LOG.debug("%s is not kept: %s", name, error)
+        return None
+    digest, data = found[:DIGEST], found[DIGEST:]
+    if digest != _digest(key, data):
+        LOG.info("what is kept of %s is damaged, or belongs to another machine", name)
+        return None
+    return data
 
 
-def _is_private(folder: Path) -> bool:
-    """Whether only this user can have written what lies here."""
-    if not hasattr(os, "getuid"):
-        return True  # Windows guards the profile folder itself
+def keep(name: str, key: str, data: bytes) -> bool:
+    """Write for later processes; whether that was possible."""
+    folder = _folder()
+    if folder is None:
+        return False
+    try:
+        if not folder.exists():  # or not any more
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_private(folder)
+        file = _file(folder, name, key)
+        if file.exists() and not file.is_file():  # it would be written into
+            file.unlink()
+        write_atomic(file, _digest(key, data) + data)
+    except OSError as error:
+        _tell(str(folder), error.strerror)
+        return False
+    return True
+
+
+def _file(folder: Path, name: str, key: str) -> Path:
+    return folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.kernel"
+
+
+def _digest(key: str, data: bytes) -> bytes:
+    """Of the key, too: a file of another machine or another kernel is whole, and not the one asked for."""
+    return hashlib.sha256(hashlib.sha256(key.encode()).digest() + data).digest()
+
+
+# -- Where ------------------------------------------------------------------------------------------
+
+
+def _folder() -> Path | None:
+    """``$SNNHW_CACHE_DIR``, or the user's cache folder as the XDG specification has it; None: unknown."""
+    named = os.environ.get("SNNHW_CACHE_DIR")
+    general = os.environ.get("XDG_CACHE_HOME", "")
+    if not Path(general).is_absolute():  # unset, empty or relative: the specification's default
+        general = "~/.cache"
+    base = named or f"{general}/snnhw"
+    try:
+        found = Path(base).expanduser()
+        return (found if found.is_absolute() else _at_first(found)) / "cpu"
+    except RuntimeError:
+        _tell(base, "no home folder is known")
+    except FileNotFoundError:
+        _tell(base, "the working folder is gone")
+    return None
+
+
+@lru_cache
+def _at_first(relative: Path) -> Path:
+    """The folder that this meant when it was first asked for: `os.chdir` moves no kernels."""
+    return relative.absolute()
+
+
+def _check_private(folder: Path) -> None:
+    """Refuse a folder that others than this user can have written to."""
     found = folder.stat()
-    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(None, "it is no folder")
+    if not hasattr(os, "getuid"):
+        return  # Windows guards the profile folder itself
+    if found.st_uid != os.getuid():
+        raise PermissionError(None, "it belongs to another user")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(None, "others may write to it")
 
 
-def _temporary() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="snnhw-cpu-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+@lru_cache
+def _tell(folder: str, why: str) -> None:
+    """Once for each cause: who waits for a compiler at every start should know why."""
+    LOG.warning(
+        "snnhw: every process compiles its kernels anew, since the folder '%s' cannot be used (%s); "
+        "name one of your own in SNNHW_CACHE_DIR",
+        folder,
+        why[:1].lower() + why[1:],
+    )

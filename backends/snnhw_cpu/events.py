@@ -13,6 +13,7 @@ from typing import Final
 from torch import Tensor
 
 from snnhw_cpu.kernel import Kernel, compiled
+from snnhw_cpu.limits import Limits
 from snnhw_cpu.memory import room
 from snnhw_cpu.threads import share
 
@@ -20,12 +21,13 @@ __all__ = ["COSTS", "Costs", "product", "weight_adjoint"]
 
 SOURCE: Final = '''\
 import numpy as np
-from numba import carray, cfunc
+from numba import carray
+from snnhw_cpu.compiling import cfunc
 
 F = np.{dtype}
 
 
-@cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy", cache=True)
+@cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy")
 def forward(first, last, M, K, O, x_at, w_at, y_at):
     """y[m] += x[m, k] * w[k] for the rows first..last of M."""
     x = carray(x_at, (M, K))
@@ -54,7 +56,7 @@ def forward(first, last, M, K, O, x_at, w_at, y_at):
                 out[o] += value * line[o]
 
 
-@cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy", cache=True)
+@cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy")
 def weight(first, last, M, K, O, x_at, g_at, d_at):
     """d[k] += x[m, k] * g[m] for the inputs first..last of K."""
     x = carray(x_at, (M, K))
@@ -100,26 +102,33 @@ class Costs:
 COSTS: Final = Costs(look=64.0, add=8.3, turn=98.0)
 
 
-def product(x: Tensor, turned: Tensor) -> Tensor:
+def product(x: Tensor, turned: Tensor, limits: Limits) -> Tensor:
     """``x @ turned`` of contiguous rows ``[M, K]`` and ``[K, O]``, skipping zeros of x."""
     (rows, inputs), outputs = x.shape, turned.shape[1]
-    y = room(rows, outputs, dtype=x.dtype).zero_()
-    _run("forward", rows, (rows, inputs, outputs), x, turned, y)
+    y = room(rows, outputs, dtype=x.dtype, reuse=limits.reuse).zero_()
+    _run("forward", rows, (rows, inputs, outputs), limits, x, turned, y)
     return y
 
 
-def weight_adjoint(x: Tensor, grad: Tensor) -> Tensor:
+def weight_adjoint(x: Tensor, grad: Tensor, limits: Limits) -> Tensor:
     """``grad.T @ x`` of contiguous rows, skipping zeros of x."""
     (rows, inputs), outputs = x.shape, grad.shape[1]
     turned = x.new_zeros(inputs, outputs)
-    _run("weight", inputs, (rows, inputs, outputs), x, grad, turned)
+    _run("weight", inputs, (rows, inputs, outputs), limits, x, grad, turned)
     return turned.t()
 
 
-def _run(name: str, tasks: int, sizes: tuple[int, int, int], *tensors: Tensor) -> None:
+def _run(name: str, tasks: int, sizes: tuple[int, int, int], limits: Limits, *tensors: Tensor) -> None:
     kernel = _kernel(name, str(tensors[0].dtype).removeprefix("torch."))
     pointers = [tensor.data_ptr() for tensor in tensors]
-    share(lambda first, last: kernel(first, last, *sizes, *pointers), tasks, cost=sizes[0] * sizes[1] * 4)
+    cost = sizes[0] * sizes[1] * 4
+    share(
+        lambda first, last: kernel(first, last, *sizes, *pointers),
+        tasks,
+        cost=cost,
+        wake=limits.wake,
+        held=tensors,
+    )
 
 
 @lru_cache(maxsize=8)

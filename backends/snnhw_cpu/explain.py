@@ -10,6 +10,7 @@ from snnhw.passes import Layout, Request, ScanKernel, derive
 from snnhw.plugin import Explanation, Run, Train
 from snnhw.tensors.network import Network
 from snnhw_cpu.network import network_of
+from snnhw_cpu.paths import listed
 from snnhw_cpu.source import backward_source, forward_source
 from snnhw_torch import explain as explain_schedule
 
@@ -22,7 +23,7 @@ WORDS = {"scalar": "for the layer", "neuron": "for each neuron"}
 def explain(program: Program, job: Run | Train) -> Explanation:
     """The schedule; a row for each pointwise node; its emitted sources, each structure once."""
     options = job.options
-    network = network_of(program, precision=options.precision, deterministic=options.deterministic)
+    network = network_of(program, precision=options.precision, limits=options.limits)
     network = network.trained() if isinstance(job, Train) else network
     rows: list[tuple[str, ...]] = [("node", "states", "values", "static", "forward", "backward")]
     sources: dict[str, str] = {}
@@ -32,7 +33,7 @@ def explain(program: Program, job: Run | Train) -> Explanation:
             files = [_file(sources, "forward", forward_source(forward, options.dtype))]
             files += [_file(sources, "backward", backward_source(k, options.dtype)) for k in backward]
             rows.append((name, *_facts(forward), *files, *["-"] * (2 - len(files))))
-    tables = {**explain_schedule(network).tables, "kernels": tuple(rows)}
+    tables = {**explain_schedule(network).tables, "kernels": tuple(rows), "paths": listed(options.paths)}
     return Explanation(tables, sources)
 
 

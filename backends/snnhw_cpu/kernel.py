@@ -8,8 +8,6 @@ import sys
 import time
 from threading import Lock
 
-from snnhw_cpu.cache import load_module
-
 __all__ = ["COMPILED", "Kernel", "compiled"]
 
 LOG = logging.getLogger("snnhw.cpu")
@@ -23,17 +21,21 @@ class Kernel:
     other threads run meanwhile."""
 
     def __init__(self, source: str, name: str) -> None:
+        from snnhw_cpu.compiling import load_module  # imports numba
+
         before = time.perf_counter()
-        self._cfunc = getattr(load_module(source, name), name)
-        if self._cfunc.cache_hits == 0:
+        found = getattr(load_module(source, name), name)
+        if found.fresh:
             COMPILED.append(name)
             seconds = time.perf_counter() - before
-            _tell(f"compiled a {name} kernel in {seconds:.1f} s; it is kept for next time")
-        count = len(self._cfunc._sig.args)  # numba offers no public way to ask
-        self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(self._cfunc.address)
+            kept = "; it is kept for next time" if found.kept else ""
+            _tell(f"compiled a {name} kernel in {seconds:.1f} s{kept}")
+        self._function = found.function  # holds the code
+        count = len(found.function._sig.args)  # numba offers no public way to ask
+        self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(found.function.address)
 
     def __call__(self, *arguments: int) -> None:
-        """``(first, last, T, R, C, addresses..., sizes of tables...)``."""
+        """As `snnhw_cpu.loops.function` says, or whoever else printed it."""
         self._call(*arguments)
 
 

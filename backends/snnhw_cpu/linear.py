@@ -1,31 +1,54 @@
 """Linear layers: dense products, or products that skip zeros where that pays.
 
-Sums are formed in another order when zeros are skipped, so which of the two runs is decided once, at the
-first call that is not silent. What either gives lies in memory that is used again.
+Sums are formed in another order when zeros are skipped, so which of the two runs is decided once for all
+passes that share a memo. What either gives lies in memory that is used again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final, get_args
 
 import torch
 from torch import Tensor
 
 from snnhw.ir import Linear
+from snnhw.tensors.network import Memo
 from snnhw_cpu.events import COSTS, product, weight_adjoint
+from snnhw_cpu.limits import USUAL, Limits, Way
 from snnhw_cpu.memory import room
 
-__all__ = ["LinearLayer"]
+__all__ = ["LinearLayer", "LinearUse"]
+
+LOOKED_AT: Final = 64
+"""Rows, spread over all, that tell how many inputs are active: to count every one would cost as much as a
+share of the product."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
 class LinearLayer:
-    """One linear layer of a program; ``skips`` says whether it skips zeros, None until that is decided."""
+    """Any linear layer; where the limits name no way, what the first product costs decides."""
 
-    skips: bool | None = None
-    _turned: tuple[tuple[int, int], Tensor] | None = field(default=None, repr=False)
+    limits: Limits = USUAL
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """Those that are left to choose from."""
+        return () if self.limits.way else get_args(Way)
+
+    def at(self, node: str, memo: Memo) -> LinearUse:
+        """One linear layer of a program."""
+        return LinearUse(node, memo, self.limits)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearUse:
+    """One linear layer, and where it remembers what it has decided."""
+
+    node: str
+    memo: Memo
+    limits: Limits
 
     def __call__(self, op: Linear, xs: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Tensor:
         x, weight, bias = xs["x"], params["weight"], params.get("bias")
@@ -38,18 +61,12 @@ class LinearLayer:
     def forward(self, op: Linear, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """``[..., K]`` -> ``[..., O]``."""
         rows = x.reshape(-1, op.in_features)
-        if self.skips is None and (active := int(torch.count_nonzero(rows))):
-            density = active / rows.numel()
-            self.skips = COSTS.wins(len(rows), op.in_features, op.out_features, density)
-        if self.skips:
-            y = product(rows.contiguous(), self._transpose(weight))
+        if self._skips(op, rows):
+            y = product(rows.contiguous(), self._turned(weight), self.limits)
             y = y if bias is None else y.add_(bias)
         else:
-            y = room(len(rows), op.out_features, dtype=x.dtype)
-            if bias is None:
-                torch.mm(rows, weight.t(), out=y)
-            else:
-                torch.addmm(bias, rows, weight.t(), out=y)
+            y = room(len(rows), op.out_features, dtype=x.dtype, reuse=self.limits.reuse)
+            _dense(rows, weight, bias, y)
         return y.view(*x.shape[:-1], op.out_features)
 
     def adjoint(
@@ -66,29 +83,52 @@ class LinearLayer:
         x, weight = xs["x"], params["weight"]
         rows, sums = x.reshape(-1, op.in_features), grad.reshape(-1, op.out_features)
         found = {}
-        if "weight" in wanted and self.skips:
-            found["weight"] = weight_adjoint(rows.contiguous(), sums.contiguous())
+        if "weight" in wanted and self._skips(op, rows):
+            found["weight"] = weight_adjoint(rows.contiguous(), sums.contiguous(), self.limits)
         elif "weight" in wanted:
             found["weight"] = sums.t() @ rows
         if "bias" in wanted:
             found["bias"] = sums.sum(0)
         if "x" in wanted:  # last, as it may go where x is
-            to = room(*rows.shape, dtype=x.dtype) if out is None else out.view(rows.shape)
+            to = out
+            if to is None:
+                to = room(*rows.shape, dtype=x.dtype, reuse=self.limits.reuse)
+            to = to.view(rows.shape)
             found["x"] = torch.mm(sums, weight, out=to).view(x.shape)
         return found
 
-    def _transpose(self, weight: Tensor) -> Tensor:
-        """``[K, O]``, kept until the weight changes."""
-        key = (weight.data_ptr(), weight._version)
-        if self._turned is None or self._turned[0] != key:
-            self._turned = key, weight.detach().t().contiguous()
-        return self._turned[1]
+    def _skips(self, op: Linear, rows: Tensor) -> bool:
+        """Whether zeros are skipped; silence decides nothing."""
+        way = self.limits.way or self.memo.chosen.get(self.node)
+        if way is None and (density := _density(rows)):
+            wins = COSTS.wins(len(rows), op.in_features, op.out_features, density)
+            way = self.memo.chosen[self.node] = "skip" if wins else "dense"
+        return way == "skip"
+
+    def _turned(self, weight: Tensor) -> Tensor:
+        """``[K, O]``."""
+        if self.node not in self.memo.derived:
+            self.memo.derived[self.node] = weight.detach().t().contiguous()
+        return self.memo.derived[self.node]
+
+
+def _dense(rows: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    if bias is None:
+        torch.mm(rows, weight.t(), out=out)
+    else:
+        torch.addmm(bias, rows, weight.t(), out=out)
+
+
+def _density(rows: Tensor) -> float:
+    """The share of inputs that are active."""
+    some = rows[:: max(1, len(rows) // LOOKED_AT)]
+    return int(torch.count_nonzero(some)) / max(1, some.numel())
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, use: tuple[LinearLayer, Linear], x: Tensor, weight: Tensor, bias: Tensor | None
+        ctx: Any, use: tuple[LinearUse, Linear], x: Tensor, weight: Tensor, bias: Tensor | None
     ) -> Tensor:
         ctx.layer, ctx.op = layer, op = use
         ctx.save_for_backward(x, weight)

@@ -10,8 +10,6 @@ from snnhw.ir.emit import Emitted, Target, emit
 from snnhw.passes import ScanKernel
 
 __all__ = [
-    "BLOCK",
-    "CHUNK",
     "TARGET",
     "Argument",
     "arguments_read",
@@ -26,13 +24,6 @@ __all__ = [
     "scalars",
     "step_rows",
 ]
-
-BLOCK = 1024
-"""Neurons of a task: rows of whole pages, as memory is read ahead within a page; and its states over a
-chunk should fit the second-level cache."""
-
-CHUNK = 32
-"""Steps whose states are held at once in the backward pass; longer sequences go chunk by chunk."""
 
 _OPS = {
     "add": "{0} + {1}",
@@ -62,11 +53,10 @@ _HEAD = """\
 import math
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray, njit
+from snnhw_cpu.compiling import cfunc
 
 F = np.{dtype}
-BLOCK = {block}
-CHUNK = {chunk}
 
 
 @njit(error_model="numpy")
@@ -119,7 +109,7 @@ def scalars(kernel: ScanKernel) -> list[str]:
     numbers = [n for n, value in enumerate(kernel.values) if value.layout == "scalar"]
     body = emit([kernel.values[n].expr for n in numbers], _param_names(kernel), TARGET, prefix="u")
     values = [f"v{n} = {text}" for n, text in zip(numbers, body.roots, strict=True)]
-    return [*body.lines, *values, *(f"v{n}_ = np.empty(BLOCK, F)" for n in _varying(kernel))]
+    return [*body.lines, *values, *(f"v{n}_ = np.empty(tile, F)" for n in _varying(kernel))]
 
 
 def _block_values(kernel: ScanKernel) -> list[str]:
@@ -141,8 +131,8 @@ def block(kernel: ScanKernel) -> list[str]:
     """Where a task lies, and what in it does not change over time."""
     return [
         "r = k // blocks",
-        "c0 = (k % blocks) * BLOCK",
-        "c1 = min(c0 + BLOCK, C)",
+        "c0 = (k % blocks) * tile",
+        "c1 = min(c0 + tile, C)",
         "n = c1 - c0",
         *(f"x{n}_ = x{n}s[r, c0:c1]" for n, static in enumerate(kernel.static) if static),
         *_block_values(kernel),
@@ -204,21 +194,20 @@ def function(
     task: Sequence[str],
     *,
     dtype: str,
-    chunk: int = CHUNK,
 ) -> str:
-    """``name(first, last, T, R, C, addresses..., sizes of tables...)`` over a range of tasks."""
+    """``name(first, last, T, R, C, tile, chunk, addresses..., sizes of tables...)`` over a range of tasks."""
     kinds = {"F": dtype, "D": "float64"}
     tables = sum(argument.shape.startswith("L") for argument in arguments)
     pointers = [f"CPointer({kinds[argument.dtype]})" for argument in arguments]
-    signature = ", ".join([*["intp"] * 5, *pointers, *["intp"] * tables])
+    signature = ", ".join([*["intp"] * 7, *pointers, *["intp"] * tables])
     names = [f"{argument.name}_at" for argument in arguments] + row("L{}", range(tables))
     lines = [
-        f'@cfunc("void({signature})", error_model="numpy", cache=True)',
-        f"def {name}(first, last, T, R, C, {', '.join(names)}):",
-        *indented("blocks = (C + BLOCK - 1) // BLOCK"),
+        f'@cfunc("void({signature})", error_model="numpy")',
+        f"def {name}(first, last, T, R, C, tile, chunk, {', '.join(names)}):",
+        *indented("blocks = (C + tile - 1) // tile"),
         *indented(argument.unpack() for argument in arguments),
         *indented(setup),
         *indented("for k in range(first, last):"),
         *indented(indented(task)),
     ]
-    return _HEAD.format(dtype=dtype, block=BLOCK, chunk=chunk) + "\n".join(lines) + "\n"
+    return _HEAD.format(dtype=dtype) + "\n".join(lines) + "\n"

@@ -15,12 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["SPARE", "WORTH", "room"]
+__all__ = ["SPARE", "room"]
 
 Buffer = np.ndarray[Any, Any]
-
-WORTH: Final = 1 << 20
-"""Bytes from which on a buffer is kept; the allocator has smaller ones at hand by itself, and sooner."""
 
 SPARE: Final = 128 << 20
 """Bytes that lie idle at most."""
@@ -31,15 +28,22 @@ LINE: Final = 64
 _IDLE: dict[int, deque[Buffer]] = {}
 
 
-def room(*shape: int, dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor."""
+def room(*shape: int, dtype: torch.dtype, reuse: int) -> Tensor:
+    """An uninitialised tensor, in memory that was used before if it has at least ``reuse`` bytes."""
     size = prod(shape) * dtype.itemsize
-    if size < WORTH:
-        return torch.empty(shape, dtype=dtype)
+    return _fresh(shape, dtype) if size < max(1, reuse) else _lent(size).view(dtype).view(shape)
+
+
+def _fresh(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    return torch.empty(shape, dtype=dtype)
+
+
+def _lent(size: int) -> Tensor:
+    """So many bytes, until nobody needs them."""
     buffer = _take(size)
-    loan = buffer[-buffer.ctypes.data % LINE :][:size]  # torch holds this view of it until nobody needs it
+    loan = buffer[-buffer.ctypes.data % LINE :][:size]  # torch holds this view of it
     weakref.finalize(loan, _give, buffer).atexit = False
-    return torch.from_numpy(loan).view(dtype).view(shape)
+    return torch.from_numpy(loan)
 
 
 def _take(size: int) -> Buffer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from snnhw.ir import (
@@ -43,6 +43,8 @@ from snnhw.ir import (
     WinnerTakeAll,
 )
 from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Support, Train
+from snnhw_cpu.limits import USUAL, Limits
+from snnhw_cpu.paths import forced, ways
 
 __all__ = ["CpuBackend"]
 
@@ -88,11 +90,25 @@ class CpuOptions:
         dtype: of signals, states and parameters while computing.
         precision: ``bf16`` rounds the operands of matrix products to bfloat16; neurons stay as they are.
         deterministic: keep to dense products, so that sums do not depend on how active the first batch was.
+        paths: forces what is otherwise decided by measurement, size or threshold, as ``name:way`` with commas
+            between, such as ``linear:skip,threads:one``. None of them changes what is computed, but some the
+            order of sums. `snnhw explain` lists them.
     """
 
     dtype: Literal["float32", "float64"] = "float32"
     precision: Literal["full", "bf16"] = "full"
     deterministic: bool = False
+    paths: str = ""
+
+    def __post_init__(self) -> None:
+        way = self.limits.way  # refuses what is no path
+        if self.deterministic and way != "dense":
+            raise ValueError("deterministic=true keeps to dense products; leave it out, or paths=linear:skip")
+
+    @property
+    def limits(self) -> Limits:
+        """Where its paths begin and end."""
+        return forced(self.paths, replace(USUAL, way="dense" if self.deterministic else None))
 
 
 class CpuBackend:
@@ -121,6 +137,7 @@ class CpuBackend:
             dtypes=("float32", "float64"),
             noise=True,
             callables=True,
+            paths=ways(),
         )
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
@@ -131,7 +148,7 @@ class CpuBackend:
 
         options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()
         return TorchExecutable(
-            network_of(program, precision=options.precision, deterministic=options.deterministic),
+            network_of(program, precision=options.precision, limits=options.limits),
             params,
             job,
             device=torch.device("cpu"),

@@ -6,6 +6,7 @@ Torch keeps the whole input and eight bytes for each window, and looks at one nu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from typing import Any, Final
@@ -15,16 +16,18 @@ from torch import Tensor
 
 from snnhw.ir import MaxPool2d
 from snnhw_cpu.kernel import Kernel, compiled
+from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.memory import room
 from snnhw_cpu.threads import share
 
-__all__ = ["max_pool", "pools"]
+__all__ = ["MaxPool", "pools"]
 
 HEAD: Final = """\
-from numba import carray, cfunc
+from numba import carray
+from snnhw_cpu.compiling import cfunc
 
 
-@cfunc("void(intp, intp, intp, intp, intp, intp, intp, {pointers})", error_model="numpy", cache=True)
+@cfunc("void(intp, intp, intp, intp, intp, intp, intp, {pointers})", error_model="numpy")
 def {name}(first, last, P, H, W, h, w, x_at, y_at, at_at):
     x = carray(x_at, (P, H, W))
     y = carray(y_at, (P, h, w))
@@ -38,46 +41,49 @@ def pools(op: MaxPool2d) -> bool:
     return not any(op.padding) and op.kernel[0] * op.kernel[1] <= 255
 
 
+@dataclass(frozen=True)
 class MaxPool:
     """``[M, C, H, W]`` -> ``[M, C, h, w]``."""
 
+    limits: Limits = USUAL
+
     def __call__(self, op: MaxPool2d, xs: Mapping[str, Tensor], _: Mapping[str, Tensor]) -> Tensor:
-        found: Tensor = _MaxPool.apply(op, xs["x"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        found: Tensor = _MaxPool.apply(self, op, xs["x"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return found
 
     def keep(self, op: MaxPool2d, x: Tensor) -> tuple[Tensor, Tensor]:
         """The pooled images, and for each window the place that its number came from."""
         x = x.contiguous()
         shape = (len(x), *op.infer({"x": tuple(x.shape[1:])})["y"])
-        y, at = room(*shape, dtype=x.dtype), room(*shape, dtype=torch.uint8)
-        _run("forward", op, x, y, at)
+        y, at = self._new(*shape, dtype=x.dtype), self._new(*shape, dtype=torch.uint8)
+        _run("forward", op, self.limits, x, y, at)
         return y, at
 
     def back(self, op: MaxPool2d, kept: Tensor, grad: Tensor, shape: tuple[int, ...]) -> Tensor:
-        d_x = room(*shape, dtype=grad.dtype)
-        _run("backward", op, d_x, grad.contiguous(), kept)
+        d_x = self._new(*shape, dtype=grad.dtype)
+        _run("backward", op, self.limits, d_x, grad.contiguous(), kept)
         return d_x
 
-
-max_pool: Final = MaxPool()
+    def _new(self, *shape: int, dtype: torch.dtype) -> Tensor:
+        return room(*shape, dtype=dtype, reuse=self.limits.reuse)
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, op: MaxPool2d, x: Tensor) -> Tensor:
-        y, at = max_pool.keep(op, x)
-        ctx.op, ctx.shape = op, tuple(x.shape)
+    def forward(ctx: Any, layer: MaxPool, op: MaxPool2d, x: Tensor) -> Tensor:
+        y, at = layer.keep(op, x)
+        ctx.layer, ctx.op, ctx.shape = layer, op, tuple(x.shape)
         ctx.save_for_backward(at)
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor]:
         (at,) = ctx.saved_tensors
-        return None, max_pool.back(ctx.op, at, grad, ctx.shape)
+        return None, None, ctx.layer.back(ctx.op, at, grad, ctx.shape)
 
 
-def _run(name: str, op: MaxPool2d, *tensors: Tensor) -> None:
+def _run(name: str, op: MaxPool2d, limits: Limits, *tensors: Tensor) -> None:
     """One pass over all planes: the image, the pooled one, and where its numbers came from."""
     image, pooled, _ = tensors
     sizes = (*image.shape[-2:], *pooled.shape[-2:])
@@ -85,7 +91,11 @@ def _run(name: str, op: MaxPool2d, *tensors: Tensor) -> None:
     planes = image.shape[0] * image.shape[1]
     pointers = [tensor.data_ptr() for tensor in tensors]
     share(
-        lambda first, last: kernel(first, last, planes, *sizes, *pointers), tasks=planes, cost=image.numel()
+        lambda first, last: kernel(first, last, planes, *sizes, *pointers),
+        tasks=planes,
+        cost=image.numel(),
+        wake=limits.wake,
+        held=tensors,
     )
 
 

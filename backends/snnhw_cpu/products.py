@@ -12,25 +12,26 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, MaxPool2d, Program
-from snnhw.tensors.network import OPERATIONS, Operation
+from snnhw.tensors.network import OPERATIONS, Operation, Remembering
+from snnhw_cpu.limits import Limits
 from snnhw_cpu.linear import LinearLayer
-from snnhw_cpu.pools import max_pool, pools
+from snnhw_cpu.pools import MaxPool, pools
 
 __all__ = ["layers_of"]
 
 PRODUCTS = (Linear, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d)
 
 
-def layers_of(program: Program, *, precision: str, deterministic: bool) -> dict[str, Operation]:
+def layers_of(program: Program, *, precision: str, limits: Limits) -> dict[str, Operation | Remembering]:
     """Node -> how it runs, for the layers that do not run as torch's own at full precision."""
-    found: dict[str, Operation] = {}
+    found: dict[str, Operation | Remembering] = {}
     for name, op in program.nodes.items():
         if precision == "bf16" and isinstance(op, PRODUCTS):
             found[name] = _in_bfloat16
         elif isinstance(op, Linear):
-            found[name] = LinearLayer(skips=False if deterministic else None)
-        elif isinstance(op, MaxPool2d) and pools(op):
-            found[name] = max_pool
+            found[name] = LinearLayer(limits)
+        elif isinstance(op, MaxPool2d) and limits.own_pools and pools(op):
+            found[name] = MaxPool(limits)
     return found
 
 

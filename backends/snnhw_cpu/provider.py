@@ -13,28 +13,28 @@ from snnhw.passes import ScanKernel
 from snnhw.plugin import INTERFACE
 from snnhw.tensors.provider import Scan, ScanGrads, ScanInputs, ScanOutputs
 from snnhw_cpu.kernel import Kernel, compiled
-from snnhw_cpu.loops import BLOCK
+from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.memory import room
 from snnhw_cpu.source import backward_source, forward_source
 from snnhw_cpu.threads import share
 
 __all__ = ["NumbaProvider"]
 
-NARROW = 64
-"""A layer of fewer neurons is laid out as one long row, its per-neuron parameters repeated."""
 
-
+@dataclass(frozen=True)
 class NumbaProvider:
-    """Emits, compiles and caches."""
+    """Emits, compiles and caches. Equal ones share their kernels."""
+
+    limits: Limits = USUAL
 
     name = "cpu"
     interface = INTERFACE
 
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
-        return NumbaScan(kernel, str(dtype).removeprefix("torch."))
+        return NumbaScan(kernel, str(dtype).removeprefix("torch."), self.limits)
 
     def empty(self, *shape: int, like: Tensor) -> Tensor:
-        return room(*shape, dtype=like.dtype)
+        return room(*shape, dtype=like.dtype, reuse=self.limits.reuse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,7 @@ class NumbaScan:
 
     kernel: ScanKernel
     dtype: str
+    limits: Limits
 
     @cached_property
     def _forward(self) -> Kernel:
@@ -57,8 +58,8 @@ class NumbaScan:
         batch, neurons = like.shape[-2:]
         if out is None:
             out = ScanOutputs(
-                [room(given.steps, batch, neurons, dtype=like.dtype) for _ in self.kernel.output_exprs],
-                [room(batch, neurons, dtype=like.dtype) for _ in self.kernel.next_states],
+                [self._new(given.steps, batch, neurons, like=like) for _ in self.kernel.output_exprs],
+                [self._new(batch, neurons, like=like) for _ in self.kernel.next_states],
             )
         self._call(self._forward, given, [*out.outputs, *out.states])
         return out
@@ -93,14 +94,17 @@ class NumbaScan:
         like = given.inputs[0]
         flat = like.shape[-2:]
         inputs = [
-            None if expr is None else room(*([] if static else [given.steps]), *flat, dtype=like.dtype)
+            None if expr is None else self._new(*([] if static else [given.steps]), *flat, like=like)
             for static, expr in zip(self.kernel.static, self.kernel.input_grads, strict=True)
         ]
-        return ScanGrads(inputs, [], [room(*flat, dtype=like.dtype) for _ in given.states])
+        return ScanGrads(inputs, [], [self._new(*flat, like=like) for _ in given.states])
+
+    def _new(self, *shape: int, like: Tensor) -> Tensor:
+        return room(*shape, dtype=like.dtype, reuse=self.limits.reuse)
 
     def _layout(self, batch: int, neurons: int) -> tuple[int, int]:
         """R rows of C neurons. Where parameters vary, a row is a sample; else all is one row."""
-        rows = batch if batch and neurons >= NARROW and self._varies else 1
+        rows = batch if batch and neurons >= self.limits.narrow and self._varies else 1
         return rows, batch * neurons // rows
 
     @cached_property
@@ -112,7 +116,11 @@ class NumbaScan:
         """Where a kernel leaves the adjoint of a value."""
         if layout == "neuron":
             return like.new_empty(rows, columns)
-        return like.new_empty(rows, -(-columns // BLOCK), dtype=torch.float64)
+        return like.new_empty(rows, -(-columns // self._tile(columns)), dtype=torch.float64)
+
+    def _tile(self, columns: int) -> int:
+        """Neurons of a task."""
+        return max(1, min(self.limits.tile, columns))
 
     def _call(self, kernel: Kernel, given: ScanInputs, rest: Iterable[Tensor]) -> None:
         batch, neurons = given.inputs[0].shape[-2:]
@@ -121,13 +129,15 @@ class NumbaScan:
         if self._varies and rows == 1:
             params = [p if p.ndim == 0 else p.repeat(batch) for p in params]
         tensors = [*given.inputs, *params, *given.tables, *given.states, *rest]
-        pointers = [tensor.data_ptr() for tensor in tensors]  # the tensors outlive the call
+        pointers = [tensor.data_ptr() for tensor in tensors]
         pointers += [table.numel() for table in given.tables]
-        tasks = rows * -(-columns // BLOCK)
+        tile, chunk = self._tile(columns), max(1, min(self.limits.chunk, given.steps))
         share(
-            lambda first, last: kernel(first, last, given.steps, rows, columns, *pointers),
-            tasks=tasks,
+            lambda first, last: kernel(first, last, given.steps, rows, columns, tile, chunk, *pointers),
+            tasks=rows * -(-columns // tile),
             cost=given.steps * rows * columns,
+            wake=self.limits.wake,
+            held=tensors,
         )
 
 

@@ -1,7 +1,8 @@
 """Kernels as numba source: the loops around what `snnhw.ir.emit` prints.
 
 Signals are ``[T, R, C]`` (static ones ``[R, C]``), states ``[R, C]``, parameters one number or ``[C]``. A
-task is one block of a row; its states stay in cache for all steps. The innermost loops run over
+task is one block of a row, ``tile`` neurons; its states stay in cache for all steps. On the way back,
+``chunk`` steps are held at once, and longer sequences go chunk by chunk. The innermost loops run over
 contiguous slices with nothing but arithmetic in them, which is what LLVM turns into vector code.
 """
 
@@ -12,7 +13,6 @@ from collections.abc import Sequence
 from snnhw.ir.emit import emit
 from snnhw.passes import ScanKernel
 from snnhw_cpu.loops import (
-    CHUNK,
     TARGET,
     Argument,
     arguments_read,
@@ -52,11 +52,11 @@ def forward_source(kernel: ScanKernel, dtype: str) -> str:
         *(Argument(f"y{n}s", "T, R, C") for n in outputs),
         *(Argument(f"f{n}s", "R, C") for n in states),
     ]
-    setup = [*scalars(kernel), *(f"S{n} = np.empty(BLOCK, F)" for n in states)]
+    setup = [*scalars(kernel), *(f"S{n} = np.empty(tile, F)" for n in states)]
     return function("forward", arguments, setup, task, dtype=dtype)
 
 
-def backward_source(kernel: ScanKernel, dtype: str, chunk: int = CHUNK) -> str:
+def backward_source(kernel: ScanKernel, dtype: str) -> str:
     """The backward pass; addresses: ``x.. p.. t.. s.. g.. a.. X.. V.. A..``.
 
     ``a`` are adjoints of the final states and ``A`` of the initial ones; ``X`` adjoints of the inputs;
@@ -66,10 +66,10 @@ def backward_source(kernel: ScanKernel, dtype: str, chunk: int = CHUNK) -> str:
     wanted = [n for n, expr in enumerate(kernel.input_grads) if expr is not None]
     summed = [n for n, expr in enumerate(kernel.value_grads) if expr is not None]
     totals = [*(f"X{n}" for n in wanted if kernel.static[n]), *row("V{}", summed)]
-    setup = ["chunks = (T + CHUNK - 1) // CHUNK", *scalars(kernel)]
-    setup += [f"S{n} = np.empty((min(CHUNK, T) + 1, BLOCK), F)" for n in states]
-    setup += [f"K{n} = np.empty((chunks, BLOCK), F)" for n in states]
-    setup += [f"{name} = np.empty(BLOCK, F)" for name in [*row("Z{}", states), *totals]]
+    setup = ["chunks = (T + chunk - 1) // chunk", *scalars(kernel)]
+    setup += [f"S{n} = np.empty((min(chunk, T) + 1, tile), F)" for n in states]
+    setup += [f"K{n} = np.empty((chunks, tile), F)" for n in states]
+    setup += [f"{name} = np.empty(tile, F)" for name in [*row("Z{}", states), *totals]]
     task = [
         *block(kernel),
         *(f"{letter}{n}_ = {letter}{n}s[r, c0:c1]" for letter in "aA" for n in states),
@@ -80,7 +80,7 @@ def backward_source(kernel: ScanKernel, dtype: str, chunk: int = CHUNK) -> str:
         *indented("q = min(w, 2 * chunks - 2 - w)"),
         *indented(_chunk(kernel)),
         *indented("if w < chunks - 1:"),
-        *indented(indented(loop(f"K{n}[q + 1, i] = S{n}[CHUNK, i]" for n in states) or ["continue"])),
+        *indented(indented(loop(f"K{n}[q + 1, i] = S{n}[chunk, i]" for n in states) or ["continue"])),
         *indented("else:"),
         *indented(indented("for j in range(m - 1, -1, -1):")),
         *indented(indented(indented(_reverse(kernel, wanted, summed)))),
@@ -101,14 +101,14 @@ def backward_source(kernel: ScanKernel, dtype: str, chunk: int = CHUNK) -> str:
         ),
         *(Argument(f"A{n}s", "R, C") for n in states),
     ]
-    return function("backward", arguments, setup, task, dtype=dtype, chunk=chunk)
+    return function("backward", arguments, setup, task, dtype=dtype)
 
 
 def _chunk(kernel: ScanKernel) -> list[str]:
     """States of chunk q from the one before it: the statements of the forward pass once more."""
     body = emit(kernel.next_states, names_read(kernel), TARGET)
     states = range(len(kernel.next_states))
-    head = ["m = min(CHUNK, T - q * CHUNK)"]
+    head = ["m = min(chunk, T - q * chunk)"]
     if not states:
         return head
     results = [f"n{n}_[i] = {text}" for n, text in enumerate(body.roots)]
@@ -116,7 +116,7 @@ def _chunk(kernel: ScanKernel) -> list[str]:
         *head,
         *loop(f"S{n}[0, i] = K{n}[q, i]" for n in states),
         "for j in range(m):",
-        *indented("t = q * CHUNK + j"),
+        *indented("t = q * chunk + j"),
         *indented(step_rows(kernel)),
         *indented(f"s{n}_ = S{n}[j]" for n in states),
         *indented(f"n{n}_ = S{n}[j + 1]" for n in states),
@@ -140,7 +140,7 @@ def _reverse(kernel: ScanKernel, wanted: Sequence[int], summed: Sequence[int]) -
     more = [f"n{n} = n{n}_[i]" for n in states] + [f"a{n} = Z{n}[i]" for n in states]
     more += [f"g{n} = g{n}_[i]" for n in outputs]
     return [
-        "t = q * CHUNK + j",
+        "t = q * chunk + j",
         *step_rows(kernel),
         *(f"s{n}_ = S{n}[j]" for n in states),
         *(f"n{n}_ = S{n}[j + 1]" for n in states),

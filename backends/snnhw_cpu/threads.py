@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from queue import SimpleQueue
+from threading import get_ident
+from typing import Any
 
 import torch
 
 __all__ = ["share"]
 
 Work = Callable[[int, int], object]
-
-WORTH: Final = 400_000
-"""Elements times steps that make it worth waking one more thread."""
 
 REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -40,30 +39,38 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def share(work: Work, tasks: int, cost: int) -> None:
+def share(work: Work, tasks: int, *, cost: int, wake: int, held: Sequence[object] = ()) -> None:
     """Call ``work(first, last)`` over all tasks, split among torch's number of threads.
 
     Args:
         cost: elements times steps in all; a small job is not worth waking anybody for.
+        wake: `Limits.wake`; 0: at least two threads, whatever torch's number.
+        held: what the work needs to stay alive, as it knows addresses alone: who is interrupted does not wait
+            for the others.
     """
-    threads = 1 if cost < WORTH else min(torch.get_num_threads(), tasks, 1 + cost // WORTH)
+    most = torch.get_num_threads() if wake else max(2, torch.get_num_threads())
+    threads = min(most, tasks, 1 + cost // wake if wake else most)
     if threads <= 1:
         work(0, tasks)
         return
     jobs = iter([*pairwise(tasks * n // threads for n in range(threads + 1))])  # one for all threads
     errors: list[BaseException] = []
+    ended: list[int] = []
 
-    def take() -> None:
+    def take(_held: Sequence[object] = held) -> None:
         """What one thread does; a team may turn out smaller than asked for."""
         try:
             for first, last in jobs:
                 work(first, last)
         except BaseException as error:  # noqa: BLE001  # it is the caller's, below
             errors.append(error)
+        ended.append(get_ident())
 
     _region(take, threads)
     if errors:
         raise errors[0]
+    if get_ident() not in ended:  # Ctrl-C came outside of its lines, and ctypes passes that over
+        raise KeyboardInterrupt
 
 
 def _region(take: Callable[[], None], threads: int) -> None:
@@ -72,10 +79,17 @@ def _region(take: Callable[[], None], threads: int) -> None:
     if parallel:
         parallel(REGION(lambda _: take()), None, threads, 0)
         return
-    others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
+    ended: SimpleQueue[None] = SimpleQueue()  # a future has locks, which an interrupt could leave behind
+    for _ in range(threads - 1):
+        _pool(threads - 1).submit(_taking, take, ended)
     take()
-    for other in others:
-        other.result()
+    for _ in range(threads - 1):
+        ended.get()
+
+
+def _taking(take: Callable[[], None], ended: SimpleQueue[None]) -> None:
+    take()
+    ended.put(None)
 
 
 @lru_cache(maxsize=1)

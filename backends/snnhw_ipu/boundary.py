@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snnhw.arrays import hosts
 from snnhw.errors import InputError
 from snnhw.ir import CLOCK, Clock, Dropout, Input, Program, infer_shapes, uniform
 from snnhw.ir.inputs import check_inputs, check_state, check_steps, check_targets, state_shapes
@@ -16,7 +17,7 @@ from snnhw_ipu.losses import by_weight, total_name
 from snnhw_ipu.lower import FIRST, RESTING, Lowered
 from snnhw_ipu.options import IpuOptions
 
-__all__ = ["Boundary", "hosts"]
+__all__ = ["Boundary"]
 
 Array = npt.NDArray[Any]
 
@@ -72,6 +73,25 @@ class Boundary:
             }
             found[RESTING] = np.zeros(batch, self.dtype)
         return self.from_rest(found) if resting else found
+
+    def example(self, *, resting: bool) -> dict[str, Array]:
+        """Arguments of training, all of them zero; without noise."""
+        job = self.job
+        assert isinstance(job, Train)
+        inputs = {
+            name: np.zeros(
+                (job.batch, *shape) if name in self.static else (job.time_steps, job.batch, *shape)
+            )
+            for name, shape in job.sample_shapes.items()
+        }
+        targets = {term.target: np.zeros(job.batch, np.int64) for term in job.loss.terms}
+        return self.arguments(inputs, targets, None, clock=Clock(job.seed), resting=resting)
+
+    def classes(self) -> dict[str, int]:
+        """Argument -> how many classes there are, of targets."""
+        assert isinstance(self.job, Train)
+        terms = [term for term in self.job.loss.terms if term.kind.target == "class"]
+        return {f"target:{term.target}": self._classes(str(term.of)) for term in terms}
 
     def _states(self, states: Mapping[str, Array]) -> dict[str, Array]:
         """As arguments; the clock is the host's."""
@@ -217,20 +237,3 @@ def _check_classes(name: str, array: Array, classes: int) -> None:
     if array.size and not (array.min() >= 0 and array.max() < classes):
         wrong = array.min() if array.min() < 0 else array.max()
         raise InputError(f"target '{name}' holds class {wrong}; classes 0 to {classes - 1} are accepted")
-
-
-def hosts(what: str, arrays: Arrays) -> dict[str, Array]:
-    """Any arrays in main memory as NumPy's, without a copy where that can be."""
-    return {name: _host(what, name, array) for name, array in arrays.items()}
-
-
-def _host(what: str, name: str, array: Any) -> Array:
-    if isinstance(array, (np.ndarray, np.generic)):
-        return np.asarray(array)
-    try:
-        return np.from_dlpack(array)
-    except (AttributeError, BufferError, RuntimeError, TypeError) as error:
-        raise InputError(
-            f"{what} '{name}' is a {type(array).__name__}, which NumPy cannot read: {error}; "
-            "give an array in main memory that no gradient is recorded for"
-        ) from error

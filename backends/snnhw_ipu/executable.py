@@ -1,43 +1,65 @@
-"""A compiled program behind a `Link`: arrays to the device and back, parameters, saving."""
+"""A compiled program behind a `Link`: arrays to the device and back, parameters, saving.
+
+The device is asked questions, and goes on with the one it is at whatever happens here. So that both sides
+agree on how far training has come, a question that changes something carries a ticket: what it makes of this
+side is noted first, and when its answer was not seen, the next call asks whether it was done.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
+from itertools import count
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from snnhw.errors import DeviceError, InputError
-from snnhw.ir import Clock, Optimizer, Params, Program, check_params
-from snnhw.ir.noise import LIMIT
+from snnhw.errors import DeviceError
+from snnhw.ir import Clock, Optimizer, Params, Program
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
-from snnhw_ipu.boundary import Boundary, hosts
+from snnhw.session import Progress, Session
+from snnhw_ipu.boundary import Boundary
 from snnhw_ipu.forms import Forms, Use, forms_of
+from snnhw_ipu.kept import LAYOUT, checked, own, remembered, to_device
 from snnhw_ipu.link import Link
-from snnhw_ipu.lower import Lowered
-from snnhw_ipu.optimizers import COMPILED, settings
+from snnhw_ipu.lower import RESTING, Lowered
+from snnhw_ipu.optimizers import check_compiled, settings
 from snnhw_ipu.options import IpuOptions
+from snnhw_ipu.turns import Answer
 
 __all__ = ["IpuExecutable"]
 
 Array = npt.NDArray[Any]
 
 
-@dataclass
-class Synced:
-    """What the host knew when it last asked.
+class _Now(NamedTuple):
+    """What this side knows of training. It is replaced as a whole.
 
     Attributes:
-        updates: how many there had been; sequence: how many sequences had been trained.
+        waiting: the arguments of the pending calls, which the device sees with the last one.
+        continued: whether training has been given states.
     """
 
+    progress: Progress
+    waiting: tuple[dict[str, Array], ...] = ()
+    continued: bool = False
+
+
+class _Matter(NamedTuple):
+    """A question that changes something, and what is so once it is done."""
+
+    ticket: int
+    after: _Now
+
+
+class _Synced(NamedTuple):
+    """What was known when the device was last asked: all that is left of it when the worker is lost."""
+
     params: dict[str, Array]
-    optimizer: dict[str, Array] = field(default_factory=dict)
-    updates: int = 0
-    sequence: int = 0
+    memory: dict[str, Array]
+    now: _Now
 
 
 class IpuExecutable:
@@ -50,14 +72,12 @@ class IpuExecutable:
         self._host = {key: np.asarray(array).dtype for key, array in params.items()}
         self._forms: Forms = forms_of(program, job, options)
         self._boundary = Boundary(program, job, options)
-        self._optimizer = job.optimizer if isinstance(job, Train) else None
-        self._synced = Synced({key: np.array(array) for key, array in params.items()})
-        self._updates = 0
-        self._sequence = 0  # sequences trained so far
-        self._continued = False  # whether training has been given states
-        self._pending: list[dict[str, Array]] = []
+        self._session = Session(program, params, job, options.dtype, LAYOUT)
+        self._now = _Now(self._session.start)
+        self._synced = _Synced({key: np.array(array) for key, array in params.items()}, {}, self._now)
+        self._tickets = count(1)
+        self._matter: _Matter | None = None
         self._lost: DeviceError | None = None
-        self._closed = False
         constants = {
             key: array for lowered in self._forms.values() for key, array in lowered.constants.items()
         }
@@ -85,7 +105,7 @@ class IpuExecutable:
     # -- running ------------------------------------------------------------------------------------
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        self._check_open()
+        self._ready()
         arguments = self._boundary.arguments(inputs, None, state, pad=self._options.pad)
         lowered = self._form("run", continued=state is not None)
         now = self._boundary.now(None, state)
@@ -98,38 +118,34 @@ class IpuExecutable:
         return self._boundary.joined(found)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
-        job = self._training()
-        self._continued = self._continued or state is not None
-        sequence = (self._sequence + (state is None)) % LIMIT
+        self._ready()
+        job, before = self._session.training(), self._now
+        continued = before.continued or state is not None
+        sequence = self._session.sequence(before.progress, state)
         clock = Clock(job.seed, sequence)
-        arguments = self._boundary.arguments(inputs, targets, state, clock=clock, resting=self._continued)
-        self._sequence = sequence
+        arguments = self._boundary.arguments(inputs, targets, state, clock=clock, resting=continued)
         now = self._boundary.now(clock, state)
-        arguments |= self._boundary.noise(self._form("train", continued=self._continued), now, job.batch)
-        if len(self._pending) + 1 < job.accumulate:
-            found = self._evaluate(arguments, now)
-            self._pending.append(arguments)
+        lowered = self._form("train", continued=continued)
+        arguments |= self._boundary.noise(lowered, now, job.batch)
+        whole = [*before.waiting, arguments]
+        if len(whole) < job.accumulate:
+            found = self._evaluate(arguments, now, continued)
+            self._now = _Now(before.progress.waiting(sequence, {}), tuple(whole), continued)
             return found
-        whole = [*self._pending, arguments]
-        if self._continued:
+        if continued:
             whole = [self._boundary.from_rest(each) for each in whole]
         together = {name: np.concatenate([each[name] for each in whole]) for name in arguments}
-        lowered = self._form("train", continued=self._continued)
-        waiting, self._pending = self._pending, []  # once asked for, Ctrl-C or not, they are trained on
-        try:
-            results = self._call("step", lowered, together, self._continued)
-        except DeviceError:
-            self._pending = waiting
-            raise
-        self._updates += 1
-        if self._options.sync_every and self._updates % self._options.sync_every == 0:
+        after = _Now(before.progress.updated(sequence, {}), (), continued)
+        names, form = self._named(lowered), {"form": _form(continued)}
+        results = self._change("step", form, {name: together[name] for name in names}, after)
+        if self._options.sync_every and after.progress.updates % self._options.sync_every == 0:
             self._sync()
         return self._stepped(lowered, results, now, share=len(whole))
 
-    def _evaluate(self, arguments: dict[str, Array], now: Clock) -> StepResult:
+    def _evaluate(self, arguments: dict[str, Array], now: Clock, continued: bool) -> StepResult:
         """A call that only adds to an update to come: its loss and outputs, as the update will see them."""
-        lowered = self._form("evaluate", continued=self._continued)
-        results = self._call("evaluate", lowered, arguments, self._continued)
+        lowered = self._form("evaluate", continued=continued)
+        results = self._call("evaluate", lowered, arguments, continued)
         return self._stepped(lowered, results, now, share=1)
 
     def _stepped(self, lowered: Lowered, results: dict[str, Array], now: Clock, share: int) -> StepResult:
@@ -148,100 +164,135 @@ class IpuExecutable:
     def _call(
         self, use: str, lowered: Lowered, arguments: dict[str, Array], continued: bool
     ) -> dict[str, Array]:
+        form = {"form": _form(continued)}
+        return self._ask(use, form, {name: arguments[name] for name in self._named(lowered)})
+
+    def _named(self, lowered: Lowered) -> list[str]:
         recipe = lowered.recipe
-        names = [*recipe["inputs"], *recipe["targets"], *recipe["states"]]
-        form = {"form": "continued" if continued else "rest"}
-        return self._ask(use, form, {name: arguments[name] for name in names})
+        return [*recipe["inputs"], *recipe["targets"], *recipe["states"]]
 
     # -- parameters ---------------------------------------------------------------------------------
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        job = self._training()
-        if type(optimizer) is not type(self._optimizer):
-            raise InputError(
-                f"this program was compiled with {type(self._optimizer).__name__}, which cannot become "
-                f"{type(optimizer).__name__}; give other settings of the same optimizer, or compile again"
-            )
-        assert self._optimizer is not None
-        wanted = settings(optimizer, job.clip_norm)
-        fixed = [name for name in COMPILED if wanted.get(name) != getattr(self._optimizer, name, None)]
-        if fixed:
-            raise InputError(
-                f"{type(optimizer).__name__}({fixed[0]}={wanted[fixed[0]]!r}): on an IPU this is compiled "
-                "into the program and cannot change afterwards; compile again"
-            )
-        self._ask("optimizer", {"settings": wanted}, {})
-        self._optimizer = optimizer
+        self._ready()
+        self._session.check_optimizer(optimizer)
+        job, progress = self._session.training(), self._now.progress
+        check_compiled(optimizer, job.optimizer)
+        after = self._now._replace(progress=replace(progress, optimizer=optimizer))
+        self._change("optimizer", {"settings": settings(optimizer, job.clip_norm)}, {}, after)
 
     def get_params(self) -> Params:
         """The present parameters; those of the last sync when the worker was lost."""
-        if self._lost is None:
-            self._check_open()
-            self._sync()
+        self._sync_if_alive()
         return {key: np.array(array) for key, array in self._synced.params.items()}
 
     def set_params(self, params: Params) -> None:
-        self._check_open()
-        check_params(self._program, {**self._synced.params, **params})
-        given = {key: np.asarray(array) for key, array in params.items()}
-        self._ask("set_params", {}, given)
+        self._ready()
+        given = self._session.taken(params, self._synced.params)
+        self._sync()  # in case the device fails in the middle
+        self._change("set_params", {}, given, self._now)
         self._sync()
 
     def save_state(self) -> Arrays:
         """Parameters, optimizer and what waits for an update; of the last sync when the worker was lost."""
-        if self._lost is None:
-            self._check_open()
-            self._sync()
-        flat = {f"param/{key}": np.array(array) for key, array in self._synced.params.items()}
-        flat |= {f"optimizer/{key}": np.array(array) for key, array in self._synced.optimizer.items()}
-        if self._optimizer is not None:
-            flat["sequence"] = np.array(self._synced.sequence)
-        for number, arguments in enumerate(self._pending if self._lost is None else []):
-            flat |= {f"pending/{number}/{name}": np.array(array) for name, array in arguments.items()}
-        return flat
+        self._sync_if_alive()
+        params, memory, now = self._synced
+        kept = now.progress
+        if kept.optimizer is not None:
+            kept = replace(kept, memory=remembered(memory, kept), own=own(memory, kept, now.waiting))
+        return self._session.save(params, kept)
 
     def load_state(self, arrays: Arrays) -> None:
-        self._check_open()
-        parts: dict[str, dict[str, Array]] = {"param": {}, "optimizer": {}, "pending": {}, "sequence": {}}
-        for name, array in hosts("saved state", arrays).items():
-            part, _, rest = name.partition("/")
-            if part not in parts:
-                raise InputError(f"'{name}' is no part of a saved state; names begin with {', '.join(parts)}")
-            parts[part][rest] = array
-        check_params(self._program, parts["param"], allow_nonfinite=True)
-        if self._optimizer is not None:
-            self._ask("load_state", {}, parts["optimizer"])
-        self._ask("set_params", {}, parts["param"])
-        if self._optimizer is not None:
-            self._pending = _waiting(parts["pending"])
-            self._sequence = int(parts["sequence"].get("", np.array(0)))
+        self._ready()
+        params, found = self._session.load(arrays)
+        flat, header = {f"param/{key}": array for key, array in params.items()}, {}
+        waiting: tuple[dict[str, Array], ...] = ()
+        if isinstance(self._job, Train):
+            assert found.optimizer is not None
+            check_compiled(found.optimizer, self._job.optimizer)
+            header = {"settings": settings(found.optimizer, self._job.clip_norm)}
+            waiting = self._waiting(found)
+            flat |= to_device(found)
+        continued = self._now.continued or any(RESTING in each for each in waiting)
+        progress = replace(found, memory={}, own={})
+        self._sync()  # likewise
+        self._change("restore", header, flat, _Now(progress, waiting, continued))
         self._sync()
+
+    def _waiting(self, found: Progress) -> tuple[dict[str, Array], ...]:
+        """The arguments of a state's pending calls, held to those of this program."""
+        examples = []
+        for continued in (False, True):
+            example = self._boundary.example(resting=continued)
+            lowered = self._form("train", continued=continued)
+            example |= self._boundary.noise(lowered, Clock(self._job.seed), self._job.batch)
+            examples.append(example)
+        return checked(found, examples, self._boundary.classes())
 
     def _sync(self) -> None:
         """Bring weights and optimizer to the host."""
+        now = self._now
         params = self._ask("params", {}, {})
-        remembered = self._ask("state", {}, {}) if self._optimizer is not None else {}
+        memory = self._ask("state", {}, {}) if isinstance(self._job, Train) else {}
         exact = {key: array.astype(self._host[key]) for key, array in params.items()}
-        self._synced = Synced(exact, remembered, self._updates, self._sequence)
+        self._synced = _Synced(exact, memory, now)
+
+    def _sync_if_alive(self) -> None:
+        if self._lost is None:
+            self._ready()
+            self._sync()
 
     # -- the link -----------------------------------------------------------------------------------
 
+    def _ready(self) -> None:
+        """Raise unless it is open and there; find out how far training has come, if that was interrupted."""
+        if self._lost is not None:
+            raise self._lost
+        self._session.check_open()
+        if self._matter is None:
+            return
+        done = self._link_ask("done", {}, {})[0]
+        if done["torn"]:
+            self._lost = self._obituary(f"the IPU failed {done['torn']} of its program")
+            raise self._lost
+        if done["ticket"] == self._matter.ticket:
+            self._now = self._matter.after
+        self._matter = None
+
+    def _change(
+        self, question: str, header: Mapping[str, Any], arrays: Mapping[str, Array], after: _Now
+    ) -> dict[str, Array]:
+        """Ask something that changes the device, and what is known here with it."""
+        matter = _Matter(next(self._tickets), after)
+        self._matter = matter
+        results = self._ask(question, {**header, "ticket": matter.ticket}, arrays)
+        self._now = after
+        self._matter = None
+        return results
+
     def _ask(self, question: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, Array]:
+        return self._link_ask(question, header, arrays)[1]
+
+    def _link_ask(self, question: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Answer:
         try:
-            return self._link.ask(question, header, arrays)[1]
+            return self._link.ask(question, header, arrays)
         except DeviceError as error:
             if getattr(getattr(self._link, "worker", None), "alive", True):
                 raise
-            at = f"of update {self._synced.updates}" if self._synced.updates else "it started with"
-            self._lost = DeviceError(
-                f"{error}\nIts program is gone. The parameters {at} are kept: get_params() and save_state() "
-                "give them."
-            )
+            self._lost = self._obituary(str(error))
             raise self._lost from error
 
+    def _obituary(self, what: str) -> DeviceError:
+        updates = self._synced.now.progress.updates
+        at = f"of update {updates}" if updates else "it started with"
+        return DeviceError(
+            f"{what}\nIts program is gone. The parameters {at} are kept: get_params() and save_state() give "
+            "them."
+        )
+
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if not self._session.closed:
+            self._session.close()
             self._link.close()
 
     def __enter__(self) -> IpuExecutable:
@@ -252,22 +303,6 @@ class IpuExecutable:
     ) -> None:
         self.close()
 
-    def _check_open(self) -> None:
-        if self._lost is not None:
-            raise self._lost
-        if self._closed:
-            raise InputError("this executable is closed; compile the program again")
 
-    def _training(self) -> Train:
-        self._check_open()
-        if not isinstance(self._job, Train):
-            raise InputError("this program was compiled to run only; compile it with a loss and an optimizer")
-        return self._job
-
-
-def _waiting(arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
-    found: dict[int, dict[str, Array]] = {}
-    for name, array in arrays.items():
-        number, _, argument = name.partition("/")
-        found.setdefault(int(number), {})[argument] = array
-    return [found[number] for number in sorted(found)]
+def _form(continued: bool) -> str:
+    return "continued" if continued else "rest"

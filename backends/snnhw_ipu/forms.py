@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from snnhw.errors import InputError, Unsupported
-from snnhw.ir import BatchNorm, Program
+from snnhw.ir import BatchNorm, Clock, Program
+from snnhw.ir.inputs import check_steps
 from snnhw.plugin import Run, Train
 from snnhw_ipu.lower import Lowered, Plan, lower
 from snnhw_ipu.options import IpuOptions
@@ -26,6 +27,7 @@ def forms_of(program: Program, job: Run | Train, options: IpuOptions) -> Forms:
     uses: dict[Use, dict[str, Any]] = {"run": {"wanted": tuple(dict.fromkeys((*outputs, *job.record)))}}
     if isinstance(job, Train):
         check_statistics(program, options)
+        check_steps(program, Clock(job.seed), job.time_steps, job.batch, training=True)
         everything = options.outputs == "all"
         back = {
             "wanted": outputs if everything else (),

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
 from typing import Any, Final, Protocol
+from weakref import finalize
 
 from snnhw.errors import DeviceError
-from snnhw_ipu.channel import Answer, Arrays
 from snnhw_ipu.options import IpuOptions
 from snnhw_ipu.process import Worker, give_back, take
+from snnhw_ipu.turns import Answer, Arrays, Turns
 
 __all__ = ["PYTHON", "InWorker", "Link", "connect", "interpreter", "label"]
 
@@ -51,18 +52,20 @@ class InWorker:
 
 
 class InProcess:
-    """Here, where PopTorch can be imported beside snnhw."""
+    """Here, where PopTorch can be imported beside snnhw; in a thread, which Ctrl-C does not reach."""
 
     def __init__(self) -> None:
         from snnhw_ipu.worker.session import Session  # imports torch
 
         self._session = Session()
+        self._turns = Turns(self._session.ask, "an IPU in this process")
+        finalize(self, self._turns.end)
 
     def ask(self, question: str, header: Mapping[str, Any], arrays: Arrays) -> Answer:
-        try:
-            return self._session.ask(question, header, arrays)
-        except Exception as error:  # whatever PopTorch raises, it has many kinds
-            raise DeviceError(f"the IPU failed: {type(error).__name__}: {error}") from error
+        found = self._turns.ask(question, header, arrays).get()
+        if isinstance(found, BaseException):  # whatever PopTorch raises, it has many kinds
+            raise DeviceError(f"the IPU failed: {type(found).__name__}: {found}") from found
+        return found
 
     def close(self) -> None:
         self.ask("close", {}, {})

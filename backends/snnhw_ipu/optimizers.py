@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from snnhw.errors import Unsupported
+from snnhw.errors import InputError, Unsupported
 from snnhw.ir import SGD, Adam, AdamW, Optimizer
 
-__all__ = ["COMPILED", "OPTIMIZERS", "settings"]
+__all__ = ["OPTIMIZERS", "check_compiled", "settings"]
 
 OPTIMIZERS: Final[Mapping[type[Optimizer], Mapping[str, str]]] = {
     SGD: {"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "nesterov": "nesterov"},
@@ -39,3 +39,14 @@ def settings(optimizer: Optimizer, clip_norm: float | None) -> dict[str, Any]:
         raise Unsupported("ipu", strange)
     found = {theirs: getattr(optimizer, ours) for ours, theirs in names.items()}
     return found if clip_norm is None else {**found, "max_grad_norm": clip_norm}
+
+
+def check_compiled(optimizer: Optimizer, compiled: Optimizer) -> None:
+    """Raise `InputError` for another value of what is compiled in."""
+    for name in COMPILED:
+        value = getattr(optimizer, name, None)
+        if value != getattr(compiled, name, None):
+            raise InputError(
+                f"{type(optimizer).__name__}({name}={value!r}): on an IPU this is compiled into the program "
+                "and cannot change afterwards; compile again"
+            )

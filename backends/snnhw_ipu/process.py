@@ -16,7 +16,8 @@ from typing import Any, Final
 from weakref import WeakSet, finalize
 
 from snnhw.errors import DeviceError
-from snnhw_ipu.channel import Answer, Arrays, Channel
+from snnhw_ipu.channel import Channel
+from snnhw_ipu.turns import Answer, Arrays
 from snnhw_ipu.worker.frames import PROTOCOL
 
 __all__ = ["Worker", "give_back", "take"]
@@ -51,7 +52,6 @@ class Worker:
                 "as option python=... or in SNNHW_IPU_PYTHON"
             ) from error
         self._channel = Channel(python, process)
-        self._channel.start()
         finalize(self, self._channel.end)
         _all.add(self)
         self.hello, _ = self.ask("hello", {}, {}, timeout=START)
@@ -73,7 +73,7 @@ class Worker:
     @property
     def busy(self) -> bool:
         """Whether it still works on an answer that nobody waits for."""
-        return self._channel.waiting > 0
+        return self._channel.busy
 
     def ask(self, question: str, header: Mapping[str, Any], arrays: Arrays, *, timeout: float) -> Answer:
         """The answer to one question of `snnhw_ipu.worker.session`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,12 @@ def program_from(graph: Graph, **options: Any) -> tuple[Program, Params, Report]
 
 def read(path: Path, **options: Any) -> tuple[Graph, Read]:
     """The graph of a file, and what it is as a program."""
-    graph = read_graph(path, options.pop("max_bytes", MAX_BYTES))
+    most = options.pop("max_bytes", MAX_BYTES)
+    if isinstance(most, bool) or not (isinstance(most, int | float) and most >= 0):
+        raise InputError(
+            f"'{path}': max_bytes={most!r}: give the most bytes that the file may take, such as 1e9"
+        )
+    graph = read_graph(path, int(min(most, sys.maxsize)))
     try:
         return graph, _read(graph, **options)
     except LoadError as error:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from snnhw.errors import InputError
-from snnhw.ir import Clock, Input, Optimizer, Params, Program, check_params
-from snnhw.ir.noise import LIMIT
+from snnhw.arrays import hosts
+from snnhw.ir import Clock, Input, Optimizer, Params, Program
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
-from snnhw.reference import clip_by_norm, execute, gradients, update
-from snnhw_reference.saved import Saved, read
+from snnhw.reference import Gradients, clip_by_norm, execute, gradients, update
+from snnhw.session import Progress, Session
 
 __all__ = ["ReferenceExecutable"]
 
 Array = npt.NDArray[Any]
+
+
+class _Now(NamedTuple):
+    """All that changes. It is replaced as a whole, so that whatever interrupts a call leaves what was before
+    it, or what is after it."""
+
+    params: dict[str, Array]
+    progress: Progress
 
 
 class ReferenceExecutable:
@@ -27,25 +35,22 @@ class ReferenceExecutable:
         self._program = program
         self._job = job
         self._dtype = dtype
-        self._host_dtypes = {key: np.asarray(array).dtype for key, array in params.items()}
-        self._params = {key: np.array(array, dtype) for key, array in params.items()}
-        self._optimizer = job.optimizer if isinstance(job, Train) else None
-        self._memory: dict[str, Array] = {}
-        self._grads: dict[str, Array] = {}
-        self._pending = 0  # calls of step since the last update
-        self._sequence = 0  # sequences trained so far
-        self._closed = False
+        # As they were given, unless what is computed in holds more.
+        self._host_dtypes = {key: np.promote_types(np.asarray(x).dtype, dtype) for key, x in params.items()}
+        self._session = Session(program, params, job, dtype)
+        own = {key: np.array(array, dtype) for key, array in params.items()}
+        self._now = _Now(own, self._session.start)
         all_static = set(program.named(Input)) <= set(program.time.static_inputs)
         self._time_steps = job.time_steps if all_static else None  # None: the inputs say
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        self._check_open()
+        self._session.check_open()
         found = execute(
             self._program,
-            self._params,
-            _hosts("input", inputs),
+            self._now.params,
+            hosts("input", inputs),
             time_steps=self._time_steps,
-            state=None if state is None else _hosts("state", state),
+            state=None if state is None else hosts("state", state),
             record=self._job.record,
             dtype=self._dtype,
             clock=Clock(self._job.seed),
@@ -53,65 +58,46 @@ class ReferenceExecutable:
         return Result(found.outputs, found.recordings, found.state)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
-        job = self._training()
-        sequence = (self._sequence + (state is None)) % LIMIT
+        job, now = self._session.training(), self._now
+        sequence = self._session.sequence(now.progress, state)
         found = gradients(
             self._program,
-            self._params,
-            _hosts("input", inputs),
-            _hosts("target", targets),
+            now.params,
+            hosts("input", inputs),
+            hosts("target", targets),
             job.loss,
             time_steps=self._time_steps,
-            state=None if state is None else _hosts("state", state),
+            state=None if state is None else hosts("state", state),
             dtype=self._dtype,
             clock=Clock(job.seed, sequence),
         )
-        self._sequence = sequence
-        self._params |= found.execution.statistics
-        for key, grad in found.params.items():
-            share = grad / job.accumulate
-            self._grads[key] = self._grads[key] + share if key in self._grads else share
-        self._pending += 1
-        if self._pending == job.accumulate:
-            self._update(job)
-        return StepResult(found.loss, found.execution.outputs, found.execution.state)
-
-    def _update(self, job: Train) -> None:
-        grads = self._grads if job.clip_norm is None else clip_by_norm(self._grads, job.clip_norm)
-        assert self._optimizer is not None
-        self._params, self._memory = update(self._optimizer, self._params, grads, self._memory)
-        self._grads, self._pending = {}, 0
+        after = _learnt(job, now, found, sequence)
+        result = StepResult(found.loss, found.execution.outputs, found.execution.state)
+        self._now = after
+        return result
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        self._training()
-        if type(optimizer) is not type(self._optimizer):
-            raise InputError(
-                f"this program was compiled with {type(self._optimizer).__name__}, which cannot become "
-                f"{type(optimizer).__name__}; give other settings of the same optimizer, or compile again"
-            )
-        self._optimizer = optimizer
+        self._session.check_optimizer(optimizer)
+        now = self._now
+        self._now = now._replace(progress=replace(now.progress, optimizer=optimizer))
 
     def get_params(self) -> Params:
-        self._check_open()
-        return {key: array.astype(self._host_dtypes[key]) for key, array in self._params.items()}
+        self._session.check_open()
+        return {key: array.astype(self._host_dtypes[key]) for key, array in self._now.params.items()}
 
     def set_params(self, params: Params) -> None:
-        self._check_open()
-        check_params(self._program, {**self._params, **params})
-        self._params |= {key: np.array(array, self._dtype) for key, array in params.items()}
+        now = self._now
+        self._now = now._replace(params={**now.params, **self._session.taken(params, now.params)})
 
     def save_state(self) -> Arrays:
-        self._check_open()
-        return Saved(self._params, self._grads, self._memory, self._pending, self._sequence).arrays()
+        self._session.check_open()
+        return self._session.save(*self._now)
 
     def load_state(self, arrays: Arrays) -> None:
-        self._check_open()
-        saved = read(_hosts("saved state", arrays), self._program, self._optimizer, self._dtype)
-        self._params, self._pending, self._sequence = saved.params, saved.pending, saved.sequence
-        self._grads, self._memory = saved.grads, saved.memory
+        self._now = _Now(*self._session.load(arrays))
 
     def close(self) -> None:
-        self._closed = True
+        self._session.close()
 
     def __enter__(self) -> ReferenceExecutable:
         return self
@@ -121,29 +107,16 @@ class ReferenceExecutable:
     ) -> None:
         self.close()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InputError("this executable is closed; compile the program again")
 
-    def _training(self) -> Train:
-        self._check_open()
-        if not isinstance(self._job, Train):
-            raise InputError("this program was compiled to run only; compile it with a loss and an optimizer")
-        return self._job
-
-
-def _hosts(what: str, arrays: Arrays) -> dict[str, Array]:
-    return {name: _host(what, name, array) for name, array in arrays.items()}
-
-
-def _host(what: str, name: str, array: Any) -> Array:
-    """Any array in main memory as NumPy's, without a copy where that can be."""
-    if isinstance(array, (np.ndarray, np.generic)):
-        return np.asarray(array)
-    try:
-        return np.from_dlpack(array)
-    except (AttributeError, BufferError, RuntimeError, TypeError) as error:
-        raise InputError(
-            f"{what} '{name}' is a {type(array).__name__}, which NumPy cannot read: {error}; "
-            "give an array in main memory that no gradient is recorded for"
-        ) from error
+def _learnt(job: Train, now: _Now, found: Gradients, sequence: int) -> _Now:
+    """After a step: with what it has measured, and updated when as many calls have come as the job says."""
+    params, before = {**now.params, **found.execution.statistics}, now.progress
+    shares = {key: grad / job.accumulate for key, grad in found.params.items()}
+    grads = {key: before.grads[key] + x if key in before.grads else x for key, x in shares.items()}
+    if before.pending + 1 < job.accumulate:
+        return _Now(params, before.waiting(sequence, grads))
+    if job.clip_norm is not None:
+        grads = clip_by_norm(grads, job.clip_norm)
+    assert before.optimizer is not None
+    params, memory = update(before.optimizer, params, grads, before.memory)
+    return _Now(params, before.updated(sequence, memory))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -10,14 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snnhw.errors import InputError
-from snnhw.ir import Clock, Optimizer, Params, check_params
+from snnhw.ir import Clock, Optimizer, Params
 from snnhw.ir.inputs import check_inputs, check_state, check_targets
-from snnhw.ir.noise import LIMIT
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
+from snnhw.session import Progress, Session
 from snnhw.tensors import as_tensor
 from snnhw.tensors.losses import total_loss
-from snnhw.tensors.network import Network, Pass, ProgramModule, run_network
+from snnhw.tensors.network import Memo, Network, Pass, ProgramModule, run_network
+from snnhw_torch.chosen import from_arrays, to_arrays
+from snnhw_torch.commit import Change, at_once
 from snnhw_torch.training import Trainer
 
 __all__ = ["TorchExecutable"]
@@ -41,41 +44,61 @@ class TorchExecutable:
         self._job = job
         self._device, self._dtype = device, dtype
         self._network = network
-        self._host = {key: np.asarray(array).dtype for key, array in params.items()}
+        # As they were given, unless what is computed in holds more.
+        computed = str(dtype).removeprefix("torch.")
+        self._host = {key: np.promote_types(np.asarray(x).dtype, computed) for key, x in params.items()}
         self._params = {key: self._like(array) for key, array in params.items()}
+        self._values = {key: x.detach() for key, x in self._params.items()}  # the same memory
+        self._session = Session(program, params, job, computed)
+        self._now = self._session.start
         self._trainer: Trainer | None = None
         if isinstance(job, Train):
             trained = {key: self._params[key].requires_grad_() for key in program.trainable}
             self._trainer = Trainer(job, trained)
         self._training_network = self._network.trained()
-        self._sequence = 0  # sequences trained so far
+        self._derived: dict[str, Tensor] = {}  # of parameters, while nobody else can write to them
+        self._shared = False
         self._outputs = program.outputs()
-        self._closed = False
 
     # -- running ----------------------------------------------------------------------------------
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        self._open()
+        self._session.check_open()
         with torch.no_grad():
-            found, _ = self._pass(self._network, inputs, state, self._job.record)
+            # What a run decides is for itself: it is a function of parameters and inputs alone.
+            memo = Memo(derived={} if self._shared else self._derived)
+            found, _ = self._pass(self._network, inputs, state, self._job.record, memo=memo)
         outputs = {name: found.ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
+        """What it computes is new, until all of it is there; then everything changes at once."""
         job, trainer = self._training()
+        now = self._now
         wanted = {name: as_tensor("target", name, array) for name, array in targets.items()}
-        sequence = (self._sequence + (state is None)) % LIMIT
+        sequence = self._session.sequence(now, state)
         read = [term.of for term in job.loss.terms if term.of]
         with torch.enable_grad():
-            found, batch = self._pass(self._training_network, inputs, state, read, sequence)
+            memo = Memo(dict(now.own))  # what training has decided stays so
+            found, batch = self._pass(
+                self._training_network, inputs, state, read, memo=memo, sequence=sequence
+            )
             check_targets(job.loss, _shapes(wanted), batch)
             loss = total_loss(job.loss, found.ports, wanted)
-            trainer.learn(loss)
-        self._sequence = sequence
-        for key, value in found.statistics.items():
-            self._params[key].copy_(value)
+            grads = trainer.gradients(loss)
+        after, changes = trainer.learn(replace(now, own=memo.chosen), sequence, grads)
         outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
-        return StepResult(float(loss.detach()), outputs, {key: x.detach() for key, x in found.state.items()})
+        ends = {key: x.detach() for key, x in found.state.items()}
+        result = StepResult(float(loss.detach()), outputs, ends)
+        self._change(after, [*changes, *self._filling(found.statistics)])
+        return result
+
+    def _change(self, after: Progress, changes: Iterable[Change]) -> None:
+        at_once([self._derived.clear, *changes, partial(setattr, self, "_now", after)])
+
+    def _filling(self, values: Mapping[str, Tensor]) -> list[Change]:
+        """Parameters that take other values, in place."""
+        return [partial(self._values[key].copy_, value.detach()) for key, value in values.items()]
 
     def _pass(
         self,
@@ -83,6 +106,8 @@ class TorchExecutable:
         inputs: Arrays,
         state: Arrays | None,
         ports: Iterable[str],
+        *,
+        memo: Memo,
         sequence: int = 0,
     ) -> tuple[Pass, int]:
         """One pass, and the size of its batch."""
@@ -101,6 +126,7 @@ class TorchExecutable:
             sizes=(steps, batch),
             wanted=wanted,
             clock=Clock(self._job.seed, sequence),
+            memo=memo,
         )
         return found, batch
 
@@ -115,52 +141,42 @@ class TorchExecutable:
     # -- parameters and training state ------------------------------------------------------------
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        self._training()[1].set(optimizer)
+        self._session.check_optimizer(optimizer)
+        self._now = replace(self._now, optimizer=optimizer)
 
     def get_params(self) -> Params:
-        self._open()
+        self._session.check_open()
         return {key: _host(x).astype(self._host[key]) for key, x in self._params.items()}
 
     def set_params(self, params: Params) -> None:
-        self._open()
-        check_params(self._network.program, {**self.get_params(), **params})
-        self._fill(params)
-
-    def _fill(self, params: Mapping[str, Array]) -> None:
-        with torch.no_grad():
-            for key, array in params.items():
-                self._params[key].copy_(torch.from_numpy(np.array(array)))
+        given = self._session.taken(params, self.get_params())
+        self._change(self._now, self._filling({key: torch.from_numpy(x) for key, x in given.items()}))
 
     def save_state(self) -> Arrays:
-        self._open()
-        parts: dict[str, Any] = {f"param/{key}": x for key, x in self._params.items()}
-        if self._trainer is not None:
-            parts |= {"sequence": np.array(self._sequence), **self._trainer.save()}
-        return {name: _host(x) if isinstance(x, Tensor) else x for name, x in parts.items()}
+        self._session.check_open()
+        now = self._now
+        exact = {key: _host(x) for key, x in self._params.items()}
+        grads, memory = ({key: _host(x) for key, x in held.items()} for held in (now.grads, now.memory))
+        kept = replace(now, grads=grads, memory=memory, own=to_arrays(now.own))
+        return self._session.save(exact, kept)
 
     def load_state(self, arrays: Arrays) -> None:
-        self._open()
-        given = {name: _host(as_tensor("saved state", name, array)) for name, array in arrays.items()}
-        params = {name.removeprefix("param/"): x for name, x in given.items() if name.startswith("param/")}
-        rest = {name: x for name, x in given.items() if not name.startswith("param/")}
-        check_params(self._network.program, params, allow_nonfinite=True)  # a run that diverged, too
-        if self._trainer is not None:
-            sequence = int(rest.pop("sequence", np.array(0)))
-            self._trainer.check(rest)
-            self._trainer.load(rest)
-            self._sequence = sequence
-        self._fill(params)
+        params, saved = self._session.load(_in_memory(arrays))
+        after = self._trainer.in_tensors(saved) if self._trainer else saved
+        after = replace(after, own=from_arrays(after.own, self._network))
+        self._change(after, self._filling({key: torch.from_numpy(x) for key, x in params.items()}))
 
     def torch_module(self) -> ProgramModule:
         """A differentiable module that shares these parameters, for people who keep their own loop."""
-        self._open()
+        self._session.check_open()
+        self._shared = True
         job = self._job
         return ProgramModule(
             self._network, self._params, time_steps=job.time_steps, record=job.record, seed=job.seed
         )
 
     def close(self) -> None:
-        self._closed = True
+        self._session.close()
 
     def __enter__(self) -> TorchExecutable:
         return self
@@ -173,21 +189,23 @@ class TorchExecutable:
     # -- small things -----------------------------------------------------------------------------
 
     def _like(self, array: Any) -> Tensor:
-        return torch.from_numpy(np.array(array)).to(self._device, self._dtype)
-
-    def _open(self) -> None:
-        if self._closed:
-            raise InputError("this executable is closed; compile the program again")
+        return torch.from_numpy(np.array(array, order="C")).to(self._device, self._dtype)
 
     def _training(self) -> tuple[Train, Trainer]:
-        self._open()
-        if not isinstance(self._job, Train) or self._trainer is None:
-            raise InputError("this program was compiled to run only; compile it with a loss and an optimizer")
-        return self._job, self._trainer
+        job, trainer = self._session.training(), self._trainer
+        assert trainer is not None, "who trains has one"
+        return job, trainer
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(x.shape) for name, x in tensors.items()}
+
+
+def _in_memory(arrays: Arrays) -> Arrays:
+    """With tensors as anybody can read them."""
+    if not isinstance(arrays, Mapping):
+        return arrays  # to be refused
+    return {name: x.detach().cpu() if isinstance(x, Tensor) else x for name, x in arrays.items()}
 
 
 def _host(tensor: Tensor) -> Array:

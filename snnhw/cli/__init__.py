@@ -11,6 +11,7 @@ import typer
 
 import snnhw
 from snnhw.cli import backends, conformance, convert, demo, explain, inspect, verify
+from snnhw.cli.answer import close_for_good
 from snnhw.cli.guard import Guarded
 
 __all__ = ["app", "main"]
@@ -62,4 +63,7 @@ def options(
 
 def main() -> None:
     """The console script."""
-    app()
+    try:
+        app()
+    finally:
+        close_for_good()

@@ -46,6 +46,13 @@ def command(
     quick: Annotated[
         bool, typer.Option("--quick", help="Only a quick look: some cases of every class.")
     ] = False,
+    paths: Annotated[
+        bool,
+        typer.Option(
+            "--paths",
+            help="Also with every way forced that the backend otherwise decides on by measurement or size.",
+        ),
+    ] = False,
     against: Annotated[
         str | None,
         typer.Option(
@@ -81,6 +88,7 @@ def command(
             select=tuple(select or ()),
             classes=tuple(classes or ()),
             quick=quick,
+            paths=paths,
             against=against,
             on_result=on_result,
         )

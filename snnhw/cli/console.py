@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -11,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from snnhw.cli import answer
 
 __all__ = ["as_json", "complain", "err", "out", "print_json", "table"]
 
@@ -41,7 +42,7 @@ def as_json(value: Mapping[str, object]) -> str:
 
 def print_json(value: Mapping[str, object]) -> None:
     """One JSON object, alone, on stdout."""
-    sys.stdout.write(as_json(value))
+    answer.print_json(as_json(value))
 
 
 def complain(message: str) -> None:

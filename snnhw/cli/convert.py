@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from snnhw.cli.arguments import Read, parse_options
+from snnhw.cli.arguments import Read, parse_settings
 from snnhw.cli.console import out
 
 __all__ = ["command"]
@@ -26,11 +26,13 @@ def command(
 ) -> None:
     """Write a network in another format, and say what that format cannot carry."""
     from snnhw import api
-    from snnhw.options import numbers
 
-    net = api.load(file, **numbers(parse_options(read)))
-    if to.suffix == api.SUFFIX:
-        api.save(to, net)
+    written = parse_settings(write, "--write")
+    net = api.load(file, **parse_settings(read, "--read"))
+    if to.suffix != api.SUFFIX:
+        for note in api.export(net, to, **written).notes:
+            out.print(f"- {note}", soft_wrap=True)
         return
-    for note in api.export(net, to, **numbers(parse_options(write))).notes:
-        out.print(f"- {note}", soft_wrap=True)
+    if written:
+        raise typer.BadParameter(f"{api.SUFFIX} files are written without options", param_hint="--write")
+    api.save(to, net)

@@ -36,6 +36,19 @@ class Guarded(TyperGroup):
                 raise
             complain(_in_words(error))
             raise typer.Exit(FAILED) from error
+        except (MemoryError, RuntimeError) as error:
+            if ctx.params.get("traceback") or not _of_memory(error):
+                raise
+            complain(f"there is not enough memory: {error}; {SMALLER}")
+            raise typer.Exit(FAILED) from error
+
+
+SMALLER: Final = "fewer steps (--time-steps), a smaller batch (--batch) or fewer inputs need less"
+
+
+def _of_memory(error: Exception) -> bool:
+    """torch has no type of its own for this on a CPU."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)
 
 
 def _in_words(error: SnnhwError | OSError) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snnhw.cli.arguments import AsJson, Read, parse_options
+from snnhw.cli.arguments import AsJson, Read, parse_options, parse_settings
 from snnhw.cli.console import complain, err, out, print_json, table
 from snnhw.cli.guard import FAILED
 
@@ -67,9 +67,8 @@ def command(
     from snnhw import api
     from snnhw.conformance.inputs import random_inputs, read_inputs
     from snnhw.conformance.verify import Source, verify
-    from snnhw.options import numbers
 
-    reading = numbers(parse_options(read))
+    reading = parse_settings(read, "--read")
     program, params = api.load(file, **reading)
     if inputs is None:
         given = random_inputs(program, time_steps=time_steps, batch=batch, seed=seed)

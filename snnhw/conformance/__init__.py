@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snnhw.conformance.case import CLASSES, Case, Plan, Proof
+    from snnhw.conformance.compare.live import Live
     from snnhw.conformance.compare.parity import Mismatch, Parity, hold, parity
     from snnhw.conformance.outcome import CaseResult
     from snnhw.conformance.reports.report import ConformanceReport
@@ -28,6 +29,7 @@ _HOMES = {
     "Case": "case",
     "Plan": "case",
     "Proof": "case",
+    "Live": "compare.live",
     "Mismatch": "compare.parity",
     "Parity": "compare.parity",
     "hold": "compare.parity",
@@ -45,6 +47,7 @@ __all__ = [
     "Case",
     "CaseResult",
     "ConformanceReport",
+    "Live",
     "Mismatch",
     "Parity",
     "Plan",

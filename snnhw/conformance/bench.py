@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -47,6 +47,23 @@ class Bench:
     def label(self) -> str:
         """What marks its results under these options; "" for the real thing."""
         return label_of(self.plugin, registry.build_options(self.plugin, self.options))
+
+    @property
+    def forced(self) -> dict[str, Bench]:
+        """``name:way`` -> the backend with that way of a decision of its own forced, for all of them that the
+        options leave to it."""
+        given = str(self.options.get("paths", ""))
+        named = {part.partition(":")[0] for part in given.split(",")}
+        asked = [
+            f"{name}:{way}"
+            for name, ways in self.capabilities.paths.items()
+            for way in ways
+            if name not in named
+        ]
+        return {
+            path: replace(self, options={**self.options, "paths": f"{given},{path}" if given else path})
+            for path in asked
+        }
 
     def job(self, case: Case) -> Run | Train:
         """What a case asks for."""

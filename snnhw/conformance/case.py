@@ -23,6 +23,7 @@ __all__ = [
     "batch_of",
     "clock_of",
     "ports_of",
+    "to_run",
     "with_samples",
     "with_steps",
 ]
@@ -148,6 +149,11 @@ def clock_of(case: Case, step: int = 0) -> Clock:
 def ports_of(program: Program) -> tuple[str, ...]:
     """Every output port of a program."""
     return tuple(f"{name}.{port}" for name, op in program.nodes.items() for port in op.out_ports)
+
+
+def to_run(case: Case) -> Case:
+    """The case without its training."""
+    return replace(case, loss=None, optimizer=None, targets={}, clip_norm=None, accumulate=1)
 
 
 def with_samples(case: Case, which: Array | slice) -> Case:

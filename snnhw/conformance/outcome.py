@@ -27,7 +27,7 @@ class CaseResult:
     """What became of one case.
 
     Attributes:
-        id: the case; cls: its class.
+        id: the case, and behind an ``@`` the path that was forced; cls: its class.
         outcome: ``passed``; ``declined``, its capabilities say that it cannot and it does not;
             ``xfailed``, it fails as the backend's own list of known failures says; ``failed``.
         reason: why, unless it passed.

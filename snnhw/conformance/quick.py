@@ -26,6 +26,7 @@ QUICK: Final = (
     f"gradient/{common().name}",
     "gradient/Linear-bias",
     "gradient/static-Linear-bias",
+    "gradient/unwatched-*",
     "gradient/loss-CERate-plain",
     "training/*-plain",
     "law/*-dense",

@@ -84,6 +84,12 @@ class _Which(TypedDict):
     quick: bool
 
 
+class _How(_Which):
+    """The same, of `run`."""
+
+    paths: bool
+
+
 def chosen(
     select: str | Sequence[str] = (), classes: Sequence[str] = (), *, quick: bool = False
 ) -> list[Plan]:
@@ -117,6 +123,7 @@ def run(
     select: str | Sequence[str] = (),
     classes: Sequence[str] = (),
     quick: bool = False,
+    paths: bool = False,
     against: str | None = None,
     on_result: OnResult | None = None,
 ) -> ConformanceReport:
@@ -126,6 +133,8 @@ def run(
         options: of the backend, by name; ``other.key`` is an option ``key`` of the backend it is held to. Of
             a format: what it writes with, where text that looks like a number is one.
         select, classes, quick: which cases; as for `chosen`.
+        paths: try the cases also with every way of the backend's own decisions forced
+            (`snnhw.plugin.Capabilities.paths`); an id then ends in ``@name:way``.
         against: another backend, to hold it to in the place of the reference.
         on_result: called with every result as soon as it is there.
 
@@ -139,10 +148,11 @@ def run(
             raise InputError(f"'{backend_name}' is a format, which is held to itself; leave out '{against}'")
         plugin = registry.file_format(backend_name)
         return run_format(plugin, numbers(options or {}), **which, on_result=on_result)
+    how = _How(**which, paths=paths)
     mine, theirs = _shared_out(options or {}, against)
     other = None if against is None else Bench(registry.backend(against, theirs), theirs)
     held = registry.backend(backend_name, mine)
-    return run_on(held, mine, **which, against=other, on_result=on_result)
+    return run_on(held, mine, **how, against=other, on_result=on_result)
 
 
 def run_on(
@@ -152,6 +162,7 @@ def run_on(
     select: str | Sequence[str] = (),
     classes: Sequence[str] = (),
     quick: bool = False,
+    paths: bool = False,
     against: Bench | None = None,
     on_result: OnResult | None = None,
 ) -> ConformanceReport:
@@ -163,15 +174,17 @@ def run_on(
     excuses = {key: why for each in benches for key, why in known_failures(each.plugin, ids).items()}
     found: list[CaseResult] = []
     shown = 0
-    for plan in plans:
-        if against is not None and plan.cls not in COMPARISONS:
-            continue
-        result = judge(bench, plan, excuses.get(plan.id), against=against)
-        if result.outcome == "failed" and plan.id not in excuses and shown < SHOWN:
-            result, shown = _shown(bench, plan, result, against), shown + 1
-        found.append(result)
-        if on_result:
-            on_result(result)
+    for path, each in {"": bench, **(bench.forced if paths else {})}.items():
+        for plan in plans:
+            if against is not None and plan.cls not in COMPARISONS:
+                continue
+            result = judge(each, plan, excuses.get(plan.id), against=against)
+            if result.outcome == "failed" and plan.id not in excuses and shown < SHOWN:
+                result, shown = _shown(each, plan, result, against), shown + 1
+            result = replace(result, id=f"{result.id}@{path}") if path else result
+            found.append(result)
+            if on_result:
+                on_result(result)
     return report(plugin.name, label, found, against.plugin.name if against else "")
 
 

@@ -27,9 +27,10 @@ from snnhw.ir.expr import (
     variables,
     where,
 )
-from snnhw.ir.files import load, save, write_atomic
+from snnhw.ir.files import load, save
 from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.gradient import gradient
+from snnhw.ir.identity import identity
 from snnhw.ir.initial import init_params
 from snnhw.ir.losses import (
     LOSS_TERMS,
@@ -85,7 +86,7 @@ from snnhw.ir.ops import (
     Upsample,
     WinnerTakeAll,
 )
-from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer
+from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, Slot
 from snnhw.ir.params import Param, Params, ParamSpec, State
 from snnhw.ir.program import Edge, Endpoint, Program, TimeAxis, sequential, trainable
 from snnhw.ir.shapes import infer_shapes
@@ -110,6 +111,7 @@ from snnhw.ir.surrogates import (
     spike,
 )
 from snnhw.ir.validate import check_params, require_valid, validate
+from snnhw.ir.writing import write_atomic
 
 __all__ = [
     "CLOCK",
@@ -188,6 +190,7 @@ __all__ = [
     "Shape",
     "Sigmoid",
     "Slice",
+    "Slot",
     "SpikeRateEscape",
     "State",
     "Step",
@@ -212,6 +215,7 @@ __all__ = [
     "graft",
     "greater",
     "heaviside",
+    "identity",
     "infer_shapes",
     "init_params",
     "load",

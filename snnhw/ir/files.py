@@ -1,14 +1,12 @@
 """Programs and their parameters in one file.
 
 A ``.safetensors`` file: the parameters as tensors, the program as JSON in the metadata. Nothing in it
-is code, equal content gives equal bytes, and a file is written beside its name and moved into place,
-so that an interrupted save leaves the old file whole.
+is code, equal content gives equal bytes, and an interrupted save leaves the old file whole.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Any, Final
@@ -24,8 +22,9 @@ from snnhw.ir.codec import from_json, to_json
 from snnhw.ir.params import Params
 from snnhw.ir.program import Program
 from snnhw.ir.validate import check_params, require_valid
+from snnhw.ir.writing import write_atomic
 
-__all__ = ["load", "read_bytes", "save", "write_atomic"]
+__all__ = ["load", "read_bytes", "save"]
 
 KEY: Final = "snnhw"
 MAX_HEADER: Final = 64 << 20
@@ -97,33 +96,6 @@ def _arrays(data: bytes) -> Params:
         return load_tensors(data)
     except (SafetensorError, KeyError, ValueError) as error:  # dtypes and ranks that NumPy lacks
         raise LoadError(f"its tensors cannot be read: {error}") from error
-
-
-def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write bytes so that the name always holds either the old content or all of the new."""
-    target = Path(path)
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # beside it: one file system
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name outlive a power cut, where the system has a way to ask for that."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_bytes(path: Path, most: int, option: str = "") -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final, TypeVar
+from typing import ClassVar, Final, Literal, TypeVar
 
 from snnhw.errors import InputError
 from snnhw.ir.checks import is_number
 from snnhw.ir.registered import enter
 from snnhw.words import brief
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "Slot"]
 
 OPTIMIZERS: Final[dict[str, type[Optimizer]]] = {}
 """Every optimizer by its class name."""
@@ -19,10 +19,38 @@ Class = TypeVar("Class", bound="type[Optimizer]")
 
 
 @dataclass(frozen=True)
+class Slot:
+    """Something that an optimizer remembers of each parameter.
+
+    Attributes:
+        name: torch's.
+        kind: ``count``, of updates, one number; ``moment``, in the parameter's shape; ``square``, a moment
+            that is nowhere negative.
+        always: whether it is there from the first update on; otherwise only once some setting asks for it.
+    """
+
+    name: str
+    kind: Literal["count", "moment", "square"] = "moment"
+    always: bool = True
+
+
+@dataclass(frozen=True)
 class Optimizer:
-    """Base of the optimizers; subclasses are frozen dataclasses of numbers."""
+    """Base of the optimizers; subclasses are frozen dataclasses of numbers.
+
+    Attributes:
+        remembers: what an exact resume needs besides parameters.
+    """
+
+    remembers: ClassVar[tuple[Slot, ...]] = ()
 
     lr: float = 1e-3
+
+    @property
+    def form(self) -> str:
+        """What it is besides numbers that a schedule changes: runs of different forms do not continue each
+        other."""
+        return type(self).__name__
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -64,6 +92,8 @@ class SGD(Optimizer):
     """``g += weight_decay * w``; ``v = momentum * v + g`` (the first time ``v = g``); ``w -= lr * v``,
     or with ``nesterov`` ``w -= lr * (g + momentum * v)``."""
 
+    remembers: ClassVar[tuple[Slot, ...]] = (Slot("momentum_buffer", always=False),)
+
     momentum: float = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
@@ -73,6 +103,10 @@ class SGD(Optimizer):
         if self.nesterov and self.momentum == 0:
             raise InputError("SGD(nesterov=True, momentum=0): give a momentum greater than 0")
 
+    @property
+    def form(self) -> str:
+        return super().form + (" with momentum" if self.momentum else " without momentum")
+
 
 @optimizer
 @dataclass(frozen=True)
@@ -81,6 +115,12 @@ class Adam(Optimizer):
 
     Source: D. P. Kingma, J. Ba, "Adam", ICLR 2015.
     """
+
+    remembers: ClassVar[tuple[Slot, ...]] = (
+        Slot("step", "count"),
+        Slot("exp_avg"),
+        Slot("exp_avg_sq", "square"),
+    )
 
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8

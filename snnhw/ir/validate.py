@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from snnhw.errors import ExpressionError, ProgramError
 from snnhw.ir.checks import is_number
@@ -252,16 +251,26 @@ def check_params(program: Program, params: Params, *, allow_nonfinite: bool = Fa
     problems += [f"{brief(key)} is no parameter of this program" for key in params if key not in specs]
     for key, spec in specs.items():
         if key in params:
-            problems += _misfits(key, spec, np.asarray(params[key]), allow_nonfinite)
+            problems += _misfits(key, spec, params[key], allow_nonfinite)
     if problems:
         raise ProgramError(problems)
 
 
-def _misfits(key: str, spec: ParamSpec, array: npt.NDArray[Any], allow_nonfinite: bool) -> Iterator[str]:
-    if not spec.accepts(array.shape):
+def _misfits(key: str, spec: ParamSpec, given: Any, allow_nonfinite: bool) -> Iterator[str]:
+    try:
+        array = np.asarray(given)
+    except (RuntimeError, TypeError, ValueError) as error:  # a tensor that is sparse, say, or a ragged list
+        kind = type(given).__name__
+        yield f"parameter '{key}' is a {kind} that NumPy cannot read ({error}); give a NumPy array"
+        return
+    if np.ma.is_masked(given):
+        yield f"parameter '{key}' is a masked array; say what stands there, such as array.filled(0)"
+    elif not spec.accepts(array.shape):
         wanted = "one axis of levels" if spec.table else spec.shape
         yield f"parameter '{key}' has shape {array.shape}, not {wanted}"
     elif array.dtype.name not in DTYPES:
         yield f"parameter '{key}' has dtype {array.dtype}; accepted: {', '.join(DTYPES)}"
+    elif not array.dtype.isnative:
+        yield f"parameter '{key}' is in another byte order; give array.astype(array.dtype.newbyteorder('='))"
     elif not allow_nonfinite and not np.isfinite(array).all():
         yield f"parameter '{key}' holds values that are not finite"

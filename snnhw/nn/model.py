@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from snnhw.arrays import check_forwards
 from snnhw.errors import InputError
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.nn.alone import OneAtATime
 from snnhw.nn.sound import Sound
-from snnhw.plugin import Arrays, Executable, Result
+from snnhw.plugin import Arrays, Backend, Executable, Result, Run
 from snnhw.tensors import as_tensor
+
+if TYPE_CHECKING:
+    from snnhw.conformance.compare.live import Live
 
 __all__ = ["Model"]
 
@@ -36,9 +40,13 @@ class Model:
         state: the state after the last call, to pass to the next for one long sequence.
     """
 
-    def __init__(self, executable: Executable, program: Program, names: Mapping[str, str]) -> None:
+    def __init__(
+        self, executable: Executable, program: Program, names: Mapping[str, str], plugin: Backend, job: Run
+    ) -> None:
         sound: Any = Sound(executable, program)
-        self.executable, self.program = OneAtATime(sound), program
+        self.executable: Executable = OneAtATime(sound)
+        self.program = program
+        self._plugin, self._job = plugin, job
         self.state: Arrays | None = None
         self._names = names
         self._inputs = program.named(Input)
@@ -62,9 +70,8 @@ class Model:
                 been computed then. Or the step led to such values: names the layer, and the parameters that
                 are not finite. Arrays on other devices are not looked at, which would wait for them.
         """
-        inputs = _named(x, self._inputs, "input")
         targets = {} if y is None else _named(y, ("target",), "target")
-        found = self.executable.step(inputs, targets, state)
+        found = self.executable.step(self._signals(x), targets, state)
         self.state = found.state
         return found.loss, self._returned(found.outputs)
 
@@ -74,7 +81,7 @@ class Model:
         Raises:
             InputError: as `step` does.
         """
-        found = self.executable.run(_named(x, self._inputs, "input"), state)
+        found = self.executable.run(self._signals(x), state)
         self.state = found.state
         return Result(_tensors(found.outputs), _tensors(found.recordings), found.state)
 
@@ -82,10 +89,39 @@ class Model:
         """The outputs of `run`, in the order of the network's own return."""
         return self._returned(self.run(x, state).outputs)
 
+    def _signals(self, x: Any) -> dict[str, Any]:
+        given, found = _named(x, self._inputs, "input"), {}
+        for name, array in given.items():
+            check_forwards("input", name, array)
+            found[name] = as_tensor("input", name, array)
+        return found
+
     def _returned(self, outputs: Arrays) -> Signals:
         tensors = _tensors(outputs)
         found = tuple(tensors[name] for name in self._outputs)
         return found[0] if len(found) == 1 else found
+
+    def verify(self, x: Any, state: Arrays | None = None) -> Live:
+        """Hold this model, as it is now, to the float64 reference.
+
+        Is it, after all training, loading and setting, still the model of its parameters: does it give, in
+        every bit, what one gives that is compiled afresh from them? And does what they give differ from the
+        reference by more than rounding explains? Compiles twice, and runs the reference, which is slow: for
+        a look now and then, on a batch or two.
+
+        Args:
+            x, state: as for `run`.
+
+        Returns:
+            what was found; its ``ok`` is the answer, ``str()`` of it says it in words.
+
+        Raises:
+            InputError: as for `run`.
+        """
+        from snnhw.conformance.compare.live import hold_live
+
+        given = self._signals(x)
+        return hold_live(self.executable, self._plugin, self.program, self._job, inputs=given, state=state)
 
     @property
     def params(self) -> Params:

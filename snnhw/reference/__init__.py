@@ -10,12 +10,11 @@ from __future__ import annotations
 from snnhw.reference.execute import Execution, execute
 from snnhw.reference.losses import TERMS
 from snnhw.reference.ops import RULES
-from snnhw.reference.optimizers import SLOTS, UPDATES, clip_by_norm, update
+from snnhw.reference.optimizers import UPDATES, clip_by_norm, update
 from snnhw.reference.train import Gradients, gradients, pullback
 
 __all__ = [
     "RULES",
-    "SLOTS",
     "TERMS",
     "UPDATES",
     "Execution",

@@ -16,7 +16,7 @@ import numpy as np
 from snnhw.ir import SGD, Adam, AdamW, Optimizer
 from snnhw.reference.tape import Array
 
-__all__ = ["SLOTS", "UPDATES", "clip_by_norm", "update"]
+__all__ = ["UPDATES", "clip_by_norm", "update"]
 
 O_co = TypeVar("O_co", bound=Optimizer, covariant=True)
 
@@ -55,9 +55,10 @@ def update(
     kind = type(optimizer)
     after, remembered = dict(params), dict(memory)
     for key, grad in grads.items():
-        known = {slot: memory[f"{key}/{slot}"] for slot in SLOTS[kind] if f"{key}/{slot}" in memory}
-        after[key], slots = UPDATES[kind](Due(optimizer, params[key], grad, known))
-        remembered |= {f"{key}/{slot}": array for slot, array in slots.items()}
+        slots = [slot.name for slot in kind.remembers]
+        known = {slot: memory[f"{key}/{slot}"] for slot in slots if f"{key}/{slot}" in memory}
+        after[key], new = UPDATES[kind](Due(optimizer, params[key], grad, known))
+        remembered |= {f"{key}/{slot}": array for slot, array in new.items()}
     return after, remembered
 
 
@@ -111,11 +112,3 @@ UPDATES: Final[Mapping[type[Optimizer], Callable[[Due[Any]], Updated]]] = {
     AdamW: _adamw,
 }
 """Optimizer type -> its rule."""
-
-SLOTS: Final[Mapping[type[Optimizer], tuple[str, ...]]] = {
-    SGD: ("momentum_buffer",),
-    Adam: ("step", "exp_avg", "exp_avg_sq"),
-    AdamW: ("step", "exp_avg", "exp_avg_sq"),
-}
-"""Optimizer type -> what it may remember of each parameter: ``step`` is a number, the rest have the
-parameter's shape."""

@@ -20,7 +20,7 @@ Steps: TypeAlias = int | Literal[False] | None
 
 def floating(what: str, data: Any) -> Tensor:
     """The data as a tensor of a floating dtype."""
-    tensor = as_tensor(what, "data", data)
+    tensor = as_tensor(what, "data", data, values=False)
     return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
 
 

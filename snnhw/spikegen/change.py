@@ -28,7 +28,7 @@ def delta(data: Any, threshold: float = 0.1, padding: bool = False, off_spike: b
     Raises:
         InputError: data without a time axis.
     """
-    values = as_tensor("delta", "data", data)
+    values = as_tensor("delta", "data", data, values=False)
     if values.ndim == 0 or not len(values):
         raise InputError(f"delta takes data [T, ...], not a tensor of shape {list(values.shape)}")
     wide = values if values.is_floating_point() else values.long()  # unsigned differences would wrap around

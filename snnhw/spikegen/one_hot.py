@@ -19,7 +19,7 @@ def to_one_hot(targets: Any, num_classes: int) -> Tensor:
     Raises:
         InputError: a target is no class from 0 to ``num_classes - 1``.
     """
-    classes = as_tensor("to_one_hot", "targets", targets)
+    classes = as_tensor("to_one_hot", "targets", targets, values=False)
     wrong = classes[(classes < 0) | (classes >= num_classes) | (classes != classes.long())]
     if wrong.numel():
         raise InputError(
@@ -32,7 +32,7 @@ def to_one_hot(targets: Any, num_classes: int) -> Tensor:
 
 def to_one_hot_inverse(one_hot_targets: Any) -> Tensor:
     """1 where there is 0 and 0 elsewhere, of the same shape and dtype."""
-    targets = as_tensor("to_one_hot_inverse", "one_hot_targets", one_hot_targets)
+    targets = as_tensor("to_one_hot_inverse", "one_hot_targets", one_hot_targets, values=False)
     return (targets == 0).to(targets.dtype)
 
 
@@ -42,7 +42,7 @@ def from_one_hot(one_hot_label: Any) -> Tensor:
     Raises:
         InputError: a row does not hold exactly one 1.
     """
-    rows = as_tensor("from_one_hot", "one_hot_label", one_hot_label)
+    rows = as_tensor("from_one_hot", "one_hot_label", one_hot_label, values=False)
     hit = rows == 1
     if not bool((hit.sum(-1) == 1).all()):
         raise InputError("from_one_hot takes rows that hold a single 1 each; some hold none, or several")

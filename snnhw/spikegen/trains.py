@@ -97,7 +97,7 @@ def rate_interpolate(
     Args:
         spike_time: steps ``[S]``, in any order.
     """
-    spikes = as_tensor("rate_interpolate", "spike_time", spike_time).long()
+    spikes = as_tensor("rate_interpolate", "spike_time", spike_time, values=False).long()
     spikes = torch.unique(spikes)
     spikes = spikes[(spikes >= 0) & (spikes < num_steps)]
     steps = torch.arange(num_steps, device=spikes.device)

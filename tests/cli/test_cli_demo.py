@@ -11,11 +11,13 @@ import pytest
 import torch
 from cli_calls import call, fork
 
-import snnhw.conformance.compare.parity as comparing
 from snnhw import ir
-from snnhw.cli.demo import digits, pictures
+from snnhw.cli.demo import digits, events, pictures
+from snnhw.conformance.compare.live import Live
 from snnhw.conformance.compare.parity import Parity
+from snnhw.nn import Model
 from snnhw.plugin import Result
+from snnhw_torch import TorchExecutable
 
 SMALL = ("demo", "--samples", "100", "--epochs", "1", "--backend", "cpu")
 FILES = ("model.snn", "raster.png", "traces.png")
@@ -62,12 +64,15 @@ def test_json_is_alone_on_stdout(tmp_path: Path) -> None:
         "epochs",
         "spikes_per_sample",
         "parity",
+        "events",
         "files",
     }
     assert (found["schema"], found["backend"], found["label"], found["epochs"]) == (1, "cpu", "", 1)
     assert 0 <= found["accuracy"] <= 1
     assert found["parity"]["spikes_compared"] == digits.TIME_STEPS * 20 * (128 + 10)
-    assert found["parity"]["unexplained_mismatches"] == 0
+    assert found["events"]["spikes_compared"] == events.TIME_STEPS * digits.BATCH * (256 + 10)
+    for part in (found["parity"], found["events"]):
+        assert (part["ok"], part["unexplained_mismatches"], part["apart"]) == (True, 0, "")
     assert found["files"] == [str(tmp_path / name) for name in FILES]
 
 
@@ -80,12 +85,34 @@ def test_what_to_try_next_has_the_options(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_an_unexplained_spike_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = Parity(spikes_compared=9, spike_mismatches=1, unexplained_mismatches=1)
-    monkeypatch.setattr(comparing, "parity", lambda *_, **__: wrong)
+    wrong = Live(Parity(spikes_compared=9, spike_mismatches=1, unexplained_mismatches=1))
+    monkeypatch.setattr(Model, "verify", lambda *_: wrong)
     result = call(*SMALL, "--out", tmp_path)
     assert result.exit_code == 1
     assert "1 of 9 spikes differ: 0 lie within rounding of the threshold, 1 are unexplained" in result.stdout
-    assert "error: cpu differs from the reference beyond rounding" in result.stderr
+    for what in ("images", "events"):
+        assert f"error: on {what}, what cpu trained is beyond rounding from the reference: " in result.stderr
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_model_that_is_not_that_of_its_parameters_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Model, "verify", lambda *_: Live(Parity(spikes_compared=9), "output 'output' differs")
+    )
+    result = call(*SMALL, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "error: on images, what cpu trained is not the model of its parameters: output" in result.stderr
+
+
+def test_events_are_so_few_that_products_skip_zeros() -> None:
+    train, test = digits.load(100)
+    assert 0.005 < float(events.as_events(train.x).mean()) < 0.02
+    with events.build("cpu", 0, {}) as model:
+        assert events.held(model, train, test).ok
+        assert isinstance(model.executable, TorchExecutable)
+        assert model.executable._now.own["fc1"] == "skip"
 
 
 def test_the_environment_names_a_backend(tmp_path: Path) -> None:

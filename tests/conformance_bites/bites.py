@@ -146,6 +146,21 @@ WRONG: Final[Mapping[str, Bite]] = {
         caught=("law/resumes-dense", "law/resumes-recurrent", "law/resumes-SGD", "law/resumes-AdamW"),
         spared=("training/Adam-plain",),
     ),
+    "goes on from any state": Bite(
+        Wrong(around=executables.Trusting),
+        caught=("law/refuses-states-dense", "law/refuses-states-recurrent", "law/refuses-states-run-dense"),
+        spared=("law/resumes-dense", "law/keeps-settings-dense"),
+    ),
+    "changes before it refuses": Bite(
+        Wrong(around=executables.Hasty),
+        caught=("law/refuses-states-dense",),
+        spared=("law/resumes-dense",),
+    ),
+    "goes on with its first settings": Bite(
+        Wrong(around=executables.Unscheduled),
+        caught=("law/keeps-settings-dense", "law/keeps-settings-recurrent"),
+        spared=("law/resumes-dense", "law/reschedules-dense"),
+    ),
     "keeps its first learning rate": Bite(
         Wrong(around=executables.Stubborn),
         caught=("law/reschedules-dense",),
@@ -155,6 +170,11 @@ WRONG: Final[Mapping[str, Bite]] = {
         Wrong(around=executables.Disturbed),
         caught=("law/evaluates-dense",),
         spared=("law/trains-alike-dense",),
+    ),
+    "runs with the weights of its first run": Bite(
+        Wrong(around=executables.Stale),
+        caught=("law/lives-dense", "law/lives-recurrent", "law/lives-few-events"),
+        spared=("law/agrees-dense", "law/evaluates-dense", "training/SGD-plain"),
     ),
     "keeps its results to itself": Bite(
         Wrong(around=executables.Possessive),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -108,11 +109,55 @@ class Trigger(Changed):
 
 
 class Amnesiac(Around):
-    """Saves parameters, but nothing that the optimizer remembers."""
+    """Takes parameters from a state, but nothing that the optimizer remembers."""
 
-    def save_state(self) -> Arrays:
-        saved = self.inner.save_state()
-        return {name: x for name, x in saved.items() if not name.startswith("optimizer/")}
+    def __init__(self, inner: Executable) -> None:
+        super().__init__(inner)
+        self.fresh = inner.save_state()
+
+    def load_state(self, arrays: Arrays) -> None:
+        self.inner.load_state(arrays)
+        params = {name: x for name, x in arrays.items() if name.startswith("param/")}
+        self.inner.load_state({**self.fresh, **params})
+
+
+class Trusting(Around):
+    """Goes on from whatever state it is given, as far as that fits."""
+
+    def load_state(self, arrays: Arrays) -> None:
+        try:
+            self.inner.load_state(arrays)
+        except SnnhwError:
+            own = self.inner.save_state()
+            fitting = {name: x for name, x in arrays.items() if name in own and name.startswith("param/")}
+            self.inner.load_state({**own, **fitting})
+
+
+class Hasty(Around):
+    """Takes the parameters of a state, and then refuses it."""
+
+    def load_state(self, arrays: Arrays) -> None:
+        try:
+            self.inner.load_state(arrays)
+        except SnnhwError:
+            params = {
+                name.removeprefix("param/"): x for name, x in arrays.items() if name.startswith("param/")
+            }
+            with suppress(SnnhwError):
+                self.inner.set_params(params)
+            raise
+
+
+class Unscheduled(Around):
+    """Goes on from a state with the settings that it was compiled with."""
+
+    def __init__(self, inner: Executable) -> None:
+        super().__init__(inner)
+        self.fresh = inner.save_state()
+
+    def load_state(self, arrays: Arrays) -> None:
+        settings = {name: x for name, x in self.fresh.items() if name.startswith("setting/")}
+        self.inner.load_state({**arrays, **settings})
 
 
 class Stubborn(Around):
@@ -128,7 +173,20 @@ class Disturbed(Around):
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         found = self.inner.run(inputs, state)
         saved = {name: x for name, x in self.inner.save_state().items() if not name.startswith("grad/")}
-        self.inner.load_state(saved | {"pending": np.array(0)})
+        if "pending" in saved:
+            self.inner.load_state(saved | {"pending": np.array(0), "sequence": np.array(0)})
+        return found
+
+
+class Stale(Around):
+    """Runs with the parameters of its first run."""
+
+    def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
+        now = self.inner.get_params()
+        self.first = self.__dict__.get("first", now)
+        self.inner.set_params(self.first)
+        found = self.inner.run(inputs, state)
+        self.inner.set_params(now)
         return found
 
 

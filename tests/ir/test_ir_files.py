@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +31,6 @@ from snnhw.ir import (
     load,
     save,
     sequential,
-    write_atomic,
 )
 
 LEAKY = MODELS["Leaky"]
@@ -176,29 +173,6 @@ def test_numbers_of_numpy_are_numbers(path: Path) -> None:
 # -- Whole or not at all ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", ["fsync", "replace", "write"])
-def test_a_crash_leaves_the_old_file_and_nothing_else(
-    path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
-) -> None:
-    save(path, SMALL, VALUES)
-    before = path.read_bytes()
-
-    def fail(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    data: Any = b"new" * 100_000
-    if stage == "fsync":
-        monkeypatch.setattr(os, "fsync", fail)
-    elif stage == "replace":
-        monkeypatch.setattr(Path, "replace", fail)
-    else:
-        data = "text, which a binary file refuses"
-    with pytest.raises((KeyboardInterrupt, TypeError)):
-        write_atomic(path, data)
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-
-
 def test_a_process_killed_while_saving_leaves_a_file_that_loads(path: Path) -> None:
     script = """
 import sys
@@ -216,28 +190,6 @@ while True:
             assert process.stdout.readline() == b"saved\n"
             process.kill()
         assert load(path)[0].named(Linear) == ("fc",)
-
-
-def test_an_existing_file_is_replaced(path: Path) -> None:
-    path.write_bytes(b"old")
-    write_atomic(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_the_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
-    write_atomic(tmp_path / ("n" * 255), b"new")
-    assert (tmp_path / ("n" * 255)).read_bytes() == b"new"
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permissions are those of posix")
-def test_permissions_follow_the_umask(path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        write_atomic(path, b"new")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

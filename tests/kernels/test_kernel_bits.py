@@ -11,11 +11,11 @@ from kernel_pool import POOL, WIDTH, run, tensors_of
 from snnhw.ir.emit import emit
 from snnhw.passes import Request, derive
 from snnhw.tensors.eager import EagerProvider
-from snnhw_cpu import provider as cpu
 from snnhw_cpu.kernel import compiled
+from snnhw_cpu.limits import Limits
 from snnhw_cpu.loops import TARGET
 from snnhw_cpu.provider import NumbaProvider
-from snnhw_cpu.source import backward_source, forward_source
+from snnhw_cpu.source import forward_source
 
 EAGER, NUMBA = EagerProvider(), NumbaProvider()
 
@@ -48,13 +48,25 @@ def test_float64_is_computed_in_float64() -> None:
     assert all(torch.equal(ours[key], plain[key]) for key in ours if ours[key].ndim)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 70])
-def test_the_length_of_a_chunk_changes_no_bit(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("chunk", [1, 7, 70, 1 << 62])
+def test_the_length_of_a_chunk_changes_no_bit(chunk: int) -> None:
     given = tensors_of(POOL["leaky"], 70)
     usual = run(POOL["leaky"], given, 70, NUMBA)
-    monkeypatch.setattr(cpu, "backward_source", lambda kernel, dtype: backward_source(kernel, dtype, chunk))
-    other = run(POOL["leaky"], given, 70, NumbaProvider())
+    other = run(POOL["leaky"], given, 70, NumbaProvider(Limits(chunk=chunk)))
     assert all(torch.equal(usual[key], other[key]) for key in usual)
+
+
+@pytest.mark.parametrize("tile", [1, 8, 1000, 1 << 62])
+@pytest.mark.parametrize("name", ["leaky", "leaky-per-neuron"])
+def test_how_many_neurons_are_taken_at_a_time_changes_no_bit(name: str, tile: int) -> None:
+    given = tensors_of(POOL[name], 7)
+    usual = run(POOL[name], given, 7, NUMBA)
+    other = run(POOL[name], given, 7, NumbaProvider(Limits(tile=tile)))
+    for key, x in usual.items():
+        if x.ndim:
+            assert torch.equal(x, other[key]), key
+        else:  # a sum over the layer, in float64 and in another order
+            torch.testing.assert_close(other[key], x, rtol=NUMBER_GRADIENTS, atol=0)
 
 
 def test_results_do_not_depend_on_the_number_of_threads() -> None:

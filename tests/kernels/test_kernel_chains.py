@@ -38,6 +38,7 @@ from snnhw.ir import (
 )
 from snnhw.plugin import Run, Train
 from snnhw.tensors.network import ProgramModule, attribute
+from snnhw_cpu.limits import Limits
 from snnhw_cpu.network import network_of
 from snnhw_cpu.plugin import CpuBackend, CpuOptions
 
@@ -85,6 +86,8 @@ def rows_of_images() -> Program:
     return sequential({**layers, "fc": Linear(14, 2)})
 
 
+DENSE = Limits(way="dense")
+
 NETWORKS = {"dense": dense(), "varying": dense(static=False), "images": images(), "rows": rows_of_images()}
 
 CHAINS = {
@@ -96,7 +99,7 @@ CHAINS = {
 
 
 def module(program: Program, block: int, params: Mapping[str, Tensor], **options: Any) -> ProgramModule:
-    network = replace(network_of(program, precision="full", deterministic=True), block=block)
+    network = replace(network_of(program, precision="full", limits=DENSE), block=block)
     return ProgramModule(network, params, time_steps=T, **options)
 
 
@@ -135,7 +138,7 @@ def everything(program: Program, block: int) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_which_nodes_run_together(name: str) -> None:
-    network = network_of(NETWORKS[name], precision="full", deterministic=True)
+    network = network_of(NETWORKS[name], precision="full", limits=DENSE)
     assert [stage.nodes for stage in network.stages if stage.mode == "chained"] == CHAINS[name]
 
 
@@ -202,21 +205,18 @@ def test_a_signal_that_two_read_belongs_to_no_chain() -> None:
     }  # fmt: skip
     wires = [Edge("x.y", "lif.x"), Edge("lif.spk", "a.x"), Edge("lif.spk", "b.x"), Edge("a.y", "out.x")]
     program = trainable(Program(FrozenMap(nodes), (*wires, Edge("b.y", "out.x")), TimeAxis()))
-    assert not network_of(program, precision="full", deterministic=True).chains
+    assert not network_of(program, precision="full", limits=DENSE).chains
 
 
 @pytest.mark.parametrize("precision", ["full", "bf16"])
 def test_products_that_are_not_torchs_own_run_in_blocks_too(precision: str) -> None:
     """Rounded ones, whose adjoint is autograd's; and those that skip zeros, which have one of their own."""
     program, params = dense(), {key: value.float() for key, value in params_of(dense()).items()}
-    network = network_of(program, precision=precision, deterministic=False)
+    network = network_of(program, precision=precision, limits=Limits(way="skip"))
     x = inputs_of(program).detach().float()
     found = []
     for block in (0, 100):
         made = ProgramModule(replace(network, block=block), params, time_steps=T)
-        for layer in network.layers.values():
-            if hasattr(layer, "skips"):
-                layer.skips = True
         outputs, _ = made(x)
         sum(y.sum() for y in outputs.values()).backward()
         found.append({**outputs, **{name: param.grad for name, param in made.named_parameters()}})
@@ -254,7 +254,7 @@ def test_batch_norm_belongs_to_a_chain_in_evaluation_only() -> None:
     params["norm.running_var"] *= 2.0
     made = {block: module(program, block, params) for block in (0, 500)}
     x = inputs_of(program).detach()
-    network = network_of(program, precision="full", deterministic=True)
+    network = network_of(program, precision="full", limits=DENSE)
     assert [stage.nodes for stage in network.stages if stage.mode == "chained"] == [
         ("lif", "conv", "norm", "pool")
     ]

@@ -30,10 +30,10 @@ def kernel_of(pooled: Pooled) -> ScanKernel:
 
 def machine_code(source: str, name: str) -> tuple[str, str]:
     """Assembly and LLVM IR of a source compiled afresh, since cached code shows neither."""
-    space: dict[str, object] = {}
-    exec(compile(source.replace(", cache=True", ""), name, "exec"), space)
-    function = space[name]
-    return function._library.get_asm_str(), function.inspect_llvm()  # type: ignore[attr-defined]  # numba's
+    space: dict[str, object] = {"__name__": "fresh"}
+    exec(compile(source, name, "exec"), space)
+    function = space[name].function  # type: ignore[attr-defined]  # numba's
+    return function._library.get_asm_str(), function.inspect_llvm()
 
 
 @pytest.mark.parametrize("name", ["leaky", "synaptic"])

@@ -6,11 +6,17 @@ import threading
 
 import pytest
 import torch
+from torch import Tensor
 
 from snnhw_cpu import memory
-from snnhw_cpu.memory import SPARE, WORTH, room
+from snnhw_cpu.limits import USUAL
+from snnhw_cpu.memory import SPARE
 
-FLOATS = WORTH // 4
+FLOATS = USUAL.reuse // 4
+
+
+def room(*shape: int, dtype: torch.dtype) -> Tensor:
+    return memory.room(*shape, dtype=dtype, reuse=USUAL.reuse)
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +58,13 @@ def test_shape_type_and_place(dtype: torch.dtype) -> None:
         assert (x.shape, x.dtype, x.is_contiguous()) == (shape, dtype, True)
         assert x.data_ptr() % 64 == 0 or not x.numel()
         assert x.untyped_storage().nbytes() == x.nbytes  # or a saved tensor would carry more than its own
+
+
+def test_who_asks_says_how_large_a_buffer_must_be_to_come_back() -> None:
+    for reuse, found in ((0, [12]), (13, [])):
+        memory._IDLE.clear()
+        memory.room(3, dtype=torch.float32, reuse=reuse)
+        assert [size for size, buffers in memory._IDLE.items() for _ in buffers] == found
 
 
 def test_what_lies_idle_is_bounded() -> None:

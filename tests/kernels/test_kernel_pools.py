@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from snnhw.ir import MaxPool2d
-from snnhw_cpu.pools import max_pool, pools
+from snnhw_cpu.pools import MaxPool, pools
 
 KINDS = {
     "halves": MaxPool2d((2, 2), (2, 2)),
@@ -22,7 +22,7 @@ def both(op: MaxPool2d, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     found = []
     for ours in (True, False):
         leaf = x.clone().requires_grad_()
-        y = max_pool(op, {"x": leaf}, {}) if ours else F.max_pool2d(leaf, op.kernel, op.stride)
+        y = MaxPool()(op, {"x": leaf}, {}) if ours else F.max_pool2d(leaf, op.kernel, op.stride)
         seed = torch.arange(y.numel(), dtype=y.dtype).reshape(y.shape) - 50
         found.append([y, *torch.autograd.grad(y, leaf, seed)])
     return found[0], found[1]

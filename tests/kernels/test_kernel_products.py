@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Op, sequential
+from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Op, Program, sequential
 from snnhw.ir.ops import Input
-from snnhw.tensors.network import OPERATIONS
+from snnhw.tensors.network import OPERATIONS, Memo, Operation, Remembering
 from snnhw_cpu.events import COSTS
-from snnhw_cpu.linear import LinearLayer
+from snnhw_cpu.limits import USUAL, Limits, Way
+from snnhw_cpu.linear import LinearLayer, LinearUse
 from snnhw_cpu.products import layers_of
 
 OP = Linear(96, 40)
@@ -30,37 +33,69 @@ def params() -> dict[str, Tensor]:
     }
 
 
-def skipping() -> LinearLayer:
-    return LinearLayer(skips=True)
+def layer_of(program: Program, **options: Any) -> Operation:
+    """The only layer that is not torch's own."""
+    (layer,) = layers_of(program, limits=USUAL, **options).values()
+    assert not isinstance(layer, Remembering)
+    return layer
 
 
-@pytest.mark.parametrize("skips", [True, False])
+def use(way: Way | None = None, memo: Memo | None = None) -> LinearUse:
+    return LinearLayer(Limits(way=way)).at("fc", memo or Memo())
+
+
+@pytest.mark.parametrize("way", ["skip", "dense"])
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.5, 1.0])
-def test_skipping_zeros_is_the_same_product(density: float, skips: bool) -> None:
+def test_skipping_zeros_is_the_same_product(density: float, way: Way) -> None:
     x, given = spikes(density).requires_grad_(), params()
     seed = torch.randn(70, 40)
-    ours = torch.autograd.grad(LinearLayer(skips=skips)(OP, {"x": x}, given), [x, *given.values()], seed)
+    ours = torch.autograd.grad(use(way)(OP, {"x": x}, given), [x, *given.values()], seed)
     plain = torch.autograd.grad(F.linear(x, given["weight"], given["bias"]), [x, *given.values()], seed)
     for a, b in zip(ours, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)  # sums of up to 96 terms in another order
 
 
-def test_a_changed_weight_is_seen() -> None:
-    layer, x, given = skipping(), spikes(0.1), params()
+def test_a_pass_of_its_own_trusts_nothing_about_a_weight() -> None:
+    layer, x, given = LinearLayer(Limits(way="skip")), spikes(0.1), params()
+    weight = given["weight"].detach()
+    for write in (
+        lambda: weight.numpy().fill(2.0),
+        lambda: given["weight"].data.mul_(2.0),
+    ):
+        before = given["weight"]._version
+        write()
+        assert given["weight"]._version == before
+        with torch.no_grad():
+            found = layer.at("fc", Memo())(OP, {"x": x}, given)
+        torch.testing.assert_close(found, F.linear(x, given["weight"], given["bias"]))
+
+
+def test_who_owns_the_parameters_may_keep_what_was_made_of_them() -> None:
+    memo, x, given = Memo(), spikes(0.1), params()
     with torch.no_grad():
-        layer(OP, {"x": x}, given)
-        given["weight"].mul_(2.0)
-        torch.testing.assert_close(layer(OP, {"x": x}, given), F.linear(x, given["weight"], given["bias"]))
+        first = use("skip", memo)(OP, {"x": x}, given)
+        kept = memo.derived["fc"]
+        assert torch.equal(use("skip", memo)(OP, {"x": x}, given), first)
+    assert memo.derived["fc"] is kept
+    torch.testing.assert_close(kept, given["weight"].detach().t())
 
 
-def test_the_choice_is_made_once() -> None:
-    layer, given = LinearLayer(), params()
-    layer(OP, {"x": spikes(0.0)}, given)
-    assert layer.skips is None  # silence says nothing
-    layer(OP, {"x": spikes(1.0)}, given)
-    assert layer.skips is False
-    layer(OP, {"x": spikes(0.0)}, given)
-    assert layer.skips is False
+def test_the_choice_is_made_once_for_a_memo() -> None:
+    memo, given = Memo(), params()
+    use(memo=memo)(OP, {"x": spikes(0.0)}, given)
+    assert memo.chosen == {}  # silence says nothing
+    use(memo=memo)(OP, {"x": spikes(1.0)}, given)
+    assert memo.chosen == {"fc": "dense"}
+    use(memo=memo)(OP, {"x": spikes(0.0)}, given)
+    assert memo.chosen == {"fc": "dense"}
+
+
+def test_a_few_rows_tell_how_active_all_are() -> None:
+    memo, op = Memo(), Linear(1000, 1000)
+    given = {name: torch.zeros(spec.shape) for name, spec in op.params().items()}
+    torch.manual_seed(0)
+    LinearLayer().at("fc", memo)(op, {"x": (torch.rand(25, 128, 1000) < 0.01).float()}, given)
+    assert memo.chosen == {"fc": "skip"}
 
 
 def test_the_costs_prefer_skipping_for_few_spikes_and_wide_outputs_only() -> None:
@@ -74,14 +109,10 @@ def test_options_decide_how_products_run() -> None:
     program = sequential(
         {"x": Input((3, 8, 8)), "conv": Conv2d(3, 4, (3, 3)), "fc": Linear(6, 5)}, train=False
     )
-    free = layers_of(program, precision="full", deterministic=False)
+    free = layers_of(program, precision="full", limits=USUAL)
     assert "conv" not in free  # torch's own
-    assert isinstance(free["fc"], LinearLayer)
-    assert free["fc"].skips is None
-    pinned = layers_of(program, precision="full", deterministic=True)["fc"]
-    assert isinstance(pinned, LinearLayer)
-    assert pinned.skips is False
-    assert set(layers_of(program, precision="bf16", deterministic=False)) == {"conv", "fc"}
+    assert free["fc"] == LinearLayer(USUAL)
+    assert set(layers_of(program, precision="bf16", limits=USUAL)) == {"conv", "fc"}
 
 
 @pytest.mark.parametrize("name", ["conv", "fc"])
@@ -90,9 +121,7 @@ def test_bfloat16_rounds_operands_but_neither_bias_nor_result(name: str) -> None
     torch.manual_seed(0)
     given = {key: torch.randn(spec.shape) for key, spec in op.params().items()}
     x = torch.randn(5, 3, 8, 8) if name == "conv" else torch.randn(5, 96)
-    layer = layers_of(sequential({"x": Input((3, 8, 8)), name: op}), precision="bf16", deterministic=False)[
-        name
-    ]
+    layer = layer_of(sequential({"x": Input((3, 8, 8)), name: op}), precision="bf16")
     found = layer(op, {"x": x}, given)
     weight, rounded = given["weight"].bfloat16().float(), x.bfloat16().float()
     exact = F.conv2d(rounded, weight) if name == "conv" else F.linear(rounded, weight)
@@ -113,7 +142,7 @@ def test_bfloat16_rounds_operands_but_neither_bias_nor_result(name: str) -> None
 )
 def test_every_convolution_runs_in_bfloat16(op: Op, shape: tuple[int, ...]) -> None:
     program = sequential({"x": Input(shape), "conv": op})
-    layer = layers_of(program, precision="bf16", deterministic=False)["conv"]
+    layer = layer_of(program, precision="bf16")
     torch.manual_seed(0)
     given = {key: torch.randn(spec.shape) for key, spec in op.params().items()}
     xs = {"x": torch.randn(5, *shape)}

@@ -6,9 +6,14 @@ import multiprocessing
 
 import pytest
 import torch
+from interrupts import interrupted
 
 from snnhw_cpu import threads as own
-from snnhw_cpu.threads import share
+from snnhw_cpu.limits import USUAL
+
+
+def share(work: own.Work, tasks: int, cost: int) -> None:
+    own.share(work, tasks, cost=cost, wake=USUAL.wake)
 
 
 @pytest.fixture(params=["libgomp", "pool"])
@@ -34,6 +39,15 @@ def test_every_task_is_done_once(tasks: int, threads: int) -> None:
     assert sorted(done) == list(range(tasks))
 
 
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("wake", "parts"), [(0, 2), (5, 1), (1 << 62, 1)])
+def test_how_much_work_wakes_another_thread(wake: int, parts: int) -> None:
+    """At 0 there are two at least, whatever torch's number."""
+    seen: list[tuple[int, int]] = []
+    own.share(lambda first, last: seen.append((first, last)), 6, cost=12, wake=wake)
+    assert len(seen) == parts
+
+
 @pytest.mark.usefixtures("team")
 @pytest.mark.parametrize("kind", [ValueError, IndexError, KeyboardInterrupt])
 def test_an_error_in_a_thread_is_the_callers(kind: type[BaseException]) -> None:
@@ -46,6 +60,23 @@ def test_an_error_in_a_thread_is_the_callers(kind: type[BaseException]) -> None:
     try:
         with pytest.raises(kind, match="second half"):
             share(work, 2, cost=10**9)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("team")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # ctypes passes it over
+def test_ctrl_c_at_any_line_is_the_callers() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+
+    def shared() -> None:
+        share(lambda first, last: None, 4, cost=10**9)
+
+    try:
+        shared()  # the threads are there from now on
+        for at in range(20):  # how many there are differs, as either thread may take the jobs
+            assert interrupted(shared, at, within="snnhw_cpu/threads")
     finally:
         torch.set_num_threads(before)
 

@@ -62,7 +62,7 @@ def held(happens: Callable[[], Any], backend: str = "cpu") -> Model:
     """A model in whose calls something happens."""
     model = compiled(backend)
     inner: Any = Within(model.executable, happens)
-    return Model(inner, model.program, {})
+    return Model(inner, model.program, {}, model._plugin, model._job)
 
 
 def in_thread(call: Callable[[], Any], name: str) -> list[Any]:

@@ -265,7 +265,7 @@ def test_several_inputs_need_names() -> None:
 
 
 def test_an_input_that_is_no_array() -> None:
-    with pytest.raises(InputError, match="input 'input' is a list that torch cannot read"):
+    with pytest.raises(InputError, match="input 'input' is a list, which is no array; give a dense array"):
         compiled().step([1.0, 2.0], Y)
 
 

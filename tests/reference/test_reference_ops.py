@@ -46,7 +46,7 @@ from snnhw.ir import (
     sequential,
     trainable,
 )
-from snnhw.reference import RULES, SLOTS, TERMS, UPDATES, execute, pullback
+from snnhw.reference import RULES, TERMS, UPDATES, execute, pullback
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -54,7 +54,7 @@ Tensors = Mapping[str, torch.Tensor]
 def test_everything_in_the_language_has_a_meaning() -> None:
     assert set(RULES) == set(OPS.values())
     assert set(TERMS) == set(LOSS_TERMS.values())
-    assert set(UPDATES) == set(SLOTS) == set(OPTIMIZERS.values())
+    assert set(UPDATES) == set(OPTIMIZERS.values())
 
 
 CONVOLVED: dict[type[Op], Callable[..., torch.Tensor]] = {

@@ -231,7 +231,7 @@ Y = torch.tensor([0, 1])
             "is after the last of num_steps=2 steps; give one fr",
         ),
         (lambda: spikegen.rate(X, 2, time_var_input=True), "takes T from the data; leave num_steps out"),
-        (lambda: spikegen.rate([0.5], 2), "rate 'data' is a list that torch cannot read"),
+        (lambda: spikegen.rate([0.5], 2), "rate 'data' is a list, which is no array"),
         (
             lambda: spikegen.latency(2 * X, 2),
             "latency takes data from 0 to 1; this is from 1 to 2; scale it fi",

@@ -15,7 +15,7 @@ import numpy as np
 
 __all__ = ["MAGIC", "PROTOCOL", "Frame", "FrameError", "read_frame", "write_frame"]
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the frames and of the questions asked in them; both sides must have the same."""
 
 MAGIC = b"SNNIPU" + struct.pack(">H", PROTOCOL)

@@ -7,7 +7,10 @@ A question is its name, a header of plain values, and arrays; an answer is a hea
     run, step, evaluate   one call of the device with a form; arrays are its arguments, results by number
     optimizer             other settings
     params, set_params    of the program, on the host
-    state, load_state     what the optimizer remembers
+    state                 what the optimizer remembers
+    restore               all of these at once; arrays are ``param/KEY`` and ``optimizer/NAME``
+    done                  the last ``ticket`` that was asked for and done, and whether what came after it
+                          broke in the middle. Questions that change something carry one
     close                 let go of the device
 
 ``forms`` holds recipes by purpose, each ``rest`` and, for states that are handed over, ``continued``. Each
@@ -17,6 +20,7 @@ is a program of its own, and takes IPUs while it is attached: as a rule, one is 
 from __future__ import annotations
 
 import platform
+from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
 import numpy as np
@@ -55,6 +59,8 @@ class Session:
         self.trainer: Any = None
         self.form = "rest"
         self.runners: dict[tuple[str, str], Any] = {}
+        self.ticket = 0
+        self.torn = ""
 
     def ask(self, question: str, header: Header, arrays: Arrays) -> Answer:
         """Answer one question."""
@@ -69,7 +75,8 @@ class Session:
             "params": self.params,
             "set_params": self.set_params,
             "state": self.state,
-            "load_state": self.load_state,
+            "restore": self.restore,
+            "done": lambda header, arrays: ({"ticket": self.ticket, "torn": self.torn}, {}),
             "close": self.close,
         }
         if question not in answers:
@@ -105,6 +112,7 @@ class Session:
             executor.destroy()
         self.model, self.optimizer, self.trainer = None, None, None
         self.runners, self.form, self.opened = {}, "rest", {}
+        self.ticket, self.torn = 0, ""
         return {}, {}
 
     def _executors(self) -> Iterator[Any]:
@@ -178,7 +186,9 @@ class Session:
         """One update. The loss is the last result."""
         executor = self._trainer(header["form"])
         self._make_room(executor)
-        return {}, _numbered(executor(*self._arguments("train", self.form, arrays)))
+        found = executor(*self._arguments("train", self.form, arrays))
+        self.ticket = header["ticket"]
+        return {}, _numbered(found)
 
     def _make_room(self, executor: Any) -> None:
         """Detach the others, which takes their weights to the host, and attach this one if it is compiled."""
@@ -206,15 +216,26 @@ class Session:
         return {}, {key: _array(model.value(key).float()) for key in keys}
 
     def set_params(self, header: Header, arrays: Arrays) -> Answer:
+        with self._whole(header):
+            self._fill(arrays)
+        return {}, {}
+
+    def _fill(self, params: Arrays) -> None:
         self._synchronise()
         model = self._model()
-        for key, array in arrays.items():
+        for key, array in params.items():
             value = model.value(key)
             value.data.copy_(torch.from_numpy(np.array(array)).to(value.dtype))
         for executor in self._executors():
             if executor.isAttachedToDevice():  # others are given them when they are attached
                 executor.copyWeightsToDevice()
-        return {}, {}
+
+    @contextmanager
+    def _whole(self, header: Header) -> Iterator[None]:
+        """Several changes that belong together."""
+        self.torn = "in the middle of a change"
+        yield
+        self.ticket, self.torn = header["ticket"], ""
 
     def _synchronise(self) -> None:
         if self.trainer is not None and self.trainer.isAttachedToDevice():
@@ -224,32 +245,54 @@ class Session:
 
     def set_optimizer(self, header: Header, arrays: Arrays) -> Answer:
         """The same optimizer with other settings: another object would forget what this one remembers."""
-        given = _settings(header["settings"])
+        before = [dict(group) for group in self.optimizer.param_groups]
+        try:
+            self._set(header["settings"])
+            if self.trainer is not None:
+                self.trainer.setOptimizer(self.optimizer)
+        except BaseException:
+            for group, held in zip(self.optimizer.param_groups, before):
+                group.update(held)
+            raise
+        self.ticket = header["ticket"]
+        return {}, {}
+
+    def _set(self, settings: Mapping[str, Any]) -> None:
+        given = _settings(settings)
         for group in self.optimizer.param_groups:
             group.update({name: value for name, value in given.items() if name in group})
-        if self.trainer is not None:
-            self.trainer.setOptimizer(self.optimizer)
-        return {}, {}
 
     def state(self, header: Header, arrays: Arrays) -> Answer:
         """By the program's own names; nothing before the first update."""
         found = self.optimizer.state_dict().get("ipu_state") or {}
         return {}, {self._named(name, back=True): _array(value) for name, value in found.items()}
 
-    def load_state(self, header: Header, arrays: Arrays) -> Answer:
-        """What is not among the arrays begins anew."""
-        wanted = {self._named(name): torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-        held = self.optimizer.state_dict().get("ipu_state")
-        if held is not None:
-            strange = sorted(self._named(name, back=True) for name in set(wanted) - set(held))
-            if strange:
-                raise ValueError("the optimizer of this program does not remember %s" % ", ".join(strange))
-            wanted = {name: wanted.get(name, torch.zeros_like(value)) for name, value in held.items()}
-        if held is not None or wanted:
-            self._remember(wanted)
-        if self.trainer is not None and self.trainer.isAttachedToDevice():
-            self.trainer.setOptimizer(self.optimizer)  # which writes it
+    def restore(self, header: Header, arrays: Arrays) -> Answer:
+        """Parameters, settings, and what the optimizer remembers; what is not there of that begins anew."""
+        parts: dict[str, dict[str, Any]] = {"param": {}, "optimizer": {}}
+        for name, array in arrays.items():
+            part, _, rest = name.partition("/")
+            parts[part][rest] = array
+        memory = self._wanted(parts["optimizer"]) if self.optimizer is not None else None
+        with self._whole(header):
+            self._fill(parts["param"])
+            if self.optimizer is not None:
+                self._set(header["settings"])
+                self._remember(memory)
+                if self.trainer is not None and self.trainer.isAttachedToDevice():
+                    self.trainer.setOptimizer(self.optimizer)  # which writes it
         return {}, {}
+
+    def _wanted(self, memory: Arrays) -> Any:
+        """All that the optimizer is to remember; None where there is nothing to be written."""
+        wanted = {self._named(name): torch.from_numpy(np.array(array)) for name, array in memory.items()}
+        held = self.optimizer.state_dict().get("ipu_state")
+        if held is None:
+            return wanted or None
+        strange = sorted(self._named(name, back=True) for name in set(wanted) - set(held))
+        if strange:
+            raise ValueError("the optimizer of this program does not remember %s" % ", ".join(strange))
+        return {name: wanted.get(name, torch.zeros_like(value)) for name, value in held.items()}
 
     def _remember(self, state: Any) -> None:
         """For the device, at the next opportunity. Settings stay as they are: those that PopTorch reads

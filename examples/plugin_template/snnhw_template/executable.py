@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from graphlib import TopologicalSorter
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from snnhw.errors import InputError, Unsupported
+from snnhw.arrays import hosts
+from snnhw.errors import Unsupported
 from snnhw.ir import (
     Add,
     Flatten,
@@ -16,11 +17,11 @@ from snnhw.ir import (
     Linear,
     Neuron,
     Op,
+    Optimizer,
     Output,
     Params,
     Pointwise,
     Program,
-    check_params,
     const,
     evaluate,
     infer_shapes,
@@ -29,6 +30,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.inputs import check_inputs, check_state, state_shapes
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
+from snnhw.session import Session
 
 __all__ = ["RULES", "TemplateExecutable"]
 
@@ -95,13 +97,15 @@ class TemplateExecutable:
         if strange:
             raise Unsupported("template", [f"{name} is not supported" for name in strange])
         self._program, self._job = program, job
+        self._session = Session(program, params, job, DTYPE)  # what every executable does alike
         self._params = {key: np.array(array, DTYPE) for key, array in params.items()}
         self._shapes = infer_shapes(program).shapes
         self._order = _order(program)
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         """T, B and the shapes are the inputs'; a static input is the same at every step."""
-        given = {name: _host(array) for name, array in inputs.items()}
+        self._session.check_open()
+        given = _copies("input", inputs)
         static = self._program.time.static_inputs
         known = self._job.time_steps if set(given) <= set(static) else None
         steps, batch = check_inputs(self._program, {name: x.shape for name, x in given.items()}, known)
@@ -159,7 +163,7 @@ class TemplateExecutable:
         }
 
     def _continued(self, state: Arrays, batch: int) -> dict[str, Array]:
-        found = {key: _host(array) for key, array in state.items()}
+        found = _copies("state", state)
         check_state(self._program, {key: x.shape for key, x in found.items()}, batch)
         return found
 
@@ -172,28 +176,34 @@ class TemplateExecutable:
 
     # -- parameters -----------------------------------------------------------------------------------
 
+    # What is new is made first, and then takes the place of the old in one assignment: whatever interrupts
+    # finds one or the other.
+
     def get_params(self) -> Params:
+        self._session.check_open()
         return {key: array.copy() for key, array in self._params.items()}
 
     def set_params(self, params: Params) -> None:
-        check_params(self._program, {**self._params, **params})
-        self._params |= {key: np.array(array, DTYPE) for key, array in params.items()}
+        self._params = {**self._params, **self._session.taken(params, self._params)}
 
     def save_state(self) -> Arrays:
-        return self.get_params()
+        self._session.check_open()
+        return self._session.save(self._params, self._session.start)
 
     def load_state(self, arrays: Arrays) -> None:
-        self.set_params({key: _host(array) for key, array in arrays.items()})
+        self._params, _ = self._session.load(arrays)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
-        _does_not_train()
+        self._session.training()  # says that this was compiled to run only
+        raise AssertionError("a job that trains is refused above")
 
-    def set_optimizer(self, optimizer: object) -> None:
-        _does_not_train()
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        self._session.check_optimizer(optimizer)
 
     # -- the device is given back -----------------------------------------------------------------------
 
     def close(self) -> None:
+        self._session.close()
         self._params = {}
 
     def __enter__(self) -> TemplateExecutable:
@@ -201,10 +211,6 @@ class TemplateExecutable:
 
     def __exit__(self, *raised: object) -> None:
         self.close()
-
-
-def _does_not_train() -> NoReturn:
-    raise InputError("this backend only runs; train elsewhere, and compile the result here")
 
 
 def _order(program: Program) -> list[str]:
@@ -216,6 +222,6 @@ def _order(program: Program) -> list[str]:
     return list(TopologicalSorter(reads).static_order())
 
 
-def _host(array: Any) -> Array:
-    """Any array in main memory, as a copy of one's own."""
-    return np.array(array if isinstance(array, np.ndarray) else np.from_dlpack(array), DTYPE)
+def _copies(what: str, arrays: Arrays) -> dict[str, Array]:
+    """Any arrays in main memory, as copies of one's own."""
+    return {name: np.array(array, DTYPE) for name, array in hosts(what, arrays).items()}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from snnhw.cli.demo.digits import Data, Epoch
-    from snnhw.conformance.compare.parity import Parity
+    from snnhw.conformance.compare.live import Live
     from snnhw.nn import Model
     from snnhw.plugin import Backend
 
@@ -42,7 +42,9 @@ def command(
     ] = None,
     option: Options = None,
     epochs: Annotated[int, typer.Option(min=1, help="How often to go through the images.")] = 12,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the weights and the order of the images.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Decides the weights and the order of the images.")
+    ] = 0,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -64,7 +66,7 @@ def command(
     out.mkdir(parents=True, exist_ok=True)  # before the work: what cannot be written ends here
     with to.status("getting ready"):
         plugin = registry.backend(backend or default_backend(), options)
-        from snnhw.cli.demo import digits
+        from snnhw.cli.demo import digits, events
 
         train, test = digits.load(samples)
         model = digits.build(plugin.name, seed, options)
@@ -76,34 +78,28 @@ def command(
             for epoch in digits.train(model, train, test, epochs, seed, fixed=fixed, tick=bar.tick):
                 bar.line(epoch)
         with to.status("comparing every spike with the reference"):
-            parity = _parity(plugin, model, test, options)
+            found = {"images": model.verify(digits.first(test, fixed=fixed).x)}
         with to.status("drawing"):
             files = _write(out, model, test, digits.evaluate(model, test.x, fixed=fixed))
+    with to.status("the same with events"), events.build(plugin.name, seed, options) as other:
+        found["events"] = events.held(other, train, test)
     if as_json:
-        console.print_json(_record(plugin, label, epoch, parity, files))
+        console.print_json(_record(plugin, label, epoch, found, files))
     else:
         to.print(f"\nDone in {perf_counter() - start:.0f} s.")
         chosen = "".join(f" -o {key}={value}" for key, value in options.items())
-        screen.end(to, plugin.name + chosen, epoch, parity, files)
-    if not parity.ok:
-        console.complain(f"{plugin.name} differs from the reference beyond rounding: {parity.first}")
+        screen.end(to, plugin.name + chosen, epoch, found, files)
+    for what, live in found.items():
+        if not live.ok:
+            console.complain(f"on {what}, what {plugin.name} trained is {live}")
+    if not all(live.ok for live in found.values()):
         raise typer.Exit(FAILED)
 
 
-def _parity(plugin: Backend, model: Model, test: Data, options: Mapping[str, object]) -> Parity:
-    """The trained network, on all test images at once."""
-    from snnhw.cli.demo.digits import TIME_STEPS
-    from snnhw.conformance.compare.parity import parity
-
-    (name,) = model.program.time.static_inputs
-    inputs = {name: test.x.numpy()}
-    return parity(plugin, model.program, model.params, inputs, time_steps=TIME_STEPS, options=options)
-
-
 def _record(
-    plugin: Backend, label: str, last: Epoch, parity: Parity, files: Sequence[Path]
+    plugin: Backend, label: str, last: Epoch, found: Mapping[str, Live], files: Sequence[Path]
 ) -> dict[str, object]:
-    """What a machine is told."""
+    """What a machine is told; ``parity`` is that of the images."""
     return {
         "schema": 1,
         "backend": plugin.name,
@@ -111,14 +107,22 @@ def _record(
         "accuracy": last.accuracy,
         "epochs": last.number,
         "spikes_per_sample": last.spikes,
-        "parity": {
-            "spikes_compared": parity.spikes_compared,
-            "spike_mismatches": parity.spike_mismatches,
-            "excused_near_threshold": parity.excused_near_threshold,
-            "unexplained_mismatches": parity.unexplained_mismatches,
-            "max_membrane_error": parity.max_membrane_error,
-        },
+        "parity": _counts(found["images"]),
+        "events": _counts(found["events"]),
         "files": [str(file) for file in files],
+    }
+
+
+def _counts(live: Live) -> dict[str, object]:
+    parity = live.parity
+    return {
+        "ok": live.ok,
+        "spikes_compared": parity.spikes_compared,
+        "spike_mismatches": parity.spike_mismatches,
+        "excused_near_threshold": parity.excused_near_threshold,
+        "unexplained_mismatches": parity.unexplained_mismatches,
+        "max_membrane_error": parity.max_membrane_error,
+        "apart": live.apart,
     }
 
 

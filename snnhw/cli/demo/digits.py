@@ -18,7 +18,19 @@ import snnhw as snn
 import snnhw.functional as SF
 from snnhw.nn import Model
 
-__all__ = ["TIME_STEPS", "Data", "Epoch", "Net", "batches", "build", "evaluate", "load", "train"]
+__all__ = [
+    "BATCH",
+    "TIME_STEPS",
+    "Data",
+    "Epoch",
+    "Net",
+    "batches",
+    "build",
+    "evaluate",
+    "first",
+    "load",
+    "train",
+]
 
 TIME_STEPS: Final = 20
 BATCH: Final = 64
@@ -62,6 +74,12 @@ def load(samples: int | None = None) -> tuple[Data, Data]:
         return train, test
     tested = max(1, samples // 5)
     return Data(*(part[: samples - tested] for part in train)), Data(*(part[:tested] for part in test))
+
+
+def first(images: Data, *, fixed: bool = False) -> Data:
+    """All images; one batch of them, the first ones repeated as needed, where shapes are ``fixed``."""
+    rows = torch.arange(BATCH) % len(images.y) if fixed else torch.arange(len(images.y))
+    return Data(images.x[rows], images.y[rows])
 
 
 def build(backend: str, seed: int, options: Mapping[str, object]) -> Model:

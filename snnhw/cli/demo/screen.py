@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 if TYPE_CHECKING:
     from snnhw.cli.demo.digits import Epoch
-    from snnhw.conformance.compare.parity import Parity
+    from snnhw.conformance.compare.live import Live
     from snnhw.plugin import Backend
 
 __all__ = ["FILES", "Bar", "begin", "end"]
@@ -60,13 +60,15 @@ class Bar:
         self._progress.stop()
 
 
-def end(console: Console, backend: str, last: Epoch, parity: Parity, files: Sequence[Path]) -> None:
+def end(
+    console: Console, backend: str, last: Epoch, found: Mapping[str, Live], files: Sequence[Path]
+) -> None:
     """What was found and made, and where to go from here, on ``backend`` with its options."""
     _rows(
         console,
         {
             "accuracy": f"{last.accuracy:.1%} of the test images",
-            "reference": _in_words(parity),
+            **{f"reference, on {what}": _in_words(live) for what, live in found.items()},
             **{str(file): FILES[file.name] for file in files},
         },
     )
@@ -89,7 +91,8 @@ def _rows(console: Console, rows: dict[str, str]) -> None:
         console.print(f"  {left:{width}}  {right}", soft_wrap=True)
 
 
-def _in_words(parity: Parity) -> str:
+def _in_words(live: Live) -> str:
+    parity = live.parity
     differing = parity.spike_mismatches
     if not differing:
         return f"all {parity.spikes_compared:,} spikes equal"

@@ -15,7 +15,7 @@ from snnhw.conformance.case import Arrays, Case, Plan
 from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.examples import subjects
 from snnhw.conformance.cases.harness import NODE, Subject, observed, probed, stepped
-from snnhw.conformance.cases.networks import Network, dense, tried_in
+from snnhw.conformance.cases.networks import NETWORKS, Network, dense, tried_in
 from snnhw.conformance.cases.neurons import Setting, backwards, common, settings, usual
 from snnhw.conformance.cases.numbers import Randoms
 from snnhw.conformance.cases.search import certain, chosen, lively
@@ -61,6 +61,8 @@ def cases() -> Iterator[Plan]:
         setting = Setting(model, *usual(model), shaped=True)
         for name, make in tried_in(model).items():
             yield _network(f"gradient/{name}-{model.name}", make(setting, StraightThrough()))
+    for name, make in NETWORKS.items():
+        yield _unwatched(f"gradient/unwatched-{name}", make(common(), StraightThrough()))
     yield from _losses()
 
 
@@ -100,13 +102,20 @@ def _network(case_id: str, network: Network) -> Plan:
     step, three gradients meet in every neuron."""
     program = network.program
     state = program.nodes["lif1"].out_ports[-1]
+    last, _, _ = program.outputs()["out"].partition(".")
     loss = Loss(
         (
             Term(CECount(), of=program.outputs()["out"]),
             Term(L1Rate(), of=f"lif1.{state}", weight=0.01),
-            Term(CEMembrane(over_time="mean"), of=f"lif2.{state}", weight=0.5),
+            Term(CEMembrane(over_time="mean"), of=f"{last}.{state}", weight=0.5),
         )
     )
+    return classified(case_id, network, loss, SGD(lr=1.0))
+
+
+def _unwatched(case_id: str, network: Network) -> Plan:
+    """A loss on the output alone: nobody sees what passes within, so that nodes may run as one."""
+    loss = Loss((Term(CECount(), of=network.program.outputs()["out"]),))
     return classified(case_id, network, loss, SGD(lr=1.0))
 
 

@@ -14,7 +14,7 @@ from snnhw.conformance.cases.classify import classified
 from snnhw.conformance.cases.harness import NODE, Subject, alone, observed
 from snnhw.conformance.cases.networks import Make, Network, chancy, dense, recurrent
 from snnhw.conformance.cases.neurons import Setting, common, usual
-from snnhw.conformance.cases.numbers import Dyadics, middle
+from snnhw.conformance.cases.numbers import Dyadics, Randoms, middle
 from snnhw.conformance.cases.search import provable
 from snnhw.conformance.cases.strangers import LUCKY
 from snnhw.conformance.cases.variants import variants
@@ -42,6 +42,8 @@ HALF: Final = 11
 """Bits of a float16's significand."""
 
 LONG: Final = 1000
+SIZED: Final = 300
+SAMPLES: Final = 32
 
 ADAM: Final = Adam(lr=0.01)
 
@@ -61,7 +63,15 @@ RUNNING: Final = (
     "agrees",
 )
 SMALL: Final = ("computes",)
-TRAINING: Final = ("trains-alike", "resumes", "evaluates", "refuses-targets")
+TRAINING: Final = (
+    "trains-alike",
+    "resumes",
+    "keeps-settings",
+    "evaluates",
+    "lives",
+    "refuses-targets",
+    "refuses-states",
+)
 STEPPING: Final = ("reschedules", "refuses-training")
 """Laws on runs that are exact; on those that half precision holds, too; on several steps of training; on one
 step that is exact."""
@@ -80,11 +90,16 @@ def cases() -> Iterator[Plan]:
         for laws, plan in ((RUNNING, run), (SMALL, small), (TRAINING, training), (STEPPING, step)):
             for law in laws:
                 yield _under(plan, law, f"law/{law}-{shape}")
+        yield _under(run, "refuses-states", f"law/refuses-states-run-{shape}")
         for name, change in (("no-input", _silent), ("one-step", _single)):
             yield _under(run, "agrees", f"law/{name}-{shape}", change)
     plan = _training("law/chancy", chancy(common(), ATan()))
-    for law in ("trains-alike", "resumes", "evaluates"):
+    for law in ("trains-alike", "resumes", "evaluates", "lives"):
         yield _under(plan, law, f"law/{law}-chancy")
+    for name, densities in (("few-events", (0.02, 0.5)), ("many-events", (0.5, 0.02))):
+        plan = _sized(f"law/{name}", densities)
+        for law in ("resumes", "lives"):
+            yield _under(plan, law, f"law/{law}-{name}")
     tiny = dense(common(), StraightThrough(), sizes=(2, 3, 2))
     yield _under(_step("law/tiny-step", tiny, bits=HALF, batch=2), "learns", "law/learns-dense")
     lucky = exact_network("law/lucky", dense(Setting(LUCKY, *usual(LUCKY)), StraightThrough()))
@@ -129,6 +144,24 @@ def _training(case_id: str, network: Network, optimizer: Optimizer = ADAM) -> Pl
     """Two steps share an update, so that training can be interrupted between them."""
     loss = Loss((Term(CECount(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.01)))
     return classified(case_id, network, loss, optimizer, batch=BATCH, accumulate=2, turns=2, needs=())
+
+
+def _sized(case_id: str, densities: tuple[float, float]) -> Plan:
+    """Training at a size, and activities of the input, at which a backend may measure which way is cheaper.
+    Batches differ in that by turns: who is interrupted goes on with another than training began with."""
+    network = dense(common(), ATan(), sizes=(300, 200, 10))
+
+    def make() -> Case:
+        generator = np.random.default_rng(SIZED)
+        numbers, given = Randoms(generator), network.values(Randoms(generator))
+        case = observed(case_id, network.program, numbers, given=given, time_steps=10, batch=2 * SAMPLES)
+        x = generator.random(case.inputs["x"].shape) < np.tile(densities, SAMPLES)[:, None]
+        loss = Loss((Term(CECount(), of="lif2.spk"),))
+        targets = {"target": generator.integers(0, 10, case.batch)}
+        trained = replace(case, record=(), targets=targets, loss=loss, optimizer=SGD(lr=0.5), turns=2)
+        return replace(trained, inputs={"x": x.astype(np.float32)})
+
+    return Plan(case_id, make)
 
 
 def _step(case_id: str, network: Network, bits: int = PRECISION, batch: int = BATCH) -> Plan:

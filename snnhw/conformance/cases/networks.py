@@ -169,12 +169,24 @@ def _images(pool: Op) -> Make:
     return make
 
 
+def deep(setting: Setting, surrogate: Surrogate | None) -> Network:
+    """Images through three layers of neurons: a product and a pool behind one, a view behind another."""
+    draft = _Draft(setting, surrogate, (2, 6, 6))
+    first = draft.neuron("lif1", Conv2d(2, 3, (3, 3), padding=(1, 1)), "x.y", (3, 1, 1))
+    conv = draft.layer("conv", Conv2d(3, 3, (3, 3), padding=(1, 1)), first)
+    pool = draft.layer("pool", MaxPool2d((2, 2), (2, 2)), conv)
+    second = draft.neuron("lif2", Conv2d(3, 2, (1, 1)), pool, (2, 1, 1))
+    flat = draft.layer("flat", Flatten(), second)
+    return draft.network(out=draft.neuron("lif3", Linear(18, 4), flat, (4,)))
+
+
 NETWORKS: Final[Mapping[str, Make]] = {
     "dense": dense,
     "recurrent": recurrent,
     "residual": residual,
     "convolutional": _images(AvgPool2d((2, 2), (2, 2))),
     "pooled": _images(MaxPool2d((2, 2), (2, 2))),
+    "deep": deep,
 }
 """Name -> the network for a setting and a surrogate."""
 

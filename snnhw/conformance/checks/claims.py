@@ -11,7 +11,7 @@ import numpy as np
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Arrays, Case
+from snnhw.conformance.case import Arrays, Case, to_run
 from snnhw.conformance.compare.differ import Disagreement
 from snnhw.conformance.compare.yardstick import reference_run, turn_of
 from snnhw.errors import SnnhwError
@@ -20,7 +20,15 @@ from snnhw.ir.losses import LossKind
 from snnhw.ir.ops import Shape
 from snnhw.plugin import STAND_INS, Explanation, Probe, label_of
 
-__all__ = ["describes", "labels", "refuses", "refuses_inputs", "refuses_targets", "refuses_training"]
+__all__ = [
+    "describes",
+    "is_refused",
+    "labels",
+    "refuses",
+    "refuses_inputs",
+    "refuses_targets",
+    "refuses_training",
+]
 
 
 def refuses(bench: Bench, case: Case) -> None:
@@ -52,21 +60,21 @@ def refuses_inputs(bench: Bench, case: Case) -> None:
     }
     with bench.compile(case) as executable:
         for what, inputs in wrong.items():
-            _is_refused(f"it runs with {what}", partial(executable.run, inputs))
+            is_refused(f"it runs with {what}", partial(executable.run, inputs))
         state = {key: array[..., :-1] for key, array in reference_run(case).state.items()}
-        _is_refused("it runs from a state of the wrong shape", partial(executable.run, case.inputs, state))
-        _is_refused("it runs from a state in which all is missing", partial(executable.run, case.inputs, {}))
+        is_refused("it runs from a state of the wrong shape", partial(executable.run, case.inputs, state))
+        is_refused("it runs from a state in which all is missing", partial(executable.run, case.inputs, {}))
         short = {key: np.asarray(array)[..., :-1] for key, array in case.params.items() if np.ndim(array)}
-        _is_refused("it takes parameters of the wrong shape", partial(executable.set_params, short))
+        is_refused("it takes parameters of the wrong shape", partial(executable.set_params, short))
         odd: Params = {"odd.weight": np.zeros(1, np.float32)}
-        _is_refused("it takes a parameter that no node has", partial(executable.set_params, odd))
+        is_refused("it takes a parameter that no node has", partial(executable.set_params, odd))
 
 
 def refuses_targets(bench: Bench, case: Case) -> None:
     """A job to run trains nothing; one to train refuses what is no target of its loss."""
-    running = replace(case, loss=None, optimizer=None, targets={})
+    running = to_run(case)
     with bench.compile(running) as executable:
-        _is_refused("it trains without a loss", partial(executable.step, case.inputs, case.targets))
+        is_refused("it trains without a loss", partial(executable.step, case.inputs, case.targets))
     inputs, targets = turn_of(case, 0)
     name, classes = next(iter(targets.items()))
     wrong: dict[str, Arrays] = {
@@ -76,14 +84,14 @@ def refuses_targets(bench: Bench, case: Case) -> None:
         "with classes that are no whole numbers": {name: classes + 0.5},
     }
     with bench.compile(case) as executable:
-        _is_refused("it trains without inputs", partial(executable.step, {}, targets))
+        is_refused("it trains without inputs", partial(executable.step, {}, targets))
         for what, given in wrong.items():
-            _is_refused(f"it trains {what}", partial(executable.step, inputs, given))
+            is_refused(f"it trains {what}", partial(executable.step, inputs, given))
         other = UnheardOptimizer(lr=0.5)
-        _is_refused("it continues with another kind of optimizer", partial(executable.set_optimizer, other))
+        is_refused("it continues with another kind of optimizer", partial(executable.set_optimizer, other))
 
 
-def _is_refused(what: str, attempt: Callable[[], object]) -> None:
+def is_refused(what: str, attempt: Callable[[], object]) -> None:
     """Raise unless an attempt ends in an error of `snnhw.errors`."""
     try:
         attempt()
@@ -103,6 +111,8 @@ def describes(bench: Bench, case: Case) -> None:
         raise Disagreement(f"probe() gives {found!r}; give a snnhw.plugin.Probe with one of its statuses")
     if not found.ready and not (found.reason and found.install):
         raise Disagreement(f"probe() says '{found.status}', but not why, and what mends it: {found!r}")
+    if bench.capabilities.paths and "paths" not in {item.name for item in fields(bench.plugin.Options)}:
+        raise Disagreement("it declares paths, but has no option 'paths' that forces them")
     plan = bench.plugin.explain(case.program, bench.job(case))
     if not isinstance(plan, Explanation) or not (plan.tables or plan.sources):
         raise Disagreement(f"explain() gives {plan!r}; give a snnhw.plugin.Explanation that holds something")

@@ -11,7 +11,7 @@ import numpy as np
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
-from snnhw.conformance.case import Array, Arrays, Case, ports_of
+from snnhw.conformance.case import Array, Arrays, Case, ports_of, to_run
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.checks.classes import check
 from snnhw.conformance.checks.shrink import shrunk
@@ -142,7 +142,7 @@ class _Pair:
 
 def _traced(pair: _Pair, case: Case, found: Evidence) -> Evidence:
     """The evidence, with the first wrong value of the run; if there is none, with what training shows."""
-    running = replace(case, loss=None, optimizer=None, targets={}, record=ports_of(case.program))
+    running = replace(to_run(case), record=ports_of(case.program))
     seen = run_of(pair.bench, running)
     wanted = pair.wanted(running, seen)
     given = wanted.recordings if pair.against else None

@@ -22,6 +22,7 @@ from snnhw.conformance.checks.claims import (
     refuses_targets,
     refuses_training,
 )
+from snnhw.conformance.checks.states import keeps_settings, refuses_states
 from snnhw.conformance.compare.differ import Disagreement, hosts, same_bits, same_result
 from snnhw.conformance.compare.yardstick import gradient_of, reference_run, turn_of
 from snnhw.errors import SnnhwError
@@ -104,6 +105,20 @@ def evaluates(bench: Bench, case: Case) -> None:
             _steps(other, case, 1, first=step)
             other.run(turn_of(case, step)[0])
         same_bits("after runs between its steps, parameter", other.get_params(), one.get_params())
+
+
+def lives(bench: Bench, case: Case) -> None:
+    """A program that has been trained is that of its parameters: its runs are those of one compiled afresh.
+
+    What a backend makes of parameters, and keeps, would else go on as it was before an update.
+    """
+    with bench.compile(case) as executable:
+        for step in range(3):
+            inputs, targets = turn_of(case, step)
+            executable.run(inputs)
+            executable.step(inputs, targets)
+            now = replace(case, params=hosts(executable.get_params()), inputs=inputs)
+            same_result(_kept(executable.run(inputs)), _run(bench, now), f"after {step + 1} steps, ")
 
 
 def round_trips(bench: Bench, case: Case) -> None:
@@ -200,6 +215,7 @@ LAWS: Final[Mapping[str, Law]] = {
     "fits": fits,
     "resumes": resumes,
     "evaluates": evaluates,
+    "lives": lives,
     "round-trips": round_trips,
     "owns": owns,
     "reschedules": reschedules,
@@ -210,6 +226,8 @@ LAWS: Final[Mapping[str, Law]] = {
     "refuses-training": refuses_training,
     "refuses-inputs": refuses_inputs,
     "refuses-targets": refuses_targets,
+    "refuses-states": refuses_states,
+    "keeps-settings": keeps_settings,
     "labels": labels,
     "describes": describes,
 }

@@ -20,7 +20,7 @@ from snnhw.conformance.compare.tally import Judged, Mismatch, judge_port, larges
 from snnhw.conformance.rounding.bounded import Bounded
 from snnhw.conformance.rounding.firing import Spikes
 from snnhw.conformance.rounding.walk import Moment, walk
-from snnhw.ir import Neuron, Params, Program, infer_shapes
+from snnhw.ir import Clock, Neuron, Params, Program, infer_shapes
 from snnhw.plugin import Backend
 from snnhw.reference.trace import schedule
 
@@ -101,6 +101,7 @@ def hold(
     *,
     time_steps: int,
     state: Arrays | None = None,
+    clock: Clock | None = None,
 ) -> Parity:
     """Compare what a backend recorded with the reference.
 
@@ -110,11 +111,12 @@ def hold(
             the one it computes in. Ports that are missing are not compared; without a neuron's
             spikes and states more of what follows counts as explained.
         state: what it started from; None: from rest.
+        clock: of its random numbers, see `snnhw.ir.noise`; a state says itself which sequence it belongs to.
 
     Raises:
         Disagreement: a recording is of no port of the program, or has the wrong shape.
     """
-    found = compared(program, params, inputs, observed, time_steps=time_steps, state=state)
+    found = compared(program, params, inputs, observed, time_steps=time_steps, state=state, clock=clock)
     return summary(found, time_steps)
 
 
@@ -126,6 +128,7 @@ def compared(
     *,
     time_steps: int,
     state: Arrays | None = None,
+    clock: Clock | None = None,
     against: Arrays | None = None,
 ) -> list[Judged]:
     """Every port at every step, held to the reference; arguments and errors are those of `hold`.
@@ -139,8 +142,16 @@ def compared(
     ports = sorted(observed, key=lambda port: order[port.rpartition(".")[0]])
 
     def moments(seen: Arrays) -> Iterator[Moment]:
-        dtype = _coarsest(seen)
-        return walk(program, params, inputs, time_steps=time_steps, dtype=dtype, state=state, observed=seen)
+        return walk(
+            program,
+            params,
+            inputs,
+            time_steps=time_steps,
+            dtype=_coarsest(seen),
+            state=state,
+            observed=seen,
+            clock=clock,
+        )
 
     wanted = moments(observed)
     if against is not None:

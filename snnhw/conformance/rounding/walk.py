@@ -63,6 +63,7 @@ def walk(
     dtype: DTypeLike = np.float32,
     state: Arrays | None = None,
     observed: Arrays | None = None,
+    clock: Clock | None = None,
 ) -> Iterator[Moment]:
     """Step through a valid program.
 
@@ -71,8 +72,9 @@ def walk(
         dtype: what the backend computes in; everything it is given is rounded to that first.
         state: what to start from; None: from rest.
         observed: port -> what the backend returned ``[T, B, ...]``; spikes and states are looked up here.
+        clock: of its random numbers: seed and sequence; a state says itself which sequence it belongs to.
     """
-    given = _Given(program, params, inputs, np.dtype(dtype), observed or {})
+    given = _Given(program, params, inputs, np.dtype(dtype), observed=observed or {}, clock=clock or Clock())
     memory = given.memory(state)
     for step in range(time_steps):
         with np.errstate(all="ignore"):  # infinities and NaN are values here, as in the reference
@@ -85,14 +87,20 @@ class _Given:
     """What is the same at every step."""
 
     def __init__(
-        self, program: Program, params: Params, inputs: Arrays, dtype: np.dtype[np.generic], observed: Arrays
+        self,
+        program: Program,
+        params: Params,
+        inputs: Arrays,
+        dtype: np.dtype[np.generic],
+        *,
+        observed: Arrays,
+        clock: Clock,
     ) -> None:
-        self.program, self.dtype, self.observed = program, dtype, observed
+        self.program, self.dtype, self.observed, self.clock = program, dtype, observed, clock
         self.unit = ULPS * float(np.finfo(dtype).eps)  # type: ignore[type-var]  # of a dtype known here only
         self.functions = functions(self.unit)
         self.shapes = infer_shapes(program).shapes
         self.order, self.lines = schedule(program), lines(program)
-        self.first = 0
         self.inputs = {name: self._rounded(array) for name, array in inputs.items()}
         self.params = {key: exactly(self._rounded(array)) for key, array in params.items()}
         self.own = {
@@ -111,7 +119,8 @@ class _Given:
     def memory(self, state: Arrays | None) -> Memory:
         """What the run starts from."""
         batch = batch_of(self.program, self.inputs)
-        self.first = 0 if state is None or CLOCK not in state else int(state[CLOCK][1])
+        if state is not None and CLOCK in state:
+            self.clock = self.clock.resumed(state[CLOCK].tolist())
         found: dict[str, tuple[Bounded, ...]] = {}
         for line in self.lines:
             if state is not None:
@@ -158,7 +167,7 @@ class _Given:
         """What it sees, where parameters are those of one step."""
         if not isinstance(op, BatchNorm) or op.time_steps is None:
             return env
-        own = {name: exactly(part.value[self.first + step]) for name, part in env.items() if name != "x"}
+        own = {name: exactly(part.value[self.clock.step + step]) for name, part in env.items() if name != "x"}
         return {**env, **own}
 
     def pointwise(
@@ -169,7 +178,7 @@ class _Given:
         batch = len(env[op.in_ports[0]].value)
         env |= {port: _lifted(env[port], 1 + len(sample)) for port in op.in_ports}
         flags, outputs = self.equations[name]
-        clock = Clock(step=self.first + step)
+        clock = self.clock.later(step)
         env |= {port: exactly(uniform(clock, name, port, (batch, *sample))) for port in op.step().drawn}
         fired = {}
         if flags is not None:

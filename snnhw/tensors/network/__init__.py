@@ -2,12 +2,14 @@
 
 `schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute,
 `adjoints` that of how products are differentiated by hand, `timed` that of ops which tell steps apart, or
-training from evaluation. `chains` finds nodes in a row that `blocks` runs as one.
+training from evaluation. `chains` finds nodes in a row that `blocks` runs as one; `memo` is what layers
+remember.
 """
 
 from __future__ import annotations
 
 from snnhw.tensors.network.adjoints import ADJOINTS, Differentiated, Keeping
+from snnhw.tensors.network.memo import Memo, Remembering
 from snnhw.tensors.network.module import ProgramModule, attribute
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 from snnhw.tensors.network.run import run_network
@@ -21,10 +23,12 @@ __all__ = [
     "TIMED",
     "Differentiated",
     "Keeping",
+    "Memo",
     "Network",
     "Operation",
     "Pass",
     "ProgramModule",
+    "Remembering",
     "Schedule",
     "Stage",
     "Tensors",

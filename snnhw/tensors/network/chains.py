@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from snnhw.ir import BatchNorm, Conv1d, Conv2d, Conv3d, Edge, Flatten, Linear, Neuron, Op, Program
 from snnhw.tensors.network.adjoints import Keeping
+from snnhw.tensors.network.memo import Remembering
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.network.schedule import Schedule, Stage
 
@@ -45,7 +46,7 @@ class Chain:
 
 
 def chains(
-    program: Program, schedule: Schedule, layers: Mapping[str, Operation], *, training: bool
+    program: Program, schedule: Schedule, layers: Mapping[str, Operation | Remembering], *, training: bool
 ) -> tuple[Chain, ...]:
     """All chains of a program; no node is in two of them."""
     modes = {name: stage.mode for stage in schedule.stages for name in stage.nodes}
@@ -62,7 +63,12 @@ def _convolves(program: Program, chain: Chain) -> bool:
 
 
 def _around(
-    program: Program, modes: Mapping[str, str], layers: Mapping[str, Operation], name: str, *, norms: bool
+    program: Program,
+    modes: Mapping[str, str],
+    layers: Mapping[str, Operation | Remembering],
+    name: str,
+    *,
+    norms: bool,
 ) -> Chain:
     views: list[str] = []
     neuron = norm = pool = None

@@ -11,6 +11,7 @@ from snnhw.ir import CLOCK, Clock, Input, Output
 from snnhw.ir.inputs import check_steps
 from snnhw.tensors.network.blocks import joins, run_chain
 from snnhw.tensors.network.loops import run_loop
+from snnhw.tensors.network.memo import Memo
 from snnhw.tensors.network.schedule import Mode, Stage
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 from snnhw.tensors.scan import run_use
@@ -27,6 +28,7 @@ def run_network(
     sizes: tuple[int, int],
     wanted: Iterable[str],
     clock: Clock | None = None,
+    memo: Memo | None = None,
 ) -> Pass:
     """Run all stages.
 
@@ -36,6 +38,7 @@ def run_network(
         sizes: T and B, as `snnhw.ir.inputs.check_inputs` gives them.
         wanted: ports to return.
         clock: seed and sequence of the random numbers; a state says itself which sequence it belongs to.
+        memo: what layers remember of passes before, and what they keep for those after; None: nothing.
 
     Raises:
         InputError: a node cannot compute so many steps, or a batch of that size.
@@ -46,7 +49,7 @@ def run_network(
     if CLOCK in state:
         now = now.resumed(state[CLOCK].tolist())
     check_steps(network.program, now, steps, batch, training=network.training)
-    walk = Walk(network, params, state, steps, batch, like, frozenset(wanted), now)
+    walk = Walk(network, params, state, steps, batch, like, frozenset(wanted), now, memo or Memo())
     walk.ports |= {f"{name}.y": x for name, x in inputs.items()}
     for stage, done in zip(network.stages, network.last_read, strict=True):
         if not isinstance(network.program.nodes[stage.nodes[0]], (Input, Output)):

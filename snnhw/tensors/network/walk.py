@@ -12,6 +12,7 @@ from torch import Tensor
 
 from snnhw.ir import Clock, Edge, Neuron, Pointwise, Program, infer_shapes
 from snnhw.tensors.network.chains import Chain, chained, chains
+from snnhw.tensors.network.memo import Memo, Remembering
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 from snnhw.tensors.network.schedule import Mode, Schedule, Stage, plan
 from snnhw.tensors.network.timed import TIMED, Span
@@ -41,14 +42,19 @@ class Network:
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
         block: bytes of a signal that a chain computes at a time; 0: without chains.
+        held: bytes of signals that a loop keeps for the way back. A longer one keeps its states now and
+            then, and computes what lies between again.
+        passing: steps of a loop for which there is room when nothing is kept.
     """
 
     program: Program
     schedule: Schedule
     provider: Provider | None = None
-    layers: Mapping[str, Operation] = field(default_factory=dict)
+    layers: Mapping[str, Operation | Remembering] = field(default_factory=dict)
     training: bool = False
     block: int = 0
+    held: int = 64 << 20
+    passing: int = 16
 
     def trained(self) -> Network:
         """The same network in training."""
@@ -116,6 +122,7 @@ class Walk:
         like: a tensor of the compute dtype, on the device.
         wanted: ports to keep to the end.
         clock: the first step.
+        memo: what layers remember.
         ports: what has been computed: ``[T, B, ...]``, or ``[B, ...]`` for what does not change.
         after: state key -> its value after the pass.
         statistics: parameter key -> what training has measured so far.
@@ -129,6 +136,7 @@ class Walk:
     like: Tensor
     wanted: frozenset[str]
     clock: Clock
+    memo: Memo = field(default_factory=Memo)
     ports: dict[str, Tensor] = field(default_factory=dict)
     after: dict[str, Tensor] = field(default_factory=dict)
     statistics: dict[str, Tensor] = field(default_factory=dict)
@@ -228,7 +236,8 @@ class Walk:
 
     def operation(self, name: str) -> Operation:
         """What computes a stateless node."""
-        return self.network.layers.get(name) or OPERATIONS[type(self.network.program.nodes[name])]
+        layer = self.network.layers.get(name) or OPERATIONS[type(self.network.program.nodes[name])]
+        return layer.at(name, self.memo) if isinstance(layer, Remembering) else layer
 
     def timed(self, name: str, x: Tensor, clock: Clock, steps: int) -> Tensor:
         """A node that tells steps apart: ``[T, B, ...]``, or ``[1, B, ...]`` where nothing changes."""

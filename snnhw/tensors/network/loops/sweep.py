@@ -7,7 +7,7 @@ weights need nothing from other steps, and are left until many steps can be had 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,14 +17,7 @@ from snnhw.tensors.network.loops.running import Running
 from snnhw.tensors.network.loops.steps import Moment, Record, Steps
 from snnhw.tensors.network.walk import Tensors
 
-__all__ = ["HELD", "sweep"]
-
-HELD: Final = 64 << 20
-"""Bytes of signals that are kept for the way back. A longer loop keeps its states now and then, and computes
-what lies between again."""
-
-PASSING: Final = 16
-"""Steps for which there is room when nothing is kept."""
+__all__ = ["sweep"]
 
 
 def sweep(steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -34,7 +27,7 @@ def sweep(steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     if torch.is_grad_enabled() and steps.trained:
         found = _Sweep.apply(steps, names, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     else:
-        found = _forward(steps, given, min(PASSING, steps.count), None)
+        found = _forward(steps, given, min(steps.walk.network.passing, steps.count), None)
     ports = len(steps.ports)
     return (
         dict(zip(steps.ports, found[:ports], strict=True)),
@@ -72,7 +65,7 @@ class _Sweep(torch.autograd.Function):
         ctx.steps, ctx.names, ctx.kept = steps, names, Kept([], [])
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        ctx.chunk = max(1, min(steps.count, HELD // max(1, steps.bytes)))
+        ctx.chunk = max(1, min(steps.count, steps.walk.network.held // max(1, steps.bytes)))
         found = _forward(steps, dict(zip(names, tensors, strict=True)), ctx.chunk, ctx.kept)
         ctx.seen = [(port.detach(), port._version) for port in found[: len(steps.ports)]]
         return found

@@ -1,0 +1,48 @@
+"""The sizes at which the CPU changes how it runs, as one value: another value is another path.
+
+None of them changes what is computed. Imports no torch: options are built from it before anything runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["USUAL", "Limits", "Way"]
+
+Way = Literal["dense", "skip"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where one way of running ends and another begins.
+
+    Attributes:
+        way: how linear layers multiply; None: as the activity of their input makes cheaper.
+        block: bytes of a large signal that a chain of layers computes at a time; 0: without chains.
+        own_pools: whether pools that keep one byte for each window run in place of torch's.
+        held: bytes of signals that a loop keeps for its way back. A longer one keeps its states now and then,
+            and computes what lies between again.
+        passing: steps of a loop for which there is room when nothing is kept.
+        tile: neurons of a kernel's task: rows of whole pages, as memory is read ahead within a page; and its
+            states over a chunk should fit the second-level cache.
+        chunk: steps whose states a kernel holds at once on its way back; more go chunk by chunk.
+        narrow: neurons below which a layer is laid out as one long row, its neurons' parameters repeated.
+        wake: elements times steps that make it worth waking one more thread.
+        reuse: bytes from which on a buffer is used again; smaller ones the allocator has at hand by itself.
+    """
+
+    way: Way | None = None
+    block: int = 4 << 20
+    own_pools: bool = True
+    held: int = 64 << 20
+    passing: int = 16
+    tile: int = 1024
+    chunk: int = 32
+    narrow: int = 64
+    wake: int = 400_000
+    reuse: int = 1 << 20
+
+
+USUAL: Final = Limits()
+"""As measured."""

@@ -1,0 +1,248 @@
+"""A fault for every way in which the CPU may run: what is spoilt, and which cases notice when it is forced.
+
+Each stands in code that no other way of the same decision reaches, so that a case which notices shows that it
+went there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+import snnhw_cpu.linear
+import snnhw_cpu.memory
+import snnhw_cpu.pools
+import snnhw_cpu.provider
+import snnhw_cpu.threads
+from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
+from snnhw.tensors.network import OPERATIONS, blocks, run, walk
+from snnhw.tensors.network.loops import sweep
+
+__all__ = ["FAULTS", "Fault"]
+
+Replace = Callable[[object, str, object], None]
+"""``monkeypatch.setattr``, or something like it for the entries of tables."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Attributes:
+    plant: makes it, by what replaces an attribute for the length of a test.
+    caught: cases that must fail; each passes with every other way of the same decision.
+    """
+
+    plant: Callable[[Replace], None]
+    caught: tuple[str, ...]
+
+
+def around(home: Any, name: str, change: Callable[..., Any]) -> Callable[[Replace], None]:
+    """Something else in the place of a function, which is given that function first."""
+
+    def plant(replace: Replace) -> None:
+        original = getattr(home, name)
+        replace(home, name, lambda *args, **kwargs: change(original, *args, **kwargs))
+
+    return plant
+
+
+def less(x: Tensor) -> Tensor:
+    """By an eighth."""
+    return x.mul_(0.875)
+
+
+# -- Products ---------------------------------------------------------------------------------------
+
+
+def dense(original: Callable[..., None], *args: Any) -> None:
+    original(*args)
+    less(args[-1])
+
+
+def skipped(original: Callable[..., Tensor], x: Tensor, *rest: Any) -> Tensor:
+    """Overlooks what the first input gives."""
+    return original(torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:]], 1), *rest)
+
+
+# -- Chains -----------------------------------------------------------------------------------------
+
+
+def folded(replace: Replace) -> None:
+    """A product behind a neuron that runs by itself: in a chain, none does."""
+    original: Any = run._RUN["folded"]
+
+    def wrong(done: Any, stage: Any) -> None:
+        original(done, stage)
+        (name,), program = stage.nodes, done.network.program
+        sources = [program.nodes[edge.source.node] for edge in program.into(name, "x")]
+        if isinstance(program.nodes[name], Linear) and any(isinstance(op, Neuron) for op in sources):
+            done.ports[f"{name}.y"] = done.ports[f"{name}.y"] * 0.875
+
+    replace(run, "_RUN", {**run._RUN, "folded": wrong})
+
+
+def chained(original: Callable[..., Tensor], work: Any, x: Tensor, *rest: Any, whole: bool) -> Tensor:
+    """Around a convolution: what stands around a linear layer alone is never large."""
+    y = original(work, x, *rest)
+    wrong = isinstance(work.op, Conv2d) and (len(work._spans(len(x))) == 1) == whole
+    return y * 0.875 if wrong else y
+
+
+def in_one(original: Callable[..., Tensor], *args: Any) -> Tensor:
+    return chained(original, *args, whole=True)
+
+
+def in_blocks(original: Callable[..., Tensor], *args: Any) -> Tensor:
+    return chained(original, *args, whole=False)
+
+
+# -- Pools ------------------------------------------------------------------------------------------
+
+
+def pooled_by_torch(replace: Replace) -> None:
+    original = OPERATIONS[MaxPool2d]
+    wrong: dict[Any, Any] = {**OPERATIONS, MaxPool2d: lambda *args: original(*args) * 0.875}
+    replace(walk, "OPERATIONS", wrong)
+
+
+def kept_places(original: Callable[..., Any], *args: Any) -> tuple[Tensor, Tensor]:
+    y, places = original(*args)
+    return less(y), places
+
+
+# -- Loops ------------------------------------------------------------------------------------------
+
+
+def records(original: Callable[..., Any], *args: Any, again: bool) -> Any:
+    """The last step of each chunk that was kept for the way back, or computed again, began elsewhere."""
+    chunks = [*original(*args)]
+    for number, (first, found) in enumerate(chunks):
+        wrong = number > 0 if again else len(chunks) == 1
+        states = {name: [x * 0.5 for x in xs] for name, xs in found[-1].states.items()}
+        yield first, [*found[:-1], found[-1]._replace(states=states)] if wrong else found
+
+
+def kept_records(original: Callable[..., Any], *args: Any) -> Any:
+    return records(original, *args, again=False)
+
+
+def records_again(original: Callable[..., Any], *args: Any) -> Any:
+    return records(original, *args, again=True)
+
+
+# -- Kernels ----------------------------------------------------------------------------------------
+
+
+def in_parts(parts: bool) -> Callable[..., None]:
+    """Only kernels that take all neurons and steps at once; or only others."""
+
+    def call(original: Callable[..., None], scan: Any, kernel: Any, given: Any, rest: Any) -> None:
+        tensors = [*rest]
+        original(scan, kernel, given, tensors)
+        batch, neurons = given.inputs[0].shape[-2:]
+        _, columns = scan._layout(batch, neurons)
+        if (scan._tile(columns) < columns or scan.limits.chunk < given.steps) == parts:
+            less(tensors[0])
+
+    return call
+
+
+def laid_out(each: bool) -> Callable[..., None]:
+    """Only where a row is a sample, and parameters lie as they are; or only where they are repeated."""
+
+    def call(original: Callable[..., None], scan: Any, kernel: Any, given: Any, rest: Any) -> None:
+        batch, neurons = given.inputs[0].shape[-2:]
+        rows, _ = scan._layout(batch, neurons)
+        if scan._varies and batch > 1 and (rows > 1) == each:
+            given = given._replace(params=[p if p.ndim == 0 else p.roll(1) for p in given.params])
+        original(scan, kernel, given, rest)
+
+    return call
+
+
+def shared(many: bool) -> Callable[..., None]:
+    """The last task is not done, where there are several threads, or where there is one."""
+
+    def share(original: Callable[..., None], work: Any, tasks: int, **how: Any) -> None:
+        seen: list[tuple[int, int]] = []
+        original(lambda first, last: seen.append((first, last)), tasks, **how)
+        for first, last in sorted(seen):
+            work(first, last - (last == tasks and (len(seen) > 1) == many))
+
+    return share
+
+
+def unfilled(original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    """What nobody writes to is seen."""
+    found = original(*args, **kwargs)
+    return found.fill_(float("nan")) if found.is_floating_point() else found
+
+
+def undone(many: bool) -> Callable[[Replace], None]:
+    def plant(replace: Replace) -> None:
+        around(snnhw_cpu.provider, "share", shared(many))(replace)
+        around(snnhw_cpu.provider, "room", unfilled)(replace)
+
+    return plant
+
+
+# -- Memory -----------------------------------------------------------------------------------------
+
+
+def in_use(name: str) -> Callable[[Replace], None]:
+    """What gives memory gives the same to all who ask for so much of it."""
+
+    def plant(replace: Replace) -> None:
+        handed_out: dict[Any, Any] = {}
+
+        def given(original: Callable[..., Any], *args: Any) -> Any:
+            return handed_out.setdefault(args, original(*args))
+
+        around(snnhw_cpu.memory, name, given)(replace)
+        replace(snnhw_cpu.memory, "_give", lambda _: None)  # nothing of it comes back for later tests
+
+    return plant
+
+
+# -- All of them ------------------------------------------------------------------------------------
+
+
+def calls(change: Callable[..., None]) -> Callable[[Replace], None]:
+    return around(snnhw_cpu.provider.NumbaScan, "_call", change)
+
+
+def both_products(replace: Replace) -> None:
+    for name in ("product", "weight_adjoint"):
+        around(snnhw_cpu.linear, name, skipped)(replace)
+
+
+POOLED: Final = ("exact/MaxPool2d-plain", "gradient/MaxPool2d-plain")
+TILED: Final = ("exact/Leaky-subtract-delayed", "margin/dense-Leaky")
+SHAPED: Final = ("pointwise/Leaky-subtract-delayed-shaped-graded-quantised",)
+HELD: Final = ("law/owns-dense", "margin/dense-Leaky")
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    "linear:dense": Fault(
+        around(snnhw_cpu.linear, "_dense", dense), ("exact/Linear-bias", "margin/dense-Leaky")
+    ),
+    "linear:skip": Fault(both_products, ("exact/Linear-bias", "gradient/Linear-bias", "margin/dense-Leaky")),
+    "chains:apart": Fault(folded, ("gradient/unwatched-dense",)),
+    "chains:whole": Fault(around(blocks._Work, "forward", in_one), ("gradient/unwatched-deep",)),
+    "chains:blocks": Fault(around(blocks._Work, "forward", in_blocks), ("gradient/unwatched-deep",)),
+    "pools:torch": Fault(pooled_by_torch, POOLED),
+    "pools:bytes": Fault(around(snnhw_cpu.pools.MaxPool, "keep", kept_places), POOLED),
+    "loops:kept": Fault(around(sweep, "_chunks", kept_records), ("gradient/recurrent-Leaky",)),
+    "loops:again": Fault(around(sweep, "_chunks", records_again), ("gradient/recurrent-Leaky",)),
+    "tiles:whole": Fault(calls(in_parts(parts=False)), TILED),
+    "tiles:small": Fault(calls(in_parts(parts=True)), TILED),
+    "rows:one": Fault(calls(laid_out(each=False)), SHAPED),
+    "rows:each": Fault(calls(laid_out(each=True)), SHAPED),
+    "threads:one": Fault(undone(many=False), ("exact/Leaky-subtract-delayed",)),
+    "threads:many": Fault(undone(many=True), ("exact/Leaky-subtract-delayed",)),
+    "memory:fresh": Fault(in_use("_fresh"), HELD),
+    "memory:again": Fault(in_use("_take"), HELD),
+}
+"""``name:way`` -> its fault."""
