@@ -44,7 +44,8 @@ class Model:
         self, executable: Executable, program: Program, names: Mapping[str, str], plugin: Backend, job: Run
     ) -> None:
         sound: Any = Sound(executable, program)
-        self.executable, self.program = OneAtATime(sound), program
+        self.executable: Executable = OneAtATime(sound)
+        self.program = program
         self._plugin, self._job = plugin, job
         self.state: Arrays | None = None
         self._names = names
@@ -69,9 +70,8 @@ class Model:
                 been computed then. Or the step led to such values: names the layer, and the parameters that
                 are not finite. Arrays on other devices are not looked at, which would wait for them.
         """
-        inputs = self._signals(x)
         targets = {} if y is None else _named(y, ("target",), "target")
-        found = self.executable.step(inputs, targets, state)
+        found = self.executable.step(self._signals(x), targets, state)
         self.state = found.state
         return found.loss, self._returned(found.outputs)
 

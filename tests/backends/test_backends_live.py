@@ -104,7 +104,8 @@ def averaged(module: torch.nn.Module) -> None:
 @pytest.mark.parametrize("write", [fused, by_data, by_numpy, averaged])
 def test_a_module_hears_whoever_writes_to_its_weights(write: Callable[[torch.nn.Module], None]) -> None:
     model, fresh, x = compiled(), compiled(), events(0.02)
-    module = model.executable.torch_module()
+    made: Any = model.executable
+    module = made.torch_module()
     model.run(x)
     for _ in range(2):
         module(x)
