@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Linear
+from snnhw.tensors.autograd import Function
 from snnhw_cpu.events import COSTS, product, weight_adjoint
 from snnhw_cpu.memory import room
 
@@ -32,7 +33,7 @@ class LinearLayer:
         wanted = any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias))
         if not (wanted and torch.is_grad_enabled()):
             return self.forward(op, x, weight, bias)
-        found: Tensor = _Linear.apply((self, op), x, weight, bias)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        found: Tensor = _Linear.apply((self, op), x, weight, bias)
         return found
 
     def forward(self, op: Linear, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -85,7 +86,7 @@ class LinearLayer:
         return self._turned[1]
 
 
-class _Linear(torch.autograd.Function):
+class _Linear(Function):
     @staticmethod
     def forward(
         ctx: Any, use: tuple[LinearLayer, Linear], x: Tensor, weight: Tensor, bias: Tensor | None

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import MaxPool2d
+from snnhw.tensors.autograd import Function
 from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.memory import room
 from snnhw_cpu.threads import share
@@ -42,7 +43,7 @@ class MaxPool:
     """``[M, C, H, W]`` -> ``[M, C, h, w]``."""
 
     def __call__(self, op: MaxPool2d, xs: Mapping[str, Tensor], _: Mapping[str, Tensor]) -> Tensor:
-        found: Tensor = _MaxPool.apply(op, xs["x"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        found: Tensor = _MaxPool.apply(op, xs["x"])
         return found
 
     def keep(self, op: MaxPool2d, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,7 +63,7 @@ class MaxPool:
 max_pool: Final = MaxPool()
 
 
-class _MaxPool(torch.autograd.Function):
+class _MaxPool(Function):
     @staticmethod
     def forward(ctx: Any, op: MaxPool2d, x: Tensor) -> Tensor:
         y, at = max_pool.keep(op, x)

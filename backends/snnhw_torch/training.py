@@ -36,7 +36,7 @@ class Trainer:
     def learn(self, loss: Tensor) -> None:
         """Add the gradient of one loss; update when as many have come as the job says."""
         if loss.requires_grad:  # else it reads nothing that is trained
-            (loss / self._job.accumulate).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            (loss / self._job.accumulate).backward()
         self._pending += 1
         if self._pending == self._job.accumulate:
             self._update()
