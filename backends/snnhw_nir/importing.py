@@ -14,7 +14,7 @@ from snnhw.plugin import Report
 from snnhw_nir.convention import Convention
 from snnhw_nir.exporting import rebuilt
 from snnhw_nir.files.file import read_graph
-from snnhw_nir.files.guard import MAX_BYTES
+from snnhw_nir.files.limits import LIMITS, Limits
 from snnhw_nir.files.metadata import Settings, recover, settings_of
 from snnhw_nir.graph import Graph
 from snnhw_nir.reading.gains import gained
@@ -60,7 +60,7 @@ def program_from(graph: Graph, **options: Any) -> tuple[Program, Params, Report]
 
 def read(path: Path, **options: Any) -> tuple[Graph, Read]:
     """The graph of a file, and what it is as a program."""
-    graph = read_graph(path, options.pop("max_bytes", MAX_BYTES))
+    graph = read_graph(path, Limits(bytes=options.pop("max_bytes", LIMITS.bytes)))
     try:
         return graph, _read(graph, **options)
     except LoadError as error:

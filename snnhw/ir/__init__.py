@@ -31,6 +31,7 @@ from snnhw.ir.files import load, save, write_atomic
 from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.gradient import gradient
 from snnhw.ir.initial import init_params
+from snnhw.ir.limits import Limits
 from snnhw.ir.losses import (
     LOSS_TERMS,
     CECount,
@@ -162,6 +163,7 @@ __all__ = [
     "Input",
     "L1Rate",
     "LayerNorm",
+    "Limits",
     "Linear",
     "Loss",
     "LossKind",
