@@ -21,6 +21,7 @@ class Limits:
         way: how linear layers multiply; None: as the activity of their input makes cheaper.
         block: bytes of a large signal that a chain of layers computes at a time; 0: without chains.
         own_pools: whether pools that keep one byte for each window run in place of torch's.
+        derived: whether a loop's way back is derived; else autograd records it, as for a single step.
         held: bytes of signals that a loop keeps for its way back. A longer one keeps its states now and then,
             and computes what lies between again.
         passing: steps of a loop for which there is room when nothing is kept.
@@ -35,6 +36,7 @@ class Limits:
     way: Way | None = None
     block: int = 4 << 20
     own_pools: bool = True
+    derived: bool = True
     held: int = 64 << 20
     passing: int = 16
     tile: int = 1024

@@ -20,6 +20,7 @@ def network_of(program: Program, *, precision: str, limits: Limits) -> Network:
         NumbaProvider(limits),
         layers,
         block=limits.block,
+        derived=limits.derived,
         held=limits.held,
         passing=limits.passing,
     )

@@ -48,8 +48,13 @@ PATHS: Final[Mapping[str, Path]] = MappingProxyType(
             {"torch": {"own_pools": False}, "bytes": {"own_pools": True}},
         ),
         "loops": Path(
-            "{held} bytes of a loop's signals are kept for the way back, the rest is computed again",
-            {"kept": {"held": ALWAYS, "passing": ALWAYS}, "again": {"held": 1, "passing": 1}},
+            "{held} bytes of a loop's signals are kept for the way back, the rest is computed again; autograd "
+            "records a single step",
+            {
+                "kept": {"held": ALWAYS, "passing": ALWAYS},
+                "again": {"held": 1, "passing": 1},
+                "recorded": {"derived": False},
+            },
         ),
         "tiles": Path(
             "a kernel takes {tile} neurons at a time, and on the way back {chunk} steps",

@@ -21,7 +21,7 @@ import snnhw_cpu.provider
 import snnhw_cpu.threads
 from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
 from snnhw.tensors.network import OPERATIONS, blocks, run, walk
-from snnhw.tensors.network.loops import sweep
+from snnhw.tensors.network.loops import loop, sweep
 
 __all__ = ["COARSE", "FAULTS", "Fault"]
 
@@ -132,6 +132,13 @@ def kept_records(original: Callable[..., Any], *args: Any) -> Any:
 
 def records_again(original: Callable[..., Any], *args: Any) -> Any:
     return records(original, *args, again=True)
+
+
+def recorded_late(original: Callable[..., Any], done: Any, name: str, *rest: Any) -> dict[str, Tensor]:
+    """A product within a loop, step by step in autograd's graph."""
+    found: dict[str, Tensor] = original(done, name, *rest)
+    product = isinstance(done.network.program.nodes[name], Linear)
+    return {port: y * 0.875 for port, y in found.items()} if product else found
 
 
 # -- Kernels ----------------------------------------------------------------------------------------
@@ -248,6 +255,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "pools:bytes": Fault(around(snnhw_cpu.pools.MaxPool, "keep", kept_places), POOLED),
     "loops:kept": Fault(around(sweep, "_chunks", kept_records), ("gradient/recurrent-Leaky",)),
     "loops:again": Fault(around(sweep, "_chunks", records_again), ("gradient/recurrent-Leaky",)),
+    "loops:recorded": Fault(around(loop, "_step", recorded_late), ("gradient/recurrent-Leaky",)),
     "tiles:whole": Fault(calls(in_parts(parts=False)), TILED),
     "tiles:small": Fault(calls(in_parts(parts=True)), TILED),
     "rows:one": Fault(calls(laid_out(each=False)), SHAPED),

@@ -42,6 +42,7 @@ class Network:
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
         block: bytes of a signal that a chain computes at a time; 0: without chains.
+        derived: whether a loop's way back is derived; else autograd records it.
         held: bytes of signals that a loop keeps for the way back. A longer one keeps its states now and
             then, and computes what lies between again.
         passing: steps of a loop for which there is room when nothing is kept.
@@ -53,6 +54,7 @@ class Network:
     layers: Mapping[str, Operation | Remembering] = field(default_factory=dict)
     training: bool = False
     block: int = 0
+    derived: bool = True
     held: int = 64 << 20
     passing: int = 16
 

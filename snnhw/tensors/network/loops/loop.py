@@ -35,6 +35,8 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
 
 def _derived(walk: Walk, nodes: tuple[str, ...]) -> bool:
     """Whether the way back can be derived, and is worth it."""
+    if not walk.network.derived:
+        return False
     ops = [walk.network.program.nodes[name] for name in nodes]
     cells = [op.step() for op in ops if isinstance(op, (Neuron, Pointwise))]
     opaque = any(step.opaque is not None for step in cells)
