@@ -48,8 +48,8 @@ PATHS: Final[Mapping[str, Path]] = MappingProxyType(
             {"torch": {"own_pools": False}, "bytes": {"own_pools": True}},
         ),
         "loops": Path(
-            "{held} bytes of a loop's signals are kept for the way back, the rest is computed again; autograd "
-            "records a single step",
+            "{held} bytes of a loop's signals are kept for the way back, the rest is computed again; "
+            "autograd records a single step",
             {
                 "kept": {"held": ALWAYS, "passing": ALWAYS},
                 "again": {"held": 1, "passing": 1},
