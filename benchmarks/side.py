@@ -84,10 +84,10 @@ class TorchSide(Side):
         found: Grads = {}
         if mode == "train":
             loss = self.lost(outputs, data.y)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            loss.backward()
             found["loss"] = loss.detach().reshape(1)
         else:
-            outputs["spk"].backward(data.adjoint)  # type: ignore[no-untyped-call]
+            outputs["spk"].backward(data.adjoint)
         found |= {
             self.key(name): param.grad.clone()
             for name, param in self.net.named_parameters()
@@ -127,7 +127,7 @@ def _train(side: TorchSide, data: Data) -> Job:
     def step() -> float:
         loss = side.lost(side.outputs(data.x), data.y)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         optimizer.step()
         return loss.item()
 
@@ -151,7 +151,7 @@ def _both(side: TorchSide, data: Data) -> Job:
     def both() -> None:
         leaf.grad = None
         side.net.zero_grad()
-        side.outputs(leaf)["spk"].backward(data.adjoint)  # type: ignore[no-untyped-call]
+        side.outputs(leaf)["spk"].backward(data.adjoint)
 
     return both
 

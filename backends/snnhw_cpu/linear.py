@@ -7,13 +7,14 @@ passes that share a memo. What either gives lies in memory that is used again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
 import torch
 from torch import Tensor
 
 from snnhw.ir import Linear
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.network import Memo
 from snnhw_cpu.events import COSTS, product, weight_adjoint
 from snnhw_cpu.limits import USUAL, Limits, Way
@@ -55,7 +56,7 @@ class LinearUse:
         wanted = any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias))
         if not (wanted and torch.is_grad_enabled()):
             return self.forward(op, x, weight, bias)
-        found: Tensor = _Linear.apply((self, op), x, weight, bias)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        found: Tensor = _Linear.apply((self, op), x, weight, bias)
         return found
 
     def forward(self, op: Linear, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -101,7 +102,8 @@ class LinearUse:
         """Whether zeros are skipped; silence decides nothing."""
         way = self.limits.way or self.memo.chosen.get(self.node)
         if way is None and (density := _density(rows)):
-            wins = COSTS.wins(len(rows), op.in_features, op.out_features, density)
+            costs = replace(COSTS, turn=0.0) if self.memo.lasting else COSTS
+            wins = costs.wins(len(rows), op.in_features, op.out_features, density)
             way = self.memo.chosen[self.node] = "skip" if wins else "dense"
         return way == "skip"
 
@@ -125,7 +127,7 @@ def _density(rows: Tensor) -> float:
     return int(torch.count_nonzero(some)) / max(1, some.numel())
 
 
-class _Linear(torch.autograd.Function):
+class _Linear(Function):
     @staticmethod
     def forward(
         ctx: Any, use: tuple[LinearUse, Linear], x: Tensor, weight: Tensor, bias: Tensor | None

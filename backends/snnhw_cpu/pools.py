@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import MaxPool2d
+from snnhw.tensors.autograd import Function
 from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.memory import room
@@ -48,7 +49,7 @@ class MaxPool:
     limits: Limits = USUAL
 
     def __call__(self, op: MaxPool2d, xs: Mapping[str, Tensor], _: Mapping[str, Tensor]) -> Tensor:
-        found: Tensor = _MaxPool.apply(self, op, xs["x"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        found: Tensor = _MaxPool.apply(self, op, xs["x"])
         return found
 
     def keep(self, op: MaxPool2d, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +69,7 @@ class MaxPool:
         return room(*shape, dtype=dtype, reuse=self.limits.reuse)
 
 
-class _MaxPool(torch.autograd.Function):
+class _MaxPool(Function):
     @staticmethod
     def forward(ctx: Any, layer: MaxPool, op: MaxPool2d, x: Tensor) -> Tensor:
         y, at = layer.keep(op, x)

@@ -15,7 +15,7 @@ from snnhw.plugin import Report
 from snnhw_nir.convention import Convention
 from snnhw_nir.exporting import rebuilt
 from snnhw_nir.files.file import read_graph
-from snnhw_nir.files.guard import MAX_BYTES
+from snnhw_nir.files.limits import LIMITS, Limits
 from snnhw_nir.files.metadata import Settings, recover, settings_of
 from snnhw_nir.graph import Graph
 from snnhw_nir.reading.gains import gained
@@ -61,12 +61,12 @@ def program_from(graph: Graph, **options: Any) -> tuple[Program, Params, Report]
 
 def read(path: Path, **options: Any) -> tuple[Graph, Read]:
     """The graph of a file, and what it is as a program."""
-    most = options.pop("max_bytes", MAX_BYTES)
+    most = options.pop("max_bytes", LIMITS.bytes)
     if isinstance(most, bool) or not (isinstance(most, int | float) and most >= 0):
         raise InputError(
             f"'{path}': max_bytes={most!r}: give the most bytes that the file may take, such as 1e9"
         )
-    graph = read_graph(path, int(min(most, sys.maxsize)))
+    graph = read_graph(path, Limits(bytes=int(min(most, sys.maxsize))))
     try:
         return graph, _read(graph, **options)
     except LoadError as error:

@@ -69,12 +69,15 @@ def _only(graph: Graph, kind: str, name: str) -> str:
 
 
 def without_wires(
-    nodes: Mapping[str, Node], edges: Sequence[tuple[str, str]]
+    nodes: Mapping[str, Node], edges: Sequence[tuple[str, str]], most: int = MAX_EDGES
 ) -> tuple[dict[str, Node], tuple[tuple[str, str], ...]]:
     """Nodes and edges with every `WIRE` cut out; the order in which edges add up is kept.
 
+    Args:
+        most: edges that may come of it: wires in a row multiply them.
+
     Raises:
-        LoadError: wires form a ring.
+        LoadError: wires form a ring, or more edges come of them.
     """
     into: dict[str, list[str]] = {name: [] for name, node in nodes.items() if node is WIRE}
     for source, target in edges:
@@ -90,12 +93,12 @@ def without_wires(
         if wire in into:
             behind[wire] = [each for source in into[wire] for each in behind.get(source, [source])]
             spent += len(behind[wire])
-            if spent > MAX_EDGES:
-                raise LoadError(f"more than {MAX_EDGES} edges come of its subgraphs")
+            if spent > most:
+                raise LoadError(f"more than {most} edges come of its subgraphs")
     joined: list[tuple[str, str]] = []
     for source, target in edges:
         if target not in into:
             joined += [(each, target) for each in behind.get(source, [source])]
-        if len(joined) > MAX_EDGES:
-            raise LoadError(f"more than {MAX_EDGES} edges come of its subgraphs")
+        if len(joined) > most:
+            raise LoadError(f"more than {most} edges come of its subgraphs")
     return {name: node for name, node in nodes.items() if node is not WIRE}, tuple(joined)

@@ -66,7 +66,7 @@ class TorchExecutable:
         self._session.check_open()
         with torch.no_grad():
             # What a run decides is for itself: it is a function of parameters and inputs alone.
-            memo = Memo(derived={} if self._shared else self._derived)
+            memo = Memo(derived={} if self._shared else self._derived, lasting=True)
             found, _ = self._pass(self._network, inputs, state, self._job.record, memo=memo)
         outputs = {name: found.ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
@@ -165,6 +165,10 @@ class TorchExecutable:
         after = self._trainer.in_tensors(saved) if self._trainer else saved
         after = replace(after, own=from_arrays(after.own, self._network))
         self._change(after, self._filling({key: torch.from_numpy(x) for key, x in params.items()}))
+
+    def values(self) -> Mapping[str, Tensor]:
+        """The parameters themselves, for who only looks at them; `torch_module` is for who writes."""
+        return self._values
 
     def torch_module(self) -> ProgramModule:
         """A differentiable module that shares these parameters, for people who keep their own loop."""

@@ -21,6 +21,7 @@ from snnhw.conformance.cases import (
     layers,
     margin,
     pointwise,
+    short,
     still,
     training,
     wiring,
@@ -55,6 +56,7 @@ SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
     still.cases,
     training.cases,
     laws.cases,
+    short.cases,
 )
 """Where cases come from."""
 

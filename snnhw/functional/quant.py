@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
+from snnhw.tensors.autograd import Function
 from snnhw.words import brief
 
 __all__ = ["StateQuant", "state_quant"]
@@ -20,7 +21,7 @@ _MULTIPLIERS: Final = {1: 0.05, 2: 0.1, 3: 0.3, 4: 0.5, 5: 0.7, 6: 0.9, 7: 0.925
 MOST_BITS: Final = 16
 
 
-class _Nearest(torch.autograd.Function):
+class _Nearest(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, levels: Tensor) -> Tensor:  # noqa: ARG004  # torch passes it
         between = (levels[1:] + levels[:-1]) / 2
@@ -43,7 +44,7 @@ class StateQuant:
 
     def __call__(self, x: Tensor) -> Tensor:
         """``x`` of any shape and floating dtype, rounded; halfway between two levels, to the lower."""
-        rounded: Tensor = _Nearest.apply(x, self.levels.to(x))  # type: ignore[no-untyped-call]  # torch's own
+        rounded: Tensor = _Nearest.apply(x, self.levels.to(x))
         return rounded
 
     def __repr__(self) -> str:

@@ -32,6 +32,7 @@ from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.gradient import gradient
 from snnhw.ir.identity import identity
 from snnhw.ir.initial import init_params
+from snnhw.ir.limits import Limits
 from snnhw.ir.losses import (
     LOSS_TERMS,
     CECount,
@@ -164,6 +165,7 @@ __all__ = [
     "Input",
     "L1Rate",
     "LayerNorm",
+    "Limits",
     "Linear",
     "Loss",
     "LossKind",

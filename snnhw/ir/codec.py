@@ -16,6 +16,7 @@ from snnhw.errors import LoadError, ProgramError, SnnhwError
 from snnhw.ir import text
 from snnhw.ir.expr import Expr, topological
 from snnhw.ir.frozen import FrozenMap
+from snnhw.ir.limits import LIMITS, Limits
 from snnhw.ir.models import Model
 from snnhw.ir.ops import OPS, Neuron, Op
 from snnhw.ir.program import Edge, Program, TimeAxis
@@ -26,13 +27,6 @@ __all__ = ["IR_VERSION", "from_json", "to_json"]
 
 IR_VERSION: Final = 1
 """Rises when a file written before would be read differently."""
-
-MAX_EXPRESSION_NODES: Final = 65_536
-MAX_NODES: Final = 100_000
-MAX_EDGES: Final = 1_000_000
-MAX_WORK: Final = 500_000
-"""Most operations in all equations together, those that are used twice counted twice: a small file
-whose many models share one huge expression would otherwise keep its reader busy for hours."""
 
 _FAMILIES: Final[Mapping[type, Mapping[str, type]]] = {Op: OPS, Surrogate: SURROGATES}
 """Abstract type -> its registered classes by name; written as ``{"type": name, ...}``."""
@@ -89,8 +83,9 @@ def to_json(program: Program) -> dict[str, Any]:
 class _Reader:
     """Turns JSON values into values of a hinted type."""
 
-    def __init__(self, expressions: list[Expr]) -> None:
+    def __init__(self, expressions: list[Expr], most: int) -> None:
         self.expressions = expressions
+        self.most = most  # work
         self.models: list[Model] = []
         self.costs: dict[Model, int] = {}
         self.sizes = _sizes(expressions)
@@ -139,8 +134,8 @@ class _Reader:
 
     def spend(self, work: int) -> None:
         self.work += work
-        if self.work > MAX_WORK:
-            raise LoadError(f"its equations are too large: more than {MAX_WORK} operations together")
+        if self.work > self.most:
+            raise LoadError(f"its equations are too large: more than {self.most} operations together")
 
     def plain(self, hint: Any, data: Any, where: str) -> Any:
         if hint is float and type(data) is int and abs(data) < 2**1023:
@@ -192,7 +187,7 @@ class _Reader:
 _PARTS: Final = ("models", "expressions", "nodes", "edges", "trainable")
 
 
-def from_json(data: Any) -> Program:
+def from_json(data: Any, limits: Limits = LIMITS) -> Program:
     """Read what `to_json` gave.
 
     Raises:
@@ -208,10 +203,10 @@ def from_json(data: Any) -> Program:
     parts = {
         name: _accept(isinstance(data.get(name), list), data.get(name), name, "a list") for name in _PARTS
     }
-    _accept(len(parts["nodes"]) <= MAX_NODES, len(parts["nodes"]), "nodes", f"at most {MAX_NODES}")
-    _accept(len(parts["edges"]) <= MAX_EDGES, len(parts["edges"]), "edges", f"at most {MAX_EDGES}")
-    expressions = {"lines": parts["expressions"], "limit": MAX_EXPRESSION_NODES}
-    reader = _Reader(_build(text.load, expressions, "expressions"))
+    for name, most in (("nodes", limits.nodes), ("edges", limits.edges)):
+        _accept(len(parts[name]) <= most, len(parts[name]), name, f"at most {most}")
+    expressions = {"lines": parts["expressions"], "limit": limits.lines}
+    reader = _Reader(_build(text.load, expressions, "expressions"), limits.work)
     reader.read_models(parts["models"])
     return Program(
         nodes=reader.read_nodes(parts["nodes"]),

@@ -19,6 +19,7 @@ from safetensors.numpy import save as save_tensors
 
 from snnhw.errors import LoadError, ProgramError
 from snnhw.ir.codec import from_json, to_json
+from snnhw.ir.limits import LIMITS, Limits
 from snnhw.ir.params import Params
 from snnhw.ir.program import Program
 from snnhw.ir.validate import check_params, require_valid
@@ -27,11 +28,9 @@ from snnhw.ir.writing import write_atomic
 __all__ = ["load", "read_bytes", "save"]
 
 KEY: Final = "snnhw"
-MAX_HEADER: Final = 64 << 20
-MAX_FILE: Final = 16 << 30
 
 
-def save(path: str | os.PathLike[str], program: Program, params: Params) -> None:
+def save(path: str | os.PathLike[str], program: Program, params: Params, *, limits: Limits = LIMITS) -> None:
     """Write a program and its parameters.
 
     Raises:
@@ -42,16 +41,16 @@ def save(path: str | os.PathLike[str], program: Program, params: Params) -> None
     require_valid(program)
     check_params(program, params, allow_nonfinite=True)
     arrays = {key: np.asarray(params[key], order="C") for key in sorted(params)}
-    write_atomic(path, save_tensors(arrays, metadata={KEY: _written(program)}))
+    write_atomic(path, save_tensors(arrays, metadata={KEY: _written(program, limits)}))
 
 
-def _written(program: Program) -> str:
+def _written(program: Program, limits: Limits = LIMITS) -> str:
     """The program as JSON text, read back once: a file that nobody can load is not worth having."""
     try:
         header = msgspec.json.encode(to_json(program))
-        if len(header) > MAX_HEADER // 2:  # it is quoted once more in the file
-            raise LoadError(f"it takes {len(header)} bytes; at most {MAX_HEADER // 2} are accepted")
-        same = from_json(msgspec.json.decode(header)) == program
+        if len(header) > limits.header // 2:  # it is quoted once more in the file
+            raise LoadError(f"it takes {len(header)} bytes; at most {limits.header // 2} are accepted")
+        same = from_json(msgspec.json.decode(header), limits) == program
     except (LoadError, TypeError, UnicodeError) as error:
         raise ProgramError(f"it cannot be written: {error}") from error
     if not same:
@@ -59,19 +58,22 @@ def _written(program: Program) -> str:
     return header.decode()
 
 
-def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> tuple[Program, Params]:
+def load(
+    path: str | os.PathLike[str], *, allow_nonfinite: bool = False, limits: Limits = LIMITS
+) -> tuple[Program, Params]:
     """Read what `save` wrote. Safe on files from anywhere: no code runs, sizes are checked first.
 
     Args:
         allow_nonfinite: accept parameters that are infinite or NaN.
+        limits: what a file may ask for.
 
     Raises:
         LoadError: naming the file and what is wrong with it.
     """
     name = os.fspath(path)
     try:
-        data = read_bytes(Path(name), MAX_FILE)
-        program = from_json(_header(data))
+        data = read_bytes(Path(name), limits.file)
+        program = from_json(_header(data, limits), limits)
         require_valid(program)
         params = _arrays(data)
         check_params(program, params, allow_nonfinite=allow_nonfinite)
@@ -80,9 +82,9 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> tupl
     return program, params
 
 
-def _header(data: bytes) -> Any:
+def _header(data: bytes, limits: Limits) -> Any:
     size = int.from_bytes(data[:8], "little") if len(data) >= 8 else -1
-    if not 0 <= size <= min(MAX_HEADER, len(data) - 8):
+    if not 0 <= size <= min(limits.header, len(data) - 8):
         raise LoadError("it is no safetensors file, or its header is cut off or too large")
     try:
         outer = msgspec.json.decode(data[8 : 8 + size])

@@ -96,7 +96,7 @@ class SpikingNeuron(Stateful, Firing):
         self.inhibition = bool(given["inhibition"])
         self.surrogate = surrogate_of(given["spike_grad"], disabled=given["surrogate_disable"])
         self.reset_mechanism = given["reset_mechanism"]
-        self.register_load_state_dict_post_hook(_follow_state_dict)  # type: ignore[no-untyped-call]  # torch's own
+        nn.Module.register_load_state_dict_post_hook(self, _follow_state_dict)
         self.reset_delay = bool(given["reset_delay"])
         self._check_options()
         self.quantised = given["state_quant"] is not False

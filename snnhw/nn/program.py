@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -116,7 +116,8 @@ class ProgramStep(ProgramModule):
         return {**self.__dict__, "state": state, "_networks": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch's own
+        restore: Callable[[dict[str, Any]], None] = super().__setstate__
+        restore(state)
         self._make()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from snnhw.errors import InputError
 from snnhw.ir import Neuron, Params, Program
@@ -95,8 +95,8 @@ class Sound:
         """Whether all parameters are, as far as can be said without fetching them from a device, which would
         take too long after every step."""
         if self._shared is None:
-            make = getattr(self._executable, "torch_module", None)
-            self._shared = Shared(make() if make else nn.Module())
+            values = getattr(self._executable, "values", None)
+            self._shared = Shared(values() if values else {})
         return self._shared.are_finite() if self._shared or not fetch else not self._lost()
 
     def _check(self, call: str, found: StepResult | Result, *, fine: bool) -> None:
@@ -155,10 +155,10 @@ class Sound:
 
 
 class Shared:
-    """The parameters themselves, of a backend that has a torch module of them."""
+    """The parameters themselves, of a backend that has them as torch tensors."""
 
-    def __init__(self, module: nn.Module) -> None:
-        every = [x.detach() for x in (*module.parameters(), *module.buffers()) if x.is_floating_point()]
+    def __init__(self, values: Mapping[str, Tensor]) -> None:
+        every = [x for x in values.values() if x.is_floating_point()]
         # Each look takes a while, so that those of a few numbers are looked at together.
         self._few = [x.view(-1) for x in every if x.numel() <= FEW and x.is_contiguous()]
         self._many = [x for x in every if x.numel() > FEW or not x.is_contiguous()]

@@ -79,7 +79,8 @@ class Stateful(nn.Module):
         return {**self.__dict__, **states, "_steps": {}, "_layers": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch's own
+        restore: Callable[[dict[str, Any]], None] = super().__setstate__
+        restore(state)
         self.number = graphs.number_of(self)  # type: ignore[arg-type]  # a copy is another layer
 
     def _given(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from snnhw.errors import InputError
 from snnhw.ir import Custom, Expr, Opaque, Surrogate, heaviside, var
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.tracing import Untraceable, place, trace
 
 __all__ = ["custom_surrogate", "of_callable", "spikes_of"]
@@ -86,11 +87,11 @@ class _CustomSpikes:
     function: Gradient
 
     def __call__(self, z: Tensor) -> Tensor:
-        found: Tensor = _CustomSpike.apply(z, self.function)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        found: Tensor = _CustomSpike.apply(z, self.function)
         return found
 
 
-class _CustomSpike(torch.autograd.Function):
+class _CustomSpike(Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, function: Gradient) -> Tensor:
         spikes = (z > 0).to(z.dtype)

@@ -161,4 +161,4 @@ def broadcast_shape(inputs: Sequence[Tensor], leads: Sequence[int]) -> Shape:
         return tuple(inputs[0].shape[leads[0] - 1 :])
     samples = [x.shape[lead:] for x, lead in zip(inputs, leads, strict=True)]
     batch = inputs[0].shape[leads[0] - 1]
-    return (batch, *torch.broadcast_shapes(*samples))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return (batch, *torch.broadcast_shapes(*samples))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snnhw.ir import Expr, Namespace, Opaque, Step, evaluate, spike, var
 from snnhw.ir.expr import replace
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.custom import spikes_of
 from snnhw.tensors.layer import Layer
 from snnhw.tensors.namespace import torch_namespace
@@ -48,7 +49,7 @@ def _around_spike(step: Step, surrogate: Opaque, outputs: tuple[str, ...]) -> tu
     return step.fire, replace(roots, {spike(step.fire, surrogate): var(SPIKE)})
 
 
-class _Graft(torch.autograd.Function):
+class _Graft(Function):
     """``graft`` of the language: a value, and its derivative to each x."""
 
     @staticmethod
@@ -66,7 +67,7 @@ class _Graft(torch.autograd.Function):
 
 
 def _graft(value: Tensor, *pairs: Tensor) -> Tensor:
-    found: Tensor = _Graft.apply(value.detach(), *pairs) if pairs else value.detach()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    found: Tensor = _Graft.apply(value.detach(), *pairs) if pairs else value.detach()
     return found
 
 

@@ -17,6 +17,7 @@ from snnhw.errors import InputError
 from snnhw.ir import State, Step, evaluate
 from snnhw.passes import ScanKernel
 from snnhw.tensors import compiled
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.layer import Layer, broadcast_shape, layer_of
 from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.provider import Provider, ScanInputs, provider_for
@@ -136,7 +137,7 @@ def run_use(use: Use) -> Found:
         if step.opaque is not None:
             found = record(layer, step.opaque, fold(layer, tensors))
         else:
-            found = _ScanFunction.apply(layer, provider, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            found = _ScanFunction.apply(layer, provider, *tensors)
     else:
         found = (compiled.forward if tracing() else computed)(layer, provider, tensors)
     ends = found[len(layer.outputs) :]
@@ -254,7 +255,7 @@ def _reduce(grad: Tensor, param: Tensor, sample: tuple[int, ...]) -> Tensor:
     return grad.expand(sample).sum_to_size(param.shape).to(param.dtype)
 
 
-class _ScanFunction(torch.autograd.Function):
+class _ScanFunction(Function):
     @staticmethod
     def forward(ctx: Any, layer: Layer, provider: Provider, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.layer, ctx.provider = layer, provider

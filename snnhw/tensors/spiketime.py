@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snnhw.tensors.autograd import Function
+
 __all__ = ["first_step", "spike_steps", "time_error"]
 
 
-class _SpikeSteps(torch.autograd.Function):
+class _SpikeSteps(Function):
     @staticmethod
     def forward(ctx: Any, spikes: Tensor, count: int) -> Tensor:
         fired = spikes != 0
@@ -36,7 +38,7 @@ def spike_steps(spikes: Tensor, count: int) -> Tensor:
     A spike that does not come counts as one at the last step. What flows back goes, with its sign
     changed, to the spike at that step: more of it would be earlier (snnTorch's ``SpikeTime``).
     """
-    found: Tensor = _SpikeSteps.apply(spikes, count)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    found: Tensor = _SpikeSteps.apply(spikes, count)
     return found
 
 

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from snnhw.ir import Opaque, Surrogate, evaluate, free_variables, var
 from snnhw.ir.surrogates import NOISE, apply_surrogate
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.custom import spikes_of
 from snnhw.tensors.namespace import torch_namespace
 
 __all__: list[str] = []
 
 
-class _Spike(torch.autograd.Function):
+class _Spike(Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, surrogate: Surrogate) -> Tensor:
         ctx.save_for_backward(z)
@@ -36,5 +37,5 @@ def _(z: Tensor, surrogate: Surrogate) -> Tensor:
     """Spikes in the dtype of z."""
     if isinstance(surrogate, Opaque):
         return spikes_of(surrogate, z)
-    result: Tensor = _Spike.apply(z, surrogate)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    result: Tensor = _Spike.apply(z, surrogate)
     return result

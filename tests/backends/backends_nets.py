@@ -32,6 +32,7 @@ from snnhw.ir import (
 )
 from snnhw.passes import resolve_loss
 from snnhw.plugin import Run, Train
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.eager import EagerProvider
 from snnhw.tensors.network import Network, plan
 from snnhw_torch import TorchExecutable
@@ -140,7 +141,7 @@ def executable(
 # -- the same in plain torch ------------------------------------------------------------------------
 
 
-class Spike(torch.autograd.Function):
+class Spike(Function):
     """1 where z > 0, with the slope of `snnhw.ir.ATan` of alpha 2."""
 
     @staticmethod
@@ -159,7 +160,7 @@ def lif_step(x: Tensor, mem: Tensor, w: Mapping[str, Tensor], name: str) -> tupl
     theta = w[f"{name}.threshold"]
     flag = (mem > theta).to(x.dtype).detach()
     mem = w[f"{name}.beta"].clamp(0.0, 1.0) * mem + x - flag * theta
-    spikes: Tensor = Spike.apply(mem - theta)  # type: ignore[no-untyped-call]  # torch's own
+    spikes: Tensor = Spike.apply(mem - theta)
     return spikes, mem
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ import snnhw as snn
 import snnhw.functional as SF
 from snnhw_cpu.limits import USUAL
 from snnhw_cpu.paths import PATHS
-from snnhw_torch import TorchExecutable
 
 
 def leaky(*shape: int) -> nn.Module:
@@ -94,9 +94,10 @@ def updated(name: str, paths: str) -> Trained:
     ) as model:
         loss, spikes = model.step(x, torch.arange(network.batch) % 10)
         assert isinstance(spikes, Tensor)
-        assert isinstance(model.executable, TorchExecutable)
         params = {key: torch.from_numpy(array) for key, array in model.params.items()}
-        return Trained(loss, spikes, params, dict(model.executable._now.own))
+        saved = {key: np.asarray(array) for key, array in model.executable.save_state().items()}
+        chosen = {key[4:]: x.tobytes().decode() for key, x in saved.items() if key.startswith("own/")}
+        return Trained(loss, spikes, params, chosen)
 
 
 def test_the_networks_pass_every_limit() -> None:

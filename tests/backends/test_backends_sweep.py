@@ -87,7 +87,7 @@ def everything(program: Program, held: int = 64 << 20) -> dict[str, Tensor]:
     found = {**outputs, **{f"then {name}": y for name, y in outputs2.items()}, **state2}
     seeds = torch.Generator().manual_seed(3)
     parts = [(y * torch.randn(y.shape, generator=seeds).double()).sum() for _, y in sorted(found.items())]
-    torch.stack(parts).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    torch.stack(parts).sum().backward()
     grads = {name: param.grad for name, param in made.named_parameters()}
     assert x.grad is not None
     assert any(grad is not None and bool(grad.any()) for grad in grads.values())

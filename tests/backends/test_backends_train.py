@@ -95,7 +95,7 @@ def test_optimizers(value: Optimizer, made: Made) -> None:
         spikes = feedforward_by_hand(x, w)
         loss = rate_loss(spikes, Y)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.backward()
         optimizer.step()
         found = ready.step({"x": x}, {"target": Y})
         assert found.loss == pytest.approx(loss.item(), rel=1e-5)
@@ -110,7 +110,7 @@ def test_accumulation_and_clipping(accumulate: int, clip_norm: float | None) -> 
     w = leaves(params_of(feedforward()))
     optimizer = torch.optim.SGD(w.values(), lr=0.5)
     for number, x in enumerate(X):
-        rate_loss(feedforward_by_hand(x, w), Y).div(accumulate).backward()  # type: ignore[no-untyped-call]
+        rate_loss(feedforward_by_hand(x, w), Y).div(accumulate).backward()
         if (number + 1) % accumulate == 0:
             if clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(w.values(), clip_norm)
@@ -132,7 +132,7 @@ def test_gradients_through_recurrence(init: float) -> None:
     loss = SF.ce_rate_loss().of("out.y") + SF.l1_rate_sparsity(0.01).of("lif.spk")
     ready, w = training(program, loss=loss), leaves(params_of(program))
     spikes, readout = recurrent_by_hand(X[0], w, torch.full((1, B, 7), init))
-    (rate_loss(readout, Y) + 0.01 * spikes.sum()).backward()  # type: ignore[no-untyped-call]  # torch's own
+    (rate_loss(readout, Y) + 0.01 * spikes.sum()).backward()
     torch.optim.SGD(w.values(), lr=0.5).step()
     assert all(x.grad is not None and x.grad.count_nonzero() > 0 for x in w.values())
     ready.step({"x": X[0]}, {"target": Y})
@@ -161,7 +161,7 @@ def test_gradients_of_shared_parameters_add_up() -> None:
     program = tied()
     ready, w = training(program), leaves(params_of(program))
     hidden = F.linear(X[0], w["one.weight"], w["one.bias"])
-    rate_loss(F.linear(hidden, w["one.weight"], w["two.bias"]), Y).backward()  # type: ignore[no-untyped-call]
+    rate_loss(F.linear(hidden, w["one.weight"], w["two.bias"]), Y).backward()
     torch.optim.SGD(w.values(), lr=0.5).step()
     ready.step({"x": X[0]}, {"target": Y})
     same_params(ready, w)
@@ -230,7 +230,7 @@ def test_a_schedule() -> None:
         ready.set_optimizer(SGD(lr=rate, momentum=0.9))
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad()
-        rate_loss(feedforward_by_hand(x, w), Y).backward()  # type: ignore[no-untyped-call]  # torch's own
+        rate_loss(feedforward_by_hand(x, w), Y).backward()
         optimizer.step()
         ready.step({"x": x}, {"target": Y})
     same_params(ready, w)

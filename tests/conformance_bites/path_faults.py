@@ -16,13 +16,14 @@ from torch import Tensor
 import snnhw_cpu.linear
 import snnhw_cpu.memory
 import snnhw_cpu.pools
+import snnhw_cpu.products
 import snnhw_cpu.provider
 import snnhw_cpu.threads
 from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
 from snnhw.tensors.network import OPERATIONS, blocks, run, walk
 from snnhw.tensors.network.loops import sweep
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["COARSE", "FAULTS", "Fault"]
 
 Replace = Callable[[object, str, object], None]
 """``monkeypatch.setattr``, or something like it for the entries of tables."""
@@ -212,6 +213,17 @@ def in_use(name: str) -> Callable[[Replace], None]:
 
 def calls(change: Callable[..., None]) -> Callable[[Replace], None]:
     return around(snnhw_cpu.provider.NumbaScan, "_call", change)
+
+
+def without_bias(original: Callable[..., Tensor], op: Any, xs: Any, params: Any) -> Tensor:
+    return original(op, xs, {name: param for name, param in params.items() if name != "bias"})
+
+
+COARSE: Final = Fault(
+    around(snnhw_cpu.products, "_in_bfloat16", without_bias),
+    ("law/rounds-Linear-bias", "law/rounds-Conv2d-plain", "law/rounds-Linear-bias/step"),
+)
+"""Of products in bfloat16, which no decision leads to but the option ``precision``."""
 
 
 def both_products(replace: Replace) -> None:

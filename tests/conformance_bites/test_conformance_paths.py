@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from path_faults import FAULTS
+from path_faults import COARSE, FAULTS
 
 from snnhw.conformance import CLASSES, CaseResult, ConformanceReport, all_cases, run
 from snnhw.conformance.bench import Bench
@@ -43,6 +43,16 @@ def test_a_fault_is_caught_where_its_way_is_forced_and_nowhere_else(
         for other in ways_beside(path):
             found = judged(other, case_id)
             assert found.outcome == "passed", f"{case_id} with {other}: {found.reason}"
+
+
+def test_a_fault_of_another_precision_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    COARSE.plant(monkeypatch.setattr)
+    plans = {plan.id: plan for plan in all_cases()}
+    for case_id in COARSE.caught:
+        found = judge(CPU, plans[case_id])
+        assert found.outcome == "failed", f"{case_id} did not notice"
+        assert "with precision=bf16" in found.reason
+    assert judge(CPU, plans["exact/Linear-bias"]).outcome == "passed"
 
 
 @pytest.mark.parametrize("path", CPU.forced)

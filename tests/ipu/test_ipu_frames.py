@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 
-from snnhw_ipu.worker.frames import MAGIC, PROTOCOL, Frame, FrameError, read_frame, write_frame
+from snnhw_ipu.worker.frames import LIMITS, PROTOCOL, Frame, FrameError, Limits, read_frame, write_frame
 
 
-def read(data: bytes) -> Frame:
+def read(data: bytes, limits: Limits = LIMITS) -> Frame:
     stream = io.BytesIO(data)
 
     def exactly(size: int) -> bytes:
@@ -19,10 +20,10 @@ def read(data: bytes) -> Frame:
             raise EOFError
         return found
 
-    return read_frame(exactly)
+    return read_frame(exactly, limits)
 
 
-def frame(header: dict[str, object], **arrays: np.ndarray) -> bytes:
+def frame(header: dict[str, object], **arrays: Any) -> bytes:
     parts: list[bytes] = []
     write_frame(parts.append, header, arrays)
     return b"".join(parts)
@@ -52,7 +53,6 @@ GOOD = frame({"ask": "run"}, x=np.arange(4, dtype=np.float32))
     [
         (b"hello, world, hello", "b'hello, w' came where a frame begins"),
         (b"SNNIPU" + (PROTOCOL + 1).to_bytes(2, "big"), f"speaks version {PROTOCOL + 1} of the protocol"),
-        (MAGIC + b"\xff" * 12, "which no frame does"),
         (GOOD.replace(b'"float32"', b'"object_"'), "is a object_"),
         (GOOD.replace(b"[4]", b"[9]"), "larger than the frame"),
         (GOOD.replace(b"[4]", b"[3]"), "belong to no array"),
@@ -62,6 +62,13 @@ GOOD = frame({"ask": "run"}, x=np.arange(4, dtype=np.float32))
 def test_what_is_no_frame_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(FrameError, match=message.replace("[", r"\[")):
         read(data)
+
+
+@pytest.mark.parametrize("limits", [Limits(header=10), Limits(payload=15)])
+def test_a_frame_beyond_the_limits_is_refused(limits: Limits) -> None:
+    with pytest.raises(FrameError, match=r"a frame claims to hold \d+ \+ 16 bytes, which no frame does"):
+        read(GOOD, limits)
+    assert read(GOOD, Limits(payload=16))[0] == {"ask": "run"}
 
 
 @pytest.mark.parametrize("cut", [0, 5, 15, 30, len(GOOD) - 1])

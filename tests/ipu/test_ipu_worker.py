@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Timer
@@ -272,6 +271,7 @@ def test_two_threads_may_ask() -> None:
 
 
 def test_a_call_that_takes_too_long_is_ended() -> None:
+    """The worker stands still: it is the call that comes to an end."""
     program, params = network()
     x, y = data()
     with compiled(program, params, job_of(program)) as executable:
@@ -279,10 +279,8 @@ def test_a_call_that_takes_too_long_is_ended() -> None:
         assert isinstance(link, InWorker)
         link._timeout = 1.0
         os.kill(link.worker.pid, signal.SIGSTOP)
-        started = time.monotonic()
         with pytest.raises(DeviceError, match=r"did not answer 'step' in 1 s"):
             executable.step({"x": x}, {"target": y})
-        assert time.monotonic() - started < 30
 
 
 def test_in_process_gives_what_a_worker_gives(monkeypatch: pytest.MonkeyPatch) -> None:

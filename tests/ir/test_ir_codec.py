@@ -56,8 +56,8 @@ from snnhw.ir import (
     sequential,
     var,
 )
-from snnhw.ir import codec as codec_module
 from snnhw.ir.codec import from_json, to_json
+from snnhw.ir.limits import Limits
 
 Json = Any
 Change = Callable[[Json], Any]
@@ -287,16 +287,16 @@ def test_a_file_of_something_else(data: Json) -> None:
         from_json(data)
 
 
-def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "least", "message"),
+    [
+        ("nodes", 5, "nodes: 5 is not at most 4"),
+        ("edges", 5, "edges: 5 is not at most 4"),
+        ("lines", len(to_json(network())["expressions"]), "expressions are a list of at most"),
+    ],
+)
+def test_bounds(name: str, least: int, message: str) -> None:
     data = to_json(network())
-    for name, least, message in (
-        ("MAX_NODES", 5, "nodes: 5 is not at most 4"),
-        ("MAX_EDGES", 5, "edges: 5 is not at most 4"),
-        ("MAX_EXPRESSION_NODES", len(data["expressions"]), "expressions are a list of at most"),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(codec_module, name, least)
-            assert from_json(data) == network()
-            patch.setattr(codec_module, name, least - 1)
-            with pytest.raises(LoadError, match=message):
-                from_json(data)
+    assert from_json(data, Limits(**{name: least})) == network()
+    with pytest.raises(LoadError, match=message):
+        from_json(data, Limits(**{name: least - 1}))

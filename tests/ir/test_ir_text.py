@@ -128,7 +128,7 @@ BROKEN: dict[str, tuple[list[Any], str]] = {
     "a constant beyond all floats": ([["const", "0x1.0p+9999"]], "line 0 is not readable"),
     "a keyword injection": ([["var", "x; import os"]], "'x; import os' cannot name a variable"),
     "a name with a newline": ([["var", "x\n"]], r"'x\\n' cannot name a variable"),
-    "a name of ten thousand letters": ([["var", "x" * 10_000]], "cannot name a variable"),
+    "a name of a thousand letters": ([["var", "x" * 1000]], "cannot name a variable"),
     "a name that is a list": ([["var", []]], r"\[\] cannot name a variable"),
     "a table that is a number": ([["var", "x"], ["nearest", 0, 0]], "0 cannot name a variable"),
     "a division of constants by zero": (
@@ -145,10 +145,17 @@ def test_what_dump_did_not_write(lines: list[Any], message: str) -> None:
     assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize("lines", [None, {}, "add", 3, [["var", "x"]] * (MAX_NODES + 1)])
-def test_bounds(lines: Any) -> None:
+@pytest.mark.parametrize("lines", [None, {}, "add", 3])
+def test_what_is_no_list(lines: Any) -> None:
     with pytest.raises(ExpressionError, match=f"expressions are a list of at most {MAX_NODES} lines"):
         load(lines)
+
+
+def test_bounds() -> None:
+    lines = [["var", "x"], *([["root", 0]] * 4)]
+    assert len(load(lines, limit=5)) == 4
+    with pytest.raises(ExpressionError, match="expressions are a list of at most 4 lines"):
+        load(lines, limit=4)
 
 
 @CALM

@@ -129,7 +129,7 @@ def everything(program: Program, block: int) -> dict[str, Tensor]:
     seeds = torch.Generator().manual_seed(3)
     loss = sum((y * torch.randn(y.shape, generator=seeds).double()).sum() for y in found.values())
     assert isinstance(loss, Tensor)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    loss.backward()
     assert x.grad is not None
     grads = {name: param.grad for name, param in made.named_parameters()}
     assert all(grad is not None for grad in grads.values())

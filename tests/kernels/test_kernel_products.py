@@ -98,6 +98,17 @@ def test_a_few_rows_tell_how_active_all_are() -> None:
     assert memo.chosen == {"fc": "skip"}
 
 
+def test_what_is_turned_once_for_many_passes_costs_nothing() -> None:
+    op = Linear(1000, 1000)
+    given = {name: torch.zeros(spec.shape) for name, spec in op.params().items()}
+    torch.manual_seed(0)
+    x = (torch.rand(50, 1000) < 0.01).float()  # so few rows that turning the weight costs more than they do
+    for lasting, way in ((False, "dense"), (True, "skip")):
+        memo = Memo(lasting=lasting)
+        LinearLayer().at("fc", memo)(op, {"x": x}, given)
+        assert memo.chosen == {"fc": way}
+
+
 def test_the_costs_prefer_skipping_for_few_spikes_and_wide_outputs_only() -> None:
     assert COSTS.wins(3200, 1000, 1000, 0.02)
     assert not COSTS.wins(3200, 1000, 1000, 0.5)

@@ -52,7 +52,7 @@ def trained() -> nn.Sequential:
         rates = torch.stack([net(now) for now in x]).mean(0)
         loss = (rates - torch.rand(8, 3)).square().mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.backward()
         optimizer.step()
     return net.eval()
 

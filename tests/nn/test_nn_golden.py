@@ -128,7 +128,7 @@ def test_losses_and_gradients(case: dict[str, Any]) -> None:
     steps = [layer(value.reshape(1, 1)) for value in x]
     spikes, membranes = (torch.stack([step[place] for step in steps]).flatten() for place in (0, -1))
     loss = (weights * spikes + 0.25 * membranes).sum()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+    loss.backward()
     assert loss.item() == case["expected"]["loss"]
     grads = {"dx": x.grad, **{f"d{name}": p.grad for name, p in layer.named_parameters()}}
     names = {name for name in case["expected"] if name.startswith("d")}

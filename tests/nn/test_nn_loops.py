@@ -105,7 +105,7 @@ def test_training_it_equals_training_in_torch() -> None:
         found, _ = model.step(x, y)
         model.write_back(net)
     theirs = torch.stack([nn.functional.cross_entropy(step, y) for step in other(x)[0]]).mean()
-    theirs.backward()  # type: ignore[no-untyped-call]  # torch's own
+    theirs.backward()
     assert found == pytest.approx(theirs.item(), rel=1e-6)
     assert other.fc1.weight.grad is not None
     torch.testing.assert_close(net.fc1.weight, other.fc1.weight - 0.5 * other.fc1.weight.grad)

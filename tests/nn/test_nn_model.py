@@ -48,7 +48,7 @@ def by_hand(net: nn.Module, steps: int = 1, x: Tensor = X) -> tuple[list[float],
         spikes = torch.stack([net(step) for step in (x if x.ndim == 3 else [x] * T)])
         loss = torch.stack([nn.functional.cross_entropy(step, Y) for step in spikes]).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.backward()
         optimizer.step()
         losses.append(loss.item())
     return losses, spikes.detach()

@@ -241,7 +241,7 @@ def test_a_neuron_of_movements_as_in_snntorch(name: str) -> None:
             assert torch.equal(mine, wanted)
     if told.get("learn_beta"):
         for value in total.values():
-            value.backward()  # type: ignore[no-untyped-call]  # torch's own
+            value.backward()
         torch.testing.assert_close(ours.beta.grad, theirs.beta.grad, rtol=1e-6, atol=0)
 
 

@@ -72,7 +72,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    spawn(work, args=(port, str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]  # torch's own
+    spawn(work, args=(port, str(tmp_path)), nprocs=2)
     wanted = gradients(network(), batch())
     assert set(wanted) == {name for name, _ in network().named_parameters()}
     for rank in range(2):

@@ -75,7 +75,7 @@ def test_a_class_of_ones_own_computes_what_it_does_in_snntorch(name: str) -> Non
             spk, mem, level = layer(now, mem, level)
             spikes.append(spk)
             total = total + (spk * torch.arange(N)).sum() + (mem * 0.5).sum()
-        total.backward()  # type: ignore[no-untyped-call]  # torch's own
+        total.backward()
         grads = {key: param.grad for key, param in layer.named_parameters() if param.grad is not None}
         found.append([torch.stack(spikes), mem, x.grad, *(grads[key] for key in sorted(grads))])
     ours, theirs = found

@@ -313,7 +313,7 @@ def run(layer: Any, xs: Tensor, kind: str, *, init_hidden: bool) -> tuple[list[T
     loss = sum((torch.randn(column.shape, generator=generator) * column).sum() for column in columns)
     assert isinstance(loss, Tensor)
     if loss.requires_grad:
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.backward()
     return columns, torch.zeros_like(xs) if xs.grad is None else xs.grad
 
 

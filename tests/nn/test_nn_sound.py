@@ -70,6 +70,7 @@ def test_an_input_is_refused_before_anything_is_learnt(backend: str, value: floa
 
 FORMS: dict[str, Callable[[Tensor], Any]] = {
     "numpy": lambda x: x.numpy(),
+    "numpy by columns": lambda x: x.numpy().copy(order="F"),
     "numpy at half precision": lambda x: x.half().numpy(),
     "double": lambda x: x.double(),
     "half": lambda x: x.half(),

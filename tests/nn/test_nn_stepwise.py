@@ -50,7 +50,7 @@ def by_hand(net: nn.Module, count: int) -> None:
         membranes = torch.stack([net(step)[1] for step in x])
         loss = sum((nn.functional.cross_entropy(m, y) for m in membranes), start=torch.zeros(()))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         optimizer.step()
 
 

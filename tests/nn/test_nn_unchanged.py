@@ -148,7 +148,7 @@ def tutorial_5(lib: SimpleNamespace) -> list[Tensor]:
     loss_val = torch.zeros(1)
     for step in range(9):
         loss_val += loss(mem_rec[step], targets)
-    loss_val.backward()  # type: ignore[no-untyped-call]  # torch's own
+    loss_val.backward()
     return [spk_rec, mem_rec, *(param.grad for param in net.parameters() if param.grad is not None)]
 
 
@@ -184,7 +184,7 @@ def regression_1(lib: SimpleNamespace) -> list[Tensor]:
         _, mem2 = out(fc2(spk), mem2)
         record.append(mem2)
     mem = torch.stack(record)
-    F.mse_loss(mem, torch.ones_like(mem)).backward()  # type: ignore[no-untyped-call]  # torch's own
+    F.mse_loss(mem, torch.ones_like(mem)).backward()
     return [mem, lif.beta.grad, out.beta.grad]
 
 
@@ -228,7 +228,7 @@ def autoencoder(lib: SimpleNamespace) -> list[Tensor]:
     image = torch.rand(3, 1, 8, 8) * 3
     spikes = torch.stack([encoder(image)[0] for _ in range(5)], dim=2)
     membranes = [decoder(middle(spikes[..., step])[0])[1] for step in range(5)]
-    F.mse_loss(membranes[-1], image).backward()  # type: ignore[no-untyped-call]  # likewise
+    F.mse_loss(membranes[-1], image).backward()
     return [spikes, membranes[-1], encoder[0].weight.grad]
 
 

@@ -88,7 +88,8 @@ def test_it_goes_on_from_a_state() -> None:
 
 def test_a_model_with_weights_of_before_is_found() -> None:
     model, x = trained()
-    model.executable = Stale(model)
+    stale: Any = Stale(model)
+    model.executable = stale
     model.step(x, torch.arange(B) % 10)
     found = model.verify(x)
     assert not found.ok

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import MODELS, Neuron, Param, Step, expr, model, variables
+from snnhw.tensors.autograd import Function
 
 Tensors = Mapping[str, Tensor]
 StepFunction = Callable[[Tensor, Tensors, Tensors], tuple[Tensors, Tensors]]
 """``(x, states, params) -> (outputs, next states)``."""
 
 
-class Spike(torch.autograd.Function):
+class Spike(Function):
     """1 where z > 0, with the slope of `snnhw.ir.ATan` of alpha 2."""
 
     @staticmethod
@@ -33,7 +34,7 @@ class Spike(torch.autograd.Function):
 
 
 def fire(z: Tensor) -> Tensor:
-    spikes: Tensor = Spike.apply(z)  # type: ignore[no-untyped-call]  # torch's own
+    spikes: Tensor = Spike.apply(z)
     return spikes
 
 
@@ -197,7 +198,7 @@ def by_hand(case: Case, xs: Tensor, given: Tensors, *, steps: int, seeds: Tensor
     stacked = {port: torch.stack(values) for port, values in found.items()}
     parts = [(seeds[port] * stacked[port]).sum() for port in seeds]
     parts += [(ends[name] * states[name]).sum() for name in ends]
-    torch.stack(parts).sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+    torch.stack(parts).sum().backward()
     grads = {
         name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for name, leaf in leaves.items()
     }

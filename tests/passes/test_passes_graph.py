@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import sys
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
 from passes_programs import graph, valid
+from work import growth
 
 from snnhw.ir import Program
 from snnhw.passes import Component, components, static_ports
@@ -65,26 +68,37 @@ def test_cycles_that_touch_are_one_component_and_those_that_do_not_are_two() -> 
     assert [set(c.nodes) for c in touching if c.recurrent] == [{"a", "b", "c", "d"}]
 
 
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_a_long_chain_neither_recurses_nor_takes_long(recurrent: bool) -> None:
-    names = ["in", *(f"n{number}" for number in range(20_000)), "out"]
-    wires = [f"{a}>{b}" for a, b in pairwise(names)]
-    wires += ["n19999>1>n0"] if recurrent else []
-    program = graph(names, wires)
-    start = time.perf_counter()
-    assert order(program) == names
-    assert time.perf_counter() - start < 5, "components should be linear in the size of the program"
+def chain(count: int, *more: str) -> Program:
+    names = ["in", *(f"n{number}" for number in range(count)), "out"]
+    return graph(names, [*(f"{a}>{b}" for a, b in pairwise(names)), *more])
 
 
-def test_many_small_cycles_do_not_take_long() -> None:
-    names = [f"n{number}" for number in range(20_000)]
-    pairs = list(zip(names[::2], names[1::2], strict=True))
-    wires = ["in>n0", *(f"{a}>{b}" for a, b in pairwise(names)), "n19999>out"]
-    program = graph(["in", *names, "out"], wires + [f"{b}>1>{a}" for a, b in pairs])
-    start = time.perf_counter()
-    found = components(program)
-    assert [component.nodes for component in found if component.recurrent] == pairs
-    assert time.perf_counter() - start < 5, "components should be linear in the size of the program"
+def alone(count: int) -> Program:
+    return chain(count)
+
+
+def recurrent(count: int) -> Program:
+    return chain(count, f"n{count - 1}>1>n0")
+
+
+def small_cycles(count: int) -> Program:
+    return chain(count, *(f"n{number + 1}>1>n{number}" for number in range(0, count, 2)))
+
+
+@pytest.mark.parametrize("made", [alone, recurrent])
+def test_a_chain_may_be_longer_than_pythons_stack(made: Callable[[int], Program]) -> None:
+    program = made(sys.getrecursionlimit() + 100)
+    assert order(program) == list(program.nodes)
+
+
+@pytest.mark.parametrize("made", [alone, recurrent, small_cycles])
+def test_the_work_is_linear_in_the_size_of_the_program(made: Callable[[int], Program]) -> None:
+    assert growth(lambda size: partial(components, made(size)), 100, 1600) < 1.1
+
+
+def test_of_many_small_cycles_each_is_a_component() -> None:
+    found = [component.nodes for component in components(small_cycles(100)) if component.recurrent]
+    assert found == [(f"n{number}", f"n{number + 1}") for number in range(0, 100, 2)]
 
 
 # -- what does not change over time -----------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_a_term_is_torchs_formula(kind: LossKind, same: Callable[[Tensor, Tensor
     x, tx = leaf(array), torch.tensor(array, requires_grad=True)
     ours = loss_value(Loss((Term(kind, of="a.spk", weight=0.25),)), {"a.spk": x}, {"target": CLASSES})
     theirs = same(tx, torch.tensor(CLASSES)) * 0.25
-    theirs.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    theirs.backward()
     assert tx.grad is not None
     np.testing.assert_allclose(ours.value, theirs.item(), rtol=1e-12)
     (grad,) = pull([(ours, np.array(1.0))], [x])

@@ -142,7 +142,7 @@ def compare_all(
     tx = [torch.tensor(x).flatten(0, 1).requires_grad_() for x in given]
     tw = {key: torch.tensor(array, requires_grad=True) for key, array in weights.items()}
     ty = same(tx, tw)
-    ty.backward(torch.tensor(seed).flatten(0, 1))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    ty.backward(torch.tensor(seed).flatten(0, 1))
     np.testing.assert_allclose(y, ty.detach().numpy().reshape(y.shape), rtol=1e-12, atol=1e-14)
     for port, leaf in zip(xs, tx, strict=True):
         np.testing.assert_allclose(

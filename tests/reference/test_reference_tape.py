@@ -79,7 +79,7 @@ def test_derivatives_are_those_of_torch(name: str) -> None:
     numbers = np.random.default_rng(0)
     x, y = numbers.normal(size=(4, 3)), numbers.uniform(0.1, 2.0, 3)  # b broadcasts
     tx, ty = torch.tensor(x, requires_grad=True), torch.tensor(y, requires_grad=True)
-    same(tx, ty).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    same(tx, ty).sum().backward()
     for ours, theirs in zip(slopes(root, a=x, b=y), (tx.grad, ty.grad), strict=True):
         assert theirs is not None
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12)

@@ -33,13 +33,14 @@ from snnhw.ir import (
 )
 from snnhw.ir.inputs import state_shapes
 from snnhw.reference import gradients
+from snnhw.tensors.autograd import Function
 
 Tensors = Mapping[str, Tensor]
 Net = Callable[[Tensor, Tensors, Tensors], tuple[Tensor, Tensor]]
 """Steps [T, B, ...], parameters, initial state -> output spikes, hidden spikes, both [T, B, ...]."""
 
 
-class _Spike(torch.autograd.Function):
+class _Spike(Function):
     """Heaviside with the arctangent surrogate, alpha = 2."""
 
     @staticmethod
@@ -59,7 +60,7 @@ def step(name: str, x: Tensor, mem: Tensor, w: Tensors) -> tuple[Tensor, Tensor]
     theta = w[f"{name}.threshold"]
     reset = (mem > theta).to(x.dtype)
     mem = w[f"{name}.beta"].clamp(0, 1) * mem + x - reset * theta
-    spikes: Tensor = _Spike.apply(mem - theta)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    spikes: Tensor = _Spike.apply(mem - theta)
     return spikes, mem
 
 
@@ -168,7 +169,7 @@ def test_outputs_and_gradients_are_those_of_torch(
     output, hidden = net(tx.expand(T, *tx.shape) if static else tx, tw, ts)
     value = torch.stack([F.cross_entropy(spikes, torch.tensor(y)) for spikes in output]).mean()
     value = value + 0.01 * hidden.sum()
-    value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    value.backward()
 
     spikes = ours.execution.outputs["output"]
     assert 0.1 < spikes.mean() < 0.9  # a silent or saturated network would show nothing

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from snnhw.ir import MODELS, Neuron
 from snnhw.tensors import Provider
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.eager import EagerProvider
 from snnhw.tensors.provider import provider_for
 
@@ -26,7 +27,7 @@ both_providers = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PRO
 """For what a provider decides; its kernels are compared with the equations in tests/kernels."""
 
 
-class Spike(torch.autograd.Function):
+class Spike(Function):
     """1 where z > 0, with the slope of `snnhw.ir.ATan` of alpha 2."""
 
     @staticmethod
@@ -42,7 +43,7 @@ class Spike(torch.autograd.Function):
 
 
 def fire(z: Tensor) -> Tensor:
-    spikes: Tensor = Spike.apply(z)  # type: ignore[no-untyped-call]  # torch's own
+    spikes: Tensor = Spike.apply(z)
     return spikes
 
 

@@ -167,7 +167,7 @@ def gradients(layer: Any, dtype: torch.dtype = torch.float32) -> list[Tensor]:
     for step, value in enumerate(x):
         spk, mem = layer(value, mem)
         total = total + (step + 1) * spk.sum() + (mem * mem).sum()
-    total.backward()  # type: ignore[no-untyped-call]  # torch's own
+    total.backward()
     assert x.grad is not None
     return [total.detach(), x.grad, *(p.grad for p in layer.parameters())]
 

@@ -48,14 +48,14 @@ def test_a_parameter_changed_between_the_passes_is_noticed() -> None:
     with torch.no_grad():
         beta.mul_(0.5)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        total.backward()  # type: ignore[no-untyped-call]  # torch's own
+        total.backward()
 
 
 def test_a_second_backward_pass_is_noticed() -> None:
     total = simple(torch.randn(T, B, 5), torch.tensor(0.9, requires_grad=True))
-    total.backward()  # type: ignore[no-untyped-call]  # torch's own
+    total.backward()
     with pytest.raises(RuntimeError, match="backward through the graph a second time"):
-        total.backward()  # type: ignore[no-untyped-call]  # torch's own
+        total.backward()
 
 
 def test_no_graph_without_gradients() -> None:

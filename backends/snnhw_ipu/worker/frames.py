@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Callable, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
-__all__ = ["MAGIC", "PROTOCOL", "Frame", "FrameError", "read_frame", "write_frame"]
+__all__ = ["LIMITS", "MAGIC", "PROTOCOL", "Frame", "FrameError", "Limits", "read_frame", "write_frame"]
 
 PROTOCOL = 2
 """Version of the frames and of the questions asked in them; both sides must have the same."""
 
 MAGIC = b"SNNIPU" + struct.pack(">H", PROTOCOL)
 LENGTHS = struct.Struct(">IQ")
-MAX_HEADER = 1 << 28
-MAX_PAYLOAD = 1 << 38
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+
+
+class Limits(NamedTuple):
+    """Most bytes of a frame that is read."""
+
+    header: int = 1 << 28
+    payload: int = 1 << 38
+
+
+LIMITS = Limits()
 
 Array = Any
 Frame = Tuple[Dict[str, Any], Dict[str, Array]]
@@ -47,7 +55,7 @@ def write_frame(
             write(array.tobytes())
 
 
-def read_frame(read: Callable[[int], bytes]) -> Frame:
+def read_frame(read: Callable[[int], bytes], limits: Limits = LIMITS) -> Frame:
     """The next frame.
 
     Args:
@@ -61,7 +69,7 @@ def read_frame(read: Callable[[int], bytes]) -> Frame:
     if start != MAGIC:
         raise FrameError(_not_a_frame(start))
     length, size = LENGTHS.unpack(read(LENGTHS.size))
-    if length > MAX_HEADER or size > MAX_PAYLOAD:
+    if length > limits.header or size > limits.payload:
         raise FrameError("a frame claims to hold %d + %d bytes, which no frame does" % (length, size))
     try:
         header = json.loads(read(length).decode("utf-8"))

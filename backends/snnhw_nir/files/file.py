@@ -10,7 +10,8 @@ import numpy as np
 
 from snnhw.errors import ExportError, LoadError
 from snnhw.ir import write_atomic
-from snnhw_nir.files.guard import MAX_BYTES, read_tree
+from snnhw_nir.files.guard import read_tree
+from snnhw_nir.files.limits import LIMITS, Limits
 from snnhw_nir.graph import Graph, from_tree, to_tree
 
 __all__ = ["from_nir", "read_graph", "to_nir", "write_graph"]
@@ -23,14 +24,14 @@ UNCHECKED = (
 SUBGRAPH = "nir checks graphs within graphs whenever it reads them, and refuses one whose shapes are sound"
 
 
-def read_graph(path: Path, max_bytes: int = MAX_BYTES) -> Graph:
+def read_graph(path: Path, limits: Limits = LIMITS) -> Graph:
     """The graph of a file from anywhere.
 
     Raises:
         LoadError: naming the file, the node and the field.
     """
     try:
-        tree = read_tree(path, max_bytes)
+        tree = read_tree(path, limits)
         return _graph(tree.get("node"))
     except LoadError as error:
         raise LoadError(f"cannot load '{path}': {error}") from error

@@ -17,21 +17,9 @@ from snnhw.errors import LoadError
 from snnhw.ir.files import read_bytes
 from snnhw.words import brief
 from snnhw_nir.files.heaps import check_heaps
+from snnhw_nir.files.limits import LIMITS, Limits
 
-__all__ = ["MAX_BYTES", "read_tree"]
-
-MAX_BYTES: Final = 4 << 30
-"""Most bytes that a file, or everything in it once unpacked, may take."""
-
-MAX_OBJECTS: Final = 1_000_000
-MAX_DEPTH: Final = 100
-MAX_NAME: Final = 256
-MAX_TEXTS: Final = 2_000_000
-MAX_RATIO: Final = 1100
-"""Deflate packs at most 1032 bytes into one."""
-
-SMALL: Final = 1 << 16
-"""Bytes that need no justification by what is stored."""
+__all__ = ["read_tree"]
 
 REFERENCE: Final = 16
 """Bytes of a reference to a text: its length, and where it stands."""
@@ -40,7 +28,7 @@ FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 """Filters by HDF5's numbers: those that come with it and with h5py. Others would be searched on disk."""
 
 
-def read_tree(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+def read_tree(path: Path, limits: Limits = LIMITS) -> dict[str, Any]:
     """What the file holds: groups as mappings, datasets as arrays or texts.
 
     Raises:
@@ -48,11 +36,11 @@ def read_tree(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """
     import h5py
 
-    data = read_bytes(path, max_bytes, "max_bytes")
-    check_heaps(data)
+    data = read_bytes(path, limits.bytes, "max_bytes")
+    check_heaps(data, limits.heap)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
-            return _Walk(h5py, data, max_bytes).group(file, "", 0)
+            return _Walk(h5py, data, limits).group(file, "", 0)
     except LoadError:
         raise
     except Exception as error:  # broken files raise a dozen types, from KeyError to SystemError
@@ -62,25 +50,27 @@ def read_tree(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 
 @dataclass
 class _Walk:
-    """One walk through a file, with what is left to spend."""
+    """One walk through a file, with what is spent so far."""
 
     h5py: Any
     data: bytes
-    bytes_left: int
+    limits: Limits
+    spent: int = 0
     objects: int = 0
     seen: set[int] = field(default_factory=set)
 
     def group(self, group: Any, at: str, depth: int) -> dict[str, Any]:
-        if depth > MAX_DEPTH:
-            raise LoadError(f"'{brief(at)}': groups are nested deeper than {MAX_DEPTH}")
+        most = self.limits
+        if depth > most.depth:
+            raise LoadError(f"{brief(at)}: groups are nested deeper than {most.depth}")
         self.enter(group, at)
-        if len(group) > MAX_OBJECTS:
-            raise LoadError(f"'{at}' holds {len(group)} objects; at most {MAX_OBJECTS} are read")
+        if len(group) > most.objects:
+            raise LoadError(f"'{at}' holds {len(group)} objects; at most {most.objects} are read")
         found: dict[str, Any] = {}
         for name in group:
             inner = f"{at}/{name}"
-            if len(name) > MAX_NAME:
-                raise LoadError(f"{brief(inner)} has a name of {len(name)} characters; at most {MAX_NAME}")
+            if len(name) > most.name:
+                raise LoadError(f"{brief(inner)} has a name of {len(name)} characters; at most {most.name}")
             link = group.get(name, getlink=True)
             if type(link) is not self.h5py.HardLink:
                 kind = type(link).__name__
@@ -103,8 +93,8 @@ class _Walk:
         address = self.h5py.h5o.get_info(item.id).addr
         if address in self.seen:
             raise LoadError(f"'{at}' is another name of an object that stands elsewhere in the file")
-        if self.objects > MAX_OBJECTS:
-            raise LoadError(f"it holds more than {MAX_OBJECTS} objects")
+        if self.objects > self.limits.objects:
+            raise LoadError(f"it holds more than {self.limits.objects} objects")
         self.seen.add(address)
 
     def dataset(self, item: Any, at: str) -> Any:
@@ -135,17 +125,17 @@ class _Walk:
         """Before it is unpacked: chunk by chunk, each whole, however little of it the dataset takes."""
         size, stored = max(size, prod(item.chunks or (0,)) * item.dtype.itemsize), item.id.get_storage_size()
         self.spend(size, at)
-        if size > max(SMALL, MAX_RATIO * stored):
+        if size > max(self.limits.small, self.limits.ratio * stored):
             raise LoadError(f"'{at}' claims {size} bytes, but the file stores {stored} for it")
 
     def spend(self, size: int, at: str) -> None:
-        self.bytes_left -= size
-        if self.bytes_left < 0:
+        self.spent += size
+        if self.spent > self.limits.bytes:
             raise LoadError(f"'{at}': unpacked, the file takes more bytes than are accepted (max_bytes=)")
 
     def text(self, item: Any, at: str, count: int, text: Any) -> Any:
-        if count > MAX_TEXTS:
-            raise LoadError(f"'{at}' holds {count} texts; at most {MAX_TEXTS} are read")
+        if count > self.limits.texts:
+            raise LoadError(f"'{at}' holds {count} texts; at most {self.limits.texts} are read")
         self.claim(item, at, count * (text.length or REFERENCE))
         if text.length is None:
             self.check_lengths(item, at, count)

@@ -9,19 +9,23 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.errors import LoadError
+from snnhw_nir.files.limits import LIMITS
 
-__all__ = ["check_heaps"]
+__all__ = ["check_heaps", "room"]
 
 SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
 HEAP: Final = b"GCOL\x01\x00\x00\x00"
-MAX_OBJECTS: Final = 5_000_000
 
 HEADER: Final = 16
 """Bytes before the objects of a heap, and before the content of an object."""
 
 
-def check_heaps(data: bytes) -> None:
-    """Raise `LoadError` unless every heap in the bytes of a file can be walked to its end."""
+def check_heaps(data: bytes, most: int = LIMITS.heap) -> None:
+    """Raise `LoadError` unless every heap in the bytes of a file can be walked to its end.
+
+    Args:
+        most: objects in all of them.
+    """
     if not data.startswith(SIGNATURE) or len(data) < 48:
         raise LoadError("it is no HDF5 file")
     widths = data[13:15] if data[8] < 2 else data[9:11]
@@ -29,29 +33,35 @@ def check_heaps(data: bytes) -> None:
         raise LoadError(f"its addresses and lengths take {tuple(widths)} bytes, where 8 are accepted")
     at, objects = data.find(HEAP), 0
     while at >= 0:
-        objects += _check(data, at)
-        if objects > MAX_OBJECTS:
-            raise LoadError(f"its heaps hold more than {MAX_OBJECTS} objects")
+        objects += _check(data, at, most)
+        if objects > most:
+            raise LoadError(f"its heaps hold more than {most} objects")
         at = data.find(HEAP, at + 1)
 
 
-def _check(data: bytes, at: int) -> int:
-    """How many objects a heap holds."""
+def _check(data: bytes, at: int, most: int) -> int:
+    """How many objects a heap holds, itself included."""
     end = at + _number(data, at + 8, 8)
     if end > len(data):
         raise LoadError(f"its heap at byte {at} reaches beyond the file")
     place, objects = at + HEADER, 1
-    while end - place >= HEADER:
-        size = _number(data, place + 8, 8)
-        free = _number(data, place, 2) == 0  # what is left over, whose size counts its header
-        need = size if free else HEADER + (size + 7) // 8 * 8
-        if need < HEADER or place + need > end:
+    while end - place >= HEADER and objects <= most:
+        taken = room(_number(data, place, 2), _number(data, place + 8, 8))
+        if taken is None or place + taken > end:
             raise LoadError(f"its heap at byte {at} is broken")
-        place += need
+        place += taken
         objects += 1
-        if objects > MAX_OBJECTS:
-            break
     return objects
+
+
+def room(index: int, size: int) -> int | None:
+    """Bytes that an object takes in its heap; None where that is less than its own header.
+
+    Args:
+        index: its number, 0 for what is left over, whose size counts its header.
+    """
+    taken = size if index == 0 else HEADER + (size + 7) // 8 * 8
+    return taken if taken >= HEADER else None
 
 
 def _number(data: bytes, at: int, width: int) -> int:

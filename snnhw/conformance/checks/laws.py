@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 import numpy as np
 
@@ -198,6 +198,25 @@ def learns(bench: Bench, case: Case) -> None:
             same_bits(f"with dtype={name}, after one update, parameter", executable.get_params(), params)
 
 
+def rounds(bench: Bench, case: Case) -> None:
+    """In every precision of products that can be chosen, numbers that it holds are exact, there and back."""
+    choices = get_args(get_type_hints(bench.plugin.Options).get("precision"))
+    for asked in [replace(bench, options={**bench.options, "precision": each}) for each in choices] or [
+        bench
+    ]:
+        what = f"with {', '.join(f'{key}={value}' for key, value in asked.options.items())}, "
+        if case.loss is None:
+            same_result(_run(asked, case), reference_run(case), what)
+            continue
+        assert case.optimizer is not None
+        wanted = gradient_of(case)
+        with asked.compile(case) as executable:
+            found = executable.step(case.inputs, case.targets)
+            same_bits(f"{what}output", found.outputs, wanted.execution.outputs)
+            params, _ = update(case.optimizer, case.params, wanted.params, {})
+            same_bits(f"{what}after one update, parameter", executable.get_params(), params)
+
+
 def _in_each_dtype(bench: Bench) -> Iterator[tuple[str, Bench]]:
     """It, asked for each dtype that it claims."""
     claimed, chooses = bench.capabilities.dtypes, "dtype" in {f.name for f in fields(bench.plugin.Options)}
@@ -222,6 +241,7 @@ LAWS: Final[Mapping[str, Law]] = {
     "agrees": agrees,
     "computes": computes,
     "learns": learns,
+    "rounds": rounds,
     "refuses": refuses,
     "refuses-training": refuses_training,
     "refuses-inputs": refuses_inputs,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling as tracing
 
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.network.adjoints import Adjoint, adjoint_of
 from snnhw.tensors.network.chains import CONVOLUTIONS, Chain
 from snnhw.tensors.network.ops import Operation
@@ -54,7 +55,7 @@ def run_chain(walk: Walk, chain: Chain) -> tuple[Tensor, dict[str, Tensor]]:
     first = use.tensors if use else [walk.over_time(*walk.arriving(chain.product, "x")).flatten(0, 1)]
     tensors = [*first, *params.values()]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        y, *ends = _Chain.apply(work, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        y, *ends = _Chain.apply(work, *tensors)
     else:
         x, ends = work.signal(tensors)
         y = work.forward(x, tensors, [])
@@ -184,7 +185,7 @@ class _Work:
         return rows
 
 
-class _Chain(torch.autograd.Function):
+class _Chain(Function):
     @staticmethod
     def forward(ctx: Any, work: _Work, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.work, ctx.kept = work, []

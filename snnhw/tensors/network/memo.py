@@ -23,10 +23,13 @@ class Memo:
         derived: node -> what it has made of its parameters alone. Nothing about a tensor tells whether it
             has changed (an optimizer, NumPy or ``.data`` may write without a trace), so only who owns all
             that writes to the parameters may keep it, and forgets it with each of its writes.
+        lasting: whether passes with the same parameters are many, so that what is derived of them costs
+            nothing beside the passes.
     """
 
     chosen: dict[str, str] = field(default_factory=dict)
     derived: dict[str, Tensor] = field(default_factory=dict)
+    lasting: bool = False
 
 
 @runtime_checkable

@@ -47,11 +47,11 @@ ACTIVE: list[Recorder] = []
 """The capture that is under way, if any."""
 
 
-class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+class Recorder(TorchDispatchMode):
     """Writes a graph while forward runs."""
 
     def __init__(self, *, training: bool = False) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # likewise
+        TorchDispatchMode.__init__(self)
         self.training = training
         self.graph = Graph()
         self.numbers: dict[int, int] = {}  # id of a tensor -> its number

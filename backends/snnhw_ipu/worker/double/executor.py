@@ -211,7 +211,7 @@ class PoplarExecutor(Memory):
             with torch.set_grad_enabled(self.training):
                 values = graph.run(inputs, {**weights, **leaves})
             if self.training and values[self.loss].requires_grad:
-                values[self.loss].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                values[self.loss].backward()
             self._add(totals, leaves, len(pieces))
             self._keep(values)
             outputs = tree_map(lambda leaf: _detached(leaf, values), graph.outputs)  # noqa: B023  # used at once

@@ -34,7 +34,8 @@ class _Shared(torch.autograd.Function):
 
 
 def _apply(*arguments: Tensor) -> Tensor:
-    found: Tensor = _Shared.apply(*arguments)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    function: type[torch.autograd.Function] = _Shared
+    found: Tensor = function.apply(*arguments)
     return found
 
 

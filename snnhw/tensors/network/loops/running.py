@@ -88,7 +88,7 @@ class Running:
         first, *others = signals
         if not others:
             return first
-        shape = torch.broadcast_shapes(*(x.shape for x in signals))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        shape = torch.broadcast_shapes(*(x.shape for x in signals))
         total = torch.add(first, others[0], out=at.chunk.at(name, at.step, shape))
         for x in others[1:]:
             total += x

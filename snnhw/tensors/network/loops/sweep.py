@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from snnhw.tensors.autograd import Function
 from snnhw.tensors.network.loops.parts import Place
 from snnhw.tensors.network.loops.running import Running
 from snnhw.tensors.network.loops.steps import Moment, Record, Steps
@@ -25,7 +26,7 @@ def sweep(steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     given, steps.given = steps.given, {}  # autograd's graph keeps what it needs of them
     names, tensors = [*given], [*given.values()]
     if torch.is_grad_enabled() and steps.trained:
-        found = _Sweep.apply(steps, names, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        found = _Sweep.apply(steps, names, *tensors)
     else:
         found = _forward(steps, given, min(steps.walk.network.passing, steps.count), None)
     ports = len(steps.ports)
@@ -59,7 +60,7 @@ def _forward(steps: Steps, given: Tensors, chunk: int, kept: Kept | None) -> tup
     return *(history.whole[port] for port in steps.ports), *steps.ending(moment)
 
 
-class _Sweep(torch.autograd.Function):
+class _Sweep(Function):
     @staticmethod
     def forward(ctx: Any, steps: Steps, names: list[str], *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.steps, ctx.names, ctx.kept = steps, names, Kept([], [])
