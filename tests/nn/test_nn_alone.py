@@ -16,6 +16,7 @@ import snnhw as snn
 import snnhw.functional as SF
 from snnhw.errors import BusyError
 from snnhw.nn import Model
+from snnhw_torch import TorchExecutable
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 
@@ -157,6 +158,14 @@ def test_a_call_that_fails_leaves_the_model_to_others(error: type[BaseException]
         model.run(X)
     failing[:] = [False, False]
     assert isinstance(model(X), Tensor)
+
+
+def test_a_model_has_the_executable_of_its_backend_and_what_it_has_besides() -> None:
+    model = compiled()
+    assert isinstance(model.executable, TorchExecutable)
+    assert model.executable.torch_module().state_dict().keys() >= {"0/weight", "0/bias"}
+    with pytest.raises(AttributeError, match="no attribute 'no_such_thing'"):
+        model.executable.no_such_thing  # type: ignore[attr-defined]  # noqa: B018  # it is not there
 
 
 def test_a_copy_that_is_made_while_a_model_runs_is_free() -> None:
