@@ -141,14 +141,15 @@ def test_what_is_asked_for(suite: Callable[..., Suite]) -> None:
         "select": ("a", "b"),
         "classes": ("law", "exact"),
         "quick": False,
+        "paths": False,
         "against": None,
     }
 
 
 def test_a_quick_look_against_another_backend(suite: Callable[..., Suite]) -> None:
     asked = suite(PASSED, against="stone")
-    result = call("conformance", "chip", "--quick", "--against", "stone")
-    assert (asked.asked["quick"], asked.asked["against"]) == (True, "stone")
+    result = call("conformance", "chip", "--quick", "--paths", "--against", "stone")
+    assert [asked.asked[name] for name in ("quick", "paths", "against")] == [True, True, "stone"]
     assert result.stdout.startswith("Backend chip against stone\n")
 
 
