@@ -40,11 +40,11 @@ HIDDEN, OUTPUT = "lif1", "lif2"
 class Net(nn.Module):
     """One time step: pixels in, spikes of ten neurons out."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: int = 128) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(64, 128)
+        self.fc1 = nn.Linear(64, hidden)
         self.lif1 = snn.Leaky(beta=0.9, init_hidden=True)
-        self.fc2 = nn.Linear(128, 10)
+        self.fc2 = nn.Linear(hidden, 10)
         self.lif2 = snn.Leaky(beta=0.9, init_hidden=True)
 
     def forward(self, pixels: Tensor) -> Any:

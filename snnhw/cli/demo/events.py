@@ -7,37 +7,24 @@ another way than on images, one that pays only there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import snnhw as snn
 import snnhw.functional as SF
-from snnhw.cli.demo.digits import BATCH, Data
+from snnhw.cli.demo.digits import BATCH, Data, Net
 from snnhw.nn import Model
 
 if TYPE_CHECKING:
     from snnhw.conformance.compare.live import Live
 
-__all__ = ["TIME_STEPS", "Net", "as_events", "build", "held"]
+__all__ = ["TIME_STEPS", "as_events", "build", "held"]
 
 TIME_STEPS: Final = 32
 UPDATES: Final = 12
-
-
-class Net(nn.Module):
-    """One time step: events of pixels in, spikes of ten neurons out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(64, 256)
-        self.lif1 = snn.Leaky(beta=0.9, init_hidden=True)
-        self.fc2 = nn.Linear(256, 10)
-        self.lif2 = snn.Leaky(beta=0.9, init_hidden=True)
-
-    def forward(self, events: Tensor) -> Any:
-        return self.lif2(self.fc2(self.lif1(self.fc1(events))))
+HIDDEN: Final = 256
 
 
 def as_events(images: Tensor) -> Tensor:
@@ -49,7 +36,7 @@ def build(backend: str, seed: int, options: Mapping[str, object]) -> Model:
     """The network, compiled to train; ``seed`` decides its weights."""
     torch.manual_seed(seed)
     return snn.compile(
-        Net(),
+        Net(HIDDEN),
         torch.zeros(BATCH, 64),
         backend=backend,
         time_steps=TIME_STEPS,
