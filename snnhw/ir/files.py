@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from snnhw.errors import LoadError, ProgramError
+from snnhw.errors import InputError, LoadError, ProgramError
 from snnhw.ir.codec import from_json, to_json
 from snnhw.ir.limits import LIMITS, Limits
 from snnhw.ir.params import Params
@@ -39,9 +39,16 @@ def save(path: str | os.PathLike[str], program: Program, params: Params, *, limi
         OSError: the file cannot be written; the name holds what it held before.
     """
     require_valid(program)
+    params = {key: _native(array) for key, array in params.items()}
     check_params(program, params, allow_nonfinite=True)
     arrays = {key: np.asarray(params[key], order="C") for key in sorted(params)}
     write_atomic(path, save_tensors(arrays, metadata={KEY: _written(program, limits)}))
+
+
+def _native(array: Any) -> Any:
+    """In this machine's byte order: a file has one of its own."""
+    swapped = isinstance(array, np.ndarray) and not array.dtype.isnative
+    return array.astype(array.dtype.newbyteorder("=")) if swapped else array
 
 
 def _written(program: Program, limits: Limits = LIMITS) -> str:
@@ -69,7 +76,10 @@ def load(
 
     Raises:
         LoadError: naming the file and what is wrong with it.
+        InputError: ``limits`` are none.
     """
+    if not isinstance(limits, Limits):
+        raise InputError(f"limits={limits!r}: give a snnhw.ir.Limits, such as Limits(file=1 << 20)")
     name = os.fspath(path)
     try:
         data = read_bytes(Path(name), limits.file)

@@ -166,7 +166,7 @@ def test_every_optimizer_has_a_case(cases: Cases) -> None:
 def test_every_law_and_every_class_has_a_case(cases: Cases) -> None:
     assert {case.law for case in of(cases, "law")} == set(LAWS)
     assert {case.cls for case in cases.values()} == set(CLASSES) == {*CHECKS, "law"}
-    assert {*laws.RUNNING, *laws.SMALL, *laws.TRAINING, *laws.STEPPING, "learns"} == set(LAWS)
+    assert {*laws.RUNNING, *laws.SMALL, *laws.TRAINING, *laws.STEPPING, "learns", "rounds"} == set(LAWS)
 
 
 def test_every_optimizer_is_interrupted_and_resumed(cases: Cases) -> None:

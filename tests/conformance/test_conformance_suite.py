@@ -26,7 +26,7 @@ from snnhw_reference.plugin import ReferenceOptions
 
 ROOT = Path(__file__).parents[2]
 
-FEW = {"law": 14, "training": 4}
+FEW = {"law": 16, "training": 4}
 """Classes that compile few kernels, and how many at most."""
 
 
