@@ -137,7 +137,7 @@ def test_a_file_that_is_damaged(folder: Path) -> None:
     [
         (
             ("--read", "dt=1"),
-            "format '.snn' has no option 'dt' for reading. Its options: allow_nonfinite, limits.",
+            "has no option 'dt' for reading. Its options: allow_nonfinite, limits.",
         ),
         (("--read", "limits=3"), "limits=3.0: give a snnhw.ir.Limits, such as Limits(file=1 << 20)"),
         (("--read", "allow_nonfinit=1"), "Did you mean 'allow_nonfinite'?"),
