@@ -332,8 +332,9 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_no_file_holds_the_path_of_a_machine() -> None:
     absolute = re.compile(r"(?<![\w.:/])/(?:home|mnt|opt|root|Users|work)/\w|[A-Z]:\\\\?Users\b")
-    kinds = {".cfg", ".ipynb", ".md", ".py", ".rst", ".toml", ".txt", ".yaml", ".yml", ""}
-    roots = [ROOT / name for name in ("backends", "benchmarks", "docs", "examples", "snnhw", "tests", ".ci")]
+    kinds = {".cfg", ".ipynb", ".md", ".py", ".rst", ".sh", ".toml", ".txt", ".yaml", ".yml", ""}
+    folders = ("backends", "benchmarks", "docs", "examples", "findings", "snnhw", "tests", ".ci")
+    roots = [ROOT / name for name in folders]
     files = [*ROOT.glob("*"), *(path for root in roots for path in root.rglob("*"))]
     # ".git" is a file in a worktree
     texts = [path for path in files if path.is_file() and path.suffix in kinds and path.name != ".git"]

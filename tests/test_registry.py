@@ -331,7 +331,7 @@ def test_one_plugin_that_fails_does_not_hurt_the_others(tmp_path: Path) -> None:
     ready = {name for name, (status, _) in found.items() if status == "ready"}
     assert ready == {"good"}
     assert {status for name, (status, _) in found.items() if name not in ready} == {"broken"}
-    assert found["hangs_in_import"][1] == found["hangs_in_probe"][1] == "it did not answer in 3 s"
+    assert found["hangs_in_import"][1] == found["hangs_in_probe"][1] == "it did not answer in 12 s"
     assert found["raises"][1] == "its probe raised AssertionError: no."
     assert found["interrupts"][1] == "KeyboardInterrupt."
     assert found["twin"][1].startswith("backend 'twin' is offered by more than one distribution")
@@ -342,7 +342,7 @@ SURVEY = """
 import json, sys
 from snnhw import registry
 sys.path[:] = sys.argv[1:]
-found = registry.survey(registry.BACKENDS, timeout=3)
+found = registry.survey(registry.BACKENDS, timeout=12)
 assert registry.backend("good").name == "good"
 print(json.dumps({name: (probe.status, probe.reason) for name, probe in found.items()}))
 """

@@ -134,7 +134,7 @@ def test_ctrl_c_ends_training_and_leaves_no_partial_file(tmp_path: Path) -> None
             if line.startswith("    2 "):
                 break
         process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=30)
+        _, complaint = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130

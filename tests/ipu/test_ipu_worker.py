@@ -12,7 +12,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Timer
+from threading import Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -50,6 +51,18 @@ def worker_of(executable: IpuExecutable) -> Worker:
 
 def subprocess_of(executable: IpuExecutable) -> subprocess.Popen[bytes]:
     return worker_of(executable)._channel.process
+
+
+def send_once_asked(worker: Worker, number: signal.Signals, to: int) -> None:
+    """A signal to a process once the worker, which stands still, has a question, however long that takes."""
+
+    def send() -> None:
+        while not worker.busy:
+            sleep(0.01)
+        sleep(0.2)  # until whoever asked waits for the answer
+        os.kill(to, number)
+
+    Thread(target=send, daemon=True).start()
 
 
 # -- workers that are none ----------------------------------------------------------------------------
@@ -181,7 +194,7 @@ def test_kill_9_in_the_middle_of_a_step() -> None:
         executable.step({"x": x}, {"target": y})
         worker = worker_of(executable)
         os.kill(worker.pid, signal.SIGSTOP)  # so that it is in the middle of it
-        Timer(0.5, os.kill, (worker.pid, signal.SIGKILL)).start()
+        send_once_asked(worker, signal.SIGKILL, worker.pid)
         with pytest.raises(DeviceError, match=r"killed by signal 9 while it was asked 'step'"):
             executable.step({"x": x}, {"target": y})
         with pytest.raises(DeviceError, match=r"(?s)killed by signal 9.*parameters of update 1 are kept"):
@@ -218,7 +231,7 @@ def test_control_c_loses_nothing() -> None:
         executable.step({"x": x}, {"target": y})
         worker = worker_of(executable)
         os.kill(worker.pid, signal.SIGSTOP)
-        Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        send_once_asked(worker, signal.SIGINT, os.getpid())
         with pytest.raises(KeyboardInterrupt):
             executable.step({"x": x}, {"target": y})
         assert worker.busy
@@ -233,7 +246,7 @@ def test_closing_does_not_wait_for_what_was_interrupted() -> None:
     executable = compiled(program, params, job_of(program))
     worker = worker_of(executable)
     os.kill(worker.pid, signal.SIGSTOP)
-    Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    send_once_asked(worker, signal.SIGINT, os.getpid())
     with pytest.raises(KeyboardInterrupt):
         executable.run({"x": data()[0]})
     executable.close()

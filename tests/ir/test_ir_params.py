@@ -114,8 +114,8 @@ def test_weights_are_drawn_from_torchs_interval() -> None:
     wide = sequential({"input": Input((100,)), "fc": Linear(100, 500)})
     weight = init_params(wide, dtype="float64")["fc.weight"]
     assert weight.dtype == np.float64
-    assert 0.0999 < np.abs(weight).max() <= 0.1
-    assert abs(weight.mean()) < 1e-3
+    assert 0.0999 < float(np.abs(weight).max()) <= 0.1
+    assert abs(float(weight.mean())) < 1e-3
 
 
 def test_given_values_broadcast() -> None:

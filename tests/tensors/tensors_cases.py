@@ -47,6 +47,11 @@ def fire(z: Tensor) -> Tensor:
     return spikes
 
 
+def decay(beta: Tensor) -> Tensor:
+    """Between 0 and 1, with a slope of 1 at both, which torch's `clamp` has before release 2.14 only."""
+    return torch.where((beta >= 0) & (beta <= 1), beta, beta.detach().clamp(0.0, 1.0))
+
+
 def leaky(**settings: Any) -> Neuron:
     return Neuron(MODELS["Leaky"], **settings)
 
@@ -61,7 +66,7 @@ def leaky_loop(reset: str = "subtract", timing: str = "delayed", quantised: bool
         for t in range(steps):
             flag = (mem > theta).to(x.dtype).detach() if timing != "immediate" else 0.0
             old = (1 - flag) * mem if reset == "zero" else mem
-            mem = params["beta"].clamp(0.0, 1.0) * old + (x[t] if x.ndim > mem.ndim else x)
+            mem = decay(params["beta"]) * old + (x[t] if x.ndim > mem.ndim else x)
             mem = mem - flag * theta if reset == "subtract" else mem
             mem = _nearest(mem, params["levels"]) if quantised else mem
             spk = fire(mem - theta)
@@ -81,8 +86,8 @@ def synaptic_loop(inputs: Tensors, params: Tensors, states: Tensors, steps: int)
     found: dict[str, list[Tensor]] = {"spk": [], "syn": [], "mem": []}
     for t in range(steps):
         flag = (mem > theta).to(x.dtype).detach()
-        syn = params["alpha"].clamp(0.0, 1.0) * syn + x[t]
-        mem = params["beta"].clamp(0.0, 1.0) * mem + syn - flag * theta
+        syn = decay(params["alpha"]) * syn + x[t]
+        mem = decay(params["beta"]) * mem + syn - flag * theta
         for port, value in (("spk", fire(mem - theta)), ("syn", syn), ("mem", mem)):
             found[port].append(value)
     return {port: torch.stack(values) for port, values in found.items()}, {"syn": syn, "mem": mem}

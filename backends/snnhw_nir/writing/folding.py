@@ -107,7 +107,7 @@ def _without(program: Program, params: Params, name: str, layer: str) -> tuple[P
     own = {param: params[key] for param, key in program.param_keys(layer).items()}
     found = _scaled(own, {param: params[key] for param, key in program.param_keys(name).items()}, norm.eps)
     if not all(np.isfinite(array).all() for array in found.values()):
-        least = np.min(params[program.param_keys(name)["running_var"]])
+        least = float(params[program.param_keys(name)["running_var"]].min())
         raise ExportError(
             [f"folded into '{layer}' it is not finite: the least running variance is {least:g}; train on"]
         )
