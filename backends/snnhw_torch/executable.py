@@ -29,7 +29,11 @@ Array = np.ndarray[Any, Any]
 
 
 class TorchExecutable:
-    """See `snnhw.plugin.Executable`. Accepts any number of steps and any batch at every call."""
+    """See `snnhw.plugin.Executable`. Accepts any number of steps and any batch at every call.
+
+    Attributes:
+        state: the one after the last step.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class TorchExecutable:
         self._values = {key: x.detach() for key, x in self._params.items()}  # the same memory
         self._session = Session(program, params, job, computed)
         self._now = self._session.start
+        self.state: Arrays | None = None
         self._trainer: Trainer | None = None
         if isinstance(job, Train):
             trained = {key: self._params[key].requires_grad_() for key in program.trainable}
@@ -90,7 +95,8 @@ class TorchExecutable:
         outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
         ends = {key: x.detach() for key, x in found.state.items()}
         result = StepResult(float(loss.detach()), outputs, ends)
-        self._change(after, [*changes, *self._filling(found.statistics)])
+        kept = partial(setattr, self, "state", ends)
+        self._change(after, [*changes, *self._filling(found.statistics), kept])
         return result
 
     def _change(self, after: Progress, changes: Iterable[Change]) -> None:

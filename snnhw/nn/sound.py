@@ -77,6 +77,12 @@ class Sound:
         self._written = True
         self._executable.load_state(arrays)
 
+    @property
+    def state(self) -> Arrays | None:
+        """Of a backend that keeps it; it leads to no parameters."""
+        kept: Arrays | None = getattr(self._executable, "state", None)
+        return kept
+
     @property  # type: ignore[misc]  # read only, where an object's own may be set
     def __class__(self) -> Any:
         """What it stands for, to `isinstance`."""
