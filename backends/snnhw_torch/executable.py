@@ -52,18 +52,33 @@ class TorchExecutable:
         computed = str(dtype).removeprefix("torch.")
         self._host = {key: np.promote_types(np.asarray(x).dtype, computed) for key, x in params.items()}
         self._params = {key: self._like(array) for key, array in params.items()}
-        self._values = {key: x.detach() for key, x in self._params.items()}  # the same memory
         self._session = Session(program, params, job, computed)
         self._now = self._session.start
         self.state: Arrays | None = None
-        self._trainer: Trainer | None = None
         if isinstance(job, Train):
-            trained = {key: self._params[key].requires_grad_() for key in program.trainable}
-            self._trainer = Trainer(job, trained)
+            for key in program.trainable:
+                self._params[key].requires_grad_()
+        self._look_at_params()
         self._training_network = self._network.trained()
         self._derived: dict[str, Tensor] = {}  # of parameters, while nobody else can write to them
         self._shared = False
         self._outputs = program.outputs()
+
+    def _look_at_params(self) -> None:
+        """What else has the same memory as the parameters."""
+        self._values = {key: x.detach() for key, x in self._params.items()}
+        self._trainer: Trainer | None = None
+        if isinstance(self._job, Train):
+            trained = {key: self._params[key] for key in self._network.program.trainable}
+            self._trainer = Trainer(self._job, trained)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without those, as `pickle` gives every tensor a memory of its own."""
+        return {name: x for name, x in vars(self).items() if name not in ("_values", "_trainer", "_derived")}
+
+    def __setstate__(self, found: dict[str, Any]) -> None:
+        vars(self).update(found, _derived={})
+        self._look_at_params()
 
     # -- running ----------------------------------------------------------------------------------
 

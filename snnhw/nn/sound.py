@@ -88,6 +88,11 @@ class Sound:
         """What it stands for, to `isinstance`."""
         return self._executable.__class__
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `copy` and `pickle`, to which it would be what it stands for."""
+        flags = {"_written": True, "_open": self._open}
+        return Sound, (self._executable, self._program), flags
+
     def __getattr__(self, name: str) -> Any:
         if name == "_executable" or name.startswith("__"):  # while it is copied
             raise AttributeError(name)
