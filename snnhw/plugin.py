@@ -246,7 +246,11 @@ class Report:
 
 
 class Executable(Protocol):
-    """A compiled program. A context manager; it owns the device until `close`."""
+    """A compiled program. A context manager; it owns the device until `close`.
+
+    It may have a `state`: the one after the last `step`, None before, put in place together with what else
+    that changes. A model's own state is then the one of its parameters, whatever interrupts.
+    """
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         """Evaluate, in evaluation mode whatever the job; ``state`` None starts from rest. Here and below, an

@@ -33,7 +33,11 @@ def explain(program: Program, job: Run | Train) -> Explanation:
             files = [_file(sources, "forward", forward_source(forward, options.dtype))]
             files += [_file(sources, "backward", backward_source(k, options.dtype)) for k in backward]
             rows.append((name, *_facts(forward), *files, *["-"] * (2 - len(files))))
-    tables = {**explain_schedule(network).tables, "kernels": tuple(rows), "paths": listed(options.paths)}
+    tables = {
+        **explain_schedule(network).tables,
+        "kernels": tuple(rows),
+        "paths": listed(options.paths, options.settled),
+    }
     return Explanation(tables, sources)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from snnhw.words import did_you_mean
+from snnhw.words import brief, did_you_mean
 from snnhw_cpu.limits import USUAL, Limits
 
 __all__ = ["PATHS", "Path", "forced", "listed", "ways"]
@@ -56,6 +56,10 @@ PATHS: Final[Mapping[str, Path]] = MappingProxyType(
                 "recorded": {"derived": False},
             },
         ),
+        "threads": Path(
+            "a further thread for every {wake} elements times steps, as far as there are tiles of them",
+            {"one": {"wake": ALWAYS}, "many": {"wake": 0, "tile": 8}},
+        ),
         "tiles": Path(
             "a kernel takes {tile} neurons at a time, and on the way back {chunk} steps",
             {"whole": {"tile": ALWAYS, "chunk": ALWAYS}, "small": {"tile": 8, "chunk": 2}},
@@ -64,17 +68,14 @@ PATHS: Final[Mapping[str, Path]] = MappingProxyType(
             "layers of fewer than {narrow} neurons with parameters of their own are one long row",
             {"one": {"narrow": ALWAYS}, "each": {"narrow": 0}},
         ),
-        "threads": Path(
-            "a further thread for every {wake} elements times steps, as far as there are tiles of them",
-            {"one": {"wake": ALWAYS}, "many": {"wake": 0, "tile": 8}},
-        ),
         "memory": Path(
             "buffers from {reuse} bytes on are used again",
             {"fresh": {"reuse": ALWAYS}, "again": {"reuse": 0}},
         ),
     }
 )
-"""Name of a decision -> what decides it, and its ways."""
+"""Name of a decision -> what decides it, and its ways. Where two decisions move one limit, the later one
+does: there are many threads only as far as there are tiles of them."""
 
 
 def ways() -> dict[str, tuple[str, ...]]:
@@ -88,9 +89,10 @@ def forced(text: str, limits: Limits = USUAL) -> Limits:
     Raises:
         ValueError: there is no such decision or way, or a decision is named twice.
     """
-    found = limits
-    for name, way in _asked(text).items():
-        found = replace(found, **PATHS[name].ways[way])
+    asked, found = _asked(text), limits
+    for name, path in PATHS.items():  # in whatever order they were asked for
+        if name in asked:
+            found = replace(found, **path.ways[asked[name]])
     return found
 
 
@@ -100,14 +102,14 @@ def _asked(text: str) -> dict[str, str]:
         name, _, way = part.partition(":")
         if name not in PATHS:
             raise ValueError(
-                f"paths: there is no '{name}' in '{part}'.{did_you_mean(name, PATHS)} {_accepted()}"
+                f"paths: there is no {brief(name)} in {brief(part)}.{did_you_mean(name, PATHS)} {_accepted()}"
             )
         if way not in PATHS[name].ways:
             raise ValueError(
-                f"paths: '{part}' names no way of {name}; accepted: {' or '.join(PATHS[name].ways)}"
+                f"paths: {brief(part)} names no way of {name}; accepted: {' or '.join(PATHS[name].ways)}"
             )
         if name in found:
-            raise ValueError(f"paths: '{name}' is forced twice in '{text}'; name one way of it")
+            raise ValueError(f"paths: '{name}' is forced twice in {brief(text)}; name one way of it")
         found[name] = way
     return found
 
@@ -117,12 +119,16 @@ def _accepted() -> str:
     return f"Accepted, as name:way with commas between: {listed}"
 
 
-def listed(text: str) -> tuple[tuple[str, ...], ...]:
-    """The table as `explain` shows it under the option ``paths``."""
-    asked = _asked(text)
+def listed(text: str, otherwise: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """The table as `explain` shows it under the option ``paths``.
+
+    Args:
+        otherwise: name of a decision that another option makes -> what runs, in words.
+    """
+    forced_to = {**{name: f"{way}, as forced" for name, way in _asked(text).items()}, **otherwise}
     sizes = {field: f"{value:,}" for field, value in vars(USUAL).items() if value is not None}
     rows = [("path", "ways", "runs", "decided by")]
     for name, path in PATHS.items():
-        forced_to = f"{asked[name]}, as forced" if name in asked else "as it is decided"
-        rows.append((name, ", ".join(path.ways), forced_to, path.by.format(**sizes)))
+        runs = forced_to.get(name, "as it is decided")
+        rows.append((name, ", ".join(path.ways), runs, path.by.format(**sizes)))
     return tuple(rows)

@@ -110,6 +110,13 @@ class CpuOptions:
         """Where its paths begin and end."""
         return forced(self.paths, replace(USUAL, way="dense" if self.deterministic else None))
 
+    @property
+    def settled(self) -> dict[str, str]:
+        """Name of a decision that another option than ``paths`` makes -> what runs, in words."""
+        said = {"deterministic=true": self.deterministic, "precision=bf16": self.precision == "bf16"}
+        options = " and ".join(option for option, given in said.items() if given)
+        return {"linear": f"dense, as of {options}"} if options else {}
+
 
 class CpuBackend:
     """Runs programs on the host."""

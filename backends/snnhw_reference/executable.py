@@ -26,6 +26,7 @@ class _Now(NamedTuple):
 
     params: dict[str, Array]
     progress: Progress
+    state: Arrays | None = None  # after the last step
 
 
 class ReferenceExecutable:
@@ -73,8 +74,13 @@ class ReferenceExecutable:
         )
         after = _learnt(job, now, found, sequence)
         result = StepResult(found.loss, found.execution.outputs, found.execution.state)
-        self._now = after
+        self._now = after._replace(state=result.state)
         return result
+
+    @property
+    def state(self) -> Arrays | None:
+        """The one after the last step."""
+        return self._now.state
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         self._session.check_optimizer(optimizer)
@@ -91,10 +97,10 @@ class ReferenceExecutable:
 
     def save_state(self) -> Arrays:
         self._session.check_open()
-        return self._session.save(*self._now)
+        return self._session.save(self._now.params, self._now.progress)
 
     def load_state(self, arrays: Arrays) -> None:
-        self._now = _Now(*self._session.load(arrays))
+        self._now = _Now(*self._session.load(arrays), self._now.state)
 
     def close(self) -> None:
         self._session.close()

@@ -7,18 +7,20 @@ from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from snnhw.errors import InputError
 from snnhw.ir import Clock, Optimizer, Params
 from snnhw.ir.inputs import check_inputs, check_state, check_targets
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session import Progress, Session
 from snnhw.tensors import as_tensor
 from snnhw.tensors.losses import total_loss
-from snnhw.tensors.network import Memo, Network, Pass, ProgramModule, run_network
+from snnhw.tensors.network import Memo, Network, Pass, ProgramModule, attribute, run_network
 from snnhw_torch.chosen import from_arrays, to_arrays
 from snnhw_torch.commit import Change, at_once
 from snnhw_torch.training import Trainer
@@ -28,8 +30,23 @@ __all__ = ["TorchExecutable"]
 Array = np.ndarray[Any, Any]
 
 
+OF_ITS_OWN = ("_values", "_trainer", "_derived", "_handed")
+"""What a copy makes itself."""
+
+PARTED = (
+    "'{}' of a module that torch_module() gave is another tensor than this model's by now, as after "
+    "`.data =`, `.to()` or load_state_dict(assign=True), so that they no longer share it; write into the "
+    "module's own in place, as `.data.copy_()` does, give it back, or hand the values over by set_params and "
+    "drop the module"
+)
+
+
 class TorchExecutable:
-    """See `snnhw.plugin.Executable`. Accepts any number of steps and any batch at every call."""
+    """See `snnhw.plugin.Executable`. Accepts any number of steps and any batch at every call.
+
+    Attributes:
+        state: the one after the last step.
+    """
 
     def __init__(
         self,
@@ -48,25 +65,41 @@ class TorchExecutable:
         computed = str(dtype).removeprefix("torch.")
         self._host = {key: np.promote_types(np.asarray(x).dtype, computed) for key, x in params.items()}
         self._params = {key: self._like(array) for key, array in params.items()}
-        self._values = {key: x.detach() for key, x in self._params.items()}  # the same memory
         self._session = Session(program, params, job, computed)
         self._now = self._session.start
-        self._trainer: Trainer | None = None
+        self.state: Arrays | None = None
         if isinstance(job, Train):
-            trained = {key: self._params[key].requires_grad_() for key in program.trainable}
-            self._trainer = Trainer(job, trained)
+            for key in program.trainable:
+                self._params[key].requires_grad_()
+        self._look_at_params()
         self._training_network = self._network.trained()
         self._derived: dict[str, Tensor] = {}  # of parameters, while nobody else can write to them
-        self._shared = False
+        self._handed: tuple[ref[ProgramModule], ...] = ()  # modules that share the parameters
         self._outputs = program.outputs()
+
+    def _look_at_params(self) -> None:
+        """What else has the same memory as the parameters."""
+        self._values = {key: x.detach() for key, x in self._params.items()}
+        self._trainer: Trainer | None = None
+        if isinstance(self._job, Train):
+            trained = {key: self._params[key] for key in self._network.program.trainable}
+            self._trainer = Trainer(self._job, trained)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without those, as `pickle` gives every tensor a memory of its own; nobody shares a copy's."""
+        return {name: x for name, x in vars(self).items() if name not in OF_ITS_OWN}
+
+    def __setstate__(self, found: dict[str, Any]) -> None:
+        vars(self).update(found, _derived={}, _handed=())
+        self._look_at_params()
 
     # -- running ----------------------------------------------------------------------------------
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
-        self._session.check_open()
+        self._check()
         with torch.no_grad():
             # What a run decides is for itself: it is a function of parameters and inputs alone.
-            memo = Memo(derived={} if self._shared else self._derived, lasting=True)
+            memo = Memo(derived={} if self._handed else self._derived, lasting=True)
             found, _ = self._pass(self._network, inputs, state, self._job.record, memo=memo)
         outputs = {name: found.ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
@@ -74,6 +107,7 @@ class TorchExecutable:
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         """What it computes is new, until all of it is there; then everything changes at once."""
         job, trainer = self._training()
+        self._check()
         now = self._now
         wanted = {name: as_tensor("target", name, array) for name, array in targets.items()}
         sequence = self._session.sequence(now, state)
@@ -90,7 +124,8 @@ class TorchExecutable:
         outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
         ends = {key: x.detach() for key, x in found.state.items()}
         result = StepResult(float(loss.detach()), outputs, ends)
-        self._change(after, [*changes, *self._filling(found.statistics)])
+        kept = partial(setattr, self, "state", ends)
+        self._change(after, [*changes, *self._filling(found.statistics), kept])
         return result
 
     def _change(self, after: Progress, changes: Iterable[Change]) -> None:
@@ -145,15 +180,18 @@ class TorchExecutable:
         self._now = replace(self._now, optimizer=optimizer)
 
     def get_params(self) -> Params:
-        self._session.check_open()
+        self._check()
+        return self._given()
+
+    def _given(self) -> Params:
         return {key: _host(x).astype(self._host[key]) for key, x in self._params.items()}
 
     def set_params(self, params: Params) -> None:
-        given = self._session.taken(params, self.get_params())
+        given = self._session.taken(params, self._given())
         self._change(self._now, self._filling({key: torch.from_numpy(x) for key, x in given.items()}))
 
     def save_state(self) -> Arrays:
-        self._session.check_open()
+        self._check()
         now = self._now
         exact = {key: _host(x) for key, x in self._params.items()}
         grads, memory = ({key: _host(x) for key, x in held.items()} for held in (now.grads, now.memory))
@@ -171,13 +209,26 @@ class TorchExecutable:
         return self._values
 
     def torch_module(self) -> ProgramModule:
-        """A differentiable module that shares these parameters, for people who keep their own loop."""
+        """A differentiable module that shares these parameters, for people who keep their own loop.
+
+        What is written into them in place, there or here, both see. As long as a parameter of the module is
+        another tensor instead, calls of this executable raise `InputError`: it has no part in that one.
+        """
         self._session.check_open()
-        self._shared = True
         job = self._job
-        return ProgramModule(
+        module = ProgramModule(
             self._network, self._params, time_steps=job.time_steps, record=job.record, seed=job.seed
         )
+        self._handed += (ref(module),)
+        return module
+
+    def _check(self) -> None:
+        """Raise unless it is open, and all modules that are in use share its parameters."""
+        self._session.check_open()
+        for module in filter(None, [found() for found in self._handed]):
+            for key, value in self._values.items():
+                if getattr(module, attribute(key)).data_ptr() != value.data_ptr():
+                    raise InputError(PARTED.format(attribute(key)))
 
     def close(self) -> None:
         self._session.close()

@@ -13,6 +13,7 @@ from snnhw.api import make_job
 from snnhw.conformance.case import Array, Case
 from snnhw.conformance.compare.differ import Disagreement, host, hosts
 from snnhw.conformance.compare.yardstick import turn_of
+from snnhw.errors import InputError
 from snnhw.ir import Params
 from snnhw.plugin import Backend, Capabilities, Executable, Result, Run, Train, label_of
 
@@ -51,7 +52,7 @@ class Bench:
     @property
     def forced(self) -> dict[str, Bench]:
         """``name:way`` -> the backend with that way of a decision of its own forced, for all of them that the
-        options leave to it."""
+        options leave to it. One that is refused beside other options, and not alone, they do not leave."""
         given = str(self.options.get("paths", ""))
         named = {part.partition(":")[0] for part in given.split(",")}
         asked = [
@@ -60,10 +61,19 @@ class Bench:
             for way in ways
             if name not in named
         ]
+        found = {path: {**self.options, "paths": f"{given},{path}" if given else path} for path in asked}
         return {
-            path: replace(self, options={**self.options, "paths": f"{given},{path}" if given else path})
-            for path in asked
+            path: replace(self, options=options)
+            for path, options in found.items()
+            if self._takes(options) or not self._takes({"paths": path})
         }
+
+    def _takes(self, options: Mapping[str, object]) -> bool:
+        try:
+            registry.build_options(self.plugin, options)
+        except InputError:
+            return False
+        return True
 
     def job(self, case: Case) -> Run | Train:
         """What a case asks for."""

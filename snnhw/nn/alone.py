@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from threading import Lock, RLock, current_thread, get_ident
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from inspect import GEN_RUNNING, getgeneratorstate
+from itertools import takewhile
+from threading import current_thread, get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["OneAtATime"]
 
 
-@dataclass(frozen=True)
 class _Call:
-    """A call, which runs for as long as its lock is held."""
+    """A call. A generator makes it, so that the interpreter itself knows whether it runs: an interrupt finds
+    no gap between its end and a note of that."""
 
-    method: str
-    thread: str
-    number: int
-    held: Any = field(default_factory=Lock)
+    def __init__(self, method: str, made: Callable[[_Call], Generator[Any]]) -> None:
+        self.method, self.thread, self.number = method, current_thread().name, get_ident()
+        self._making = made(self)
+
+    def __call__(self) -> Any:
+        [found] = self._making
+        return found
+
+    @property
+    def runs(self) -> bool:
+        return getgeneratorstate(self._making) == GEN_RUNNING
 
 
 class OneAtATime:
@@ -34,8 +45,7 @@ class OneAtATime:
 
     def __init__(self, executable: Executable) -> None:
         self._executable = executable
-        self._last = _Call("", "", 0)
-        self._door = RLock()  # a signal's handler may come while it is held, and call a method itself
+        self._calls: deque[_Call] = deque()  # what is done to it is one step each, to other threads
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         found: Result = self._alone("run", inputs, state)
@@ -63,14 +73,20 @@ class OneAtATime:
         self._alone("load_state", arrays)
 
     def _alone(self, method: str, *arguments: Any) -> Any:
-        call = _Call(method, current_thread().name, get_ident())
-        # A lock of the call's own, given back by the interpreter itself: Ctrl-C finds no gap before or after.
-        with call.held:
-            with self._door:
-                if self._last.held.locked():
-                    raise BusyError(_refusal(self._last, call))
-                self._last = call
-            return getattr(self._executable, method)(*arguments)
+        def made(call: _Call) -> Generator[Any]:
+            self._begin(call)
+            yield getattr(self._executable, method)(*arguments)
+
+        return _Call(method, made)()
+
+    def _begin(self, call: _Call) -> None:
+        """Refuse it while one that came before it runs. It runs itself by now, for those that come after."""
+        self._calls.append(call)
+        for earlier in takewhile(lambda other: other is not call, [*self._calls]):
+            if earlier.runs:
+                raise BusyError(_refusal(earlier, call))
+            with suppress(ValueError):  # another call was as quick
+                self._calls.remove(earlier)
 
     def close(self) -> None:
         self._executable.close()

@@ -37,7 +37,6 @@ class Model:
         program: what was compiled.
         executable: the backend's own object, see `snnhw.plugin.Executable`, held to one call at a time
             and to finite values.
-        state: the state after the last call, to pass to the next for one long sequence.
     """
 
     def __init__(
@@ -47,7 +46,8 @@ class Model:
         self.executable: Executable = OneAtATime(sound)
         self.program = program
         self._plugin, self._job = plugin, job
-        self.state: Arrays | None = None
+        # What a step left at the backend when the state was last set here, and that.
+        self._kept: tuple[Arrays | None, Arrays | None] = (self._left(), None)
         self._names = names
         self._inputs = program.named(Input)
         self._outputs = program.named(Output)
@@ -122,6 +122,25 @@ class Model:
 
         given = self._signals(x)
         return hold_live(self.executable, self._plugin, self.program, self._job, inputs=given, state=state)
+
+    @property
+    def state(self) -> Arrays | None:
+        """The state after the last call, to pass to the next for one long sequence.
+
+        Backends with a `state` of their own put it in place together with what else a step changes: a step
+        that is interrupted leaves neither or both.
+        """
+        before, own = self._kept
+        left = self._left()
+        return own if left is before else left
+
+    @state.setter
+    def state(self, state: Arrays | None) -> None:
+        self._kept = (self._left(), state)
+
+    def _left(self) -> Arrays | None:
+        left: Arrays | None = getattr(self.executable, "state", None)
+        return left
 
     @property
     def params(self) -> Params:

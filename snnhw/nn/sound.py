@@ -19,6 +19,7 @@ from snnhw.errors import InputError
 from snnhw.ir import Neuron, Params, Program
 from snnhw.nn.finite import counted, is_finite, refuse_nonfinite
 from snnhw.plugin import Arrays, Executable, Result, StepResult
+from snnhw.words import brief
 
 __all__ = ["Sound"]
 
@@ -36,6 +37,9 @@ UNBOUNDED = (
     "All parameters are finite, so that something grew beyond all bounds: look at the scale of inputs and "
     "weights, and at what decays"
 )
+
+
+OR_NONE = {"state": ", such as `model.state`, or None to start from rest"}
 
 
 class Sound:
@@ -77,10 +81,21 @@ class Sound:
         self._written = True
         self._executable.load_state(arrays)
 
+    @property
+    def state(self) -> Arrays | None:
+        """Of a backend that keeps it; it leads to no parameters."""
+        kept: Arrays | None = getattr(self._executable, "state", None)
+        return kept
+
     @property  # type: ignore[misc]  # read only, where an object's own may be set
     def __class__(self) -> Any:
         """What it stands for, to `isinstance`."""
         return self._executable.__class__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `copy` and `pickle`, to which it would be what it stands for."""
+        flags = {"_written": True, "_open": self._open}
+        return Sound, (self._executable, self._program), flags
 
     def __getattr__(self, name: str) -> Any:
         if name == "_executable" or name.startswith("__"):  # while it is copied
@@ -172,8 +187,12 @@ class Shared:
 
 
 def _look(**given: Arrays | None) -> None:
-    """Refuse arrays that are not finite; what is no mapping is left to the backend."""
+    """Refuse arrays that are not finite."""
     for what, arrays in given.items():
+        if arrays is not None and not isinstance(arrays, Mapping):
+            raise InputError(
+                f"{what} is {brief(arrays)}; accepted: a mapping of names to arrays" + OR_NONE.get(what, "")
+            )
         for name, array in arrays.items() if isinstance(arrays, Mapping) else ():
             refuse_nonfinite(f"{what} '{name}'", array)
 

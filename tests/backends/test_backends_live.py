@@ -16,6 +16,7 @@ from torch import Tensor
 
 import snnhw as snn
 import snnhw.functional as SF
+from snnhw.errors import InputError
 from snnhw.plugin import Result
 
 T, B, INPUTS, HIDDEN = 10, 64, 300, 200
@@ -118,3 +119,45 @@ def test_a_module_hears_whoever_writes_to_its_weights(write: Callable[[torch.nn.
             assert torch.equal(found[name], spikes)
         if write is not averaged:  # which gives the module other memory than the model's
             assert same(model.run(x), fresh.run(x))
+
+
+def _assigned(module: torch.nn.Module) -> None:
+    module.load_state_dict({key: 0.5 * x for key, x in module.state_dict().items()}, assign=True)
+
+
+def _swapped(module: torch.nn.Module) -> None:
+    for param in module.parameters():
+        param.data = 0.5 * param.data
+
+
+@pytest.mark.parametrize("part", [_assigned, _swapped, torch.nn.Module.double])
+def test_a_module_whose_weights_are_other_tensors_is_not_silently_another_model(
+    part: Callable[[torch.nn.Module], object],
+) -> None:
+    x = events(0.02)
+    model = compiled(snn.optim.SGD(lr=0.5))
+    module = model.executable.torch_module()  # type: ignore[attr-defined]
+    before = model.run(x)
+    part(module)
+    calls = (lambda: model.run(x), lambda: model.step(x, labels()), lambda: model.params)
+    for call in (*calls, model.executable.save_state):
+        with pytest.raises(InputError, match=r"of a module that torch_module\(\) gave is another tensor"):
+            call()
+    values = {key.replace("/", "."): x.detach().numpy() for key, x in module.named_parameters()}
+    model.executable.set_params(values)
+    del module
+    fresh = compiled()
+    fresh.executable.set_params(model.params)
+    assert same(model.run(x), fresh.run(x))
+    assert not same(model.run(x), before) or part is torch.nn.Module.double
+
+
+def test_weights_that_are_swapped_and_given_back_are_shared_as_before() -> None:
+    """As who evaluates averaged weights does."""
+    x = events(0.02)
+    model = compiled()
+    module, before = model.executable.torch_module(), model.run(x)  # type: ignore[attr-defined]
+    own = {key: tensor.data for key, tensor in module.state_dict(keep_vars=True).items()}
+    _assigned(module)
+    module.load_state_dict(own, assign=True)
+    assert same(model.run(x), before)

@@ -33,6 +33,11 @@ def test_there_is_a_fault_for_every_way() -> None:
     assert set(FAULTS) == set(CPU.forced)
 
 
+def test_a_way_that_the_options_rule_out_is_none() -> None:
+    keeping = Bench(CpuBackend(), {"deterministic": True}).forced
+    assert set(CPU.forced) - set(keeping) == {"linear:skip"}
+
+
 @pytest.mark.parametrize("path", FAULTS)
 def test_a_fault_is_caught_where_its_way_is_forced_and_nowhere_else(
     path: str, monkeypatch: pytest.MonkeyPatch

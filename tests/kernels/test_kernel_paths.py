@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import permutations
+from typing import Any
 
 import pytest
 import torch
@@ -38,9 +40,21 @@ def test_several_are_forced_at_once() -> None:
     assert forced("linear:skip,threads:one") == Limits(way="skip", wake=forced("threads:one").wake)
 
 
+def test_the_order_in_which_they_are_asked_for_is_nothing() -> None:
+    """Ways of two decisions may move the same limit."""
+    for first, second in permutations(
+        [f"{name}:{way}" for name, path in PATHS.items() for way in path.ways], 2
+    ):
+        if first.partition(":")[0] != second.partition(":")[0]:
+            assert forced(f"{first},{second}") == forced(f"{second},{first}")
+    assert forced("tiles:whole,threads:many").tile == forced("tiles:whole").tile
+
+
 @pytest.mark.parametrize(
     ("paths", "words"),
     [
+        ("x" * 10_000, r"there is no 'x+\.\.\.x+' in 'x+\.\.\.x+'\. Accepted, as name:way [^x]+$"),
+        ("\n", r"there is no '\\n' in '\\n'\. Accepted"),
         (
             "linea:skip",
             r"there is no 'linea' in 'linea:skip'\. Did you mean 'linear'\? Accepted, as name:way",
@@ -75,6 +89,16 @@ def test_explain_shows_what_is_decided_how_and_what_is_forced() -> None:
         "as it is decided",
         "a further thread for every 400,000 elements times steps, as far as there are tiles of them",
     )
+
+
+@pytest.mark.parametrize("given", [{"deterministic": True}, {"precision": "bf16", "paths": "linear:skip"}])
+def test_explain_shows_what_another_option_settles(given: dict[str, Any]) -> None:
+    program = sequential({"x": Input((3,)), "fc": Linear(3, 2)}, train=False)
+    _, *rows = (
+        CpuBackend().explain(program, Run(1, {"x": (3,)}, 1, options=CpuOptions(**given))).tables["paths"]
+    )
+    option = "deterministic=true" if "deterministic" in given else "precision=bf16"
+    assert {row[0]: row[2] for row in rows}["linear"] == f"dense, as of {option}"
 
 
 def test_a_network_is_made_of_the_limits() -> None:

@@ -54,6 +54,18 @@ def refused(call: Callable[[], Any]) -> str:
 # -- what a call is given ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("state", [3, [], [X]])
+def test_a_state_that_is_no_mapping_is_refused(backend: str, state: Any) -> None:
+    model = compiled(backend)
+    for call in (
+        lambda: model.run(X, state),
+        lambda: model.step(X, Y, state),
+        lambda: model.verify(X, state),
+    ):
+        assert "accepted: a mapping of names to arrays, such as `model.state`, or None" in refused(call)
+
+
 @pytest.mark.parametrize("backend", [*BACKENDS, "ipu"])
 @pytest.mark.parametrize("value", [inf, -inf, nan])
 def test_an_input_is_refused_before_anything_is_learnt(backend: str, value: float) -> None:
