@@ -48,7 +48,6 @@ class TorchExecutable:
         computed = str(dtype).removeprefix("torch.")
         self._host = {key: np.promote_types(np.asarray(x).dtype, computed) for key, x in params.items()}
         self._params = {key: self._like(array) for key, array in params.items()}
-        self._values = {key: x.detach() for key, x in self._params.items()}  # the same memory
         self._session = Session(program, params, job, computed)
         self._now = self._session.start
         self._trainer: Trainer | None = None
@@ -98,7 +97,8 @@ class TorchExecutable:
 
     def _filling(self, values: Mapping[str, Tensor]) -> list[Change]:
         """Parameters that take other values, in place."""
-        return [partial(self._values[key].copy_, value.detach()) for key, value in values.items()]
+        present = self.values()
+        return [partial(present[key].copy_, value.detach()) for key, value in values.items()]
 
     def _pass(
         self,
@@ -168,7 +168,8 @@ class TorchExecutable:
 
     def values(self) -> Mapping[str, Tensor]:
         """The parameters themselves, for who only looks at them; `torch_module` is for who writes."""
-        return self._values
+        # Made when asked for: pickled beside the parameters, they would come back as a memory of their own.
+        return {key: x.detach() for key, x in self._params.items()}
 
     def torch_module(self) -> ProgramModule:
         """A differentiable module that shares these parameters, for people who keep their own loop."""
