@@ -133,7 +133,8 @@ class TorchExecutable:
 
     def _filling(self, values: Mapping[str, Tensor]) -> list[Change]:
         """Parameters that take other values, in place."""
-        return [partial(self._values[key].copy_, value.detach()) for key, value in values.items()]
+        present = self.values()
+        return [partial(present[key].copy_, value.detach()) for key, value in values.items()]
 
     def _pass(
         self,
@@ -206,7 +207,8 @@ class TorchExecutable:
 
     def values(self) -> Mapping[str, Tensor]:
         """The parameters themselves, for who only looks at them; `torch_module` is for who writes."""
-        return self._values
+        # Made when asked for: pickled beside the parameters, they would come back as a memory of their own.
+        return {key: x.detach() for key, x in self._params.items()}
 
     def torch_module(self) -> ProgramModule:
         """A differentiable module that shares these parameters, for people who keep their own loop.

@@ -30,12 +30,16 @@ class Trainer:
     def __init__(self, job: Train, params: Mapping[str, Tensor]) -> None:
         self._job = job
         self._leaves = dict(sorted(params.items()))
-        self._params = {key: leaf.detach() for key, leaf in self._leaves.items()}  # the same memory
+
+    def _params(self) -> dict[str, Tensor]:
+        """The leaves, to be written to. Made when asked for: pickled beside the leaves, they would come back
+        as a memory of their own."""
+        return {key: leaf.detach() for key, leaf in self._leaves.items()}
 
     def gradients(self, loss: Tensor) -> dict[str, Tensor]:
         """Of one loss, by key: its share of an update."""
         if not loss.requires_grad:  # it reads nothing that is trained
-            return {key: torch.zeros_like(param) for key, param in self._params.items()}
+            return {key: torch.zeros_like(param) for key, param in self._params().items()}
         found = torch.autograd.grad(
             loss / self._job.accumulate, list(self._leaves.values()), materialize_grads=True
         )
@@ -51,7 +55,7 @@ class Trainer:
         if now.pending + 1 < self._job.accumulate:
             return now.waiting(sequence, total), []
         rule, wanted = OPTIMIZERS[type(now.optimizer)], list(total.values())
-        memory, changes = rule(now.optimizer, self._params, self._clipped(wanted), now.memory)
+        memory, changes = rule(now.optimizer, self._params(), self._clipped(wanted), now.memory)
         return now.updated(sequence, memory), changes
 
     def _clipped(self, grads: list[Tensor]) -> list[Tensor]:
@@ -72,9 +76,9 @@ class Trainer:
             # a count of steps is in float32, whatever the parameter
             count = slot == "step"
             memory[name] = torch.tensor(float(array)) if count else self._like(array, key)
-            memory[name] = memory[name].to(self._params[key].device)
+            memory[name] = memory[name].to(self._leaves[key].device)
         return replace(saved, grads=grads, memory=memory)
 
     def _like(self, array: Array, key: str) -> Tensor:
-        param = self._params[key]
+        param = self._leaves[key]
         return torch.from_numpy(array).to(param.device, param.dtype)

@@ -30,8 +30,8 @@ LISTED = 3
 """How many parameters a message names."""
 
 LOST = (
-    "Parameters that are not finite: {listed}. Give the model others by set_params, or by load_state what "
-    "save_state gave before; a lower learning rate or clip_norm keeps them finite"
+    "Parameters that are not finite: {listed}. Give the model others by executable.set_params, or by "
+    "executable.load_state what save_state gave before; a lower learning rate or clip_norm keeps them finite"
 )
 UNBOUNDED = (
     "All parameters are finite, so that something grew beyond all bounds: look at the scale of inputs and "
@@ -103,6 +103,10 @@ class Sound:
         if name not in vars(Executable):  # it may lead to the parameters, from now on
             self._written = self._open = True
         return getattr(self._executable, name)
+
+    def __reduce__(self) -> tuple[type[Sound], tuple[Executable, Program], dict[str, bool]]:
+        # A copy looks at its parameters first; and it is no instance of what it stands for.
+        return Sound, (self._executable, self._program), {"_written": True, "_open": self._open}
 
     # -- looking ---------------------------------------------------------------------------------------
 

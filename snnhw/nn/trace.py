@@ -149,7 +149,7 @@ class _Tracer(Symbols):
             if param.kind in (param.VAR_POSITIONAL, param.VAR_KEYWORD):
                 continue
             value = (
-                self.settings[param.name]
+                self.copies.of(self.settings[param.name])
                 if param.name in self.settings
                 else self.create_proxy("placeholder", param.name, (), {})
             )

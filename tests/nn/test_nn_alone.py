@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 import snnhw as snn
 import snnhw.functional as SF
-from snnhw.errors import BusyError
+from snnhw.errors import BusyError, InputError
 from snnhw.nn import Model
 from snnhw_torch import TorchExecutable
 
@@ -179,3 +180,31 @@ def test_a_copy_that_is_made_while_a_model_runs_is_free() -> None:
     model = held(happens)
     model.run(X)
     assert found[1].keys() == model.params.keys()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_a_copy_goes_on_like_its_model_and_by_itself(backend: str, copied: Callable[[Model], Model]) -> None:
+    model = compiled(backend)
+    model.step(X, Y)
+    other = copied(model)
+    assert other.params["0.bias"].tolist() == model.params["0.bias"].tolist()
+    assert [other.step(X, Y)[0] for _ in range(3)] == [model.step(X, Y)[0] for _ in range(3)]
+    before = model.params["0.bias"].tolist()
+    other.executable.set_params({**model.params, "0.bias": np.full(3, 7.0, np.float32)})
+    assert other.params["0.bias"].tolist() == [7.0, 7.0, 7.0]
+    assert model.params["0.bias"].tolist() == before
+    other.executable.load_state(model.executable.save_state())
+    assert other.params["0.bias"].tolist() == before
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_is_held_to_finite_values(copied: Callable[[Model], Model]) -> None:
+    model = compiled()
+    other = copied(model)
+    assert isinstance(other.executable, TorchExecutable)
+    with torch.no_grad():
+        dict(other.executable.torch_module().named_parameters())["0/weight"][0, 0] = torch.nan
+    with pytest.raises(InputError, match=r"'0.weight' \(1 NaN of 15\)"):
+        other.run(torch.zeros_like(X))
+    model.run(X)

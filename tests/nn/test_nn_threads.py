@@ -101,8 +101,8 @@ def test_torch_may_trace_a_network() -> None:
 
 
 def test_the_network_may_be_called_while_it_is_captured() -> None:
-    net = Interrupted(lambda: [USED[0](x) for x in (X, X)])
-    USED[:] = [net]  # a list that no attribute of the network leads to
+    net = Interrupted(lambda: [sys.modules[__name__].USED[0](x) for x in (X, X)])
+    USED[:] = [net]  # a list that no attribute of the network leads to, nor a global name that it uses
     alone = [net(x) for x in (X, X)], net.lif.mem.clone()
     snn.utils.reset(net)
     FOUND.clear()
