@@ -104,10 +104,6 @@ class Sound:
             self._written = self._open = True
         return getattr(self._executable, name)
 
-    def __reduce__(self) -> tuple[type[Sound], tuple[Executable, Program], dict[str, bool]]:
-        # A copy looks at its parameters first; and it is no instance of what it stands for.
-        return Sound, (self._executable, self._program), {"_written": True, "_open": self._open}
-
     # -- looking ---------------------------------------------------------------------------------------
 
     def _are_finite(self, *, fetch: bool = True) -> bool:
