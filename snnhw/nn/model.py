@@ -106,8 +106,9 @@ class Model:
 
         Is it, after all training, loading and setting, still the model of its parameters: does it give, in
         every bit, what one gives that is compiled afresh from them? And does what they give differ from the
-        reference by more than rounding explains? Compiles twice, and runs the reference, which is slow: for
-        a look now and then, on a batch or two.
+        reference by more than rounding to the dtype explains? (Products do that were asked for in a coarser
+        precision.) Compiles twice, and runs the reference, which is slow: for a look now and then, on a batch
+        or two.
 
         Args:
             x, state: as for `run`.
