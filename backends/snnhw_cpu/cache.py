@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 import stat
 from functools import lru_cache
 from pathlib import Path
@@ -65,8 +66,7 @@ def keep(name: str, key: str, data: bytes) -> bool:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_private(folder)
         file = _file(folder, name, key)
-        if file.exists() and not file.is_file():  # it would be written into
-            file.unlink()
+        _make_room(file)
         write_atomic(file, _digest(key, data) + data)
     except OSError as error:
         _tell(str(folder), error.strerror)
@@ -76,6 +76,18 @@ def keep(name: str, key: str, data: bytes) -> bool:
 
 def _file(folder: Path, name: str, key: str) -> Path:
     return folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.kernel"
+
+
+def _make_room(file: Path) -> None:
+    """Take away what cannot be written over: pipes, links that lead nowhere, files that are protected. A
+    folder is set aside as it is, since somebody may miss what it holds."""
+    plain = file.is_file() and file.stat().st_mode & stat.S_IWUSR
+    if plain or not os.path.lexists(file):
+        return
+    if file.is_dir() and not file.is_symlink():
+        file.rename(file.with_name(f"{file.name}-{secrets.token_hex(8)}"))
+    else:
+        file.unlink()
 
 
 def _digest(key: str, data: bytes) -> bytes:

@@ -262,7 +262,9 @@ def _in_memory(arrays: Arrays) -> Arrays:
     """With tensors as anybody can read them."""
     if not isinstance(arrays, Mapping):
         return arrays  # to be refused
-    return {name: x.detach().cpu() if isinstance(x, Tensor) else x for name, x in arrays.items()}
+    return {
+        name: x.detach().cpu() if isinstance(x, Tensor) and not x.is_meta else x for name, x in arrays.items()
+    }
 
 
 def _host(tensor: Tensor) -> Array:

@@ -102,6 +102,7 @@ def is_finite(value: Any) -> bool:
     if not isinstance(value, Tensor) or not value.is_cpu or not value.is_floating_point():
         return True
     value = value.detach() if value.requires_grad else value
+    value = value.float() if value.itemsize == 1 else value  # torch sums no floats of a byte
     # Finite values, too, may overflow, and to both sides.
     return isfinite(value.sum().item()) or bool(value.isfinite().all())
 
@@ -126,6 +127,7 @@ def refuse_nonfinite(what: str, value: Any) -> None:
 def counted(value: Any) -> str:
     """How many values of an array are not finite, by kind."""
     array = torch.as_tensor(np.array(value) if isinstance(value, np.ndarray) else value).detach()
+    array = array.float() if array.itemsize == 1 else array
     kinds = {"NaN": array.isnan(), "inf": array == inf, "-inf": array == -inf}
     counts = {name: int(which.sum()) for name, which in kinds.items()}
     shown = " and ".join(f"{count} {name}" for name, count in counts.items() if count)

@@ -176,6 +176,7 @@ def class_numbers(name: str, target: Tensor, batch: int, classes: int) -> Tensor
             f"not {target.dtype} of shape {list(target.shape)}"
         )
     if target.device.type == "cpu" and batch:  # elsewhere looking would wait for the device
+        target = target.long()  # torch compares no unsigned integers longer than a byte
         low, high = int(target.min()), int(target.max())
         if low < 0 or high >= classes:
             wrong = low if low < 0 else high

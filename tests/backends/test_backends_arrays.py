@@ -79,6 +79,39 @@ def test_the_same_numbers_in_other_memory_give_the_same(backend: str, form: str)
             np.testing.assert_array_equal(other.params[key], value)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_numbers_of_one_byte_and_unsigned_ones_will_do(backend: str) -> None:
+    x = torch.from_numpy(X).to(torch.float8_e5m2)
+    with trained(backend) as one, trained(backend) as other:
+        state = {key: torch.full(np.shape(value), 0.25) for key, value in one.run(x.float()).state.items()}
+        small = {key: value.to(torch.float8_e5m2) for key, value in state.items()}
+        wanted = one.step(x.float(), Y, state)[0]
+        assert wanted == other.step(x, Y.astype(np.uint16), small)[0]
+        x[0, 0, 0] = torch.inf
+        with pytest.raises(InputError, match="input 'input' holds 1 inf of"):
+            other.run(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_class_numbers_of_any_integers_are_counted(backend: str, dtype: torch.dtype) -> None:
+    with (
+        trained(backend) as model,
+        pytest.raises(InputError, match=r"(classes|class numbers) 0 to 2"),
+    ):
+        model.step(X, torch.tensor([0, 3]).to(dtype))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_saved_value_without_numbers_is_named(backend: str) -> None:
+    with trained(backend) as model:
+        saved = model.executable.save_state()
+        key = next(key for key in saved if key.endswith("0.weight"))
+        with pytest.raises(InputError, match="meta") as caught:
+            model.executable.load_state({**saved, key: torch.empty(3, 4, device="meta")})
+        assert key in str(caught.value)
+
+
 @pytest.mark.parametrize("kind", STRANGE)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_inputs_targets_and_states_of_no_numbers_are_named(backend: str, kind: str) -> None:

@@ -140,6 +140,31 @@ def link_to_nothing(file: Path) -> None:
     file.symlink_to(file.with_name("nothing"))
 
 
+def link_to_no_folder(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.parent.parent / "no" / "folder")
+
+
+def link_to_itself(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+def link_to_a_folder(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.parent.parent)
+
+
+def empty_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def protected(file: Path) -> None:
+    cut(file)
+    file.chmod(0o444)
+
+
 def pipe(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
@@ -151,7 +176,11 @@ def too_large(file: Path) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "damage", [empty, cut, only_a_digest, text, gone, folder_gone, link_to_nothing, too_large]
+    "damage",
+    [
+        *(empty, cut, only_a_digest, text, gone, folder_gone, too_large, protected, empty_folder),
+        *(link_to_nothing, link_to_no_folder, link_to_itself, link_to_a_folder),
+    ],
 )
 def test_what_is_not_whole_is_compiled_anew_and_mended(folder: Path, damage: Callable[[Path], None]) -> None:
     assert fresh()
@@ -160,6 +189,17 @@ def test_what_is_not_whole_is_compiled_anew_and_mended(folder: Path, damage: Cal
     damage(file)
     assert fresh()
     assert not fresh()
+
+
+def test_a_folder_in_the_way_keeps_what_it_holds(folder: Path) -> None:
+    keep("probe", "a key", b"code")
+    (file,) = folder.iterdir()
+    empty_folder(file)
+    (file / "notes").write_text("somebody's")
+    assert kept("probe", "a key") is None
+    assert keep("probe", "a key", b"code")
+    assert kept("probe", "a key") == b"code"
+    assert [path.read_text() for path in folder.glob("*/notes")] == ["somebody's"]
 
 
 @pytest.mark.timeout(60)
