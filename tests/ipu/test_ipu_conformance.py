@@ -22,6 +22,8 @@ QUICK = (
     "training/Adam",
     "training/accumulated",
     "law/resumes",
+    "law/lives-dense",
+    "law/rounds-Linear",
     "law/splits",
     "law/fits",
     "law/reschedules",

@@ -117,7 +117,8 @@ def lives(bench: Bench, case: Case) -> None:
             inputs, targets = turn_of(case, step)
             executable.run(inputs)
             executable.step(inputs, targets)
-            now = replace(case, params=hosts(executable.get_params()), inputs=inputs)
+            params = hosts(executable.get_params())
+            now = replace(case, params=params, inputs=inputs, targets=targets, turns=1)
             same_result(_kept(executable.run(inputs)), _run(bench, now), f"after {step + 1} steps, ")
 
 
