@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import torch
 from source import ROOT
 
 __all__ = ["interrupted", "places"]
@@ -68,5 +69,6 @@ def interrupted(call: Callable[[], object], at: int, event: str = "line", within
         with _traced(counter):
             call()
     except KeyboardInterrupt:
+        torch.set_grad_enabled(True)  # a tracer may raise at the end of a `with`, where no signal arrives
         return True
     return False

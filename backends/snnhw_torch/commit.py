@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from operator import call
 
 import torch
@@ -17,8 +18,15 @@ Change = Callable[[], object]
 def at_once(changes: Iterable[Change]) -> None:
     """Make all changes, in order.
 
-    Python handles a signal, such as that of Ctrl-C, between two bytecodes of the main thread. The last call
-    is one bytecode, and runs no other as long as all that it calls is written in C.
+    Python handles a signal, such as that of Ctrl-C, between two bytecodes of the main thread. The call below
+    is one bytecode, and runs no other as long as all that it calls is written in C. So is what keeps out
+    whatever else a user has torch call, such as for a default device: it begins and ends within.
     """
-    with torch._C.DisableTorchFunction():  # what else a user has torch call, such as for a default device
-        deque(map(call, changes), maxlen=0)
+    alone = torch._C.DisableTorchFunction()
+    end = partial(alone.__exit__, None, None, None)
+    steps: list[Change] = [alone.__enter__, *changes, end]
+    try:
+        deque(map(call, steps), maxlen=0)
+    except Exception:
+        end()
+        raise

@@ -47,6 +47,7 @@ class Call:
         """What became of it; the run goes on from there as it should."""
         self.run.load_state(self.before)
         assert interrupted(self.make, at, event, within)
+        assert torch._C._is_torch_function_enabled(), f"interrupted at {at}"
         found = copied(self.run.save_state())
         if same(found, self.before):
             self.make()
@@ -58,6 +59,8 @@ class Call:
 
 def everywhere(call: Call, event: str = "line", within: str = "", every: int = 1) -> set[str]:
     count = call.places(event, within)
+    if event == "opcode" and not count:
+        pytest.skip("this release of Python tells of no bytecodes in a function that runs for the first time")
     assert count // every >= 5
     return {call.interrupt(at, event, within) for at in range(0, count, every)}
 
