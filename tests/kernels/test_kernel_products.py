@@ -98,6 +98,17 @@ def test_a_few_rows_tell_how_active_all_are() -> None:
     assert memo.chosen == {"fc": "skip"}
 
 
+def test_the_rows_looked_at_are_of_all_samples() -> None:
+    """The first sample of a batch is silent, at each of many steps."""
+    memo, op = Memo(), Linear(1000, 1000)
+    given = {name: torch.zeros(spec.shape) for name, spec in op.params().items()}
+    torch.manual_seed(0)
+    x = (torch.rand(128, 32, 1000) < 0.5).float()
+    x[:, 0] = 0.0
+    LinearLayer().at("fc", memo)(op, {"x": x}, given)
+    assert memo.chosen == {"fc": "dense"}
+
+
 def test_what_is_turned_once_for_many_passes_costs_nothing() -> None:
     op = Linear(1000, 1000)
     given = {name: torch.zeros(spec.shape) for name, spec in op.params().items()}
