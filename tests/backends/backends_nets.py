@@ -14,11 +14,15 @@ from torch.nn import functional as F
 from snnhw.ir import (
     MODELS,
     Add,
+    AvgPool2d,
+    Conv2d,
     Edge,
+    Flatten,
     FrozenMap,
     Input,
     Linear,
     Loss,
+    MaxPool2d,
     Neuron,
     Op,
     Output,
@@ -104,6 +108,30 @@ def delayed(*, delay: int = 2, init: float | str = 0.0) -> Program:
         Edge("lif.mem", "output.x"),
     ]
     return network(nodes, wires)
+
+
+def convolutional() -> Program:
+    layers: dict[str, Op] = {
+        "x": Input((1, 12, 12)),
+        "conv": Conv2d(1, 2, (3, 3)),
+        "pool": MaxPool2d((2, 2), (2, 2)),
+        "lif": leaky(),
+        "mean": AvgPool2d((5, 5), (5, 5)),
+        "flat": Flatten(),
+        "fc": Linear(2, 3),
+    }
+    return sequential(layers, time=TimeAxis(static_inputs=("x",)))
+
+
+def two_loops() -> Program:
+    nodes: dict[str, Op] = {
+        "x": Input((5,)), "a": Add(), "b": Add(), "lif": leaky(), "c": Add(), "output": Output(),
+    }  # fmt: skip
+    wires = [
+        Edge("x.y", "a.x"), Edge("a.y", "b.x"), Edge("b.y", "a.x", delay=1), Edge("b.y", "lif.x"),
+        Edge("lif.spk", "c.x"), Edge("c.y", "c.x", delay=3), Edge("c.y", "output.x"),
+    ]  # fmt: skip
+    return network(nodes, wires, static=("x",))
 
 
 def params_of(program: Program, seed: int = 1, **values: float) -> Params:

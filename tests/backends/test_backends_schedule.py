@@ -3,59 +3,27 @@
 from __future__ import annotations
 
 import pytest
-from backends_nets import delayed, feedforward, leaky, network, params_of, recurrent
+from backends_nets import convolutional, delayed, feedforward, params_of, recurrent, two_loops
 
 from snnhw.ir import (
     OPS,
-    Add,
-    AvgPool2d,
-    Conv2d,
-    Edge,
-    Flatten,
     Input,
     Linear,
-    MaxPool2d,
     Neuron,
-    Op,
     Output,
     Pointwise,
     Program,
-    TimeAxis,
     sequential,
 )
 from snnhw.ir import OPTIMIZERS as KINDS
 from snnhw.plugin import Run
-from snnhw.tensors.network import OPERATIONS, TIMED, Network, plan
+from snnhw.tensors.network import OPERATIONS, TIMED, plan
 from snnhw_cpu.plugin import CpuBackend
-from snnhw_torch import OPTIMIZERS, explain
+from snnhw_torch import OPTIMIZERS
 
 
 def modes(program: Program) -> list[tuple[str, str]]:
     return [(", ".join(stage.nodes), stage.mode) for stage in plan(program).stages]
-
-
-def convolutional() -> Program:
-    layers: dict[str, Op] = {
-        "x": Input((1, 12, 12)),
-        "conv": Conv2d(1, 2, (3, 3)),
-        "pool": MaxPool2d((2, 2), (2, 2)),
-        "lif": leaky(),
-        "mean": AvgPool2d((5, 5), (5, 5)),
-        "flat": Flatten(),
-        "fc": Linear(2, 3),
-    }
-    return sequential(layers, time=TimeAxis(static_inputs=("x",)))
-
-
-def two_loops() -> Program:
-    nodes: dict[str, Op] = {
-        "x": Input((5,)), "a": Add(), "b": Add(), "lif": leaky(), "c": Add(), "output": Output(),
-    }  # fmt: skip
-    wires = [
-        Edge("x.y", "a.x"), Edge("a.y", "b.x"), Edge("b.y", "a.x", delay=1), Edge("b.y", "lif.x"),
-        Edge("lif.spk", "c.x"), Edge("c.y", "c.x", delay=3), Edge("c.y", "output.x"),
-    ]  # fmt: skip
-    return network(nodes, wires, static=("x",))
 
 
 @pytest.mark.parametrize(
@@ -98,14 +66,6 @@ def test_typical_networks(program: Program, expected: list[tuple[str, str]]) -> 
     assert [mode for _, mode in found if mode == "stepped"] == [
         mode for _, mode in expected if mode == "stepped"
     ]
-
-
-def test_it_is_explained() -> None:
-    program = recurrent(static=True)
-    rows = explain(Network(program, plan(program))).tables["schedule"]
-    assert rows[0] == ("stage", "nodes", "runs", "because")
-    assert ("2", "back, lif", "stepped", "a loop over time") in rows
-    assert ("1", "fc", "once", "nothing in it changes over time") in rows
 
 
 def test_tables_are_complete() -> None:

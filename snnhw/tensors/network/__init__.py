@@ -3,7 +3,7 @@
 `schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute,
 `adjoints` that of how products are differentiated by hand, `timed` that of ops which tell steps apart, or
 training from evaluation. `chains` finds nodes in a row that `blocks` runs as one; `memo` is what layers
-remember.
+remember; `uses` tells which kernels run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from snnhw.tensors.network.ops import OPERATIONS, Operation
 from snnhw.tensors.network.run import run_network
 from snnhw.tensors.network.schedule import Schedule, Stage, plan
 from snnhw.tensors.network.timed import TIMED
+from snnhw.tensors.network.uses import KernelUse, uses
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "TIMED",
     "Differentiated",
     "Keeping",
+    "KernelUse",
     "Memo",
     "Network",
     "Operation",
@@ -36,4 +38,5 @@ __all__ = [
     "attribute",
     "plan",
     "run_network",
+    "uses",
 ]

@@ -39,6 +39,7 @@ class Network:
 
     Attributes:
         provider: runs the neurons; None: whoever is installed for the device.
+        runners: node -> who runs it, where that is not the provider.
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
         block: bytes of a signal that a chain computes at a time; 0: without chains.
@@ -52,6 +53,7 @@ class Network:
     schedule: Schedule
     provider: Provider | None = None
     layers: Mapping[str, Operation | Remembering] = field(default_factory=dict)
+    runners: Mapping[str, Provider] = field(default_factory=dict)
     training: bool = False
     block: int = 0
     derived: bool = True
@@ -61,6 +63,10 @@ class Network:
     def trained(self) -> Network:
         """The same network in training."""
         return replace(self, schedule=plan(self.program, training=True), training=True)
+
+    def runner(self, name: str) -> Provider | None:
+        """Who runs a node's kernels; None: whoever is installed for the device."""
+        return self.runners.get(name, self.provider)
 
     @cached_property
     def chains(self) -> Mapping[str, Chain]:
@@ -213,7 +219,7 @@ class Walk:
             steps=self.steps,
             outputs=self.used(name),
             static=frozenset(idle | fixed),
-            **self._how(),
+            **self._how(name),
         )
 
     def neuron_step(
@@ -222,7 +228,9 @@ class Walk:
         """A neuron over one step: inputs, ports and states are ``[B, ...]``."""
         xs = {**xs, **self.noise_at(name, step, derivatives=torch.is_grad_enabled())}
         op = self._neuron(name)
-        return run_step(op.step(), xs, self.params_of(name), states, outputs=self.used(name), **self._how())
+        return run_step(
+            op.step(), xs, self.params_of(name), states, outputs=self.used(name), **self._how(name)
+        )
 
     def noise_at(self, name: str, step: int, *, derivatives: bool) -> dict[str, Tensor]:
         """A node's random inputs at one step, ``[B, ...]``; those that derivatives alone read when asked."""
@@ -233,7 +241,7 @@ class Walk:
         """A stateless node over rows ``[M, ...]``."""
         op, params = self.network.program.nodes[name], self.params_of(name)
         if isinstance(op, Pointwise):
-            return run_step(op.step(), rows, params, {}, outputs=op.out_ports, **self._how())[0]
+            return run_step(op.step(), rows, params, {}, outputs=op.out_ports, **self._how(name))[0]
         return {"y": self.operation(name)(op, rows, params)}
 
     def operation(self, name: str) -> Operation:
@@ -270,8 +278,8 @@ class Walk:
         assert isinstance(op, Neuron)
         return op
 
-    def _how(self) -> How:
-        return {"dt": self.network.program.time.dt, "provider": self.network.provider}
+    def _how(self, name: str) -> How:
+        return {"dt": self.network.program.time.dt, "provider": self.network.runner(name)}
 
     def params_of(self, name: str) -> dict[str, Tensor]:
         keys = self.network.program.param_keys(name)

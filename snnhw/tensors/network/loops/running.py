@@ -38,7 +38,7 @@ class Running:
         return Cell(
             name,
             layer,
-            steps.provider,
+            steps.walk.network.runner(name) or steps.provider,
             params=[self._given[keys[param]] for param in step.params],
             tables=[self._given[keys[table]].to(steps.walk.like.dtype) for table in step.tables],
             needs=(
