@@ -14,7 +14,7 @@ from torch import Tensor
 
 from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.limits import Limits
-from snnhw_cpu.memory import room
+from snnhw_cpu.memory import empty
 from snnhw_cpu.threads import share
 
 __all__ = ["COSTS", "Costs", "product", "weight_adjoint"]
@@ -105,7 +105,7 @@ COSTS: Final = Costs(look=64.0, add=8.3, turn=98.0)
 def product(x: Tensor, turned: Tensor, limits: Limits) -> Tensor:
     """``x @ turned`` of contiguous rows ``[M, K]`` and ``[K, O]``, skipping zeros of x."""
     (rows, inputs), outputs = x.shape, turned.shape[1]
-    y = room(rows, outputs, dtype=x.dtype, reuse=limits.reuse).zero_()
+    y = empty(rows, outputs, dtype=x.dtype, reuse=limits.reuse).zero_()
     _run("forward", rows, (rows, inputs, outputs), limits, x, turned, y)
     return y
 

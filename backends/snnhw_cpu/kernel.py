@@ -35,7 +35,7 @@ class Kernel:
         self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(found.function.address)
 
     def __call__(self, *arguments: int) -> None:
-        """As `snnhw_cpu.loops.function` says, or whoever else printed it."""
+        """As `snnhw_cpu.numba_pieces.function` says, or whoever else printed it."""
         self._call(*arguments)
 
 

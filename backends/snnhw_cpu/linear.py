@@ -18,7 +18,7 @@ from snnhw.tensors.autograd import Function
 from snnhw.tensors.network import Memo
 from snnhw_cpu.events import COSTS, product, weight_adjoint
 from snnhw_cpu.limits import USUAL, Limits, Way
-from snnhw_cpu.memory import room
+from snnhw_cpu.memory import empty
 
 __all__ = ["LinearLayer", "LinearUse"]
 
@@ -66,7 +66,7 @@ class LinearUse:
             y = product(rows.contiguous(), self._turned(weight), self.limits)
             y = y if bias is None else y.add_(bias)
         else:
-            y = room(len(rows), op.out_features, dtype=x.dtype, reuse=self.limits.reuse)
+            y = empty(len(rows), op.out_features, dtype=x.dtype, reuse=self.limits.reuse)
             _dense(rows, weight, bias, y)
         return y.view(*x.shape[:-1], op.out_features)
 
@@ -93,7 +93,7 @@ class LinearUse:
         if "x" in wanted:  # last, as it may go where x is
             to = out
             if to is None:
-                to = room(*rows.shape, dtype=x.dtype, reuse=self.limits.reuse)
+                to = empty(*rows.shape, dtype=x.dtype, reuse=self.limits.reuse)
             to = to.view(rows.shape)
             found["x"] = torch.mm(sums, weight, out=to).view(x.shape)
         return found

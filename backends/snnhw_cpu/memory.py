@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["SPARE", "room"]
+__all__ = ["SPARE", "empty"]
 
 Buffer = np.ndarray[Any, Any]
 
@@ -28,7 +28,7 @@ LINE: Final = 64
 _IDLE: dict[int, deque[Buffer]] = {}
 
 
-def room(*shape: int, dtype: torch.dtype, reuse: int) -> Tensor:
+def empty(*shape: int, dtype: torch.dtype, reuse: int) -> Tensor:
     """An uninitialised tensor, in memory that was used before if it has at least ``reuse`` bytes."""
     size = prod(shape) * dtype.itemsize
     return _fresh(shape, dtype) if size < max(1, reuse) else _lent(size).view(dtype).view(shape)

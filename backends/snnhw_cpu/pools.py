@@ -18,7 +18,7 @@ from snnhw.ir import MaxPool2d
 from snnhw.tensors.autograd import Function
 from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.limits import USUAL, Limits
-from snnhw_cpu.memory import room
+from snnhw_cpu.memory import empty
 from snnhw_cpu.threads import share
 
 __all__ = ["MaxPool", "pools"]
@@ -66,7 +66,7 @@ class MaxPool:
         return d_x
 
     def _new(self, *shape: int, dtype: torch.dtype) -> Tensor:
-        return room(*shape, dtype=dtype, reuse=self.limits.reuse)
+        return empty(*shape, dtype=dtype, reuse=self.limits.reuse)
 
 
 class _MaxPool(Function):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from snnhw.passes import ScanKernel
+from snnhw.passes import ScanKernel, ScanLoop, backward_loop, forward_loop
 from snnhw.plugin import Explanation, Run, Train
 from snnhw.tensors.network import KernelUse, Network, uses
 
-__all__ = ["Printer", "explain"]
+__all__ = ["Source", "explain"]
 
-Printer = Callable[[KernelUse], str]
-"""The source that is compiled for a use of a kernel."""
+Source = Callable[[ScanLoop], str]
+"""What is compiled for one pass of a kernel."""
 
 _MEANING = {
     "once": "nothing in it changes over time",
@@ -26,7 +26,7 @@ _MEANING = {
 _LAYOUTS = {"scalar": "for the layer", "neuron": "for each neuron"}
 
 
-def explain(network: Network, job: Run | Train, source: Printer) -> Explanation:
+def explain(network: Network, job: Run | Train, source: Source) -> Explanation:
     """The schedule, a row for each stage; a row for each node that has kernels; their sources, each once.
 
     Args:
@@ -52,10 +52,10 @@ def _schedule(network: Network) -> tuple[tuple[str, ...], ...]:
     return tuple(rows)
 
 
-def _files(sources: dict[str, str], found: list[KernelUse], source: Printer, *, backward: bool) -> str:
+def _files(sources: dict[str, str], found: list[KernelUse], source: Source, *, backward: bool) -> str:
     """Names of the files that a node's kernels of one pass stand in."""
-    name = "backward" if backward else "forward"
-    files = [_file(sources, name, source(use)) for use in found if use.backward == backward]
+    name, loop = ("backward", backward_loop) if backward else ("forward", forward_loop)
+    files = [_file(sources, name, source(loop(use.kernel))) for use in found if use.backward == backward]
     return ", ".join(dict.fromkeys(files)) or "-"
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from snnhw.ir.expr import Expr
 
-__all__ = ["Emitted", "Target", "emit"]
+__all__ = ["Emitted", "Target", "emit", "read"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ def emit(roots: Sequence[Expr], names: Mapping[str, str], target: Target, prefix
                 target.statement.format(name=texts[node], value=target.ops[node.op].format(*operands))
             )
     return Emitted(lines, [texts[root] for root in roots])
+
+
+def read(roots: Sequence[Expr]) -> frozenset[str]:
+    """The variables that the values of expressions need; tables apart."""
+    return frozenset(str(node.data) for node in _values(roots) if node.op == "var")
 
 
 def _values(roots: Sequence[Expr]) -> list[Expr]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from snnhw.passes.graph import Component, components, static_ports
+from snnhw.passes.loop import Argument, Body, ScanLoop, Store, backward_loop, forward_loop
 from snnhw.passes.resolve import resolve_loss
 from snnhw.passes.scan import Layout, Request, ScanKernel, Value, derive
 
 __all__ = [
+    "Argument",
+    "Body",
     "Component",
     "Layout",
     "Request",
     "ScanKernel",
+    "ScanLoop",
+    "Store",
     "Value",
+    "backward_loop",
     "components",
     "derive",
+    "forward_loop",
     "resolve_loss",
     "static_ports",
 ]

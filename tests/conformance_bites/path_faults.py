@@ -20,6 +20,7 @@ import snnhw_cpu.products
 import snnhw_cpu.provider
 import snnhw_cpu.threads
 from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
+from snnhw.tensors import printed
 from snnhw.tensors.network import OPERATIONS, blocks, run, walk
 from snnhw.tensors.network.loops import loop, sweep
 
@@ -147,13 +148,12 @@ def recorded_late(original: Callable[..., Any], done: Any, name: str, *rest: Any
 def in_parts(parts: bool) -> Callable[..., None]:
     """Only kernels that take all neurons and steps at once; or only others."""
 
-    def call(original: Callable[..., None], scan: Any, kernel: Any, given: Any, rest: Any) -> None:
-        tensors = [*rest]
-        original(scan, kernel, given, tensors)
-        batch, neurons = given.inputs[0].shape[-2:]
-        _, columns = scan._layout(batch, neurons)
-        if (scan._tile(columns) < columns or scan.limits.chunk < given.steps) == parts:
-            less(tensors[0])
+    def call(original: Callable[..., None], scan: Any, compiled: Any, given: Any, *rest: Any) -> None:
+        original(scan, compiled, given, *rest)
+        grid, filled = rest
+        first = next(a for a in compiled[0].arguments if a.letter in filled)
+        if (grid.blocks > 1 or scan.printer.limits.chunk < given.steps) == parts:
+            less(filled[first.letter][first.number])
 
     return call
 
@@ -161,12 +161,11 @@ def in_parts(parts: bool) -> Callable[..., None]:
 def laid_out(each: bool) -> Callable[..., None]:
     """Only where a row is a sample, and parameters lie as they are; or only where they are repeated."""
 
-    def call(original: Callable[..., None], scan: Any, kernel: Any, given: Any, rest: Any) -> None:
-        batch, neurons = given.inputs[0].shape[-2:]
-        rows, _ = scan._layout(batch, neurons)
-        if scan._varies and batch > 1 and (rows > 1) == each:
+    def call(original: Callable[..., None], scan: Any, compiled: Any, given: Any, *rest: Any) -> None:
+        batch, grid = given.inputs[0].shape[-2], rest[0]
+        if "neuron" in scan.kernel.layouts and batch > 1 and (grid.rows > 1) == each:
             given = given._replace(params=[p if p.ndim == 0 else p.roll(1) for p in given.params])
-        original(scan, kernel, given, rest)
+        original(scan, compiled, given, *rest)
 
     return call
 
@@ -192,7 +191,7 @@ def unfilled(original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tens
 def undone(many: bool) -> Callable[[Replace], None]:
     def plant(replace: Replace) -> None:
         around(snnhw_cpu.provider, "share", shared(many))(replace)
-        around(snnhw_cpu.provider, "room", unfilled)(replace)
+        around(snnhw_cpu.provider, "empty", unfilled)(replace)
 
     return plant
 
@@ -219,7 +218,7 @@ def in_use(name: str) -> Callable[[Replace], None]:
 
 
 def calls(change: Callable[..., None]) -> Callable[[Replace], None]:
-    return around(snnhw_cpu.provider.NumbaScan, "_call", change)
+    return around(printed.PrintedScan, "_run", change)
 
 
 def without_bias(original: Callable[..., Tensor], op: Any, xs: Any, params: Any) -> Tensor:

@@ -9,13 +9,13 @@ import torch
 from kernel_pool import POOL, WIDTH, run, tensors_of
 
 from snnhw.ir.emit import emit
-from snnhw.passes import Request, derive
+from snnhw.passes import Request, derive, forward_loop
 from snnhw.tensors.eager import EagerProvider
 from snnhw_cpu.kernel import compiled
 from snnhw_cpu.limits import Limits
-from snnhw_cpu.loops import TARGET
+from snnhw_cpu.numba_pieces import TARGET
+from snnhw_cpu.numba_source import source
 from snnhw_cpu.provider import NumbaProvider
-from snnhw_cpu.source import forward_source
 
 EAGER, NUMBA = EagerProvider(), NumbaProvider()
 
@@ -98,8 +98,8 @@ def test_the_gradient_of_one_number_is_summed_in_float64() -> None:
 def test_equal_sources_are_compiled_once_whatever_their_names_and_values() -> None:
     step = POOL["leaky"].step
     one = derive(step, Request(outputs=("spk",)))
-    source = forward_source(one, "float32")
-    assert compiled(source, "forward") is compiled(str(source), "forward")
+    text = source(forward_loop(one), "float32")
+    assert compiled(text, "forward") is compiled(str(text), "forward")
 
 
 def test_a_derivative_that_no_value_needs_is_not_printed() -> None:

@@ -8,9 +8,9 @@ import pytest
 from kernel_pool import POOL, Pooled
 
 from snnhw.ir import FrozenMap, Neuron, Param, model, variables
-from snnhw.passes import Request, ScanKernel, derive
+from snnhw.passes import Request, ScanKernel, backward_loop, derive, forward_loop
 from snnhw_cpu.kernel import compiled
-from snnhw_cpu.source import backward_source, forward_source
+from snnhw_cpu.numba_source import source
 
 
 def kernel_of(pooled: Pooled) -> ScanKernel:
@@ -28,6 +28,14 @@ def kernel_of(pooled: Pooled) -> ScanKernel:
     )
 
 
+def forward_source(kernel: ScanKernel, dtype: str = "float32") -> str:
+    return source(forward_loop(kernel), dtype)
+
+
+def backward_source(kernel: ScanKernel, dtype: str = "float32") -> str:
+    return source(backward_loop(kernel), dtype)
+
+
 def machine_code(source: str, name: str) -> tuple[str, str]:
     """Assembly and LLVM IR of a source compiled afresh, since cached code shows neither."""
     space: dict[str, object] = {"__name__": "fresh"}
@@ -39,21 +47,21 @@ def machine_code(source: str, name: str) -> tuple[str, str]:
 @pytest.mark.parametrize("name", ["leaky", "synaptic"])
 def test_no_multiplication_is_fused_with_an_addition(name: str) -> None:
     """P1: a fused multiply-add rounds once where the language rounds twice."""
-    for source, kind in ((forward_source, "forward"), (backward_source, "backward")):
-        assembly, _ = machine_code(source(kernel_of(POOL[name]), "float32"), kind)
+    for text, kind in ((forward_source, "forward"), (backward_source, "backward")):
+        assembly, _ = machine_code(text(kernel_of(POOL[name])), kind)
         assert "mul" in assembly
         assert not re.search(r"\bv?f(n?m)(add|sub)", assembly)
 
 
 def test_a_float32_kernel_computes_nothing_in_float64() -> None:
     """P12: one bare literal would widen everything after it."""
-    _, code = machine_code(forward_source(kernel_of(POOL["leaky"]), "float32"), "forward")
+    _, code = machine_code(forward_source(kernel_of(POOL["leaky"])), "forward")
     assert re.search(r"fmul float|fmul <\d+ x float>", code)
     assert not re.search(r"f(mul|add|sub|div) double", code)
 
 
 def test_the_inner_loop_is_vector_code() -> None:
-    assembly, _ = machine_code(backward_source(kernel_of(POOL["leaky"]), "float32"), "backward")
+    assembly, _ = machine_code(backward_source(kernel_of(POOL["leaky"])), "backward")
     assert re.search(r"v?(mul|fmul)\w*ps|fmul\s+v\d+\.4s", assembly)
 
 
@@ -73,7 +81,7 @@ def test_no_name_that_a_user_chose_reaches_the_code() -> None:
         Neuron(odd).step(), {"__import__": 0.5, "threshold": 1.0}, train=frozenset({"__import__"})
     )
     kernel = kernel_of(pooled)
-    for text in (forward_source(kernel, "float32"), backward_source(kernel, "float32")):
+    for text in (forward_source(kernel), backward_source(kernel)):
         assert not re.search(r"import_os|__import__|eval_x|threshold|Odd", text)
 
 
@@ -89,12 +97,12 @@ def test_names_do_not_change_the_code() -> None:
             membrane=state,
             ports=(port,),
         )
-        return backward_source(kernel_of(Pooled(Neuron(neuron).step(), {"threshold": 1.0})), "float32")
+        return backward_source(kernel_of(Pooled(Neuron(neuron).step(), {"threshold": 1.0})))
 
     assert named("mem", "x") == named("u", "drive")
 
 
 def test_a_kernel_takes_addresses_and_gives_nothing() -> None:
-    kernel = compiled(forward_source(kernel_of(POOL["leaky"]), "float32"), "forward")
+    kernel = compiled(forward_source(kernel_of(POOL["leaky"])), "forward")
     with pytest.raises(TypeError, match="this function takes at least"):
         kernel(0, 0)

@@ -16,7 +16,7 @@ FLOATS = USUAL.reuse // 4
 
 
 def room(*shape: int, dtype: torch.dtype) -> Tensor:
-    return memory.room(*shape, dtype=dtype, reuse=USUAL.reuse)
+    return memory.empty(*shape, dtype=dtype, reuse=USUAL.reuse)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_shape_type_and_place(dtype: torch.dtype) -> None:
 def test_who_asks_says_how_large_a_buffer_must_be_to_come_back() -> None:
     for reuse, found in ((0, [12]), (13, [])):
         memory._IDLE.clear()
-        memory.room(3, dtype=torch.float32, reuse=reuse)
+        memory.empty(3, dtype=torch.float32, reuse=reuse)
         assert [size for size, buffers in memory._IDLE.items() for _ in buffers] == found
 
 
