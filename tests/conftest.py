@@ -40,7 +40,7 @@ def plain_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Neurons run in plain torch: compiling kernels takes long, and is tested elsewhere."""
     from plain import use_plain_torch
 
-    from snnhw.tensors.provider import provider_for
+    from snnhw.tensors.scans.installed import provider_for
 
     use_plain_torch(monkeypatch.setattr)
     yield
@@ -50,7 +50,7 @@ def plain_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def derived(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """Keys of the kernels that are asked for: what a backend compiles, each once."""
-    import snnhw.tensors.layer
+    import snnhw.tensors.scans.layer
     from snnhw.passes import derive
 
     keys: set[str] = set()
@@ -60,10 +60,10 @@ def derived(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         keys.add(kernel.key)
         return kernel
 
-    monkeypatch.setattr(snnhw.tensors.layer, "derive", counted)
-    snnhw.tensors.layer.layer_of.cache_clear()
+    monkeypatch.setattr(snnhw.tensors.scans.layer, "derive", counted)
+    snnhw.tensors.scans.layer.layer_of.cache_clear()
     yield keys
-    snnhw.tensors.layer.layer_of.cache_clear()
+    snnhw.tensors.scans.layer.layer_of.cache_clear()
 
 
 @pytest.fixture

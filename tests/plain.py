@@ -7,8 +7,8 @@ from collections.abc import Callable
 import snnhw_cpu.network  # it has the provider under a name of its own
 import snnhw_cpu.provider
 from snnhw.plugin import INTERFACE
-from snnhw.tensors.eager import EagerProvider
-from snnhw.tensors.provider import provider_for
+from snnhw.tensors.scans.eager import EagerProvider
+from snnhw.tensors.scans.installed import provider_for
 
 __all__ = ["use_plain_torch"]
 

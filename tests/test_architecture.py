@@ -33,7 +33,7 @@ LAYERS: dict[str, set[str]] = {
     "passes": COMMON | {"ir"},
     "reference": COMMON | {"ir"},
     "check": COMMON | {"ir", "passes", "plugin"},
-    "tensors": COMMON | {"ir", "passes", "plugin", "arrays", "registry"},
+    "tensors": COMMON | {"ir", "passes", "plugin", "arrays", "registry", "session"},
     "conformance": COMMON
     | {"ir", "passes", "reference", "plugin", "arrays", "reader", "options", "registry", "check", "api"},
 }
@@ -67,14 +67,9 @@ FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader", "arrays", "session"}
 
 FOR_SOME_PLUGINS = {
     "snnhw_reference": {"reference"},
-    "snnhw_torch": {"tensors"},
     "snnhw_cpu": {"tensors"},
-    "snnhw_cuda": {"tensors"},
     "snnhw_nir": {"reference"},  # to say how many spikes a reader's rule changes
 }
-
-SHARED_BY_PLUGINS = {"snnhw_torch": {"snnhw_cpu", "snnhw_cuda"}}
-"""A package under backends/ that is no plugin itself -> the plugins that may import it."""
 
 VENDORS = ("triton", "poptorch", "popart", "nir", "nirtorch", "h5py")
 """SDKs that may be absent, or fail when imported: never in core, never while a plugin.py loads."""
@@ -247,7 +242,7 @@ def test_plugins_import_the_interface_and_not_each_other() -> None:
 def plugin_may_import(package: str, imported: Import) -> bool:
     top = imported.target.partition(".")[0]
     if top in PACKAGES - {package}:
-        return package in SHARED_BY_PLUGINS.get(top, set())
+        return False
     reached = layer_of(imported)
     return reached is None or reached in FOR_PLUGINS | FOR_SOME_PLUGINS.get(package, set())
 

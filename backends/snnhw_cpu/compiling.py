@@ -1,7 +1,7 @@
 """From emitted source to machine code, or from the cache.
 
 numba's own cache needs the source in a file, unpickles whatever lies beside it, and fails where it cannot
-write. Here a source is never read from a disk, and of machine code only what `snnhw_cpu.cache` vouches for.
+write. Here a source is never read from a disk, and of machine code only what `KernelCache` vouches for.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ import numba
 from numba.core import compiler, serialize, sigutils
 from numba.core.ccallback import CFunc
 
-from snnhw_cpu.cache import keep, kept
+from snnhw.tensors.scans.kernel_cache import KernelCache
 
-__all__ = ["Compiled", "cfunc", "load_module"]
+__all__ = ["CACHE", "Compiled", "cfunc", "load_module"]
 
 LOG = logging.getLogger("snnhw.cpu")
+
+CACHE = KernelCache("cpu")
 
 # Some releases of numba declare types, others do not.
 dumps: Any = serialize.dumps
@@ -85,7 +87,7 @@ class _Cache:
     def load_overload(self, _: Any, context: Any) -> Any:
         """The compiled function; None where the cache has none."""
         context.refresh()
-        data = kept(self._name, self._key(context.codegen()))
+        data = CACHE.kept(self._name, self._key(context.codegen()))
         if data is None:
             return None
         try:
@@ -98,7 +100,7 @@ class _Cache:
 
     def save_overload(self, _: Any, result: Any) -> None:
         assert not result.library.has_dynamic_globals, "a kernel that holds addresses of this process"
-        self._owner.kept = keep(self._name, self._key(result.codegen), dumps(result._reduce()))
+        self._owner.kept = CACHE.keep(self._name, self._key(result.codegen), dumps(result._reduce()))
 
     def _key(self, codegen: Any) -> str:
         """Everything that machine code depends on."""

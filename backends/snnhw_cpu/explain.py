@@ -7,10 +7,10 @@ from functools import partial
 
 from snnhw.ir import Program
 from snnhw.plugin import Explanation, Run, Train
+from snnhw.tensors.execution import explain as explain_network
 from snnhw_cpu.network import network_of
 from snnhw_cpu.numba_source import source
 from snnhw_cpu.paths import listed
-from snnhw_torch import explain as explain_network
 
 __all__ = ["explain"]
 

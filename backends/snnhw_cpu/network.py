@@ -14,13 +14,5 @@ __all__ = ["network_of"]
 def network_of(program: Program, *, precision: str, limits: Limits) -> Network:
     """See `snnhw_cpu.plugin.CpuOptions`."""
     layers = layers_of(program, precision=precision, limits=limits)
-    return Network(
-        program,
-        plan(program),
-        NumbaProvider(limits),
-        layers,
-        block=limits.block,
-        derived=limits.derived,
-        held=limits.held,
-        passing=limits.passing,
-    )
+    provider = NumbaProvider(limits)
+    return Network(program, plan(program), provider, provider.sizes, layers)

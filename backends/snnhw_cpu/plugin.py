@@ -150,8 +150,8 @@ class CpuBackend:
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
 
+        from snnhw.tensors.execution import TorchExecutable
         from snnhw_cpu.network import network_of
-        from snnhw_torch import TorchExecutable
 
         options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()
         return TorchExecutable(

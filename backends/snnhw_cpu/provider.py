@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from snnhw.ir import Conv1d, Conv2d, Conv3d
 from snnhw.passes import ScanKernel, ScanLoop
 from snnhw.plugin import INTERFACE
-from snnhw.tensors.printed import Grid, Launch, PrintedScan
-from snnhw.tensors.provider import Scan
+from snnhw.tensors.scans.printed import Grid, Launch, PrintedScan
+from snnhw.tensors.scans.provider import Draw, Scan, Sizes, drawn_on_host
 from snnhw_cpu.kernel import compiled
 from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.memory import empty
@@ -29,6 +30,21 @@ class NumbaProvider:
 
     name = "cpu"
     interface = INTERFACE
+
+    @property
+    def sizes(self) -> Sizes:
+        """As of its limits; oneDNN holds a second copy of what a convolution gives while it computes."""
+        limits = self.limits
+        return Sizes(
+            block=limits.block,
+            alone=(Conv1d, Conv2d, Conv3d),
+            derived=limits.derived,
+            held=limits.held,
+            passing=limits.passing,
+        )
+
+    def uniform(self, draw: Draw, device: torch.device) -> Tensor:
+        return drawn_on_host(draw, device)
 
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
         return PrintedScan(kernel, dtype, self)

@@ -3,7 +3,8 @@
 Dynamo traces the call of a layer up to here: options, shapes, and the states that it takes, keeps and
 returns. One step of the layer is a single node of its graph, `_advance`, into which it does not look: the
 equations, the schedule and the caches of kernels are values that are the same at every step. AOTAutograd
-does look into it, with tensors without values, and finds torch's own operators and `snnhw.tensors.compiled`.
+does look into it, with tensors without values, and finds torch's own operators and those of
+`snnhw.tensors.scans.compiled`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from torch import Tensor
 from snnhw.errors import InputError
 from snnhw.ir import Input, Output, Params, Program, check_params, require_valid
 from snnhw.tensors.network import Network, ProgramModule, attribute, plan
-from snnhw.tensors.provider import provider_for
+from snnhw.tensors.scans.installed import provider_for
 
 __all__ = ["ProgramStep", "from_program"]
 

@@ -37,9 +37,10 @@ from snnhw.ir import (
 from snnhw.passes import resolve_loss
 from snnhw.plugin import Run, Train
 from snnhw.tensors.autograd import Function
-from snnhw.tensors.eager import EagerProvider
+from snnhw.tensors.execution import TorchExecutable
 from snnhw.tensors.network import Network, plan
-from snnhw_torch import TorchExecutable
+from snnhw.tensors.scans.eager import EagerProvider
+from snnhw.tensors.scans.provider import Sizes
 
 EAGER = EagerProvider()
 T, B = 6, 4
@@ -162,7 +163,7 @@ def executable(
     if loss is not None:
         job = Train(T, shapes, B, record, loss=resolve_loss(program, loss), optimizer=optimizer, **settings)
     given = params_of(program) if params is None else params
-    network = Network(program, plan(program), EAGER, block=block)
+    network = Network(program, plan(program), EAGER, Sizes(block=block, alone=(Conv2d,)))
     return TorchExecutable(network, given, job, device=torch.device("cpu"), dtype=dtype)
 
 

@@ -37,7 +37,7 @@ from snnhw.ir import (
     sequential,
 )
 from snnhw.plugin import Explanation, Run, Train
-from snnhw.tensors.layer import layer_of
+from snnhw.tensors.scans.layer import layer_of
 from snnhw_cpu.plugin import CpuBackend, CpuOptions
 
 T, B = 5, 3

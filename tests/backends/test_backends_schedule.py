@@ -17,9 +17,9 @@ from snnhw.ir import (
 )
 from snnhw.ir import OPTIMIZERS as KINDS
 from snnhw.plugin import Run
+from snnhw.tensors.execution import OPTIMIZERS
 from snnhw.tensors.network import OPERATIONS, TIMED, plan
 from snnhw_cpu.plugin import CpuBackend
-from snnhw_torch import OPTIMIZERS
 
 
 def modes(program: Program) -> list[tuple[str, str]]:

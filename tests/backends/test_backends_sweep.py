@@ -26,6 +26,7 @@ from snnhw.ir import (
     trainable,
 )
 from snnhw.tensors.network import Network, ProgramModule, plan
+from snnhw.tensors.scans.provider import Sizes
 
 T, B = 9, 3
 
@@ -72,7 +73,7 @@ def module(program: Program, held: int = 64 << 20, *, derived: bool = True) -> P
     host = init_params(program, 1, given=given)
     params = {key: torch.from_numpy(np.array(array, np.float64)) for key, array in host.items()}
     return ProgramModule(
-        Network(program, plan(program), EAGER, held=held, derived=derived), params, time_steps=T
+        Network(program, plan(program), EAGER, Sizes(held=held, derived=derived)), params, time_steps=T
     )
 
 

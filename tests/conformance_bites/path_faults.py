@@ -20,9 +20,9 @@ import snnhw_cpu.products
 import snnhw_cpu.provider
 import snnhw_cpu.threads
 from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
-from snnhw.tensors import printed
 from snnhw.tensors.network import OPERATIONS, blocks, run, walk
 from snnhw.tensors.network.loops import loop, sweep
+from snnhw.tensors.scans import printed
 
 __all__ = ["COARSE", "FAULTS", "Fault"]
 
@@ -226,7 +226,7 @@ def without_bias(original: Callable[..., Tensor], op: Any, xs: Any, params: Any)
 
 
 COARSE: Final = Fault(
-    around(snnhw_cpu.products, "_in_bfloat16", without_bias),
+    around(snnhw_cpu.products, "in_bfloat16", without_bias),
     ("law/rounds-Linear-bias", "law/rounds-Conv2d-plain", "law/rounds-Linear-bias/step"),
 )
 """Of products in bfloat16, which no decision leads to but the option ``precision``."""

@@ -10,7 +10,7 @@ from kernel_pool import POOL, WIDTH, run, tensors_of
 
 from snnhw.ir.emit import emit
 from snnhw.passes import Request, derive, forward_loop
-from snnhw.tensors.eager import EagerProvider
+from snnhw.tensors.scans.eager import EagerProvider
 from snnhw_cpu.kernel import compiled
 from snnhw_cpu.limits import Limits
 from snnhw_cpu.numba_pieces import TARGET

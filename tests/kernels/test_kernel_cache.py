@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from snnhw_cpu import cache, compiling
-from snnhw_cpu.cache import keep, kept
+from snnhw.tensors.scans import kernel_cache as cache
+from snnhw_cpu import compiling
+
+keep, kept = compiling.CACHE.keep, compiling.CACHE.kept
 
 SOURCE = """
 from snnhw_cpu.compiling import cfunc
@@ -220,7 +222,7 @@ def test_a_pipe_in_the_way_is_not_waited_for(folder: Path) -> None:
 def test_what_this_numba_cannot_use_is_compiled_anew(
     folder: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
-    monkeypatch.setattr(compiling, "kept", lambda *_: data)
+    monkeypatch.setattr(cache.KernelCache, "kept", lambda *_: data)
     assert fresh()
     monkeypatch.undo()
     monkeypatch.setenv("SNNHW_CACHE_DIR", str(folder.parent))

@@ -37,7 +37,7 @@ from snnhw.ir import (
     trainable,
 )
 from snnhw.plugin import Run, Train
-from snnhw.tensors.network import ProgramModule, attribute
+from snnhw.tensors.network import Network, ProgramModule, attribute
 from snnhw_cpu.limits import Limits
 from snnhw_cpu.network import network_of
 from snnhw_cpu.plugin import CpuBackend, CpuOptions
@@ -98,8 +98,12 @@ CHAINS = {
 }
 
 
+def divided(network: Network, block: int) -> Network:
+    return replace(network, sizes=replace(network.sizes, block=block))
+
+
 def module(program: Program, block: int, params: Mapping[str, Tensor], **options: Any) -> ProgramModule:
-    network = replace(network_of(program, precision="full", limits=DENSE), block=block)
+    network = divided(network_of(program, precision="full", limits=DENSE), block)
     return ProgramModule(network, params, time_steps=T, **options)
 
 
@@ -216,7 +220,7 @@ def test_products_that_are_not_torchs_own_run_in_blocks_too(precision: str) -> N
     x = inputs_of(program).detach().float()
     found = []
     for block in (0, 100):
-        made = ProgramModule(replace(network, block=block), params, time_steps=T)
+        made = ProgramModule(divided(network, block), params, time_steps=T)
         outputs, _ = made(x)
         sum(y.sum() for y in outputs.values()).backward()
         found.append({**outputs, **{name: param.grad for name, param in made.named_parameters()}})

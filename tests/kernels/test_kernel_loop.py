@@ -14,9 +14,9 @@ from torch import Tensor
 
 from snnhw.ir import FrozenMap, evaluate, numpy_namespace
 from snnhw.passes import Argument, Body, Request, ScanKernel, ScanLoop, backward_loop, derive, forward_loop
-from snnhw.tensors.eager import EagerProvider
-from snnhw.tensors.printed import Grid, Launch, PrintedScan
-from snnhw.tensors.provider import Scan
+from snnhw.tensors.scans.eager import EagerProvider
+from snnhw.tensors.scans.printed import Grid, Launch, PrintedScan
+from snnhw.tensors.scans.provider import UNMEASURED, Draw, Scan, Sizes, drawn_on_host
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -32,6 +32,10 @@ class NumpyPrinter:
     """
 
     by_sample: bool
+    sizes: Sizes = UNMEASURED
+
+    def uniform(self, draw: Draw, device: torch.device) -> Tensor:
+        return drawn_on_host(draw, device)
 
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
         return PrintedScan(kernel, dtype, self)

@@ -104,7 +104,7 @@ def test_explain_shows_what_another_option_settles(given: dict[str, Any]) -> Non
 def test_a_network_is_made_of_the_limits() -> None:
     program = sequential({"x": Input((3,)), "fc": Linear(3, 2)}, train=False)
     network = network_of(program, precision="full", limits=forced("chains:apart,loops:again"))
-    assert (network.block, network.held, network.passing) == (0, 1, 1)
+    assert (network.sizes.block, network.sizes.held, network.sizes.passing) == (0, 1, 1)
 
 
 def test_equal_limits_share_their_kernels() -> None:

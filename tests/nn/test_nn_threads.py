@@ -18,8 +18,8 @@ from torch import Tensor, fx, nn
 
 import snnhw as snn
 from snnhw.nn import capture
-from snnhw.tensors import compiled
-from snnhw.tensors.eager import EagerProvider
+from snnhw.tensors.scans import compiled
+from snnhw.tensors.scans.eager import EagerProvider
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 

@@ -100,7 +100,7 @@ def run_of(name: str, program: Program | None = None, first: int = 0, **job: Any
     return run
 
 
-WITHIN = {"cpu": "snnhw_torch", "reference": "snnhw_reference", "ipu": "snnhw_ipu"}
+WITHIN = {"cpu": "snnhw/tensors/execution", "reference": "snnhw_reference", "ipu": "snnhw_ipu"}
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -120,10 +120,10 @@ def test_statistics_and_sequences_belong_to_the_step(name: str, first: int) -> N
         assert everywhere(call, every=97 if name == "cpu" else 997)
 
 
-@pytest.mark.parametrize("file", ["executable", "training", "commit", "optimizers"])
+@pytest.mark.parametrize("file", ["executable", "trainer", "commit", "optimizers"])
 def test_at_every_bytecode(file: str) -> None:
     with run_of("cpu", first=1) as run:
-        everywhere(Call(run, lambda: step(run, 1)), "opcode", f"snnhw_torch/{file}")
+        everywhere(Call(run, lambda: step(run, 1)), "opcode", f"snnhw/tensors/execution/{file}")
 
 
 @pytest.mark.slow

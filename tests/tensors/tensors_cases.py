@@ -13,8 +13,8 @@ from torch import Tensor
 from snnhw.ir import MODELS, Neuron
 from snnhw.tensors import Provider
 from snnhw.tensors.autograd import Function
-from snnhw.tensors.eager import EagerProvider
-from snnhw.tensors.provider import provider_for
+from snnhw.tensors.scans.eager import EagerProvider
+from snnhw.tensors.scans.installed import provider_for
 
 Tensors = dict[str, Tensor]
 Found = tuple[Tensors, Tensors]

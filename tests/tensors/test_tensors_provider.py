@@ -13,8 +13,8 @@ from snnhw import registry
 from snnhw.errors import PluginUnavailable
 from snnhw.passes import ScanKernel
 from snnhw.tensors import Scan, run_scan
-from snnhw.tensors.eager import EagerProvider
-from snnhw.tensors.provider import provider_for
+from snnhw.tensors.scans.eager import EagerProvider
+from snnhw.tensors.scans.installed import provider_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -42,7 +42,12 @@ class Dropout(Op):
 
     def factors(self, u: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """What elements are multiplied by, from the random numbers that belong to them."""
-        return np.where(u >= self.p, 1.0 / (1.0 - self.p) if self.p < 1 else 0.0, 0.0)
+        return np.where(u >= self.p, self.scale, 0.0)
+
+    @property
+    def scale(self) -> float:
+        """What an element is multiplied by that stays."""
+        return 1.0 / (1.0 - self.p) if self.p < 1 else 0.0
 
     @property
     def clocked(self) -> bool:

@@ -14,7 +14,7 @@ from snnhw.tensors.network.module import ProgramModule, attribute
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 from snnhw.tensors.network.run import run_network
 from snnhw.tensors.network.schedule import Schedule, Stage, plan
-from snnhw.tensors.network.timed import TIMED
+from snnhw.tensors.network.stateful_ops import TIMED
 from snnhw.tensors.network.uses import KernelUse, uses
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 

@@ -17,11 +17,12 @@ from torch.compiler import is_compiling as tracing
 
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.network.adjoints import Adjoint, adjoint_of
-from snnhw.tensors.network.chains import CONVOLUTIONS, Chain
+from snnhw.tensors.network.chains import Chain
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.network.walk import Walk
-from snnhw.tensors.provider import Provider, provider_for
-from snnhw.tensors.scan import Use, computed, differentiated
+from snnhw.tensors.scans.passes import computed, differentiated
+from snnhw.tensors.scans.provider import Provider
+from snnhw.tensors.scans.scan import BoundScan
 
 __all__ = ["joins", "run_chain"]
 
@@ -42,7 +43,7 @@ def run_chain(walk: Walk, chain: Chain) -> tuple[Tensor, dict[str, Tensor]]:
     use = walk.neuron(chain.neuron) if chain.neuron else None
     work = _Work(
         use,
-        use.provider if use else walk.network.provider or provider_for(walk.like.device.type),
+        walk.provider(chain.neuron),
         block=_rows(walk, chain),
         views=tuple((nodes[name], walk.operation(name)) for name in chain.views),
         op=nodes[chain.product],
@@ -67,10 +68,10 @@ def _rows(walk: Walk, chain: Chain) -> int:
     """How many rows at a time: all, unless signals behind the product are large."""
     network, rows = walk.network, max(1, walk.steps * walk.batch)
     ports = [f"{chain.product}.y"] if chain.norm or chain.pool else []
-    if isinstance(network.program.nodes[chain.product], CONVOLUTIONS):
+    if isinstance(network.program.nodes[chain.product], network.sizes.alone):
         ports = [f"{chain.product}.y"]
     row = max((prod(network.shapes[port]) for port in ports), default=0) * walk.like.element_size()
-    block = max(1, network.block // max(1, row))
+    block = max(1, network.sizes.block // max(1, row))
     if row == 0 or rows <= 2 * block:
         return rows
     count = -(-rows // block)
@@ -93,7 +94,7 @@ class _Work:
         views, pool: ops before and behind, and what computes them.
     """
 
-    use: Use | None
+    use: BoundScan | None
     provider: Provider
     block: int
     views: tuple[tuple[Any, Operation], ...]

@@ -17,8 +17,8 @@ from snnhw.tensors.network.schedule import Schedule, Stage
 
 __all__ = ["Chain", "chained", "chains"]
 
-CONVOLUTIONS = (Conv1d, Conv2d, Conv3d)
-"""Worth a chain of their own: oneDNN holds a second copy of their result while it computes."""
+PRODUCTS = (Linear, Conv1d, Conv2d, Conv3d)
+"""What a chain can be around: their adjoint is written by hand."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,27 @@ class Chain:
 
 
 def chains(
-    program: Program, schedule: Schedule, layers: Mapping[str, Operation | Remembering], *, training: bool
+    program: Program,
+    schedule: Schedule,
+    layers: Mapping[str, Operation | Remembering],
+    *,
+    training: bool,
+    alone: tuple[type[Op], ...],
 ) -> tuple[Chain, ...]:
-    """All chains of a program; no node is in two of them."""
+    """All chains of a program; no node is in two of them.
+
+    Args:
+        alone: products that are worth a chain with nothing around them.
+    """
     modes = {name: stage.mode for stage in schedule.stages for name in stage.nodes}
     found = (
         _around(program, modes, layers, name, norms=not training)
         for name, op in program.nodes.items()
-        if isinstance(op, (Linear, *CONVOLUTIONS)) and modes[name] == "folded"
+        if isinstance(op, PRODUCTS) and modes[name] == "folded"
     )
-    return tuple(chain for chain in found if len(chain.nodes) > 1 or _convolves(program, chain))
-
-
-def _convolves(program: Program, chain: Chain) -> bool:
-    return isinstance(program.nodes[chain.product], CONVOLUTIONS)
+    return tuple(
+        chain for chain in found if len(chain.nodes) > 1 or isinstance(program.nodes[chain.product], alone)
+    )
 
 
 def _around(

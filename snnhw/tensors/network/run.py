@@ -14,7 +14,7 @@ from snnhw.tensors.network.loops import run_loop
 from snnhw.tensors.network.memo import Memo
 from snnhw.tensors.network.schedule import Mode, Stage
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
-from snnhw.tensors.scan import run_use
+from snnhw.tensors.scans.scan import run_use
 
 __all__ = ["Network", "Pass", "run_network"]
 

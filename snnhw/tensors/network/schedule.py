@@ -7,7 +7,7 @@ from typing import Literal
 
 from snnhw.ir import Neuron, Program
 from snnhw.passes import components, static_ports
-from snnhw.tensors.network.timed import TIMED
+from snnhw.tensors.network.stateful_ops import TIMED
 
 __all__ = ["Mode", "Schedule", "Stage", "plan"]
 

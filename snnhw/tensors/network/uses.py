@@ -14,7 +14,7 @@ from snnhw.passes import ScanKernel
 from snnhw.plugin import Run, Train
 from snnhw.tensors.network.run import run_network
 from snnhw.tensors.network.walk import Network
-from snnhw.tensors.provider import Scan, ScanGrads, ScanInputs, ScanOutputs
+from snnhw.tensors.scans.provider import UNMEASURED, Draw, Scan, ScanGrads, ScanInputs, ScanOutputs, Sizes
 
 __all__ = ["KernelUse", "uses"]
 
@@ -80,6 +80,13 @@ class _Observer:
 
     def empty(self, *shape: int, like: Tensor) -> Tensor:
         return like.new_zeros(shape)
+
+    @property
+    def sizes(self) -> Sizes:
+        return UNMEASURED
+
+    def uniform(self, draw: Draw, device: torch.device) -> Tensor:
+        return torch.zeros(len(draw.clocks), *draw.shape, device=device)
 
     def note(self, kernel: ScanKernel, *, backward: bool) -> None:
         self.found.setdefault(KernelUse(self.node, kernel, backward))

@@ -15,9 +15,10 @@ from snnhw.tensors.network.chains import Chain, chained, chains
 from snnhw.tensors.network.memo import Memo, Remembering
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 from snnhw.tensors.network.schedule import Mode, Schedule, Stage, plan
-from snnhw.tensors.network.timed import TIMED, Span
-from snnhw.tensors.provider import Provider
-from snnhw.tensors.scan import Use, run_step, use_of
+from snnhw.tensors.network.stateful_ops import TIMED, Span
+from snnhw.tensors.scans.installed import provider_for
+from snnhw.tensors.scans.provider import UNMEASURED, Provider, Sizes
+from snnhw.tensors.scans.scan import BoundScan, run_step, use_of
 
 __all__ = ["Network", "Pass", "Tensors", "Walk"]
 
@@ -39,41 +40,32 @@ class Network:
 
     Attributes:
         provider: runs the neurons; None: whoever is installed for the device.
+        sizes: how its work is divided.
         runners: node -> who runs it, where that is not the provider.
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
-        block: bytes of a signal that a chain computes at a time; 0: without chains.
-        derived: whether a loop's way back is derived; else autograd records it.
-        held: bytes of signals that a loop keeps for the way back. A longer one keeps its states now and
-            then, and computes what lies between again.
-        passing: steps of a loop for which there is room when nothing is kept.
     """
 
     program: Program
     schedule: Schedule
     provider: Provider | None = None
+    sizes: Sizes = UNMEASURED
     layers: Mapping[str, Operation | Remembering] = field(default_factory=dict)
     runners: Mapping[str, Provider] = field(default_factory=dict)
     training: bool = False
-    block: int = 0
-    derived: bool = True
-    held: int = 64 << 20
-    passing: int = 16
 
     def trained(self) -> Network:
         """The same network in training."""
         return replace(self, schedule=plan(self.program, training=True), training=True)
 
-    def runner(self, name: str) -> Provider | None:
-        """Who runs a node's kernels; None: whoever is installed for the device."""
-        return self.runners.get(name, self.provider)
-
     @cached_property
     def chains(self) -> Mapping[str, Chain]:
         """First node -> chain."""
         found: tuple[Chain, ...] = ()
-        if self.block:
-            found = chains(self.program, self.schedule, self.layers, training=self.training)
+        if self.sizes.block:
+            found = chains(
+                self.program, self.schedule, self.layers, training=self.training, alone=self.sizes.alone
+            )
         return {chain.nodes[0]: chain for chain in found}
 
     @cached_property
@@ -116,7 +108,7 @@ class How(TypedDict):
     """What all scans of a program have in common."""
 
     dt: float
-    provider: Provider | None
+    provider: Provider
 
 
 @dataclass
@@ -198,13 +190,18 @@ class Walk:
 
     # -- nodes ------------------------------------------------------------------------------------
 
+    def provider(self, name: str | None = None) -> Provider:
+        """Who runs a node's kernels; None: who gives room to all."""
+        found = self.network.runners.get(name or "", self.network.provider)
+        return found or provider_for(self.like.device.type)
+
     def states_of(self, name: str) -> dict[str, Tensor]:
         """A neuron's states before the pass, by their own names."""
         op = self.network.program.nodes[name]
         names = [state.name for state in op.model.states] if isinstance(op, Neuron) else []
         return {state: self.before[f"{name}.{state}"] for state in names if f"{name}.{state}" in self.before}
 
-    def neuron(self, name: str) -> Use:
+    def neuron(self, name: str) -> BoundScan:
         """A neuron over all steps: the ports that somebody wants, and its states afterwards."""
         op = self._neuron(name)
         noise = self._noise(name, self.clock, self.steps, derivatives=torch.is_grad_enabled())
@@ -251,8 +248,8 @@ class Walk:
 
     def timed(self, name: str, x: Tensor, clock: Clock, steps: int) -> Tensor:
         """A node that tells steps apart: ``[T, B, ...]``, or ``[1, B, ...]`` where nothing changes."""
-        op, training = self.network.program.nodes[name], self.network.training
-        found = TIMED[type(op)](op, x, self.params_of(name), Span(name, clock, steps, training))
+        op = self.network.program.nodes[name]
+        found = TIMED[type(op)](op, x, self.params_of(name), self._span(name, clock, steps))
         keys = self.network.program.param_keys(name)
         self.statistics |= {keys[param]: value.detach() for param, value in found.statistics.items()}
         return found.y
@@ -264,14 +261,17 @@ class Walk:
         nobody asks for."""
         op = self.network.program.nodes[name]
         assert isinstance(op, (Neuron, Pointwise))
-        step, span = op.step(), Span(name, clock, steps, self.network.training)
+        step, span = op.step(), self._span(name, clock, steps)
         if not step.noise:
             return {}
         shape = (self.batch, *self.network.shapes[f"{name}.{op.out_ports[0]}"])
         read = step.noise if derivatives else step.drawn
-        drawn = {port: torch.from_numpy(span.uniform(port, shape)).to(self.like) for port in read}
+        drawn = {port: span.uniform(port, shape).to(self.like) for port in read}
         zero = self.like.new_zeros(shape)
         return {port: (drawn.get(port, zero), port in drawn) for port in step.noise}
+
+    def _span(self, name: str, clock: Clock, steps: int) -> Span:
+        return Span(name, clock, steps, self.network.training, self.provider(name), self.like.device)
 
     def _neuron(self, name: str) -> Neuron:
         op = self.network.program.nodes[name]
@@ -279,7 +279,7 @@ class Walk:
         return op
 
     def _how(self, name: str) -> How:
-        return {"dt": self.network.program.time.dt, "provider": self.network.runner(name)}
+        return {"dt": self.network.program.time.dt, "provider": self.provider(name)}
 
     def params_of(self, name: str) -> dict[str, Tensor]:
         keys = self.network.program.param_keys(name)

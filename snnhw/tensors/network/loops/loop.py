@@ -11,7 +11,7 @@ from torch.compiler import is_compiling as tracing
 from snnhw.ir import Edge, Neuron, Pointwise
 from snnhw.tensors.network.loops.steps import Steps
 from snnhw.tensors.network.loops.sweep import sweep
-from snnhw.tensors.network.timed import TIMED
+from snnhw.tensors.network.stateful_ops import TIMED
 from snnhw.tensors.network.walk import Tensors, Walk
 
 __all__ = ["run_loop"]
@@ -35,7 +35,7 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
 
 def _derived(walk: Walk, nodes: tuple[str, ...]) -> bool:
     """Whether the way back can be derived, and is worth it."""
-    if not walk.network.derived:
+    if not walk.network.sizes.derived:
         return False
     ops = [walk.network.program.nodes[name] for name in nodes]
     cells = [op.step() for op in ops if isinstance(op, (Neuron, Pointwise))]

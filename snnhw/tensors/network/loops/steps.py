@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Neuron, Op, Pointwise
-from snnhw.tensors.layer import Layer, layer_of
-from snnhw.tensors.network.loops.rooms import Rooms, follow
+from snnhw.tensors.network.loops.buffers import Rooms, follow
 from snnhw.tensors.network.walk import Tensors, Walk
-from snnhw.tensors.provider import provider_for
-from snnhw.tensors.scan import initial
+from snnhw.tensors.scans.layer import Layer, layer_of
+from snnhw.tensors.scans.passes import initial
 
 __all__ = ["Adjoints", "Moment", "Pending", "Record", "Steps"]
 
@@ -77,7 +76,7 @@ class Steps:
     def __init__(self, walk: Walk, nodes: tuple[str, ...], ports: Iterable[str]) -> None:
         program = walk.network.program
         self.walk, self.nodes, self.ports, self.count = walk, nodes, tuple(ports), walk.steps
-        self.provider = walk.network.provider or provider_for(walk.like.device.type)
+        self.provider = walk.provider()
         self.into = {
             name: [
                 (port, f"{name}.{port}", program.into(name, port)) for port in program.nodes[name].in_ports

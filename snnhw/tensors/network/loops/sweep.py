@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from snnhw.tensors.autograd import Function
-from snnhw.tensors.network.loops.parts import Place
-from snnhw.tensors.network.loops.running import Running
+from snnhw.tensors.network.loops.nodes import Place
+from snnhw.tensors.network.loops.one_step import Running
 from snnhw.tensors.network.loops.steps import Moment, Record, Steps
 from snnhw.tensors.network.walk import Tensors
 
@@ -28,7 +28,7 @@ def sweep(steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     if torch.is_grad_enabled() and steps.trained:
         found = _Sweep.apply(steps, names, *tensors)
     else:
-        found = _forward(steps, given, min(steps.walk.network.passing, steps.count), None)
+        found = _forward(steps, given, min(steps.walk.network.sizes.passing, steps.count), None)
     ports = len(steps.ports)
     return (
         dict(zip(steps.ports, found[:ports], strict=True)),
@@ -66,7 +66,7 @@ class _Sweep(Function):
         ctx.steps, ctx.names, ctx.kept = steps, names, Kept([], [])
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        ctx.chunk = max(1, min(steps.count, steps.walk.network.held // max(1, steps.bytes)))
+        ctx.chunk = max(1, min(steps.count, steps.walk.network.sizes.held // max(1, steps.bytes)))
         found = _forward(steps, dict(zip(names, tensors, strict=True)), ctx.chunk, ctx.kept)
         ctx.seen = [(port.detach(), port._version) for port in found[: len(steps.ports)]]
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from snnhw.tensors.provider import Provider
+from snnhw.tensors.scans.provider import Provider
 
 __all__ = ["Rooms", "follow"]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from snnhw.plugin import Train
 from snnhw.session import Progress
-from snnhw_torch.commit import Change
-from snnhw_torch.optimizers import OPTIMIZERS
+from snnhw.tensors.execution.commit import Change
+from snnhw.tensors.execution.optimizers import OPTIMIZERS
 
 __all__ = ["Trainer"]
 

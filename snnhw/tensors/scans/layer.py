@@ -14,7 +14,7 @@ from torch import Tensor
 from snnhw.errors import InputError
 from snnhw.ir import FrozenMap, Step
 from snnhw.passes import Layout, Request, ScanKernel, derive
-from snnhw.tensors.provider import Provider, Scan
+from snnhw.tensors.scans.provider import Provider, Scan
 
 __all__ = ["Layer", "layer_of"]
 

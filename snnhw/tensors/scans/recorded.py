@@ -12,9 +12,9 @@ from snnhw.ir import Expr, Namespace, Opaque, Step, evaluate, spike, var
 from snnhw.ir.expr import replace
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.custom import spikes_of
-from snnhw.tensors.layer import Layer
 from snnhw.tensors.namespace import torch_namespace
-from snnhw.tensors.provider import ScanInputs
+from snnhw.tensors.scans.layer import Layer
+from snnhw.tensors.scans.provider import ScanInputs
 
 __all__ = ["record"]
 

@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import stat
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -21,9 +22,9 @@ from snnhw.errors import LoadError
 from snnhw.ir import write_atomic
 from snnhw.ir.files import read_bytes
 
-__all__ = ["keep", "kept"]
+__all__ = ["KernelCache"]
 
-LOG = logging.getLogger("snnhw.cpu")
+LOG = logging.getLogger("snnhw")
 
 MOST: Final = 64 << 20
 """Bytes that are read of one file; a kernel takes some ten thousand."""
@@ -31,47 +32,72 @@ MOST: Final = 64 << 20
 DIGEST: Final = hashlib.sha256().digest_size
 
 
-def kept(name: str, key: str) -> bytes | None:
-    """What `keep` was given under this name and key; None where that is not known for certain.
+@dataclass(frozen=True)
+class KernelCache:
+    """The files of one backend, in a folder that is named like it."""
 
-    Args:
-        name: what the file begins with, for people who look; key: everything that the content depends on.
-    """
-    folder = _folder()
-    try:
-        if folder is None or not folder.exists():
+    backend: str
+
+    def kept(self, name: str, key: str) -> bytes | None:
+        """What `keep` was given under this name and key; None where that is not known for certain.
+
+        Args:
+            name: what the file begins with, for people who look; key: everything that the content depends on.
+        """
+        folder = self.folder()
+        try:
+            if folder is None or not folder.exists():
+                return None
+            _check_private(folder)
+            found = read_bytes(_file(folder, name, key), MOST)
+        except OSError as error:
+            _tell(str(folder), error.strerror)
             return None
-        _check_private(folder)
-        found = read_bytes(_file(folder, name, key), MOST)
-    except OSError as error:
-        _tell(str(folder), error.strerror)
-        return None
-    except LoadError as error:  # absent, or no regular file
-        LOG.debug("%s is not kept: %s", name, error)
-        return None
-    digest, data = found[:DIGEST], found[DIGEST:]
-    if digest != _digest(key, data):
-        LOG.info("what is kept of %s is damaged, or belongs to another machine", name)
-        return None
-    return data
+        except LoadError as error:  # absent, or no regular file
+            self._log.debug("%s is not kept: %s", name, error)
+            return None
+        digest, data = found[:DIGEST], found[DIGEST:]
+        if digest != _digest(key, data):
+            self._log.info("what is kept of %s is damaged, or belongs to another machine", name)
+            return None
+        return data
 
+    def keep(self, name: str, key: str, data: bytes) -> bool:
+        """Write for later processes; whether that was possible."""
+        folder = self.folder()
+        if folder is None:
+            return False
+        try:
+            if not folder.exists():  # or not any more
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_private(folder)
+            file = _file(folder, name, key)
+            _make_room(file)
+            write_atomic(file, _digest(key, data) + data)
+        except OSError as error:
+            _tell(str(folder), error.strerror)
+            return False
+        return True
 
-def keep(name: str, key: str, data: bytes) -> bool:
-    """Write for later processes; whether that was possible."""
-    folder = _folder()
-    if folder is None:
-        return False
-    try:
-        if not folder.exists():  # or not any more
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_private(folder)
-        file = _file(folder, name, key)
-        _make_room(file)
-        write_atomic(file, _digest(key, data) + data)
-    except OSError as error:
-        _tell(str(folder), error.strerror)
-        return False
-    return True
+    def folder(self) -> Path | None:
+        """``$SNNHW_CACHE_DIR``, or the user's cache folder as the XDG specification has it; None: unknown."""
+        named = os.environ.get("SNNHW_CACHE_DIR")
+        general = os.environ.get("XDG_CACHE_HOME", "")
+        if not Path(general).is_absolute():  # unset, empty or relative: the specification's default
+            general = "~/.cache"
+        base = named or f"{general}/snnhw"
+        try:
+            found = Path(base).expanduser()
+            return (found if found.is_absolute() else _at_first(found)) / self.backend
+        except RuntimeError:
+            _tell(base, "no home folder is known")
+        except FileNotFoundError:
+            _tell(base, "the working folder is gone")
+        return None
+
+    @property
+    def _log(self) -> logging.Logger:
+        return logging.getLogger(f"snnhw.{self.backend}")
 
 
 def _file(folder: Path, name: str, key: str) -> Path:
@@ -96,23 +122,6 @@ def _digest(key: str, data: bytes) -> bytes:
 
 
 # -- Where ------------------------------------------------------------------------------------------
-
-
-def _folder() -> Path | None:
-    """``$SNNHW_CACHE_DIR``, or the user's cache folder as the XDG specification has it; None: unknown."""
-    named = os.environ.get("SNNHW_CACHE_DIR")
-    general = os.environ.get("XDG_CACHE_HOME", "")
-    if not Path(general).is_absolute():  # unset, empty or relative: the specification's default
-        general = "~/.cache"
-    base = named or f"{general}/snnhw"
-    try:
-        found = Path(base).expanduser()
-        return (found if found.is_absolute() else _at_first(found)) / "cpu"
-    except RuntimeError:
-        _tell(base, "no home folder is known")
-    except FileNotFoundError:
-        _tell(base, "the working folder is gone")
-    return None
 
 
 @lru_cache

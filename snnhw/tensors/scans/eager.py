@@ -11,21 +11,36 @@ from torch import Tensor
 from snnhw.ir import Namespace, evaluate
 from snnhw.passes import ScanKernel
 from snnhw.tensors.namespace import torch_namespace
-from snnhw.tensors.provider import Scan, ScanGrads, ScanInputs, ScanOutputs
+from snnhw.tensors.scans.provider import (
+    UNMEASURED,
+    Draw,
+    Scan,
+    ScanGrads,
+    ScanInputs,
+    ScanOutputs,
+    Sizes,
+    drawn_on_host,
+)
 
 __all__ = ["EagerProvider"]
 
 Env = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
 class EagerProvider:
-    """Evaluates expressions with torch."""
+    """Evaluates expressions with torch, on any device."""
+
+    sizes: Sizes = UNMEASURED
 
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
         return EagerScan(kernel, torch_namespace(dtype, device))
 
     def empty(self, *shape: int, like: Tensor) -> Tensor:
         return like.new_empty(shape)
+
+    def uniform(self, draw: Draw, device: torch.device) -> Tensor:
+        return drawn_on_host(draw, device)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from snnhw.tensors.layer import Layer
 from snnhw.tensors.network.adjoints import Adjoint
-from snnhw.tensors.network.loops.rooms import Rooms
+from snnhw.tensors.network.loops.buffers import Rooms
 from snnhw.tensors.network.ops import Operation
-from snnhw.tensors.provider import Provider, ScanGrads, ScanInputs, ScanOutputs
-from snnhw.tensors.scan import epilogue
+from snnhw.tensors.scans.layer import Layer
+from snnhw.tensors.scans.passes import epilogue
+from snnhw.tensors.scans.provider import Provider, ScanGrads, ScanInputs, ScanOutputs
 
 __all__ = ["Back", "Cell", "Part", "Place", "Stateless"]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from snnhw.ir import BatchNorm, BatchNorm1d, BatchNorm2d, Clock, Dropout, Op, uniform
+from snnhw.ir import BatchNorm, BatchNorm1d, BatchNorm2d, Clock, Dropout, Op
+from snnhw.tensors.scans.provider import Draw, Provider
 
 __all__ = ["TIMED", "Found", "Span"]
 
@@ -26,17 +26,20 @@ class Span:
         node: its name, from which its random numbers follow.
         clock: the first step; steps: how many there are.
         training: whether they are steps of training.
+        provider: who draws random numbers; device: where they are wanted.
     """
 
     node: str
     clock: Clock
     steps: int
     training: bool
+    provider: Provider
+    device: torch.device
 
-    def uniform(self, name: str, shape: tuple[int, ...], *, held: bool = False) -> np.ndarray[Any, Any]:
-        """The random numbers of all steps ``[T, B, ...]``; one that is held: ``[1, B, ...]``."""
+    def uniform(self, name: str, shape: tuple[int, ...], *, held: bool = False) -> Tensor:
+        """The random numbers of all steps ``[T, B, ...]`` in float32; one that is held: ``[1, B, ...]``."""
         clocks = [self.clock.later(step) for step in range(1 if held else self.steps)]
-        return np.stack([uniform(clock, self.node, name, shape, held=held) for clock in clocks])
+        return self.provider.uniform(Draw(clocks, self.node, name, shape, held), self.device)
 
 
 class Found(NamedTuple):
@@ -121,8 +124,8 @@ def _moved(op: BatchNorm, params: Tensors, found: Tensors, steps: int) -> dict[s
 def _dropout(op: Dropout, x: Tensor, params: Tensors, span: Span) -> Found:  # noqa: ARG001  # it has none
     if not span.training:
         return Found(x, {})
-    factors = op.factors(span.uniform("mask", tuple(x.shape[1:]), held=op.mask == "held"))
-    return Found(x * torch.from_numpy(factors).to(x.device, x.dtype), {})
+    kept = span.uniform("mask", tuple(x.shape[1:]), held=op.mask == "held") >= op.p
+    return Found(x * (kept.to(x.dtype) * op.scale), {})
 
 
 TIMED: Final[Mapping[type[Op], Callable[[Any, Tensor, Tensors, Span], Found]]] = {

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Edge
-from snnhw.tensors.layer import Layer
 from snnhw.tensors.network.adjoints import adjoint_of
-from snnhw.tensors.network.loops.parts import Cell, Part, Place, Stateless
-from snnhw.tensors.network.loops.rooms import follow
+from snnhw.tensors.network.loops.buffers import follow
+from snnhw.tensors.network.loops.nodes import Cell, Part, Place, Stateless
 from snnhw.tensors.network.loops.steps import Adjoints, Moment, Pending, Record, Steps
 from snnhw.tensors.network.walk import Tensors
+from snnhw.tensors.scans.layer import Layer
 
 __all__ = ["Running"]
 
@@ -38,7 +38,7 @@ class Running:
         return Cell(
             name,
             layer,
-            steps.walk.network.runner(name) or steps.provider,
+            steps.walk.provider(name),
             params=[self._given[keys[param]] for param in step.params],
             tables=[self._given[keys[table]].to(steps.walk.like.dtype) for table in step.tables],
             needs=(

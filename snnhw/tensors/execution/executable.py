@@ -19,11 +19,11 @@ from snnhw.ir.inputs import check_inputs, check_state, check_targets
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session import Progress, Session
 from snnhw.tensors import as_tensor
+from snnhw.tensors.execution.chosen import from_arrays, to_arrays
+from snnhw.tensors.execution.commit import Change, at_once
+from snnhw.tensors.execution.trainer import Trainer
 from snnhw.tensors.losses import total_loss
 from snnhw.tensors.network import Memo, Network, Pass, ProgramModule, attribute, run_network
-from snnhw_torch.chosen import from_arrays, to_arrays
-from snnhw_torch.commit import Change, at_once
-from snnhw_torch.training import Trainer
 
 __all__ = ["TorchExecutable"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from snnhw.passes import Argument, ScanKernel, ScanLoop, backward_loop, forward_loop
-from snnhw.tensors.provider import ScanGrads, ScanInputs, ScanOutputs
+from snnhw.tensors.scans.provider import ScanGrads, ScanInputs, ScanOutputs
 
 __all__ = ["Grid", "Launch", "PrintedScan", "Printer"]
 
@@ -49,7 +49,7 @@ class Printer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PrintedScan:
-    """A `snnhw.tensors.provider.Scan`; each pass is compiled when it is first needed."""
+    """A `snnhw.tensors.scans.provider.Scan`; each pass is compiled when it is first needed."""
 
     kernel: ScanKernel
     dtype: torch.dtype

@@ -3,7 +3,7 @@
 A graph is traced with tensors that have a shape and no values, which no kernel can read. There the two
 passes of a scan are custom ops, whose results' shapes are known beforehand; the compiled graph calls them
 with real tensors, and they run the kernels that run everywhere else. An op takes tensors and numbers alone,
-and one number names a `Use`.
+and one number names a `TracedScan`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Step
-from snnhw.tensors.layer import Layer, layer_of
-from snnhw.tensors.provider import Provider
+from snnhw.tensors.scans.layer import Layer, layer_of
+from snnhw.tensors.scans.passes import computed, differentiated
+from snnhw.tensors.scans.provider import Provider
 
 __all__ = ["backward", "forward"]
 
 
-class Use(NamedTuple):
+class TracedScan(NamedTuple):
     """What is computed, but for sizes."""
 
     step: Step
@@ -33,8 +34,8 @@ class Use(NamedTuple):
     provider: Provider
 
 
-_NUMBERS: Final[dict[Use, int]] = {}
-_USES: Final[list[Use]] = []
+_NUMBERS: Final[dict[TracedScan, int]] = {}
+_USES: Final[list[TracedScan]] = []
 """Every use that was ever traced: about as many as there are kernels, and none holds a tensor."""
 
 _LOCK: Final = RLock()  # two threads that add one each would both have the later number
@@ -59,7 +60,7 @@ def backward(
 
 
 def _number(layer: Layer, provider: Provider) -> int:
-    use = Use(layer.step, layer.outputs, layer.static, layer.dt, layer.single, provider)
+    use = TracedScan(layer.step, layer.outputs, layer.static, layer.dt, layer.single, provider)
     with _LOCK:
         if use not in _NUMBERS:
             _USES.append(use)
@@ -79,9 +80,7 @@ def _found(number: int, steps: int, shape: Sequence[int]) -> tuple[Layer, Provid
     schema="(int use, SymInt steps, SymInt[] shape, Tensor[] tensors) -> Tensor[]",
 )
 def _forward(use: int, steps: int, shape: Sequence[int], tensors: list[Tensor]) -> list[Tensor]:
-    from snnhw.tensors import scan  # builds on this module
-
-    return _own(scan.computed(*_found(use, steps, shape), tensors), tensors)
+    return _own(computed(*_found(use, steps, shape), tensors), tensors)
 
 
 @_forward.register_fake
@@ -108,10 +107,8 @@ def _backward(  # noqa: PLR0917  # torch passes what the schema lists
     adjoints: list[Tensor | None],
     needs: list[bool],
 ) -> list[Tensor]:
-    from snnhw.tensors import scan  # builds on this module
-
     layer, provider = _found(use, steps, shape)
-    found = scan.differentiated(layer, provider, tensors, adjoints, tuple(needs))
+    found = differentiated(layer, provider, tensors, adjoints, tuple(needs))
     grads = [torch.zeros_like(x) if g is None else g for g, x in zip(found, tensors, strict=True)]
     return _own((g for g, need in zip(grads, needs, strict=True) if need), (*tensors, *adjoints))
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import SGD, Adam, AdamW, Optimizer
-from snnhw_torch.commit import Change
+from snnhw.tensors.execution.commit import Change
 
 __all__ = ["OPTIMIZERS", "Memory", "Rule"]
 

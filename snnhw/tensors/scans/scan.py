@@ -1,0 +1,153 @@
+"""Running a pointwise node over tensors, in autograd.
+
+The whole of it is one node of autograd's graph, whatever the number of steps; its backward pass is
+derived rather than recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.compiler import is_compiling as tracing
+
+from snnhw.ir import Step
+from snnhw.tensors.autograd import Function
+from snnhw.tensors.scans import compiled
+from snnhw.tensors.scans.installed import provider_for
+from snnhw.tensors.scans.layer import Layer, broadcast_shape, layer_of
+from snnhw.tensors.scans.passes import computed, differentiated, fold, initial
+from snnhw.tensors.scans.provider import Provider
+from snnhw.tensors.scans.recorded import record
+
+__all__ = ["BoundScan", "Found", "run_scan", "run_step", "run_use", "use_of"]
+
+Tensors = Mapping[str, Tensor]
+Found = tuple[dict[str, Tensor], dict[str, Tensor]]
+
+
+def run_scan(step: Step, inputs: Tensors, params: Tensors, states: Tensors, **settings: Any) -> Found:
+    """One pointwise node over all steps, with what `use_of` takes; differentiable to inputs, parameters and
+    initial states.
+
+    Returns:
+        port -> ``[T, B, *shape]``, and state -> ``[B, *shape]`` after the last step.
+    """
+    return run_use(use_of(step, inputs, params, states, **settings))
+
+
+def run_step(
+    step: Step,
+    inputs: Tensors,
+    params: Tensors,
+    states: Tensors,
+    *,
+    outputs: Sequence[str],
+    dt: float = 1.0,
+    provider: Provider | None = None,
+) -> Found:
+    """`run_scan` for one step, without a time axis: inputs and outputs are ``[B, *shape]``."""
+    xs = [inputs[port] for port in step.ports]
+    layer = _layer_of()(
+        step,
+        broadcast_shape(xs, [1] * len(xs)),
+        1,
+        tuple(outputs),
+        static=(True,) * len(xs),
+        dt=dt,
+        single=True,
+    )
+    return run_use(_use(layer, xs, params, states, provider))
+
+
+class BoundScan(NamedTuple):
+    """A layer of neurons, who runs it, and the tensors it reads: inputs, parameters, tables, states."""
+
+    layer: Layer
+    provider: Provider
+    tensors: list[Tensor]
+
+
+def use_of(
+    step: Step,
+    inputs: Tensors,
+    params: Tensors,
+    states: Tensors,
+    *,
+    steps: int,
+    outputs: Sequence[str],
+    static: frozenset[str] = frozenset(),
+    dt: float = 1.0,
+    provider: Provider | None = None,
+) -> BoundScan:
+    """One pointwise node over all steps, for `run_use`.
+
+    Args:
+        inputs: port -> ``[T, B, *shape]``, or ``[B, *shape]`` for the ports in ``static``; the shapes
+            of one sample broadcast against each other.
+        params: parameter -> ``[]`` or the layer's rank with 1 where shared; tables ``[L]``.
+        states: state -> ``[B, *shape]``; a state left out starts from its initial value.
+        steps: T.
+        outputs: the ports wanted.
+        provider: who runs the kernel; None: whoever is installed for the device.
+    """
+    xs = [inputs[port] for port in step.ports]
+    flags = tuple(port in static for port in step.ports)
+    shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
+    layer = _layer_of()(step, shape, steps, tuple(outputs), static=flags, dt=dt, single=False)
+    return _use(layer, xs, params, states, provider)
+
+
+def _layer_of() -> Callable[..., Layer]:
+    """Sizes in a traced graph may be symbols, which no cache can hold."""
+    return layer_of.__wrapped__ if tracing() else layer_of
+
+
+def _use(
+    layer: Layer, xs: list[Tensor], params: Tensors, states: Tensors, provider: Provider | None
+) -> BoundScan:
+    step, like = layer.step, xs[0].dtype
+    tensors = [
+        *xs,
+        # A kernel reads numbers of one kind, and a file may hold others.
+        *(p if (p := params[name]).dtype == like else p.to(like) for name in step.params),
+        *(p if (p := params[name]).dtype == like else p.to(like) for name in step.tables),
+        *(initial(layer, state, states, params, xs[0]) for state in step.states),
+    ]
+    return BoundScan(layer, provider or provider_for(xs[0].device.type), tensors)
+
+
+def run_use(use: BoundScan) -> Found:
+    """Its outputs by port, and its states by name."""
+    layer, provider, tensors = use
+    step = layer.step
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        if step.opaque is not None:
+            found = record(layer, step.opaque, fold(layer, tensors))
+        else:
+            found = _ScanFunction.apply(layer, provider, *tensors)
+    else:
+        found = (compiled.forward if tracing() else computed)(layer, provider, tensors)
+    ends = found[len(layer.outputs) :]
+    return (
+        dict(zip(layer.outputs, found, strict=False)),
+        {state.name: end for state, end in zip(step.states, ends, strict=True)},
+    )
+
+
+class _ScanFunction(Function):
+    @staticmethod
+    def forward(ctx: Any, layer: Layer, provider: Provider, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.layer, ctx.provider = layer, provider
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        return (compiled.forward if tracing() else computed)(layer, provider, tensors)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *adjoints: Tensor | None) -> tuple[Any, ...]:
+        needs = tuple(ctx.needs_input_grad[2:])
+        run = compiled.backward if tracing() else differentiated
+        return (None, None, *run(ctx.layer, ctx.provider, ctx.saved_tensors, adjoints, needs))
