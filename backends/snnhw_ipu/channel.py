@@ -23,6 +23,9 @@ __all__ = ["Channel"]
 LINES: Final = 12
 """Of standard error, in a message."""
 
+ENDING: Final = 60.0
+"""Seconds in which a process that has closed its pipes ends by itself; on a busy machine, it takes some."""
+
 
 class Channel:
     """The pipes of a running process.
@@ -39,6 +42,7 @@ class Channel:
         self.python, self.process = python, process
         self.owner = os.getpid()  # in a fork of this process it is not there
         self.limit: float | None = None  # seconds after which somebody gave up, and ended it
+        self.hung = False  # whether it had closed its pipes, and was ended for not ending
         self.last = ""
         self._errors: deque[str] = deque(maxlen=LINES)
         self._listener = Thread(target=self._listen, name="stderr of an IPU worker", daemon=True)
@@ -107,14 +111,16 @@ class Channel:
         """End the process, if it has not ended by itself, and close its pipes."""
         self.process.kill()
         self.process.wait()
-        self._listener.join(1.0)
+        self._listener.join(10.0)  # what a child of its own holds open is not waited for
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             _open(pipe).close()
 
     def _last_words(self) -> None:
         """One that has closed its pipes is about to end, and how it ends is worth knowing."""
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(5.0)
+        try:
+            self.process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            self.hung = True
 
     def _obituary(self, question: str, error: Exception) -> str:
         code = self.process.returncode
@@ -125,6 +131,11 @@ class Channel:
             )
         elif isinstance(error, FrameError):
             what = f"wrote something that is no answer ({error}) and was ended"
+        elif self.hung:
+            what = (
+                f"closed its pipes while it was asked '{question}', did not end within {ENDING:g} s, and was "
+                "ended"
+            )
         elif code < 0:
             what = f"was killed by signal {-code} while it was asked '{question}'"
         else:

@@ -20,7 +20,7 @@ import pytest
 from ipu_calls import PYTHON, backend, compiled, data, job_of, network
 
 from snnhw.errors import DeviceError, InputError
-from snnhw_ipu import process
+from snnhw_ipu import channel, process
 from snnhw_ipu.executable import IpuExecutable
 from snnhw_ipu.link import InProcess, InWorker, interpreter
 from snnhw_ipu.options import IpuOptions
@@ -139,6 +139,18 @@ def test_a_worker_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(process, "START", 1.0)
     command = script(tmp_path, "import os, time; os.write(2, b'busy'); time.sleep(600)")
     with pytest.raises(DeviceError, match=r"(?s)did not answer 'hello' in 1 s and was ended.*busy"):
+        Worker(PYTHON, command)
+
+
+def test_one_that_closes_its_pipes_and_goes_on_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not said to have been killed by a signal, which was ours."""
+    monkeypatch.setattr(channel, "ENDING", 0.5)
+    command = script(tmp_path, "import os, time; os.close(1); time.sleep(600)")
+    with pytest.raises(
+        DeviceError, match=r"closed its pipes while it was asked 'hello', did not end within 0\.5 s, and was"
+    ):
         Worker(PYTHON, command)
 
 
