@@ -42,7 +42,7 @@ def step_by_step() -> float:
 
 def all_steps_at_once() -> float:
     model = snn.compile(network(), x, backend="cpu", time_steps=TIME_STEPS, static=True)
-    fused = model.executable.torch_module()
+    fused = model.torch_module()
     optimizer = torch.optim.Adam(fused.parameters(), lr=1e-2)
     for _ in range(UPDATES):
         outputs, _ = fused(x)

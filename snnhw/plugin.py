@@ -53,8 +53,9 @@ __all__ = [
     "label_of",
 ]
 
-INTERFACE = 1
-"""Version of this file. It rises only when a plugin written for the old one would break."""
+INTERFACE = 2
+"""Version of this file. It rises only when a plugin written for the old one would break:
+``docs/writing_a_backend.md`` says what each has changed."""
 
 BACKENDS = "snnhw.backends"
 """Entry-point group of things that run programs."""
@@ -216,7 +217,11 @@ class Result:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one `Executable.step` gives: the loss before the update, outputs, final state."""
+    """What one `Executable.step` gives: the loss before the update, outputs, final state.
+
+    The loss is a number or, on a device, an array without axes that can be used like one: whoever asks for
+    its value, as ``float()`` does, waits for the device.
+    """
 
     loss: float
     outputs: Arrays

@@ -30,6 +30,8 @@ __all__ = ["backend", "build_options", "file_format", "load", "names", "probe", 
 PATIENCE = 30.0
 """Seconds that `probe` and `survey` wait for an answer: importing a large SDK from a cold disk is slow."""
 
+CHANGES = "docs/writing_a_backend.md tells its author what has changed"
+
 _PURPOSE = {
     BACKENDS: "a backend, which runs programs",
     FORMATS: "a format, which reads and writes files",
@@ -166,7 +168,7 @@ def _check_interface(group: str, name: str, plugin: object) -> None:
             f"this snnhw has version {INTERFACE}. "
             f"Its author states it as a class attribute: interface = {INTERFACE}."
         )
-    outdated = "snnhw" if spoken > INTERFACE else "the plugin"
+    outdated = "snnhw" if spoken > INTERFACE else f"the plugin; {CHANGES}"
     raise InterfaceMismatch(
         f"{subject} was written for version {spoken} of snnhw.plugin; "
         f"this snnhw has version {INTERFACE}. Upgrade {outdated}."

@@ -158,7 +158,8 @@ def test_the_template_is_three_short_files() -> None:
     kept = {".toml", ".py"}
     files = [path for path in TEMPLATE.rglob("*") if path.suffix in kept and "build" not in path.parts]
     assert sorted(path.name for path in files) == ["executable.py", "plugin.py", "pyproject.toml"]
-    assert all(len(path.read_text(encoding="utf-8").splitlines()) < 250 for path in files)
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert sum(lines.values()) < 220, lines
 
 
 def test_the_page_names_the_entry_point_and_the_version_of_the_interface() -> None:
@@ -166,4 +167,5 @@ def test_the_page_names_the_entry_point_and_the_version_of_the_interface() -> No
 
     project = tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert list(project["entry-points"]) == [BACKENDS]
+    assert f"| {INTERFACE} | " in PAGE.read_text(encoding="utf-8"), "what this version has changed"
     assert f"interface = {INTERFACE}  #" in (TEMPLATE / "snnhw_template" / "plugin.py").read_text()

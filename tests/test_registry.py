@@ -255,7 +255,13 @@ def test_unavailable_because_its_probe_raises(world: World) -> None:
     )
 
 
-@pytest.mark.parametrize(("spoken", "upgrade"), [(INTERFACE + 1, "snnhw"), (INTERFACE - 1, "the plugin")])
+@pytest.mark.parametrize(
+    ("spoken", "upgrade"),
+    [
+        (INTERFACE + 1, "snnhw"),
+        (INTERFACE - 1, "the plugin; docs/writing_a_backend.md tells its author what has changed"),
+    ],
+)
 def test_interface_mismatch(world: World, spoken: int, upgrade: str) -> None:
     world.offer("chip", changed("interface = INTERFACE", f"interface = {spoken}"))
     with pytest.raises(InterfaceMismatch) as caught:

@@ -11,10 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from snnhw.errors import Unsupported
-from snnhw.ir import BatchNorm, Edge, Input, Loss, Neuron, Op, Program, Shape, infer_shapes
+from snnhw.ir import (
+    BatchNorm,
+    DelayLine,
+    Edge,
+    Input,
+    Loss,
+    Neuron,
+    Op,
+    Program,
+    Shape,
+    delay_lines,
+    infer_shapes,
+)
 from snnhw.passes import components
 from snnhw_ipu.layers import LAYERS, Here
-from snnhw_ipu.lines import Line, lines
 from snnhw_ipu.losses import by_weight, lower_loss, total_name
 from snnhw_ipu.recipe import STEP, Draft, Register
 
@@ -120,7 +131,7 @@ class _Lowering:
         self.noise: dict[str, Noise] = {}
         self.clocked = False
         self.specs = program.params()
-        self.lines = {line.key: line for line in lines(program)}
+        self.lines = {line.key: line for line in delay_lines(program)}
 
     def take(self) -> Lowered:
         plan = self.plan
@@ -294,11 +305,11 @@ class _Lowering:
         """What a line holds at the start of a step, at its end that is read."""
         line = self.lines[key]
         self.home[key] = self.draft.stage
-        return Register(line.slots[0], self.shapes[line.source])
+        return Register(_slots(line)[0], self.shapes[line.source])
 
-    def _initial(self, line: Line) -> Iterator[tuple[str, Register]]:
+    def _initial(self, line: DelayLine) -> Iterator[tuple[str, Register]]:
         shape = self.shapes[line.source]
-        for number, slot in enumerate(line.slots):
+        for number, slot in enumerate(_slots(line)):
             if isinstance(line.init, str):
                 spec = self.specs[line.init]
                 init = Register(f"param:{line.init}", spec.shape, batched=False, fixed=True)
@@ -307,7 +318,7 @@ class _Lowering:
                 rest = self.draft.emit("full", self.draft.like, value=float(line.init), shape=shape)
             yield slot, self._or_given(rest, line, number, shape) if self._takes_states() else rest
 
-    def _or_given(self, rest: Register, line: Line, number: int, shape: Shape) -> Register:
+    def _or_given(self, rest: Register, line: DelayLine, number: int, shape: Shape) -> Register:
         """The state that was handed over, except for a sample that starts from rest."""
         given = Register(f"state:{line.key}", shape, fixed=True)
         if line.edge:
@@ -324,7 +335,8 @@ class _Lowering:
         for key, line in self.lines.items():
             if self.home.get(key) == here:
                 last = self._at_this_step(line.source) if line.edge else self.next[key]
-                carry |= zip(line.slots, (*line.slots[1:], last.name), strict=True)
+                slots = _slots(line)
+                carry |= zip(slots, (*slots[1:], last.name), strict=True)
         for key, register in self.moved.items():
             if not register.fixed and self.home[key] == here:
                 carry[_statistic(key)] = register.name
@@ -332,9 +344,9 @@ class _Lowering:
 
     # -- results ------------------------------------------------------------------------------------
 
-    def _final(self, line: Line) -> str:
+    def _final(self, line: DelayLine) -> str:
         shape = self.shapes[line.source]
-        slots = [Register(slot, shape, fixed=True) for slot in line.slots]
+        slots = [Register(slot, shape, fixed=True) for slot in _slots(line)]
         return (
             self.draft.emit("stack", *slots, shape=(len(slots), *shape)).name if line.edge else slots[0].name
         )
@@ -351,6 +363,13 @@ class _Lowering:
         return self.draft.emit(
             "place", whole, rows, self._first(), numbers, shape=spec.shape, batched=False
         ).name
+
+
+def _slots(line: DelayLine) -> tuple[str, ...]:
+    """The registers of a line, oldest first."""
+    if not line.edge:
+        return (f"now {line.key}",)
+    return tuple(f"now {line.key} {number}" for number in range(line.length))
 
 
 def _statistic(key: str) -> str:

@@ -115,7 +115,7 @@ def run_of(bench: Bench, case: Case) -> Result:
 def trained_by(bench: Bench, case: Case, steps: int) -> tuple[list[float], Params]:
     """The loss of every step of training, and the parameters after the last."""
     with bench.compile(case) as executable:
-        losses = [executable.step(*turn_of(case, step), case.state).loss for step in range(steps)]
+        losses = [float(executable.step(*turn_of(case, step), case.state).loss) for step in range(steps)]
         return losses, executable.get_params()
 
 

@@ -50,6 +50,7 @@ from snnhw.ir.losses import (
     PopulationLoss,
     Term,
 )
+from snnhw.ir.memory import DelayLine, delay_lines
 from snnhw.ir.models import MODELS, RESET, SPIKE, TIMINGS, Model, Step, model, register
 from snnhw.ir.noise import CLOCK, Clock, uniform
 from snnhw.ir.ops import (
@@ -153,6 +154,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "Custom",
+    "DelayLine",
     "Dropout",
     "Edge",
     "Endpoint",
@@ -210,6 +212,7 @@ __all__ = [
     "check_params",
     "clamp",
     "const",
+    "delay_lines",
     "evaluate",
     "expr",
     "free_variables",

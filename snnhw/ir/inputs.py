@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from snnhw.errors import InputError
 from snnhw.ir.losses import Loss
+from snnhw.ir.memory import delay_lines
 from snnhw.ir.noise import CLOCK, Clock
-from snnhw.ir.ops import Input, Neuron, Op, Shape
+from snnhw.ir.ops import Input, Op, Shape
 from snnhw.ir.program import Program
 from snnhw.ir.shapes import infer_shapes
 from snnhw.words import did_you_mean
@@ -82,14 +83,10 @@ def state_shapes(program: Program, batch: int) -> dict[str, Shape]:
     """State key -> shape: ``"node.state"`` ``[B, ...]``; a delayed edge's key ``[delay, B, ...]``,
     oldest first; and where something depends on the number of the step, `snnhw.ir.CLOCK` ``[2]``."""
     ports = infer_shapes(program).shapes
-    neurons = {
-        f"{name}.{state.name}": (batch, *ports[f"{name}.{state.name}"])
-        for name, op in program.nodes.items()
-        if isinstance(op, Neuron)
-        for state in op.model.states
+    lines = {
+        line.key: (*[line.length][: line.edge], batch, *ports[line.source]) for line in delay_lines(program)
     }
-    edges = {edge.key: (edge.delay, batch, *ports[edge.src]) for edge in program.edges if edge.delay}
-    return neurons | edges | ({CLOCK: (2,)} if program.clocked else {})
+    return lines | ({CLOCK: (2,)} if program.clocked else {})
 
 
 def check_state(program: Program, shapes: Mapping[str, Shape], batch: int) -> None:

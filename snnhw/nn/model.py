@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from snnhw.arrays import check_forwards
-from snnhw.errors import InputError
+from snnhw.errors import InputError, ProgramError, Unsupported
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.nn.alone import OneAtATime
 from snnhw.nn.sound import Sound
-from snnhw.plugin import Arrays, Backend, Executable, Result, Run
+from snnhw.plugin import Arrays, Backend, Executable, Result, Run, Train, label_of
+from snnhw.session.checkpoint import check_carried, read_checkpoint, write_checkpoint
 from snnhw.tensors import as_tensor
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ class Model:
 
         Returns:
             the loss before the update, and the outputs ``[T, B, ...]`` in the order of the network's
-            own return.
+            own return. On a device, the loss is an array without axes that can be used like a number: whoever
+            asks for its value, as ``float()`` does, waits for the device.
 
         Raises:
             InputError: an input, a target or a state in main memory holds NaN or infinite values; nothing has
@@ -184,6 +187,57 @@ class Model:
     def save(self, path: str) -> None:
         """Write structure, equations and present parameters to one ``.snn`` file."""
         files.save(path, self.program, self.params)
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write all that training goes on from to one ``.safetensors`` file: parameters, what the optimizer
+        remembers and how it is set, gradients that wait for the rest of an update, the count of sequences,
+        what the backend has decided by measurement, and `state`.
+
+        Raises:
+            OSError: the file cannot be written; the name holds what it held before.
+        """
+        write_checkpoint(path, self.executable.save_state(), self.state)
+
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Go on from what `save_checkpoint` wrote. A run that stopped there and one that did not are the
+        same, in every bit.
+
+        Raises:
+            LoadError: the file is no checkpoint, or damaged; names it.
+            InputError: it is one of another program, loss, optimizer or `accumulate`, or holds what no run
+                can come to; says what differs. The model is as it was.
+        """
+        saved, carried = read_checkpoint(path)
+        try:
+            if carried is not None:
+                check_carried(self.program, carried)
+            self.executable.load_state(saved)
+        except (InputError, ProgramError) as error:
+            raise InputError(f"cannot go on from '{os.fspath(path)}': {error}") from error
+        self.state = carried
+
+    def torch_module(self) -> nn.Module:
+        """A differentiable module that shares this model's parameters, for a training loop of one's own, with
+        any of torch's optimizers and schedulers: ``module(x, state) -> (outputs by name, state)``, all steps
+        at once.
+
+        Raises:
+            Unsupported: the backend computes no gradients for others.
+        """
+        given: Callable[[], nn.Module] | None = getattr(self.executable, "torch_module", None)
+        if given is None:
+            reason = (
+                "its gradients do not leave it, so that it gives no torch module; train with step(), or "
+                "compile for a backend that runs on torch"
+            )
+            raise Unsupported(self._plugin.name, [reason])
+        return given()
+
+    def __repr__(self) -> str:
+        job, label = self._job, label_of(self._plugin, self._job.options)
+        task = f"training with {job.optimizer}" if isinstance(job, Train) else "evaluation"
+        head = f"{type(self).__name__} on '{self._plugin.name}'{f' ({label})' if label else ''}, for {task}:"
+        return "\n".join([head, *(f"  {line}" for line in str(self.program).splitlines())])
 
     def close(self) -> None:
         """Let go of the device."""

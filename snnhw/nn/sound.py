@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Sound:
         _look(input=inputs, target=targets, state=state)
         written, self._written = self._written, True
         found = self._executable.step(inputs, targets, state)
-        self._check("step", found, fine=isfinite(found.loss) and self._are_finite(fetch=written))
+        self._check("step", found, fine=_finite_here(found.loss) and self._are_finite(fetch=written))
         self._written = self._open
         return found
 
@@ -184,6 +185,11 @@ class Shared:
     def are_finite(self) -> bool:
         few = [torch.cat(self._few)] if self._few else []
         return all(map(is_finite, (*few, *self._many)))
+
+
+def _finite_here(loss: Any) -> bool:
+    """Whether a number is finite; one on a device would have to be waited for, and counts as finite."""
+    return not isinstance(loss, Real) or isfinite(loss)
 
 
 def _look(**given: Arrays | None) -> None:

@@ -136,7 +136,7 @@ def test_a_module_whose_weights_are_other_tensors_is_not_silently_another_model(
 ) -> None:
     x = events(0.02)
     model = compiled(snn.optim.SGD(lr=0.5))
-    module = model.executable.torch_module()  # type: ignore[attr-defined]
+    module = model.torch_module()
     before = model.run(x)
     part(module)
     calls = (lambda: model.run(x), lambda: model.step(x, labels()), lambda: model.params)
@@ -156,7 +156,7 @@ def test_weights_that_are_swapped_and_given_back_are_shared_as_before() -> None:
     """As who evaluates averaged weights does."""
     x = events(0.02)
     model = compiled()
-    module, before = model.executable.torch_module(), model.run(x)  # type: ignore[attr-defined]
+    module, before = model.torch_module(), model.run(x)
     own = {key: tensor.data for key, tensor in module.state_dict(keep_vars=True).items()}
     _assigned(module)
     module.load_state_dict(own, assign=True)

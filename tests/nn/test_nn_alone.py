@@ -164,7 +164,7 @@ def test_a_call_that_fails_leaves_the_model_to_others(error: type[BaseException]
 def test_a_model_has_the_executable_of_its_backend_and_what_it_has_besides() -> None:
     model = compiled()
     assert isinstance(model.executable, TorchExecutable)
-    assert model.executable.torch_module().state_dict().keys() >= {"0/weight", "0/bias"}
+    assert model.torch_module().state_dict().keys() >= {"0/weight", "0/bias"}
     with pytest.raises(AttributeError, match="no attribute 'no_such_thing'"):
         model.executable.no_such_thing  # type: ignore[attr-defined]  # noqa: B018  # it is not there
 
@@ -204,7 +204,7 @@ def test_a_copy_is_held_to_finite_values(copied: Callable[[Model], Model]) -> No
     other = copied(model)
     assert isinstance(other.executable, TorchExecutable)
     with torch.no_grad():
-        dict(other.executable.torch_module().named_parameters())["0/weight"][0, 0] = torch.nan
+        dict(other.torch_module().named_parameters())["0/weight"][0, 0] = torch.nan
     with pytest.raises(InputError, match=r"'0.weight' \(1 NaN of 15\)"):
         other.run(torch.zeros_like(X))
     model.run(X)

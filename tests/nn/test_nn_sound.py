@@ -179,7 +179,7 @@ def test_weights_that_a_step_makes_infinite_are_refused_at_that_step_or_the_next
 
 
 def set_in_place(model: Model, key: str, place: Any, value: float) -> None:
-    module = model.executable.torch_module()  # type: ignore[attr-defined]  # what torch backends have besides
+    module = model.torch_module()
     with torch.no_grad():
         {**dict(module.named_parameters()), **dict(module.named_buffers())}[key.replace(".", "/")][place] = (
             value

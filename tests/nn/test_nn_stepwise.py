@@ -209,7 +209,7 @@ def test_elements_left_out_are_the_same_on_every_backend_and_after_a_resume() ->
 def test_a_module_trains_and_evaluates() -> None:
     net = Net(nn.Sequential(nn.BatchNorm1d(8), nn.Dropout(0.5)))
     model = snn.compile(net, samples()[0][0], backend="cpu", time_steps=STEPS)
-    module = model.executable.torch_module()  # type: ignore[attr-defined]  # what torch backends have besides
+    module = model.torch_module()
     x, _ = samples()
     evaluated = module.eval()({"x": x})[0]["output.1"].detach()
     torch.testing.assert_close(evaluated, model.run(x).outputs["output.1"])
@@ -217,4 +217,4 @@ def test_a_module_trains_and_evaluates() -> None:
     first, second = (module.train()({"x": x})[0]["output.1"].detach() for _ in range(2))
     assert (first != second).any()
     assert (model.params["norm.0.running_mean"] != before).all()
-    assert int(module.sequence) == 2
+    assert int(module.get_buffer("sequence")) == 2

@@ -35,7 +35,7 @@ class TemplateBackend:
     """Runs programs in NumPy, one step after the other; it does not train."""
 
     name = "template"  # as in pyproject.toml
-    interface = 1  # the version of snnhw.plugin that this was written for
+    interface = 2  # the version of snnhw.plugin that this was written for
     Options = NoOptions
 
     def probe(self) -> Probe:
@@ -55,9 +55,11 @@ class TemplateBackend:
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         """Core has validated the program and checked it against `capabilities`."""
-        from snnhw_template.executable import TemplateExecutable
+        from snnhw_template.executable import DTYPE, TemplateNetwork
 
-        return TemplateExecutable(program, params, job)
+        from snnhw.session import Inference
+
+        return Inference(program, params, job, DTYPE, TemplateNetwork(program).run)
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:
         """What `compile` would do; `snnhw explain` shows it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 import numpy as np
@@ -123,7 +123,7 @@ class TorchExecutable:
         after, changes = trainer.learn(replace(now, own=memo.chosen), sequence, grads)
         outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
         ends = {key: x.detach() for key, x in found.state.items()}
-        result = StepResult(float(loss.detach()), outputs, ends)
+        result = StepResult(_number(loss), outputs, ends)
         kept = partial(setattr, self, "state", ends)
         self._change(after, [*changes, *self._filling(found.statistics), kept])
         return result
@@ -265,6 +265,11 @@ def _in_memory(arrays: Arrays) -> Arrays:
     return {
         name: x.detach().cpu() if isinstance(x, Tensor) and not x.is_meta else x for name, x in arrays.items()
     }
+
+
+def _number(loss: Tensor) -> float:
+    """A number where nothing has to be waited for; else what can be used like one."""
+    return float(loss.detach()) if loss.device.type == "cpu" else cast("float", loss.detach())
 
 
 def _host(tensor: Tensor) -> Array:
