@@ -48,8 +48,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
         StateLeaky,
         Synaptic,
     )
-    from snnhw.nn.capture import capture
-    from snnhw.nn.own import neuron
+    from snnhw.nn.capture.capture import capture
+    from snnhw.nn.modules.custom import neuron
     from snnhw.nn.program import from_program
 
 _HOMES = {
@@ -76,11 +76,11 @@ _HOMES = {
     "SpikingNeuron": "snnhw.nn",
     "StateLeaky": "snnhw.nn",
     "Synaptic": "snnhw.nn",
-    "capture": "snnhw.nn.capture",
+    "capture": "snnhw.nn.capture.capture",
     "export_to_nir": "snnhw.export_nir",
     "import_from_nir": "snnhw.import_nir",
     "from_program": "snnhw.nn.program",
-    "neuron": "snnhw.nn.own",
+    "neuron": "snnhw.nn.modules.custom",
 }
 """Public name -> the module that defines it."""
 

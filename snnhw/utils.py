@@ -10,8 +10,8 @@ from torch import nn
 
 import snnhw.nn  # noqa: F401  # whole, before a part of it: another thread may be importing it
 from snnhw.errors import InputError
-from snnhw.nn.carrying import CARRYING
-from snnhw.nn.finite import check_finite
+from snnhw.nn.capture.carrying import CARRYING
+from snnhw.nn.modules.finite import check_finite
 from snnhw.words import brief
 
 __all__ = ["check_finite", "data_subset", "reset", "valid_split"]

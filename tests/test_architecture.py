@@ -177,6 +177,18 @@ def test_api_meets_torch_only_inside_functions() -> None:
     )
 
 
+def test_modules_know_nothing_of_what_captures_or_compiles_them() -> None:
+    """Not even inside functions: a neuron of torch's is complete without."""
+    above = ("snnhw.nn.capture", "snnhw.nn.model", "snnhw.nn.program", "snnhw.nn.sound", "snnhw.nn.alone")
+    none_of(
+        f"{module.at(each.line)}: imports {each.target}"
+        for module in CORE
+        if module.name.startswith("snnhw.nn.modules")
+        for each in module.imports
+        if any(each.within(room) for room in above)
+    )
+
+
 @pytest.mark.parametrize("folder", sorted({f"snnhw.{layer}" for layer in FOLDERS} | PACKAGES))
 def test_rooms_are_loaded_one_way(folder: str) -> None:
     """A room is a file or folder directly under one of these: what one loads does not load it."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from snnhw.nn.capture import Captured, capture
-from snnhw.nn.classes import neuron_class
-from snnhw.nn.delay import Delay
-from snnhw.nn.graded import GradedSpikes
+from snnhw.nn.capture.capture import Captured, capture
 from snnhw.nn.model import Model
-from snnhw.nn.neuron import SpikingNeuron
-from snnhw.nn.neurons import (
+from snnhw.nn.modules.classes import neuron_class
+from snnhw.nn.modules.delay import Delay
+from snnhw.nn.modules.graded import GradedSpikes
+from snnhw.nn.modules.neuron import SpikingNeuron
+from snnhw.nn.modules.neurons import (
     SLSTM,
     Alpha,
     AssociativeLeaky,
@@ -24,9 +24,9 @@ from snnhw.nn.neurons import (
     SConv2dLSTM,
     StateLeaky,
 )
-from snnhw.nn.parents import LIF
+from snnhw.nn.modules.norm_dropout import BatchNormTT1d, BatchNormTT2d, Dropout
+from snnhw.nn.modules.parents import LIF
 from snnhw.nn.program import from_program
-from snnhw.nn.stepwise import BatchNormTT1d, BatchNormTT2d, Dropout
 
 __all__ = [
     "LIF",

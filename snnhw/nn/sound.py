@@ -18,7 +18,7 @@ from torch import Tensor
 
 from snnhw.errors import InputError
 from snnhw.ir import Neuron, Params, Program
-from snnhw.nn.finite import counted, is_finite, refuse_nonfinite
+from snnhw.nn.modules.finite import counted, is_finite, refuse_nonfinite
 from snnhw.plugin import Arrays, Executable, Result, StepResult
 from snnhw.words import brief
 

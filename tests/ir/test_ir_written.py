@@ -9,7 +9,7 @@ import pytest
 
 from snnhw.errors import ExpressionError, ProgramError
 from snnhw.ir import Model, Neuron, Param, evaluate, numpy_namespace, var, variables
-from snnhw.ir.written import OWN, written
+from snnhw.ir.from_equations import OWN, written
 
 mem, adapt, x, beta = variables("mem adapt x beta")
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import snnhw as snn
 from snnhw.errors import InputError
-from snnhw.nn import graphs
+from snnhw.nn.modules import graphs
 from snnhw.tensors.scans import compiled
 
 pytestmark = pytest.mark.usefixtures("one_thread")

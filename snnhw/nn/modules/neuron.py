@@ -1,0 +1,336 @@
+"""Spiking neurons as torch modules: one class for every model, derived from its equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from inspect import Signature
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from snnhw.errors import InputError
+from snnhw.ir import FrozenMap, Model, Neuron, Param, Shape, Step, TimeAxis
+from snnhw.ir.composites import Composite, inhibited, single
+from snnhw.nn.modules import graphs
+from snnhw.nn.modules.arguments import (
+    FACTOR,
+    bind,
+    check_value,
+    levels_of,
+    own_tensor,
+    signature_of,
+    surrogate_of,
+)
+from snnhw.nn.modules.described import described
+from snnhw.nn.modules.finite import refuse_silence
+from snnhw.nn.modules.firing import Firing
+from snnhw.nn.modules.running import NAME, Layer
+from snnhw.nn.modules.shapes import param_shapes
+from snnhw.nn.modules.states import Stateful
+from snnhw.tensors import run_step
+
+__all__ = ["SpikingNeuron", "computed"]
+
+SPK = "spk"
+FIRES = (SPK,)
+
+RESETS = ("subtract", "zero", "none")
+"""snnTorch's numbers for the kinds of reset, as its state_dict holds them; others are counted on."""
+
+TIMINGS = {True: ("delayed",), False: ("retest", "immediate")}
+"""``reset_delay`` -> timings, of which the first that the reset knows is meant."""
+
+DT = TimeAxis().dt
+"""Length of a step called by itself: that of a program which says nothing else."""
+
+
+class SpikingNeuron(Stateful, Firing):
+    """A layer of neurons of one `Model`, called step by step.
+
+    A call takes ``(input, *states)`` and returns ``(spk, *states)``; states left out go on from the
+    call before. With ``init_hidden`` the states stay inside and only ``spk`` is returned, unless
+    ``output`` asks for all. An input is ``[B, ...]``; spikes have its dtype, states that of the
+    computation: float32 for half precision. A model that never fires returns its states alone.
+
+    A membrane that is NaN is greater than no threshold, so that its neuron never fires again. On a CPU that
+    is an error at once, unless constructed with ``validate_args=False``; on other devices a neuron does not
+    look, which would wait for the device at every step. Within ``snnhw.utils.check_finite(net)`` every layer
+    does, on any device, and the first to meet such a value is named.
+
+    Under ``torch.compile(fullgraph=True)`` the same kernels run. A layer of several ops that draws random
+    numbers is refused there.
+
+    A subclass names its model, and may change what its constructor takes::
+
+        class Neuron(SpikingNeuron, model=MODEL, leading={"beta": REQUIRED, "size": 1}): ...
+
+    Class attributes:
+        model: the equations; an instance may have others of the same states.
+        renamed: parameter of the equations -> attribute of the module, where it is not the same.
+        sizes: attributes that ``repr`` shows first.
+    """
+
+    model: Model
+    renamed: ClassVar[Mapping[str, str]] = {}
+    sizes: ClassVar[tuple[str, ...]] = ()
+    __signature__: ClassVar[Signature]
+
+    def __init_subclass__(cls, *, model: Model | None = None, **arguments: Any) -> None:
+        """Make the constructor; ``arguments`` as for `snnhw.nn.modules.arguments.signature_of`."""
+        super().__init_subclass__()
+        if model is not None:
+            cls.model, cls.__signature__ = model, signature_of(model, **arguments)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        given = bind(type(self).__name__, type(self).__signature__, args, kwargs)
+        self.validate_args = bool(given["validate_args"])
+        self.prepare(given)
+        for param in (*self.model.params, Param(FACTOR)):
+            if self.validate_args:
+                check_value(type(self).__name__, param, given[param.name])
+            self.keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
+        self.init_hidden, self.output = bool(given["init_hidden"]), bool(given["output"])
+        self.inhibition = bool(given["inhibition"])
+        self.surrogate = surrogate_of(given["spike_grad"], disabled=given["surrogate_disable"])
+        self.reset_mechanism = given["reset_mechanism"]
+        nn.Module.register_load_state_dict_post_hook(self, _follow_state_dict)
+        self.reset_delay = bool(given["reset_delay"])
+        self._check_options()
+        self.quantised = given["state_quant"] is not False
+        if self.quantised:  # not in the state_dict, as snnTorch has it: the constructor gives them
+            self.register_buffer("levels", levels_of(given["state_quant"]), persistent=False)
+        self._steps: dict[Any, Step] = {}
+        self._layers: dict[Any, Layer] = {}
+        self.number = graphs.number_of(self)
+        self.reset_mem()
+
+    def prepare(self, given: dict[str, Any]) -> None:
+        """What a subclass does with its own arguments, before parameters are kept: it may change them,
+        add modules, or set ``self.model`` to equations of the same states."""
+
+    def keep(self, name: str, value: Any, *, learn: bool) -> None:
+        """A parameter where it is learnt, else a buffer, under the name that a state_dict has."""
+        path = self.renamed.get(name, name)
+        if learn:
+            setattr(self, path, nn.Parameter(own_tensor(value)))
+        else:
+            self.register_buffer(path, own_tensor(value))
+
+    def tensor_of(self, name: str) -> Tensor:
+        """The parameter or buffer that a name of the equations, or of a part such as
+        ``recurrent.weight``, stands for."""
+        path = self.renamed.get(name, name) if self.renamed else name
+        for kept in (self._parameters, self._buffers):  # asked at every step: torch's getattr looks further
+            if (own := kept.get(path)) is not None:
+                return own
+        owner, dot, last = path.rpartition(".")
+        found: Tensor = getattr(self.get_submodule(owner) if dot else self, last)
+        return found
+
+    def _check_options(self) -> None:
+        name = type(self).__name__
+        if self.timing not in self.model.timings_of(self.reset_mechanism):
+            raise InputError(
+                f"{name}(reset_delay={self.reset_delay}): its equations do not say when reset "
+                f"'{self.reset_mechanism}' acts then; give reset_delay={not self.reset_delay}"
+            )
+        if self.inhibition and self.model.fire is None:
+            raise InputError(
+                f"{name}(inhibition=True): it never fires, so nothing can be inhibited; leave it out"
+            )
+
+    # -- options that are also part of a state_dict -------------------------------------------------
+
+    @property
+    def reset_mechanism(self) -> str:
+        """The kind of reset; may be set, and travels in the state_dict as a number."""
+        return self._reset
+
+    @reset_mechanism.setter
+    def reset_mechanism(self, kind: str) -> None:
+        if kind not in self.model.kinds:
+            owner, known = (
+                type(self).__name__,
+                [reset for reset in self._numbered if reset in self.model.kinds],
+            )
+            raise InputError(f"{owner}(reset_mechanism={kind!r}): give one of {', '.join(known)}")
+        self._reset: str = kind  # read at every step, where a number on a device would have to be fetched
+        number, value = self._buffers.get("reset_mechanism_val"), self._numbered.index(kind)
+        if number is None:
+            self.register_buffer("reset_mechanism_val", torch.tensor(value))
+        else:
+            number.fill_(value)
+
+    @property
+    def _numbered(self) -> tuple[str, ...]:
+        return (*RESETS, *(kind for kind in self.model.kinds if kind not in RESETS))
+
+    @property
+    def timing(self) -> str:
+        """When a reset acts, as `snnhw.ir.Neuron` says it."""
+        meant = TIMINGS[self.reset_delay]
+        offered = self.model.timings_of(self.reset_mechanism)
+        return next((timing for timing in meant if timing in offered), meant[0])
+
+    # -- one step -----------------------------------------------------------------------------------
+
+    def forward(self, input_: Tensor, *states: Tensor | None, **named: Tensor | None) -> Any:
+        """One step.
+
+        Args:
+            input_: ``[B, ...]``.
+            states: in the model's order, or by name; None or nothing: go on from the last call. A
+                state of one element stands for all neurons.
+
+        Returns:
+            ``(spk, *states)``, or ``spk`` alone with ``init_hidden`` and without ``output``.
+
+        Raises:
+            TypeError: states were passed although ``init_hidden`` keeps them inside.
+            InputError: a state or a parameter has not the shape of the input; or a membrane is NaN.
+        """
+        given = self._given(states, named)
+        x = computed(input_)
+        alone = self.alone(x)
+        if alone:  # a sample keeps its axes apart from the batch
+            x = x.unsqueeze(0)
+            given = {name: _unsqueezed(state) for name, state in given.items()}
+        before = self._before(given, x, alone=alone)
+        advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
+        spikes, after = advance(self, x, before)
+        if self.validate_args and not torch.compiler.is_compiling():
+            refuse_silence(self, x, before, after)
+        if alone:
+            spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
+            after = {name: state.squeeze(0) for name, state in after.items()}
+        self.__dict__.update(after)  # as setattr would, which asks at every step whether they are modules
+        if input_.dtype != x.dtype and input_.is_floating_point():
+            spikes = {port: spk.to(input_.dtype) for port, spk in spikes.items()}
+        return self.returned({**after, **spikes})
+
+    def returned(self, ports: Mapping[str, Any]) -> Any:
+        """What a call returns, of all that it has computed: spikes and states by name."""
+        names = [*self.fires, *(n for n in self.state_names if n != SPK)]
+        found = tuple(ports[name] for name in names)
+        return found[0] if self.init_hidden and not self.output else found
+
+    def alone(self, x: Tensor) -> bool:
+        """Whether an input is one sample without an axis for the batch."""
+        return x.ndim == 0 or any(self.tensor_of(param.name).ndim >= x.ndim for param in self.model.params)
+
+    @property
+    def fires(self) -> tuple[str, ...]:
+        """The port of the spikes, where it fires."""
+        return FIRES[: self.model.fire is not None]
+
+    def sample_of(self, x: Tensor) -> Shape:
+        """The shape of one sample at one step, of what `advance` takes."""
+        return tuple(x.shape[1:])
+
+    def advance(self, x: Tensor, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Spikes and new states, all ``[B, ...]``."""
+        if self.composed:
+            layer = self.layer(tuple(x.shape[1:]))
+            ports, after = layer.run(self, x.unsqueeze(0), before)
+            return {name: y.squeeze(0) for name, y in ports.items()}, after
+        step = self._step()
+        read = step.noise if torch.is_grad_enabled() else step.drawn
+        noise = {name: (torch.rand if name in read else torch.zeros)(x.shape).to(x) for name in step.noise}
+        return run_step(
+            step,
+            {self.model.ports[0]: x, **noise},
+            self._tensors(x.dtype),
+            before,
+            outputs=self.fires,
+            dt=DT,
+        )
+
+    def _step(self) -> Step:
+        """The equations of one step under the present options; the factor of the spikes always counts,
+        since asking whether it is 1 would wait for the device."""
+        key = (self.reset_mechanism, self.reset_delay, self.surrogate)
+        if key not in self._steps:
+            self._steps[key] = replace(self.op(0, graded=True), param_shapes=FrozenMap()).step()
+        return self._steps[key]
+
+    def tensor_names(self, shape: Shape) -> tuple[str, ...]:
+        """What `tensor_of` is asked for, in a step of samples of ``shape``."""
+        if self.composed:
+            return self.layer(shape).tensors
+        return (*(param.name for param in self.model.params), FACTOR, *["levels"] * self.quantised)
+
+    def _tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        found = {name: self.tensor_of(name) for name in self.tensor_names(())}
+        return {name: x if x.dtype is dtype else x.to(dtype) for name, x in found.items()}
+
+    # -- as ops of a program ------------------------------------------------------------------------
+
+    @property
+    def composed(self) -> bool:
+        """Whether it takes more than one op."""
+        return self.inhibition
+
+    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+        """This layer as ops of a program.
+
+        Args:
+            name: the dotted name of the layer; its parameters are keyed ``NAME.attribute``.
+            shape: of one sample of its input.
+            graded: whether spikes have a factor; None: when it is more than a constant 1.
+        """
+        op = self.op(len(self.state_shape(shape)), graded=graded)
+        return inhibited(name, op) if self.inhibition else single(name, op)
+
+    def layer(self, shape: Shape) -> Layer:
+        """`composite`, ready to be run; the factor of the spikes always counts, as in `_step`."""
+        shape = tuple(map(int, shape))  # in a traced graph they may be symbols with one value left
+        key = (shape, self.reset_mechanism, self.reset_delay, self.surrogate)
+        if key not in self._layers:
+            self._layers[key] = Layer(self.composite(NAME, shape, graded=True), shape)
+        return self._layers[key]
+
+    def op(self, rank: int, *, graded: bool | None = None) -> Neuron:
+        """The neurons themselves as an op, for samples of ``rank`` axes."""
+        graded = self.graded if graded is None else graded
+        names = [param.name for param in self.model.params] + [FACTOR] * graded
+        return Neuron(
+            self.model,
+            reset=self.reset_mechanism,
+            timing=self.timing,
+            surrogate=self.surrogate,
+            graded=graded,
+            quantised=self.quantised,
+            param_shapes=param_shapes([(name, self.tensor_of(name)) for name in names], rank),
+        )
+
+    @property
+    def graded(self) -> bool:
+        """Whether the factor is more than a constant 1."""
+        factor = getattr(self, FACTOR)
+        return isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
+
+    def extra_repr(self) -> str:
+        return described(self)
+
+
+def _unsqueezed(state: Tensor | None) -> Tensor | None:
+    """A passed state of one sample; one element stands for all neurons."""
+    return state.unsqueeze(0) if state is not None and state.numel() > 1 else state
+
+
+def computed(input_: Tensor) -> Tensor:
+    """The input in the dtype that the step computes in."""
+    if not input_.is_floating_point():  # spikes as integers or booleans
+        return input_.to(torch.get_default_dtype())
+    return input_.float() if input_.dtype in (torch.float16, torch.bfloat16) else input_
+
+
+def _follow_state_dict(module: nn.Module, _: object) -> None:
+    """The kind of reset that a loaded state_dict names is the one that acts. snnTorch names one for
+    neurons that are never reset, too."""
+    assert isinstance(module, SpikingNeuron)
+    named = module._numbered[int(module.get_buffer("reset_mechanism_val"))]
+    module.reset_mechanism = named if named in module.model.kinds else module.reset_mechanism

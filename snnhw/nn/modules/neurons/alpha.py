@@ -1,0 +1,40 @@
+"""The alpha-function neuron."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snnhw.errors import InputError
+from snnhw.ir.models.alpha import ALPHA
+from snnhw.nn.modules.arguments import own_tensor
+from snnhw.nn.modules.parents import LIF
+
+__all__ = ["Alpha"]
+
+
+class Alpha(LIF, model=ALPHA):
+    """`snnhw.ir.models.alpha` as a torch module; see `SpikingNeuron` for how it is called.
+
+    A call takes and returns the states ``syn_exc, syn_inh, mem``. The membrane of the first step is 0.
+
+    Args:
+        alpha: decay of the excitation per step, greater than beta.
+        beta: decay of the inhibition per step.
+        threshold: the neuron fires where its membrane is greater.
+
+    Raises:
+        InputError: alpha is not greater than beta.
+    """
+
+    def prepare(self, given: dict[str, Any]) -> None:
+        if given["validate_args"] and not bool(
+            (own_tensor(given["alpha"]) > own_tensor(given["beta"])).all()
+        ):
+            raise InputError(
+                "Alpha: alpha must be greater than beta, or its excitation would fade before its inhibition; "
+                "exchange the two, or pass validate_args=False"
+            )
+
+    def init_alpha(self) -> Any:
+        """`reset_mem` under snnTorch's older name."""
+        return self.reset_mem()

@@ -1,0 +1,165 @@
+"""Neurons that hear the last spikes of their layer: each its own, or all through a matrix."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from torch import Tensor, nn
+
+from snnhw.errors import InputError
+from snnhw.ir import Conv2d, Linear, Model, Op, Shape
+from snnhw.ir.composites import Composite, recurrent
+from snnhw.ir.models.rleaky import RLEAKY, RLEAKY_SUM
+from snnhw.ir.models.rsynaptic import RSYNAPTIC
+from snnhw.ir.models.synaptic import SYNAPTIC
+from snnhw.nn.modules.arguments import REQUIRED
+from snnhw.nn.modules.parents import LIF
+
+__all__ = ["RLeaky", "RSynaptic"]
+
+CONNECTIONS: Final = {
+    "V": 1.0,
+    "all_to_all": True,
+    "linear_features": None,
+    "conv2d_channels": None,
+    "kernel_size": None,
+}
+
+SIZES: Final = "linear_features", "conv2d_channels", "kernel_size"
+
+
+class _Recurrent(LIF):
+    """What the two have in common.
+
+    Class attributes:
+        summed: the equations of a neuron to which input and recurrent current come as one.
+    """
+
+    summed: ClassVar[Model]
+    recurrent: nn.Linear | nn.Conv2d
+
+    def prepare(self, given: dict[str, Any]) -> None:
+        self.all_to_all = bool(given["all_to_all"])
+        sizes = {name: given[name] for name in SIZES}
+        _check_sizes(type(self).__name__, self.all_to_all, sizes)
+        given["learn_V"] = given["learn_recurrent"]
+        if not self.all_to_all:
+            return
+        self.model = self.summed
+        features, channels, kernel = sizes.values()
+        if features is not None:
+            self.recurrent = nn.Linear(features, features)
+        else:
+            height, width = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+            padding = height // 2, width // 2
+            self.recurrent = nn.Conv2d(channels, channels, (height, width), padding=padding)
+        self.recurrent.requires_grad_(bool(given["learn_recurrent"]))
+
+    @property
+    def composed(self) -> bool:
+        return self.all_to_all or super().composed
+
+    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+        neurons = super().composite(name, shape, graded=graded)
+        return recurrent(name, neurons, self._connection()) if self.all_to_all else neurons
+
+    def _connection(self) -> Op:
+        layer = self.recurrent
+        if isinstance(layer, nn.Linear):
+            return Linear(layer.in_features, layer.out_features)
+        height, width = layer.kernel_size
+        return Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            kernel=(height, width),
+            padding=(height // 2, width // 2),
+        )
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if not self.all_to_all and isinstance(self.tensor_of("V"), nn.Parameter):
+            destination[f"{prefix}recurrent.V"] = destination[f"{prefix}V"]  # snnTorch holds both
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        learnt = f"{prefix}recurrent.V"  # snnTorch's name for it
+        if learnt in state_dict:
+            state_dict[f"{prefix}V"] = state_dict.pop(learnt)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def alone(self, x: Tensor) -> bool:
+        if not self.all_to_all:
+            return super().alone(x)
+        return x.ndim == (1 if isinstance(self.recurrent, nn.Linear) else 3)
+
+
+class RLeaky(
+    _Recurrent,
+    model=RLEAKY,
+    leading={"beta": REQUIRED, **CONNECTIONS},
+    learnt={"learn_beta": False, "learn_threshold": False, "learn_recurrent": True},
+):
+    """`snnhw.ir.models.rleaky` as a torch module; see `SpikingNeuron` for how it is called.
+
+    A call takes and returns ``spk, mem``; the spikes are a state too.
+
+    Args:
+        beta: decay of the membrane per step.
+        V: with ``all_to_all=False``, what a neuron's spike adds to its own next input: a number, or
+            one for every neuron.
+        all_to_all: spikes come back to all neurons, through ``recurrent``, a layer with bias.
+        linear_features: number of neurons ``[B, N]``; ``recurrent`` is an ``nn.Linear``.
+        conv2d_channels: channels ``[B, C, H, W]``, with ``kernel_size``, odd numbers; ``recurrent`` is
+            an ``nn.Conv2d`` that keeps the size.
+        threshold: the neuron fires where its membrane is greater.
+        learn_recurrent: learn ``recurrent``, or V.
+
+    Raises:
+        InputError: the sizes do not say what the connection is.
+    """
+
+    summed: ClassVar[Model] = RLEAKY_SUM
+
+    def init_rleaky(self) -> Any:
+        """`reset_mem` under snnTorch's older name."""
+        return self.reset_mem()
+
+
+class RSynaptic(
+    _Recurrent,
+    model=RSYNAPTIC,
+    leading={"alpha": REQUIRED, "beta": REQUIRED, **CONNECTIONS},
+    learnt={"learn_alpha": False, "learn_beta": False, "learn_threshold": False, "learn_recurrent": True},
+):
+    """`snnhw.ir.models.rsynaptic` as a torch module; as `RLeaky`, with a decaying current.
+
+    A call takes and returns ``spk, syn, mem``.
+
+    Args:
+        alpha: decay of the current per step.
+        beta: decay of the membrane per step.
+        V: as for `RLeaky`, and so are the other arguments.
+    """
+
+    summed: ClassVar[Model] = SYNAPTIC
+
+    def init_rsynaptic(self) -> Any:
+        """`reset_mem` under snnTorch's older name."""
+        return self.reset_mem()
+
+
+def _check_sizes(owner: str, all_to_all: bool, sizes: dict[str, Any]) -> None:
+    given = [name for name, value in sizes.items() if value is not None]
+    if not all_to_all and given:
+        raise InputError(f"{owner}(all_to_all=False): each neuron hears itself; leave {', '.join(given)} out")
+    if all_to_all and given not in (["linear_features"], ["conv2d_channels", "kernel_size"]):
+        raise InputError(
+            f"{owner}(all_to_all=True) needs the size of its connection, and was given "
+            f"{', '.join(given) or 'none'}: give linear_features; or conv2d_channels and kernel_size; or "
+            "all_to_all=False, and V"
+        )
+    kernel = sizes["kernel_size"]
+    sides = (kernel,) if isinstance(kernel, int) else tuple(kernel or ())
+    if any(type(side) is not int or side % 2 == 0 for side in sides):
+        raise InputError(
+            f"{owner}(kernel_size={kernel!r}): give odd numbers, or the size would change each step"
+        )

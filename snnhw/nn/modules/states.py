@@ -1,0 +1,124 @@
+"""What a layer of neurons carries from call to call: kept inside, passed, put at rest, copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from snnhw.errors import InputError
+from snnhw.nn.modules import graphs
+
+if TYPE_CHECKING:
+    from snnhw.ir import Model, Shape
+
+__all__ = ["Stateful"]
+
+
+class _OfOneLayer:
+    """A method that snnTorch has for all neurons of a class in the process, and we for one."""
+
+    def __init__(self, method: Callable[[Any], Any], instead: str) -> None:
+        self.method, self.instead, self.__doc__ = method, instead, method.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Any, owner: type) -> Callable[[], Any]:
+        return self._refused(owner) if layer is None else self.method.__get__(layer)
+
+    def _refused(self, owner: type) -> Callable[[], Any]:
+        def refused() -> Any:
+            raise TypeError(
+                f"{owner.__name__}.{self.name}() would reach neurons of every network, of which no list is "
+                f"kept; {self.instead}"
+            )
+
+        return refused
+
+
+class Stateful(nn.Module):
+    """The states of `snnhw.nn.SpikingNeuron`, each an attribute under its name."""
+
+    model: Model
+    init_hidden: bool
+    number: int
+    instances: ClassVar[tuple[()]] = ()
+    """Empty: no neuron is kept alive, or reached from another network, through a list."""
+
+    def state_shape(self, shape: Shape) -> Shape:
+        """The shape of a state of one sample, for an input of ``shape``."""
+        return shape
+
+    @cached_property
+    def state_names(self) -> tuple[str, ...]:
+        """The states, in the order in which a call takes and returns them."""
+        return tuple(state.name for state in type(self).model.states)
+
+    def reset_mem(self) -> Any:
+        """Put the neurons at rest; returns what to pass as states to start from rest."""
+        for name in self.state_names:
+            setattr(self, name, torch.zeros(0))  # of no shape: the next input decides
+        states = tuple(getattr(self, name) for name in self.state_names)
+        return states[0] if len(states) == 1 else states
+
+    def _detach(self) -> None:
+        """Cut the graph of earlier steps, keeping the values: truncated backpropagation."""
+        for name in self.state_names:
+            setattr(self, name, getattr(self, name).detach())
+
+    detach_hidden = _OfOneLayer(_detach, "call detach_hidden() of each neuron of the network")
+    reset_hidden = _OfOneLayer(lambda self: self.reset_mem(), "call snnhw.utils.reset(net)")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and pickles keep the values of the states, not the graph behind them.
+        states = {name: getattr(self, name).detach() for name in self.state_names}
+        return {**self.__dict__, **states, "_steps": {}, "_layers": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore: Callable[[dict[str, Any]], None] = super().__setstate__
+        restore(state)
+        self.number = graphs.number_of(self)  # type: ignore[arg-type]  # a copy is another layer
+
+    def _given(
+        self, states: Sequence[Tensor | None], named: Mapping[str, Tensor | None]
+    ) -> dict[str, Tensor | None]:
+        """The states of a call by name."""
+        name, known = type(self).__name__, self.state_names
+        given = dict(zip(known, states, strict=False))
+        if len(states) > len(known) or not named.keys() <= set(known) or named.keys() & given.keys():
+            raise TypeError(f"{name} takes an input and, once each, the states {', '.join(known)}")
+        given |= named
+        if self.init_hidden and any(state is not None for state in given.values()):
+            raise TypeError(
+                f"{name} keeps its states inside (init_hidden=True), so none can be passed; "
+                "leave them out, or construct it with init_hidden=False"
+            )
+        return given
+
+    def _before(
+        self, given: Mapping[str, Tensor | None], x: Tensor, *, alone: bool = False
+    ) -> dict[str, Tensor]:
+        """The states to go on from; those at rest are left out."""
+        shape = (x.shape[0], *self.state_shape(tuple(x.shape[1:])))
+        found = {}
+        for name in self.state_names:
+            state, passed = given.get(name), True
+            if state is None:
+                state, passed = getattr(self, name), False
+                state = state.unsqueeze(0) if alone and state.numel() else state
+            if state.numel() == 0:
+                continue
+            if passed and state.numel() == 1:
+                state = state.reshape(()).expand(shape)
+            if state.shape != shape:
+                raise InputError(
+                    f"{type(self).__name__}: state '{name}' has shape {tuple(state.shape)}, but for an input "
+                    f"of shape {tuple(x.shape)} it is {shape}; when a new batch begins, call "
+                    "snnhw.utils.reset(net) first, or pass the state that reset_mem() returns"
+                )
+            found[name] = state.to(x.device, x.dtype)
+        return found
