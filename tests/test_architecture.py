@@ -34,8 +34,10 @@ LAYERS: dict[str, set[str]] = {
     "reference": COMMON | {"ir"},
     "check": COMMON | {"ir", "passes", "plugin"},
     "tensors": COMMON | {"ir", "passes", "plugin", "arrays", "registry"},
+    "parity": COMMON | {"ir", "reference", "plugin", "api"},
+    "verify": COMMON | {"ir", "plugin", "arrays", "reader", "registry", "api", "parity"},
     "conformance": COMMON
-    | {"ir", "passes", "reference", "plugin", "arrays", "reader", "options", "registry", "check", "api"},
+    | {"ir", "passes", "reference", "plugin", "options", "registry", "check", "api", "parity"},
 }
 """Layer -> the other layers it may import. A layer is a file or a folder directly under snnhw/."""
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from snnhw import registry
 from snnhw.api import make_job
-from snnhw.conformance.case import Array, Case
-from snnhw.conformance.compare.differ import Disagreement, host, hosts
-from snnhw.conformance.compare.yardstick import turn_of
+from snnhw.conformance.case import Case, turn_of
 from snnhw.errors import InputError
 from snnhw.ir import Params
+from snnhw.parity.arrays import Array, host, hosts
+from snnhw.parity.result import Disagreement
 from snnhw.plugin import Backend, Capabilities, Executable, Result, Run, Train, label_of
 
 __all__ = [

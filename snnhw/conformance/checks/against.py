@@ -15,17 +15,7 @@ import numpy as np
 from snnhw.conformance.bench import Bench, dtype_of, run_of, shifts_of, slopes_of, stepped_by, trained_by
 from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
-from snnhw.conformance.compare.differ import same_bits, within
-from snnhw.conformance.compare.measured import (
-    Measured,
-    every_bit,
-    measuring,
-    of_parity,
-    relative,
-    worst_slope,
-)
-from snnhw.conformance.compare.parity import compared, summary
-from snnhw.conformance.compare.slack import (
+from snnhw.conformance.checks.slack import (
     TRAINED,
     changing,
     explained,
@@ -35,6 +25,10 @@ from snnhw.conformance.compare.slack import (
     near_statistics,
     way_of,
 )
+from snnhw.parity.comparison import compared, summary
+from snnhw.parity.differ import same_bits, within
+from snnhw.parity.measured import every_bit, measuring, of_parity, relative, worst_slope
+from snnhw.parity.result import Measured
 from snnhw.plugin import Result
 
 __all__ = ["COMPARISONS", "Comparison"]

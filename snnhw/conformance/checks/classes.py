@@ -8,22 +8,11 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.bench import Bench, dtype_of, run_of, shifts_of, slopes_of, trained_by
-from snnhw.conformance.case import Array, Arrays, Case
+from snnhw.conformance.case import Case
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.checks.against import COMPARISONS
 from snnhw.conformance.checks.laws import LAWS
-from snnhw.conformance.compare.differ import Disagreement, host, same_bits, within
-from snnhw.conformance.compare.measured import (
-    NOTHING,
-    Measured,
-    every_bit,
-    measuring,
-    of_parity,
-    relative,
-    worst_slope,
-)
-from snnhw.conformance.compare.parity import Parity, hold
-from snnhw.conformance.compare.slack import (
+from snnhw.conformance.checks.slack import (
     TRAINED,
     changing,
     explained,
@@ -34,7 +23,12 @@ from snnhw.conformance.compare.slack import (
     unchanged,
     way_of,
 )
-from snnhw.conformance.compare.yardstick import gradient_of, reference_run, trained
+from snnhw.conformance.expected import gradient_of, reference_run, trained
+from snnhw.parity.arrays import Array, Arrays, host
+from snnhw.parity.comparison import Parity, hold
+from snnhw.parity.differ import same_bits, within
+from snnhw.parity.measured import every_bit, measuring, of_parity, relative, worst_slope
+from snnhw.parity.result import NOTHING, Disagreement, Measured
 from snnhw.plugin import Result
 from snnhw.reference import update
 from snnhw.reference.trace import lines

@@ -11,15 +11,16 @@ import numpy as np
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
-from snnhw.conformance.case import Array, Arrays, Case, ports_of, to_run
+from snnhw.conformance.case import Case, ports_of, to_run
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.checks.classes import check
 from snnhw.conformance.checks.shrink import shrunk
-from snnhw.conformance.compare.measured import worst_slope
-from snnhw.conformance.compare.parity import compared
-from snnhw.conformance.compare.slack import GRADIENT
-from snnhw.conformance.compare.tally import Mismatch
-from snnhw.conformance.compare.yardstick import gradient_of, reference_run, trained
+from snnhw.conformance.checks.slack import GRADIENT
+from snnhw.conformance.expected import gradient_of, reference_run, trained
+from snnhw.parity.arrays import Array, Arrays
+from snnhw.parity.comparison import compared
+from snnhw.parity.measured import worst_slope
+from snnhw.parity.tally import Mismatch
 from snnhw.plugin import Result
 from snnhw.reference.trace import schedule
 
