@@ -52,7 +52,7 @@ def gradient_of(
     targets: Arrays | None = None,
     *,
     step: int = 0,
-    dtype: str = "float64",
+    dtype: DTypeLike = np.float64,
 ) -> Gradients:
     """Loss and gradients, by default of what the case holds, in its first step of training."""
     assert case.loss is not None

@@ -26,8 +26,8 @@ from snnhw.conformance.cases import (
     training,
     wiring,
 )
-from snnhw.conformance.checks.against import COMPARISONS
 from snnhw.conformance.checks.evidence import evidence_of
+from snnhw.conformance.checks.yardsticks import yardstick
 from snnhw.conformance.formats import run_format
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import CaseResult, judge
@@ -175,10 +175,10 @@ def run_on(
     ids = [lazy.id for lazy in all_cases()]
     excuses = {key: why for each in benches for key, why in known_failures(each.plugin, ids).items()}
     found: list[CaseResult] = []
-    shown = 0
+    shown, by = 0, yardstick(against)
     for path, each in {"": bench, **(bench.forced if paths else {})}.items():
         for lazy in wanted:
-            if against is not None and lazy.cls not in COMPARISONS:
+            if lazy.cls not in by.classes:
                 continue
             result = judge(each, lazy, excuses.get(lazy.id), against=against)
             if result.outcome == "failed" and lazy.id not in excuses and shown < SHOWN:

@@ -13,7 +13,8 @@ from snnhw import registry
 from snnhw.conformance import Case
 from snnhw.conformance.bench import Bench, slopes_of, trained_by
 from snnhw.conformance.cases.making.search import certain
-from snnhw.conformance.checks.classes import margin
+from snnhw.conformance.checks.classes import rounded
+from snnhw.conformance.checks.yardsticks import REFERENCE
 from snnhw.conformance.expected import gradient_of
 from snnhw.ir import (
     MODELS,
@@ -57,7 +58,7 @@ def cpu() -> Bench:
 
 def held(bench: Bench, case: Case) -> None:
     note(str(case.program))
-    margin(bench, case)
+    rounded(bench, case, REFERENCE)
 
 
 def test_everything_registered_is_drawn_from() -> None:
