@@ -23,7 +23,7 @@ from snnhw.conformance.expected import reference_run
 from snnhw.conformance.outcome import judge
 from snnhw.conformance.suite import chosen
 from snnhw.ir import Conv2d, Linear, require_valid
-from snnhw.plugin import Arrays, Result
+from snnhw.plugin import Arrays, Result, StepResult
 
 EARLY = WRONG["resets a step too early"].backend
 SHUFFLED = WRONG["mixes up its samples"].backend
@@ -198,6 +198,43 @@ def test_evidence_of_two_backends_is_theirs() -> None:
         apart = evidence_of(Bench(UNTRAINED), lazy(case_id).case, Bench(Wrong()))
         assert apart is not None, case_id
         assert apart.traces, case_id
+
+
+@pytest.mark.parametrize(
+    "wrong", ["hands on another state than it reached", "returns other outputs than it records"]
+)
+def test_what_concerns_one_backend_alone_is_asked_by_the_reference(wrong: str) -> None:
+    backend, options = WRONG[wrong].backend, WRONG[wrong].options
+    found = judge(Bench(backend, options), lazy("margin/dense-Leaky"))
+    assert found.outcome == "failed"
+    assert both(backend, Wrong(), "margin/dense-Leaky") == ("passed", "")
+
+
+class Upwards(Around):
+    """Whose steps of training give other outputs."""
+
+    def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
+        found = self.inner.step(inputs, targets, state)
+        return replace(found, outputs={name: x + 1 for name, x in found.outputs.items()})
+
+
+class Onwards(Around):
+    """Whose steps of training end in another state."""
+
+    def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
+        found = self.inner.step(inputs, targets, state)
+        return replace(found, state={key: x + 1 for key, x in found.state.items()})
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(Upwards, "output 'out'"), (Onwards, "final state 'subject.mem'")]
+)
+@pytest.mark.parametrize("cls", ["exact", "pointwise"])
+def test_what_a_step_of_training_ends_in_is_compared(cls: str, kind: type[Around], reason: str) -> None:
+    case_id = f"{cls}/Leaky-subtract-delayed/step"
+    assert judge(Bench(Wrong(around=kind)), lazy(case_id)).reason.startswith(reason)
+    outcome, said = both(Wrong(around=kind), Wrong(), case_id)
+    assert (outcome, said.startswith(reason)) == ("failed", True), said
 
 
 class Chip(Wrong):
