@@ -1,4 +1,4 @@
-"""Training as the reference does it: what every update of a case should give."""
+"""What a case should give: a run, a gradient and every update of training, as the reference does them."""
 
 from __future__ import annotations
 
