@@ -14,8 +14,8 @@ from torch import nn
 import snnhw as snn
 import snnhw.functional as SF
 from snnhw import registry
-from snnhw.conformance.verify import Source, verify
 from snnhw.plugin import READERS
+from snnhw.verify import Source, verify
 
 TARGET, EPOCHS, BATCH, TIME_STEPS = "snntorch", 8, 64, 20
 

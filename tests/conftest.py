@@ -79,4 +79,4 @@ def cases() -> dict[str, Case]:
     """Every conformance case by its id. Making them takes seconds: not while tests are collected."""
     from snnhw.conformance import all_cases
 
-    return {plan.id: plan.case for plan in all_cases()}
+    return {lazy.id: lazy.case for lazy in all_cases()}

@@ -57,8 +57,8 @@ def _op(found: Capabilities, kind: type) -> str:
 
 def _instances(kind: type) -> Iterator[Op]:
     """Ops of a type, those that the conformance suite tries."""
-    from snnhw.conformance.cases.examples import EXAMPLES
-    from snnhw.conformance.cases.neurons import settings
+    from snnhw.conformance.cases.making.examples import EXAMPLES
+    from snnhw.conformance.cases.making.neurons import settings
     from snnhw.ir import Neuron
 
     if kind is Neuron:

@@ -14,8 +14,9 @@ from snnhw.cli.console import complain, err, out, print_json, table
 from snnhw.cli.guard import FAILED
 
 if TYPE_CHECKING:
-    from snnhw.conformance.compare.parity import Mismatch, Parity
-    from snnhw.conformance.verify import Held, Pair, Verification
+    from snnhw.parity.comparison import Parity
+    from snnhw.parity.tally import Mismatch
+    from snnhw.verify import Held, Pair, Verification
 
 __all__ = ["command"]
 
@@ -65,8 +66,8 @@ def command(
     format are given the file as it is. Ends with status 1 when rounding does not explain a difference.
     """
     from snnhw import api
-    from snnhw.conformance.inputs import random_inputs, read_inputs
-    from snnhw.conformance.verify import Source, verify
+    from snnhw.verify import Source, verify
+    from snnhw.verify.inputs import random_inputs, read_inputs
 
     reading = parse_settings(read, "--read")
     program, params = api.load(file, **reading)

@@ -3,9 +3,9 @@
     snnhw conformance cpu --json report.json
     pytest --pyargs snnhw.conformance --snnhw-backend cpu
 
-`cases` makes cases, exact ones by a proof of `rounding`; `bench` asks a backend to do one, and `checks` says
-what it has to give, by way of `compare`; `outcome` weighs that against what the backend claims; `suite` runs
-them all, and `reports` shows what was found. `verify` takes a network of one's own, `formats` files.
+`cases` makes cases, exact ones by a proof; `bench` asks a backend to do one, and `checks` says what it has to
+give, by way of `snnhw.parity`; `outcome` weighs that against what the backend claims; `suite` runs them all,
+and `reports` shows what was found. `formats` does as much for files.
 
 Names are imported when they are first used: pytest imports this package in every session of an
 environment where snnhw is installed.
@@ -17,40 +17,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snnhw.conformance.case import CLASSES, Case, Plan, Proof
-    from snnhw.conformance.compare.live import Live
-    from snnhw.conformance.compare.parity import Mismatch, Parity, hold, parity
+    from snnhw.conformance.case import CLASSES, Case, LazyCase, Proof
     from snnhw.conformance.outcome import CaseResult
     from snnhw.conformance.reports.report import ConformanceReport
     from snnhw.conformance.suite import all_cases, run, run_on
+    from snnhw.parity.comparison import Parity, hold, parity
+    from snnhw.parity.live import Live
+    from snnhw.parity.tally import Mismatch
 
 _HOMES = {
-    "CLASSES": "case",
-    "Case": "case",
-    "Plan": "case",
-    "Proof": "case",
-    "Live": "compare.live",
-    "Mismatch": "compare.parity",
-    "Parity": "compare.parity",
-    "hold": "compare.parity",
-    "parity": "compare.parity",
-    "CaseResult": "outcome",
-    "ConformanceReport": "reports.report",
-    "all_cases": "suite",
-    "run": "suite",
-    "run_on": "suite",
+    "CLASSES": "snnhw.conformance.case",
+    "Case": "snnhw.conformance.case",
+    "LazyCase": "snnhw.conformance.case",
+    "Proof": "snnhw.conformance.case",
+    "Live": "snnhw.parity",
+    "Mismatch": "snnhw.parity",
+    "Parity": "snnhw.parity",
+    "hold": "snnhw.parity",
+    "parity": "snnhw.parity",
+    "CaseResult": "snnhw.conformance.outcome",
+    "ConformanceReport": "snnhw.conformance.reports.report",
+    "all_cases": "snnhw.conformance.suite",
+    "run": "snnhw.conformance.suite",
+    "run_on": "snnhw.conformance.suite",
 }
-"""Public name -> the module of this package that defines it."""
+"""Public name -> the module that it is imported from."""
 
 __all__ = [
     "CLASSES",
     "Case",
     "CaseResult",
     "ConformanceReport",
+    "LazyCase",
     "Live",
     "Mismatch",
     "Parity",
-    "Plan",
     "Proof",
     "all_cases",
     "hold",
@@ -64,4 +65,4 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

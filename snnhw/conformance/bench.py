@@ -10,16 +10,17 @@ import numpy as np
 
 from snnhw import registry
 from snnhw.api import make_job
-from snnhw.conformance.case import Array, Case
-from snnhw.conformance.compare.differ import Disagreement, host, hosts
-from snnhw.conformance.compare.yardstick import turn_of
+from snnhw.conformance.case import Case, turn_of
 from snnhw.errors import InputError
 from snnhw.ir import Params
+from snnhw.parity.arrays import Array, Arrays, host, hosts
+from snnhw.parity.result import Disagreement
 from snnhw.plugin import Backend, Capabilities, Executable, Result, Run, Train, label_of
 
 __all__ = [
     "SHIFT",
     "Bench",
+    "Stepped",
     "copied",
     "dtype_of",
     "run_of",
@@ -95,6 +96,25 @@ class Bench:
         return self.plugin.compile(case.program, copied(case.params), self.job(case))
 
 
+@dataclass(frozen=True, eq=False)
+class Stepped:
+    """One step of training.
+
+    Attributes:
+        outputs, state, loss: what it gave.
+        params: after it.
+        slopes: the gradient of every parameter that is trained.
+        statistics: those of the parameters that training measures.
+    """
+
+    outputs: Arrays
+    state: Arrays
+    loss: float
+    params: Params
+    slopes: Arrays
+    statistics: Params
+
+
 def copied(params: Params) -> Params:
     """Arrays of the backend's own: what it does to them concerns nobody else."""
     return {key: np.array(array) for key, array in params.items()}
@@ -119,11 +139,14 @@ def trained_by(bench: Bench, case: Case, steps: int) -> tuple[list[float], Param
         return losses, executable.get_params()
 
 
-def stepped_by(bench: Bench, case: Case) -> tuple[dict[str, Array], Params]:
-    """The outputs of one step of training, and the parameters after it."""
+def stepped_by(bench: Bench, case: Case) -> Stepped:
+    """One step of training, on all samples."""
     with bench.compile(case) as executable:
         found = executable.step(case.inputs, case.targets, case.state)
-        return hosts(found.outputs), executable.get_params()
+        after = executable.get_params()
+        outputs, state = hosts(found.outputs), hosts(found.state)
+    measured = {key: np.asarray(after[key]) for key in case.program.statistics() if key in after}
+    return Stepped(outputs, state, found.loss, after, slopes_of(case, after), measured)
 
 
 def shifts_of(params: Params) -> Params:
@@ -139,6 +162,6 @@ def slopes_of(case: Case, after: Params) -> dict[str, Array]:
     return {key: (before[key] - np.asarray(after[key], np.float64)) / case.optimizer.lr for key in keys}
 
 
-def dtype_of(found: Result) -> np.dtype[np.generic]:
-    """What a backend computed in."""
-    return host(next(iter(found.recordings.values()))).dtype
+def dtype_of(found: Arrays) -> np.dtype[np.generic]:
+    """What a backend computed in, by the first of what it returned."""
+    return host(next(iter(found.values()))).dtype

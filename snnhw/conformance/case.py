@@ -5,31 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final
 
 from snnhw.ir import CLOCK, Clock, Loss, Optimizer, Params, Program
+from snnhw.parity.arrays import Array, Arrays, batch_of
 
 __all__ = [
     "CLASSES",
     "EVERY_CLASS",
-    "Array",
-    "Arrays",
     "Case",
-    "Plan",
+    "LazyCase",
     "Proof",
-    "batch_of",
     "clock_of",
     "ports_of",
     "to_run",
+    "turn_of",
     "with_samples",
     "with_steps",
 ]
-
-Array = npt.NDArray[Any]
-Arrays = Mapping[str, Array]
 
 CLASSES: Final[Mapping[str, str]] = {
     "exact": "proven independent of order and contraction: equal in every bit",
@@ -113,7 +106,7 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class LazyCase:
     """A case that is made when it is asked for: finding its numbers, and proving it, takes time.
 
     Attributes:
@@ -144,6 +137,14 @@ def clock_of(case: Case, step: int = 0) -> Clock:
     first step of training of the first. A state says itself when it was."""
     clock = Clock(sequence=0 if case.loss is None else step + 1)
     return clock.resumed(case.state[CLOCK].tolist()) if case.state and CLOCK in case.state else clock
+
+
+def turn_of(case: Case, step: int) -> tuple[Arrays, Arrays]:
+    """Inputs and targets of one step of training: with two turns, the even samples and the odd ones."""
+    mine = slice(step % case.turns, None, case.turns)
+    static = case.program.time.static_inputs
+    inputs = {name: x[mine] if name in static else x[:, mine] for name, x in case.inputs.items()}
+    return inputs, {name: target[mine] for name, target in case.targets.items()}
 
 
 def ports_of(program: Program) -> tuple[str, ...]:
@@ -177,9 +178,3 @@ def with_steps(case: Case, which: slice) -> Case:
     static = case.program.time.static_inputs
     inputs = {name: x if name in static else x[which] for name, x in case.inputs.items()}
     return replace(case, inputs=inputs, time_steps=len(range(case.time_steps)[which]))
-
-
-def batch_of(program: Program, inputs: Arrays) -> int:
-    """B: the first axis of a static input, the second of any other."""
-    name, array = next(iter(inputs.items()))
-    return int(np.shape(array)[0 if name in program.time.static_inputs else 1])

@@ -17,10 +17,10 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.bench import copied
-from snnhw.conformance.case import Case, Plan
+from snnhw.conformance.case import Case, LazyCase
 from snnhw.conformance.cases.formats import format_cases
-from snnhw.conformance.cases.neurons import common
-from snnhw.conformance.cases.subject import about
+from snnhw.conformance.cases.making.neurons import common
+from snnhw.conformance.cases.making.subject import about
 from snnhw.conformance.outcome import CaseResult, Outcome
 from snnhw.conformance.reports.report import ConformanceReport, report
 from snnhw.errors import ExportError, InputError
@@ -59,20 +59,20 @@ def run_format(
     check_format_options(plugin, options or {})  # a misspelt one is not every case's failure
     found = []
     with TemporaryDirectory() as folder:
-        for plan in format_cases():
-            wanted = not quick or any(fnmatchcase(plan.id, pattern) for pattern in QUICK)
-            if wanted and plan.selected(select):
-                found.append(judge_format(plugin, plan, Path(folder), options))
+        for lazy in format_cases():
+            wanted = not quick or any(fnmatchcase(lazy.id, pattern) for pattern in QUICK)
+            if wanted and lazy.selected(select):
+                found.append(judge_format(plugin, lazy, Path(folder), options))
                 if on_result:
                     on_result(found[-1])
     return report(plugin.name, "", found, of="format")
 
 
 def judge_format(
-    plugin: Format, plan: Plan, folder: Path, options: Mapping[str, object] | None = None
+    plugin: Format, lazy: LazyCase, folder: Path, options: Mapping[str, object] | None = None
 ) -> CaseResult:
     """Try one case, in an empty folder. Whatever the format does, this returns."""
-    case, before = plan.case, perf_counter()
+    case, before = lazy.case, perf_counter()
     path = folder / f"case{plugin.suffixes[0]}"
     try:
         outcome, reason = _outcome(plugin, case, path, options or {})

@@ -8,13 +8,12 @@ from typing import Literal
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Case, Plan, Proof
-from snnhw.conformance.cases.subject import about
+from snnhw.conformance.case import Case, LazyCase, Proof
+from snnhw.conformance.cases.making.subject import about
 from snnhw.conformance.checks.classes import check
 from snnhw.conformance.checks.evidence import Evidence
-from snnhw.conformance.compare.differ import Disagreement
-from snnhw.conformance.compare.measured import NOTHING, Measured
 from snnhw.errors import Unsupported
+from snnhw.parity.result import NOTHING, Disagreement, Measured
 from snnhw.words import sentence
 
 __all__ = ["CaseResult", "Outcome", "judge"]
@@ -49,7 +48,9 @@ class CaseResult:
     evidence: Evidence | None = None
 
 
-def judge(bench: Bench, plan: Plan, excuse: str | None = None, *, against: Bench | None = None) -> CaseResult:
+def judge(
+    bench: Bench, lazy: LazyCase, excuse: str | None = None, *, against: Bench | None = None
+) -> CaseResult:
     """Try one case. Whatever the backend does, this returns.
 
     Args:
@@ -57,9 +58,9 @@ def judge(bench: Bench, plan: Plan, excuse: str | None = None, *, against: Bench
         against: another backend, to hold it to in the place of the reference.
     """
     try:
-        case = plan.case
+        case = lazy.case
     except Exception as error:  # noqa: BLE001  # somebody's model may be one that no numbers suit
-        return CaseResult(plan.id, plan.cls, "failed", f"the case cannot be made: {error}", 0.0)
+        return CaseResult(lazy.id, lazy.cls, "failed", f"the case cannot be made: {error}", 0.0)
     before = perf_counter()
     outcome, reason, measured = _outcome(bench, case, against)
     seconds = perf_counter() - before

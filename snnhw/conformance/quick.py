@@ -5,9 +5,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Final
 
-from snnhw.conformance.case import Plan
-from snnhw.conformance.cases.examples import EXAMPLES, INEXACT
-from snnhw.conformance.cases.neurons import common
+from snnhw.conformance.case import LazyCase
+from snnhw.conformance.cases.making.examples import EXAMPLES, INEXACT
+from snnhw.conformance.cases.making.neurons import common
 
 __all__ = ["QUICK", "is_quick"]
 
@@ -35,6 +35,6 @@ QUICK: Final = (
 and most cases of one neuron share their kernels."""
 
 
-def is_quick(plan: Plan) -> bool:
+def is_quick(lazy: LazyCase) -> bool:
     """Whether the case belongs to a quick look."""
-    return any(fnmatchcase(plan.id, pattern) for pattern in QUICK)
+    return any(fnmatchcase(lazy.id, pattern) for pattern in QUICK)

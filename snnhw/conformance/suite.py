@@ -10,7 +10,7 @@ from typing import Final, TypedDict
 
 from snnhw import registry
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import CLASSES, Plan
+from snnhw.conformance.case import CLASSES, LazyCase
 from snnhw.conformance.cases import (
     adjoints,
     corners,
@@ -22,12 +22,12 @@ from snnhw.conformance.cases import (
     margin,
     pointwise,
     short,
-    still,
+    static_inputs,
     training,
     wiring,
 )
-from snnhw.conformance.checks.against import COMPARISONS
 from snnhw.conformance.checks.evidence import evidence_of
+from snnhw.conformance.checks.yardsticks import yardstick
 from snnhw.conformance.formats import run_format
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import CaseResult, judge
@@ -43,7 +43,7 @@ __all__ = ["SOURCES", "all_cases", "chosen", "run", "run_on"]
 
 OnResult = Callable[[CaseResult], None]
 
-SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
+SOURCES: Final[tuple[Callable[[], Iterator[LazyCase]], ...]] = (
     exact.cases,
     corners.cases,
     wiring.cases,
@@ -53,7 +53,7 @@ SOURCES: Final[tuple[Callable[[], Iterator[Plan]], ...]] = (
     margin.cases,
     gradient.cases,
     layers.cases,
-    still.cases,
+    static_inputs.cases,
     training.cases,
     laws.cases,
     short.cases,
@@ -64,18 +64,18 @@ REGISTRIES: Final[tuple[Mapping[str, object], ...]] = (MODELS, SURROGATES, LOSS_
 """What anyone may add to, and cases are made from."""
 
 
-def all_cases() -> tuple[Plan, ...]:
+def all_cases() -> tuple[LazyCase, ...]:
     """Every case, the strongest class first, each made when it is asked for; also those of models,
     surrogates, terms of a loss and optimizers that somebody has registered."""
     return _listed(tuple(tuple(registered.values()) for registered in REGISTRIES))
 
 
 @lru_cache(maxsize=2)
-def _listed(_registered: tuple[tuple[object, ...], ...]) -> tuple[Plan, ...]:
+def _listed(_registered: tuple[tuple[object, ...], ...]) -> tuple[LazyCase, ...]:
     """Cases are made from the registries; listed once, until one of them changes."""
     order = list(CLASSES)
     found = chain.from_iterable(source() for source in SOURCES)
-    return tuple(sorted(found, key=lambda plan: order.index(plan.cls)))
+    return tuple(sorted(found, key=lambda lazy: order.index(lazy.cls)))
 
 
 class _Which(TypedDict):
@@ -94,7 +94,7 @@ class _How(_Which):
 
 def chosen(
     select: str | Sequence[str] = (), classes: Sequence[str] = (), *, quick: bool = False
-) -> list[Plan]:
+) -> list[LazyCase]:
     """Some of the cases.
 
     Args:
@@ -112,9 +112,9 @@ def chosen(
                 f"Classes: {', '.join(CLASSES)}."
             )
     return [
-        plan
-        for plan in all_cases()
-        if plan.selected(select) and (not classes or plan.cls in classes) and (not quick or is_quick(plan))
+        lazy
+        for lazy in all_cases()
+        if lazy.selected(select) and (not classes or lazy.cls in classes) and (not quick or is_quick(lazy))
     ]
 
 
@@ -169,20 +169,20 @@ def run_on(
     on_result: OnResult | None = None,
 ) -> ConformanceReport:
     """`run`, for a backend at hand, and perhaps another one to hold it to; laws are about one alone."""
-    bench, plans = Bench(plugin, options or {}), chosen(select, classes, quick=quick)
+    bench, wanted = Bench(plugin, options or {}), chosen(select, classes, quick=quick)
     benches = [bench] if against is None else [bench, against]
     label = _label(*benches)  # a misspelt option is not every case's failure
-    ids = [plan.id for plan in all_cases()]
+    ids = [lazy.id for lazy in all_cases()]
     excuses = {key: why for each in benches for key, why in known_failures(each.plugin, ids).items()}
     found: list[CaseResult] = []
-    shown = 0
+    shown, by = 0, yardstick(against)
     for path, each in {"": bench, **(bench.forced if paths else {})}.items():
-        for plan in plans:
-            if against is not None and plan.cls not in COMPARISONS:
+        for lazy in wanted:
+            if lazy.cls not in by.classes:
                 continue
-            result = judge(each, plan, excuses.get(plan.id), against=against)
-            if result.outcome == "failed" and plan.id not in excuses and shown < SHOWN:
-                result, shown = _shown(each, plan, result, against), shown + 1
+            result = judge(each, lazy, excuses.get(lazy.id), against=against)
+            if result.outcome == "failed" and lazy.id not in excuses and shown < SHOWN:
+                result, shown = _shown(each, lazy, result, against), shown + 1
             result = replace(result, id=f"{result.id}@{path}") if path else result
             found.append(result)
             if on_result:
@@ -208,12 +208,12 @@ def _label(*benches: Bench) -> str:
     return "; ".join(f"{name}: {label}" for name, label in (first, *others) if label)
 
 
-def _shown(bench: Bench, plan: Plan, result: CaseResult, against: Bench | None) -> CaseResult:
+def _shown(bench: Bench, lazy: LazyCase, result: CaseResult, against: Bench | None) -> CaseResult:
     """A failure with what shows it, or with the word that it comes and goes."""
     try:
-        found = evidence_of(bench, plan.case, against)
+        found = evidence_of(bench, lazy.case, against)
     except LookupError:  # there are no numbers for it
         return result
-    if found is None and judge(bench, plan, against=against).outcome != "failed":
+    if found is None and judge(bench, lazy, against=against).outcome != "failed":
         return replace(result, reason=f"{result.reason}; tried again, it did not fail")
     return replace(result, evidence=found)

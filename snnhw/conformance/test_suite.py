@@ -6,7 +6,7 @@ import pytest
 
 from snnhw import registry
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Plan
+from snnhw.conformance.case import LazyCase
 from snnhw.conformance.known import known_failures
 from snnhw.conformance.outcome import judge
 from snnhw.conformance.pytest_plugin import BACKEND
@@ -17,12 +17,12 @@ NO_BACKEND = "no backend to test; name one with --snnhw-backend"
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for every case."""
-    if "plan" not in metafunc.fixturenames:
+    if "lazy" not in metafunc.fixturenames:
         return
     if metafunc.config.getoption("--snnhw-backend"):
-        metafunc.parametrize("plan", all_cases(), ids=lambda plan: plan.id)
+        metafunc.parametrize("lazy", all_cases(), ids=lambda lazy: lazy.id)
     else:
-        metafunc.parametrize("plan", [pytest.param(None, marks=pytest.mark.skip(reason=NO_BACKEND))])
+        metafunc.parametrize("lazy", [pytest.param(None, marks=pytest.mark.skip(reason=NO_BACKEND))])
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,14 @@ def bench(request: pytest.FixtureRequest) -> Bench:
 @pytest.fixture(scope="module")
 def excuses(bench: Bench) -> dict[str, str]:
     """Failures that the backend's author knows of."""
-    return known_failures(bench.plugin, [plan.id for plan in all_cases()])
+    return known_failures(bench.plugin, [lazy.id for lazy in all_cases()])
 
 
-def test_case(plan: Plan, bench: Bench, excuses: dict[str, str], request: pytest.FixtureRequest) -> None:
+def test_case(lazy: LazyCase, bench: Bench, excuses: dict[str, str], request: pytest.FixtureRequest) -> None:
     """A backend does what it claims, and what it does is right."""
     label = f"{bench.plugin.name} ({bench.label})" if bench.label else bench.plugin.name
     request.node.user_properties.append((BACKEND, label))
-    result = judge(bench, plan, excuses.get(plan.id))
+    result = judge(bench, lazy, excuses.get(lazy.id))
     mark = f"[{bench.label}] " if bench.label else ""
     if result.outcome == "declined":
         pytest.skip(f"{mark}declined: {result.reason}")

@@ -20,7 +20,7 @@ from snnhw.session.checkpoint import check_carried, read_checkpoint, write_check
 from snnhw.tensors import as_tensor
 
 if TYPE_CHECKING:
-    from snnhw.conformance.compare.live import Live
+    from snnhw.parity.live import Live
 
 __all__ = ["Model"]
 
@@ -122,7 +122,7 @@ class Model:
         Raises:
             InputError: as for `run`.
         """
-        from snnhw.conformance.compare.live import hold_live
+        from snnhw.parity.live import hold_live
 
         given = self._signals(x)
         return hold_live(self.executable, self._plugin, self.program, self._job, inputs=given, state=state)

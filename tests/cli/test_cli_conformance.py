@@ -17,8 +17,8 @@ from snnhw import conformance
 from snnhw.conformance import CaseResult, Mismatch
 from snnhw.conformance.cases import exact
 from snnhw.conformance.checks.evidence import Evidence
-from snnhw.conformance.compare.measured import Measured
 from snnhw.conformance.reports.report import report
+from snnhw.parity.result import Measured
 
 PASSED = CaseResult("exact/a", "exact", "passed", "", 0.5, Measured(0.25, 100, 1, 0.5), ("op/Add",))
 DECLINED = CaseResult("exact/b", "exact", "declined", "no delays", 0.0)

@@ -14,9 +14,9 @@ from cli_calls import call, fork
 
 from snnhw import ir
 from snnhw.cli.demo import digits, events, pictures
-from snnhw.conformance.compare.live import Live
-from snnhw.conformance.compare.parity import Parity
 from snnhw.nn import Model
+from snnhw.parity.comparison import Parity
+from snnhw.parity.live import Live
 from snnhw.plugin import Result
 
 SMALL = ("demo", "--samples", "100", "--epochs", "1", "--backend", "cpu")

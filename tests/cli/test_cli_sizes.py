@@ -13,7 +13,7 @@ from torch import nn
 
 import snnhw as snn
 from snnhw import registry
-from snnhw.conformance import inputs as random
+from snnhw.verify import inputs as random
 
 HUGE = 10**15
 

@@ -16,11 +16,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from snnhw.conformance import Case
-from snnhw.conformance.case import Array
-from snnhw.conformance.cases.examples import subjects
-from snnhw.conformance.cases.harness import Subject, observed, with_state
-from snnhw.conformance.cases.neurons import Setting, settings
-from snnhw.conformance.cases.numbers import Randoms
+from snnhw.conformance.cases.making.examples import subjects
+from snnhw.conformance.cases.making.harness import Subject, observed, with_state
+from snnhw.conformance.cases.making.neurons import Setting, settings
+from snnhw.conformance.cases.making.numbers import Randoms
 from snnhw.ir import (
     Edge,
     Flatten,
@@ -37,6 +36,7 @@ from snnhw.ir import (
     infer_shapes,
     trainable,
 )
+from snnhw.parity.arrays import Array
 
 __all__ = ["OPS_TO_DRAW", "cases_of", "pool"]
 

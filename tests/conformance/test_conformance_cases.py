@@ -12,22 +12,19 @@ import pytest
 from snnhw.check import check_job
 from snnhw.conformance import CLASSES, Case, all_cases
 from snnhw.conformance.bench import SHIFT, Bench
-from snnhw.conformance.case import Array
 from snnhw.conformance.cases import corners, laws, layers, wiring
 from snnhw.conformance.cases.exact import ROUNDING
-from snnhw.conformance.cases.examples import ELSEWHERE, EXAMPLES, INEXACT
-from snnhw.conformance.cases.harness import NODE
-from snnhw.conformance.cases.networks import NETWORKS
-from snnhw.conformance.cases.neurons import Setting, backwards, settings, timings, usual
+from snnhw.conformance.cases.making.examples import ELSEWHERE, EXAMPLES, INEXACT
+from snnhw.conformance.cases.making.harness import NODE
+from snnhw.conformance.cases.making.networks import NETWORKS
+from snnhw.conformance.cases.making.neurons import Setting, backwards, settings, timings, usual
+from snnhw.conformance.cases.making.proof import prove
+from snnhw.conformance.cases.making.search import certain, delicate, lively
+from snnhw.conformance.cases.making.variants import variants
 from snnhw.conformance.cases.pointwise import is_arithmetic, neuron_case
-from snnhw.conformance.cases.search import certain, delicate, lively
 from snnhw.conformance.cases.training import steady
-from snnhw.conformance.cases.variants import variants
 from snnhw.conformance.checks.classes import CHECKS
 from snnhw.conformance.checks.laws import LAWS
-from snnhw.conformance.rounding.dyadic import PRECISION, NotExact
-from snnhw.conformance.rounding.forward import forward_primitives
-from snnhw.conformance.rounding.proof import prove
 from snnhw.ir import (
     LOSS_TERMS,
     MODELS,
@@ -54,6 +51,9 @@ from snnhw.ir import (
 )
 from snnhw.ir.models.textbook import SCHEMES, TEXTBOOK, textbook
 from snnhw.ir.surrogates import Surrogate
+from snnhw.parity.arrays import Array
+from snnhw.parity.rounding.dyadic import PRECISION, NotExact
+from snnhw.parity.rounding.forward import forward_primitives
 from snnhw.plugin import Backend
 from snnhw.reference import Gradients, execute, gradients
 
@@ -217,17 +217,17 @@ def test_every_composite_has_a_layer() -> None:
 
 
 def test_what_somebody_registers_has_cases_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {plan.id for plan in all_cases()}
+    before = {lazy.id for lazy in all_cases()}
     monkeypatch.setitem(SURROGATES, "Own", SURROGATES["ATan"])
     monkeypatch.setitem(OPTIMIZERS, "Own", OPTIMIZERS["SGD"])
     monkeypatch.setitem(LOSS_TERMS, "Own", LOSS_TERMS["CERate"])
     monkeypatch.setitem(MODELS, "Own", NEWCOMERS[-1])
-    added = {plan.id for plan in all_cases()} - before
+    added = {lazy.id for lazy in all_cases()} - before
     for name in ("surrogate-Own-alpha", "loss-Own-plain", "dense-Silent"):
         assert f"gradient/{name}" in added
     assert {"training/Own-plain", "law/resumes-Own", "pointwise/Silent-none-delayed"} <= added
     monkeypatch.undo()
-    assert {plan.id for plan in all_cases()} == before
+    assert {lazy.id for lazy in all_cases()} == before
 
 
 mem, x, tau, beta, threshold = variables("mem x tau beta threshold")
@@ -296,10 +296,10 @@ def test_a_value_without_settings_has_one_variant() -> None:
 
 
 def test_ids_are_unique_and_begin_with_the_class() -> None:
-    count = Counter(plan.id for plan in all_cases())
+    count = Counter(lazy.id for lazy in all_cases())
     assert not [case_id for case_id, times in count.items() if times > 1]
-    assert all(plan.cls in CLASSES for plan in all_cases())
-    assert all(plan.case.id == plan.id for plan in all_cases())
+    assert all(lazy.cls in CLASSES for lazy in all_cases())
+    assert all(lazy.case.id == lazy.id for lazy in all_cases())
 
 
 def test_every_case_is_a_legal_job(cases: Cases, reference: Backend) -> None:
@@ -373,7 +373,7 @@ def test_near_threshold_means_near(cases: Cases) -> None:
 
 
 def test_cases_are_the_same_every_time(cases: Cases) -> None:
-    for plan in [*corners.cases(), *wiring.cases()]:
-        before, case = cases[plan.id], plan.case
+    for lazy in [*corners.cases(), *wiring.cases()]:
+        before, case = cases[lazy.id], lazy.case
         assert all(np.array_equal(before.params[key], array) for key, array in case.params.items())
         assert all(np.array_equal(before.inputs[name], x) for name, x in case.inputs.items())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snnhw.conformance import Case, Plan
+from snnhw.conformance import Case, LazyCase
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.cases import exact
 from snnhw.conformance.outcome import CaseResult, judge
@@ -43,8 +43,8 @@ def no_linear(capabilities: Capabilities) -> Capabilities:
     return replace(capabilities, ops={op: how for op, how in capabilities.ops.items() if op is not Linear})
 
 
-def judged(chip: Chip, plan: Plan = CASE, excuse: str | None = None) -> CaseResult:
-    return judge(Bench(chip), plan, excuse)
+def judged(chip: Chip, lazy: LazyCase = CASE, excuse: str | None = None) -> CaseResult:
+    return judge(Bench(chip), lazy, excuse)
 
 
 def test_right_is_passed() -> None:
@@ -111,6 +111,6 @@ def test_a_case_that_cannot_be_made_is_a_failure_of_its_own() -> None:
     def make() -> Case:
         raise LookupError("no numbers were found for conformance case 'near/Odd'")
 
-    found = judged(Chip(), Plan("near/Odd", make))
+    found = judged(Chip(), LazyCase("near/Odd", make))
     assert (found.id, found.cls, found.outcome) == ("near/Odd", "near", "failed")
     assert found.reason == "the case cannot be made: no numbers were found for conformance case 'near/Odd'"

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from snnhw import registry
 from snnhw.conformance import Case
 from snnhw.conformance.bench import Bench, slopes_of, trained_by
-from snnhw.conformance.cases.search import certain
-from snnhw.conformance.checks.classes import margin
-from snnhw.conformance.compare.measured import worst_slope
-from snnhw.conformance.compare.yardstick import gradient_of
+from snnhw.conformance.cases.making.search import certain
+from snnhw.conformance.checks.classes import rounded
+from snnhw.conformance.checks.yardsticks import REFERENCE
+from snnhw.conformance.expected import gradient_of
 from snnhw.ir import (
     MODELS,
     OPS,
@@ -29,6 +29,7 @@ from snnhw.ir import (
     Term,
     require_valid,
 )
+from snnhw.parity.measured import worst_slope
 
 KERNELS = 12
 """So many loops may CI compile for these tests: for each neuron one over all steps, and one over a single."""
@@ -57,7 +58,7 @@ def cpu() -> Bench:
 
 def held(bench: Bench, case: Case) -> None:
     note(str(case.program))
-    margin(bench, case)
+    rounded(bench, case, REFERENCE)
 
 
 def test_everything_registered_is_drawn_from() -> None:

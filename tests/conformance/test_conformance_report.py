@@ -13,11 +13,11 @@ import pytest
 
 from snnhw.conformance import CaseResult, Mismatch, Proof
 from snnhw.conformance.checks.evidence import Evidence, Trace
-from snnhw.conformance.compare.measured import Measured
 from snnhw.conformance.outcome import Outcome
 from snnhw.conformance.reports.page import page
 from snnhw.conformance.reports.report import report
 from snnhw.conformance.reports.statistics import by_class, figures, matrix
+from snnhw.parity.result import Measured
 
 
 def result(outcome: Outcome, name: str = "exact/a") -> CaseResult:

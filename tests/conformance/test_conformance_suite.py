@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from snnhw import conformance, parity
 from snnhw.conformance import CLASSES, CaseResult, ConformanceReport, run, run_on
 from snnhw.errors import InputError, UnknownPlugin
 from snnhw.ir import MODELS, SURROGATES, Params, Program
@@ -231,3 +232,11 @@ def test_the_pytest_plugin_is_light() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert not {"numpy", "torch", "stevedore", "msgspec", "numba"} & set(done.stdout.split())
+
+
+def test_what_is_reached_as_conformance_is_the_layer_of_parity() -> None:
+    for name in ("Live", "Mismatch", "Parity", "hold", "parity"):
+        assert getattr(conformance, name) is getattr(parity, name)
+    assert all(getattr(conformance, name) is not None for name in conformance.__all__)
+    with pytest.raises(AttributeError, match=r"^module 'snnhw.conformance' has no attribute 'Plan'$"):
+        _ = conformance.Plan

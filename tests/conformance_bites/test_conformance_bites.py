@@ -23,8 +23,8 @@ def own_ops(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judged(bite: Bite, case_id: str) -> CaseResult:
-    (plan,) = (plan for plan in all_cases() if plan.id == case_id)
-    return judge(Bench(cast("Backend", bite.backend), bite.options), plan)
+    (lazy,) = (lazy for lazy in all_cases() if lazy.id == case_id)
+    return judge(Bench(cast("Backend", bite.backend), bite.options), lazy)
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -14,16 +14,16 @@ from wrong_executables import Around
 import snnhw.conformance.suite
 from snnhw.conformance import CLASSES, Case, all_cases, run_on
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Plan, with_samples, with_steps
-from snnhw.conformance.cases.examples import EXAMPLES
-from snnhw.conformance.checks.against import COMPARISONS
+from snnhw.conformance.case import LazyCase, with_samples, with_steps
+from snnhw.conformance.cases.making.examples import EXAMPLES
 from snnhw.conformance.checks.evidence import Evidence, evidence_of
 from snnhw.conformance.checks.shrink import shrunk, upstream
-from snnhw.conformance.compare.yardstick import reference_run
+from snnhw.conformance.checks.yardsticks import AnotherBackend
+from snnhw.conformance.expected import reference_run
 from snnhw.conformance.outcome import judge
 from snnhw.conformance.suite import chosen
 from snnhw.ir import Conv2d, Linear, require_valid
-from snnhw.plugin import Arrays, Result
+from snnhw.plugin import Arrays, Result, StepResult
 
 EARLY = WRONG["resets a step too early"].backend
 SHUFFLED = WRONG["mixes up its samples"].backend
@@ -33,13 +33,13 @@ UNWEIGHTED = WRONG["ignores the weights of a loss"].backend
 NARROW = WRONG["computes in another precision than it returns"].backend
 
 
-def plan(case_id: str) -> Plan:
-    (found,) = (plan for plan in all_cases() if plan.id == case_id)
+def lazy(case_id: str) -> LazyCase:
+    (found,) = (lazy for lazy in all_cases() if lazy.id == case_id)
     return found
 
 
 def shown(backend: Wrong, case_id: str) -> Evidence:
-    found = evidence_of(Bench(backend), plan(case_id).case)
+    found = evidence_of(Bench(backend), lazy(case_id).case)
     assert found is not None
     return found
 
@@ -48,7 +48,7 @@ def shown(backend: Wrong, case_id: str) -> Evidence:
 
 
 def test_a_part_of_a_case_runs_as_the_whole_did() -> None:
-    case = plan("margin/recurrent-Leaky").case
+    case = lazy("margin/recurrent-Leaky").case
     whole = ran(case)
     some, first = with_samples(case, slice(1, 3)), with_steps(case, slice(2))
     assert (some.batch, first.time_steps) == (2, 2)
@@ -63,7 +63,7 @@ def ran(case: Case) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", ["margin/recurrent-Leaky", "margin/residual-Leaky", "exact/two-ways"])
 def test_what_decides_a_port_is_a_program_of_its_own(name: str) -> None:
-    program = plan(name).case.program
+    program = lazy(name).case.program
     part = upstream(program, "lif1.spk" if "lif1" in program.nodes else "fc.y")
     require_valid(part)
     assert len(part.nodes) < len(program.nodes)
@@ -71,7 +71,7 @@ def test_what_decides_a_port_is_a_program_of_its_own(name: str) -> None:
 
 
 def test_shrinking_keeps_what_fails() -> None:
-    case = plan("margin/dense-Leaky").case
+    case = lazy("margin/dense-Leaky").case
 
     def fails(smaller: Case) -> bool:
         return any(isinstance(op, Linear) for op in smaller.program.nodes.values()) and smaller.time_steps > 1
@@ -82,7 +82,7 @@ def test_shrinking_keeps_what_fails() -> None:
 
 
 def test_shrinking_ends() -> None:
-    assert shrunk(plan("margin/dense-Leaky").case, lambda _: True, tries=0).time_steps == 8
+    assert shrunk(lazy("margin/dense-Leaky").case, lambda _: True, tries=0).time_steps == 8
 
 
 # -- Evidence -------------------------------------------------------------------------------------
@@ -124,9 +124,9 @@ def test_training_is_shown_by_its_losses() -> None:
 
 
 def test_a_case_that_does_not_fail_again_has_none() -> None:
-    case = plan("exact/Linear-bias").case
+    case = lazy("exact/Linear-bias").case
     assert evidence_of(Bench(Wrong()), case) is None
-    assert evidence_of(Bench(CLAIMING), plan("exact/Conv2d-plain").case) is None
+    assert evidence_of(Bench(CLAIMING), lazy("exact/Conv2d-plain").case) is None
 
 
 def test_failures_of_a_run_come_with_evidence() -> None:
@@ -141,12 +141,12 @@ def test_failures_of_a_run_come_with_evidence() -> None:
 
 
 def both(one: Wrong, other: Wrong, case_id: str) -> tuple[str, str]:
-    found = judge(Bench(one), plan(case_id), against=Bench(other))
+    found = judge(Bench(one), lazy(case_id), against=Bench(other))
     return found.outcome, found.reason
 
 
 def test_every_class_but_laws_is_compared() -> None:
-    assert {*COMPARISONS, "law"} == set(CLASSES)
+    assert {*AnotherBackend(Bench(Wrong())).classes, "law"} == set(CLASSES)
 
 
 COMPARED = [
@@ -173,7 +173,7 @@ def test_equals_agree_and_one_that_is_wrong_does_not(case_id: str) -> None:
 def test_two_precisions_agree_within_rounding() -> None:
     single = Bench(Wrong(), {"dtype": "float32"})
     for case_id in COMPARED:
-        assert judge(Bench(Wrong()), plan(case_id), against=single).outcome == "passed", case_id
+        assert judge(Bench(Wrong()), lazy(case_id), against=single).outcome == "passed", case_id
 
 
 def test_two_that_are_wrong_alike_agree() -> None:
@@ -188,16 +188,53 @@ def test_what_one_of_them_does_not_claim_is_declined() -> None:
 
 def test_evidence_of_two_backends_is_theirs() -> None:
     with_reference = shown(EARLY, "margin/dense-Leaky")
-    found = evidence_of(Bench(EARLY), plan("margin/dense-Leaky").case, Bench(Wrong()))
+    found = evidence_of(Bench(EARLY), lazy("margin/dense-Leaky").case, Bench(Wrong()))
     assert found is not None
     assert (found.program, found.first is None) == (with_reference.program, False)
-    turned = evidence_of(Bench(Wrong()), plan("margin/dense-Leaky").case, Bench(EARLY))
+    turned = evidence_of(Bench(Wrong()), lazy("margin/dense-Leaky").case, Bench(EARLY))
     assert turned is not None
     assert (turned.traces[0].got, turned.traces[0].wanted) == (found.traces[0].wanted, found.traces[0].got)
     for case_id in ("gradient/Leaky-subtract-delayed", "training/SGD-plain", "exact/Leaky-zero-delayed/step"):
-        apart = evidence_of(Bench(UNTRAINED), plan(case_id).case, Bench(Wrong()))
+        apart = evidence_of(Bench(UNTRAINED), lazy(case_id).case, Bench(Wrong()))
         assert apart is not None, case_id
         assert apart.traces, case_id
+
+
+@pytest.mark.parametrize(
+    "wrong", ["hands on another state than it reached", "returns other outputs than it records"]
+)
+def test_what_concerns_one_backend_alone_is_asked_by_the_reference(wrong: str) -> None:
+    backend, options = WRONG[wrong].backend, WRONG[wrong].options
+    found = judge(Bench(backend, options), lazy("margin/dense-Leaky"))
+    assert found.outcome == "failed"
+    assert both(backend, Wrong(), "margin/dense-Leaky") == ("passed", "")
+
+
+class Upwards(Around):
+    """Whose steps of training give other outputs."""
+
+    def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
+        found = self.inner.step(inputs, targets, state)
+        return replace(found, outputs={name: x + 1 for name, x in found.outputs.items()})
+
+
+class Onwards(Around):
+    """Whose steps of training end in another state."""
+
+    def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
+        found = self.inner.step(inputs, targets, state)
+        return replace(found, state={key: x + 1 for key, x in found.state.items()})
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(Upwards, "output 'out'"), (Onwards, "final state 'subject.mem'")]
+)
+@pytest.mark.parametrize("cls", ["exact", "pointwise"])
+def test_what_a_step_of_training_ends_in_is_compared(cls: str, kind: type[Around], reason: str) -> None:
+    case_id = f"{cls}/Leaky-subtract-delayed/step"
+    assert judge(Bench(Wrong(around=kind)), lazy(case_id)).reason.startswith(reason)
+    outcome, said = both(Wrong(around=kind), Wrong(), case_id)
+    assert (outcome, said.startswith(reason)) == ("failed", True), said
 
 
 class Chip(Wrong):
@@ -233,8 +270,8 @@ def test_a_case_that_cannot_be_made_does_not_end_the_run(monkeypatch: pytest.Mon
     def impossible() -> Case:
         raise LookupError("no numbers")
 
-    odd = Plan("exact/odd", impossible)
-    monkeypatch.setattr(snnhw.conformance.suite, "all_cases", lambda: (odd, plan("exact/Linear-bias")))
+    odd = LazyCase("exact/odd", impossible)
+    monkeypatch.setattr(snnhw.conformance.suite, "all_cases", lambda: (odd, lazy("exact/Linear-bias")))
     for against in (None, Bench(Wrong())):
         found = run_on(Wrong(), against=against)
         assert [case.outcome for case in found.cases] == ["failed", "passed"]
@@ -243,10 +280,10 @@ def test_a_case_that_cannot_be_made_does_not_end_the_run(monkeypatch: pytest.Mon
 
 def test_a_known_failure_beside_another_backend_need_not_fail() -> None:
     bench = Bench(EARLY)
-    known = plan("exact/Leaky-subtract-delayed")
+    known = lazy("exact/Leaky-subtract-delayed")
     assert judge(bench, known, "why", against=Bench(Wrong())).outcome == "xfailed"
     assert judge(bench, known, "why", against=bench).outcome == "passed"
-    assert judge(bench, plan("exact/Linear-bias"), "why").outcome == "failed"
+    assert judge(bench, lazy("exact/Linear-bias"), "why").outcome == "failed"
 
 
 # -- Now and then -----------------------------------------------------------------------------------
@@ -277,10 +314,10 @@ def test_a_failure_that_comes_and_goes_is_called_one(monkeypatch: pytest.MonkeyP
 
 def test_a_quick_look_has_some_of_every_class_and_every_law() -> None:
     quick = chosen(quick=True)
-    assert {plan.cls for plan in quick} == set(CLASSES)
+    assert {lazy.cls for lazy in quick} == set(CLASSES)
     assert len(quick) < len(all_cases()) / 4
     for kind, examples in EXAMPLES.items():
         ids = {f"{cls}/{kind.__name__}-{name}" for cls in ("exact", "margin") for name in examples}
-        assert ids & {plan.id for plan in quick}, kind
-    laws = {plan.case.law for plan in all_cases() if plan.cls == "law"}
-    assert {plan.case.law for plan in quick if plan.cls == "law"} == laws
+        assert ids & {lazy.id for lazy in quick}, kind
+    laws = {lazy.case.law for lazy in all_cases() if lazy.cls == "law"}
+    assert {lazy.case.law for lazy in quick if lazy.cls == "law"} == laws

@@ -10,8 +10,8 @@ from wrong_formats import LEAKY, LINEAR, WRONG, WrongFormat, half, undelayed
 
 from snnhw import registry
 from snnhw.conformance import CaseResult, run
-from snnhw.conformance.cases.examples import EXAMPLES
 from snnhw.conformance.cases.formats import format_cases
+from snnhw.conformance.cases.making.examples import EXAMPLES
 from snnhw.conformance.formats import judge_format, run_format
 from snnhw.errors import InputError
 from snnhw.ir import MODELS
@@ -19,8 +19,8 @@ from snnhw.plugin import FORMATS
 
 
 def judged(plugin: WrongFormat, case_id: str, folder: Path) -> CaseResult:
-    (plan,) = (plan for plan in format_cases() if plan.id == case_id)
-    return judge_format(plugin, plan, folder)
+    (lazy,) = (lazy for lazy in format_cases() if lazy.id == case_id)
+    return judge_format(plugin, lazy, folder)
 
 
 @pytest.mark.parametrize("what", WRONG)
@@ -48,7 +48,7 @@ def test_a_format_that_changes_nothing_passes_whole() -> None:
 
 @pytest.mark.parametrize("where", ["neuron", "dense", "recurrent", "recurrent-from-rest"])
 def test_every_model_is_tried_everywhere(where: str) -> None:
-    ids = [plan.id for plan in format_cases()]
+    ids = [lazy.id for lazy in format_cases()]
     assert len(ids) == len(set(ids))
     found = {case_id.split("/")[2].split("-")[0] for case_id in ids if case_id.startswith(f"format/{where}/")}
     assert found == set(MODELS)

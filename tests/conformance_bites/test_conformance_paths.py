@@ -20,8 +20,8 @@ def ways_beside(path: str) -> list[str]:
 
 
 def judged(path: str, case_id: str) -> CaseResult:
-    (plan,) = (plan for plan in all_cases() if plan.id == case_id)
-    return judge(CPU.forced[path], plan)
+    (lazy,) = (lazy for lazy in all_cases() if lazy.id == case_id)
+    return judge(CPU.forced[path], lazy)
 
 
 def assert_ok(found: ConformanceReport) -> None:
@@ -52,12 +52,12 @@ def test_a_fault_is_caught_where_its_way_is_forced_and_nowhere_else(
 
 def test_a_fault_of_another_precision_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     COARSE.plant(monkeypatch.setattr)
-    plans = {plan.id: plan for plan in all_cases()}
+    wanted = {lazy.id: lazy for lazy in all_cases()}
     for case_id in COARSE.caught:
-        found = judge(CPU, plans[case_id])
+        found = judge(CPU, wanted[case_id])
         assert found.outcome == "failed", f"{case_id} did not notice"
         assert "with precision=bf16" in found.reason
-    assert judge(CPU, plans["exact/Linear-bias"]).outcome == "passed"
+    assert judge(CPU, wanted["exact/Linear-bias"]).outcome == "passed"
 
 
 @pytest.mark.parametrize("path", CPU.forced)

@@ -9,7 +9,7 @@ import pytest
 from ipu_calls import backend, bench
 
 from snnhw.check import reasons_against
-from snnhw.conformance import Case, Plan, all_cases
+from snnhw.conformance import Case, LazyCase, all_cases
 from snnhw.ir import LOSS_TERMS, Optimizer
 from snnhw.ir.optimizers import OPTIMIZERS as ALL_OPTIMIZERS
 from snnhw.plugin import Train
@@ -25,13 +25,13 @@ from snnhw_ipu.worker.double.graph import final_loss, unsupported
 
 def claimed() -> Iterator[Case]:
     """One case for each op, model and loss."""
-    subjects: dict[str, Plan] = {}
-    for plan in all_cases():
-        if plan.cls == "gradient":
-            name = plan.id.partition("/")[2]
+    subjects: dict[str, LazyCase] = {}
+    for lazy in all_cases():
+        if lazy.cls == "gradient":
+            name = lazy.id.partition("/")[2]
             subject = name if name.startswith(("loss-", "surrogate-")) else name.partition("-")[0]
-            subjects.setdefault(subject, plan)
-    return (plan.case for plan in subjects.values())
+            subjects.setdefault(subject, lazy)
+    return (lazy.case for lazy in subjects.values())
 
 
 def functions(lowered: Lowered) -> set[str]:
@@ -73,7 +73,7 @@ def test_every_optimizer_is_claimed_with_all_its_settings(kind: type[Optimizer])
 
 
 def test_half_precision_stays_half_and_losses_are_single() -> None:
-    (case,) = (plan.case for plan in all_cases() if plan.id == "gradient/dense-Leaky")
+    (case,) = (lazy.case for lazy in all_cases() if lazy.id == "gradient/dense-Leaky")
     job = bench(dtype="float16").job(case)
     lowered = forms_of(case.program, job, IpuOptions(emulate=True, dtype="float16"))["train", "rest"]
     graph = captured(case.program, lowered, case.batch, "float16", training=True)

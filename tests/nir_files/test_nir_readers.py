@@ -15,11 +15,11 @@ import pytest
 from nir_calls import DT, FORMAT, Array, chain, dense, drive, lif, load, neuron, spikes, written
 
 from snnhw import registry
-from snnhw.conformance.verify import Held, Source, verify
 from snnhw.errors import DeviceError, InputError
 from snnhw.ir import Edge, FrozenMap, Input, Linear, Output, Params, Program, init_params
 from snnhw.plugin import Probe
 from snnhw.reader import Reader
+from snnhw.verify import Held, Source, verify
 from snnhw_nir.simulators import worker
 from snnhw_nir.simulators.readers import (
     LOADING,

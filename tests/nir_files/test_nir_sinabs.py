@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from snnhw import registry
 from snnhw.cli import app
-from snnhw.conformance.verify import Held, verify
 from snnhw.errors import DeviceError
 from snnhw.ir import Input, Linear, Params, Program, init_params, sequential
 from snnhw.ir.files import save
+from snnhw.verify import Held, verify
 from snnhw_nir.simulators.readers import SinabsReader
 from snnhw_nir.targets.dialects import APART
 from snnhw_reference.plugin import ReferenceBackend

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from snnhw.cli.demo.digits import Data, Epoch
-    from snnhw.conformance.compare.live import Live
     from snnhw.nn import Model
+    from snnhw.parity.live import Live
     from snnhw.plugin import Backend
 
 __all__ = ["command"]

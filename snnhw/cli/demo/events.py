@@ -18,7 +18,7 @@ from snnhw.cli.demo.digits import BATCH, Data, Net
 from snnhw.nn import Model
 
 if TYPE_CHECKING:
-    from snnhw.conformance.compare.live import Live
+    from snnhw.parity.live import Live
 
 __all__ = ["TIME_STEPS", "as_events", "build", "held"]
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 if TYPE_CHECKING:
     from snnhw.cli.demo.digits import Epoch
-    from snnhw.conformance.compare.live import Live
+    from snnhw.parity.live import Live
     from snnhw.plugin import Backend
 
 __all__ = ["FILES", "Bar", "begin", "end"]

@@ -15,13 +15,13 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.bench import SHIFT
-from snnhw.conformance.case import Case, Plan
-from snnhw.conformance.cases.harness import NODE, TIME, Subject, alone, observed, stepped
-from snnhw.conformance.cases.neurons import Setting, backwards, common, settings
-from snnhw.conformance.cases.numbers import Randoms
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.harness import NODE, TIME, Subject, alone, observed, stepped
+from snnhw.conformance.cases.making.neurons import Setting, backwards, common, settings
+from snnhw.conformance.cases.making.numbers import Randoms
+from snnhw.conformance.cases.making.search import chosen, lively
+from snnhw.conformance.cases.making.variants import variants
 from snnhw.conformance.cases.pointwise import TRANSCENDENTAL
-from snnhw.conformance.cases.search import chosen, lively
-from snnhw.conformance.cases.variants import variants
 from snnhw.ir import (
     SURROGATES,
     Edge,
@@ -49,7 +49,7 @@ SHAPE: Final[Shape] = (STEPS,)
 """A neuron for each step."""
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """Every neuron, and every surrogate, as far as equations and slopes are sums, products and quotients."""
     for setting in settings():
         if backwards(setting):
@@ -59,7 +59,7 @@ def cases() -> Iterator[Plan]:
         yield from _case(f"surrogate-{name}", common(), surrogate)
 
 
-def _case(name: str, setting: Setting, surrogate: Surrogate) -> Iterator[Plan]:
+def _case(name: str, setting: Setting, surrogate: Surrogate) -> Iterator[LazyCase]:
     op = setting.neuron(SHAPE, surrogate)
     step = op.step()
     used = {node.op for node in topological([*step.updates.values(), *step.outputs.values()])}

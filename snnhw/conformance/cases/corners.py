@@ -13,15 +13,15 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Case, Plan, ports_of
+from snnhw.conformance.case import Case, LazyCase, ports_of
 from snnhw.conformance.cases.gradient import neuron_step
-from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
-from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, common, usual
-from snnhw.conformance.cases.numbers import Dyadics, Randoms
+from snnhw.conformance.cases.making.custom_models import CUSTOM_MODELS
+from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observed, probed, stepped, with_state
+from snnhw.conformance.cases.making.neurons import EXACT_LEVELS, Setting, common, usual
+from snnhw.conformance.cases.making.numbers import Dyadics, Randoms
+from snnhw.conformance.cases.making.proof import proven
+from snnhw.conformance.cases.making.search import chosen, lively, provable
 from snnhw.conformance.cases.pointwise import neuron_case
-from snnhw.conformance.cases.search import chosen, lively, provable
-from snnhw.conformance.cases.strangers import STRANGERS
-from snnhw.conformance.rounding.proof import proven
 from snnhw.ir import (
     MODELS,
     TIMINGS,
@@ -53,7 +53,7 @@ LITTLE: Final = 2.0**-18
 """A float32 near 1 can tell it from nothing, with room for the sums of a proof."""
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """All of them."""
     for timing in TIMINGS:
         yield _at_threshold(timing)
@@ -66,11 +66,11 @@ def cases() -> Iterator[Plan]:
     yield _tied_winner()
     yield from _per_channel()
     yield _step_from_state()
-    yield from _strangers()
+    yield from _custom_models()
     yield from _schemes()
 
 
-def _at_threshold(timing: str) -> Plan:
+def _at_threshold(timing: str) -> LazyCase:
     """A neuron fires above its threshold, not at it; neither does a stored state at it reset anything.
 
     Every state near the threshold meets every drive near it: under ``retest`` two mistakes can cancel.
@@ -88,17 +88,17 @@ def _at_threshold(timing: str) -> Plan:
         record=(f"{NODE}.spk", f"{NODE}.mem"),
         state={f"{NODE}.mem": stored[None]},
     )
-    return Plan(case.id, partial(proven, case))
+    return LazyCase(case.id, partial(proven, case))
 
 
-def _worthless_spikes(reset: str) -> Plan:
+def _worthless_spikes(reset: str) -> LazyCase:
     """A spike worth 0 still resets its neuron at once: the flag counts, not the output."""
     setting = replace(common(), reset=reset, timing="retest", graded=True)
     values = {"beta": 0.5, "threshold": 1.0, "graded_spikes_factor": [0.0, 0.5, 0.0, 2.0]}
     return _corner(f"exact/worthless-spikes-{reset}", setting.neuron((4,)), (4,), values)
 
 
-def _clamped() -> Iterator[Plan]:
+def _clamped() -> Iterator[LazyCase]:
     """A clamp passes gradients at both ends of its range, and none outside."""
     values = {"beta": ENDS, "threshold": (1.0,) * len(ENDS)}
     yield _corner("exact/clamped-decay/step", common().neuron((5,)), (5,), values, train=True)
@@ -106,7 +106,7 @@ def _clamped() -> Iterator[Plan]:
     yield _corner("exact/clamp/step", function, (5,), {"p": ENDS}, train=True)
 
 
-def _ties() -> Plan:
+def _ties() -> LazyCase:
     """At a tie the gradient of minimum and maximum goes to the second operand; abs has slope 0 at 0."""
     shifted, other = var("x") + var("p"), var("x") + var("q")
     outputs = {
@@ -121,7 +121,7 @@ def _ties() -> Plan:
     return _corner("exact/ties/step", function, (3,), {"p": same, "q": same}, train=True)
 
 
-def _midpoints() -> Plan:
+def _midpoints() -> LazyCase:
     """Half-way between two levels, the lower one in the table wins."""
     setting = replace(common(), quantised=True)
     halves = (EXACT_LEVELS[1:] + EXACT_LEVELS[:-1]) / 2
@@ -139,10 +139,10 @@ def _midpoints() -> Plan:
         time_steps=1,
         record=(f"{NODE}.mem",),
     )
-    return Plan(case.id, partial(proven, case))
+    return LazyCase(case.id, partial(proven, case))
 
 
-def _beyond_levels() -> Plan:
+def _beyond_levels() -> LazyCase:
     """Beyond the levels it is the last one, however far: there, distances round to one number."""
     setting, shape = replace(common(), quantised=True), (6,)
     program = alone(Subject("", setting.neuron(shape), {"x": shape}))
@@ -158,10 +158,10 @@ def _beyond_levels() -> Plan:
         time_steps=1,
         record=ports_of(program),
     )
-    return Plan(case.id, lambda: case)
+    return LazyCase(case.id, lambda: case)
 
 
-def _tied_winner() -> Plan:
+def _tied_winner() -> LazyCase:
     """Of neurons that are equally far above their threshold the first wins; all of them are reset."""
     layer = inhibited(NODE, common().neuron(()))
     nodes: dict[str, Op] = {"x": Input((4,)), **layer.nodes, "out": Output()}
@@ -177,10 +177,10 @@ def _tied_winner() -> Plan:
         time_steps=3,
         record=(f"{NODE}.spk", f"{NODE}.mem"),
     )
-    return Plan(case.id, partial(proven, case))
+    return LazyCase(case.id, partial(proven, case))
 
 
-def _per_channel() -> Iterator[Plan]:
+def _per_channel() -> Iterator[LazyCase]:
     """Parameters shared along some axes of a map that is not square."""
     shape = (3, 2, 4)
     op = common().neuron(shape)
@@ -192,15 +192,15 @@ def _per_channel() -> Iterator[Plan]:
     yield _corner("exact/per-channel/step", op, shape, values, train=True)
 
 
-def _step_from_state() -> Plan:
+def _step_from_state() -> LazyCase:
     """Training that goes on from the state of an earlier stretch of time, as a constant."""
     values = {"beta": (0.5, 1.0, 0.25, 0.0), "threshold": (1.0, 0.5, 1.0, 1.5)}
     return _corner("exact/from-state/step", common().neuron((4,)), (4,), values, train=True, state=True)
 
 
-def _strangers() -> Iterator[Plan]:
+def _custom_models() -> Iterator[LazyCase]:
     """Models that no registry knows, in three classes."""
-    for model in STRANGERS.values():
+    for model in CUSTOM_MODELS.values():
         setting = Setting(model, *usual(model))
         shapes = dict(zip(model.ports, ((2, 3), (3,)), strict=False))  # ports broadcast to the layer
         subject = Subject(model.name, setting.neuron((2, 3)), shapes)
@@ -209,7 +209,7 @@ def _strangers() -> Iterator[Plan]:
         yield _random_stranger(f"pointwise/stranger-{model.name}", alone(subject), setting)
 
 
-def _schemes() -> Iterator[Plan]:
+def _schemes() -> Iterator[LazyCase]:
     """Textbook neurons under the schemes that no registry holds: run, and in a step of training."""
     held = set(MODELS.values())
     for entry in dict.fromkeys(textbook(kind, scheme) for kind in TEXTBOOK for scheme in SCHEMES):
@@ -219,7 +219,7 @@ def _schemes() -> Iterator[Plan]:
             yield neuron_step(f"gradient/{setting.name}", setting, StraightThrough())
 
 
-def _stranger(case_id: str, program: Program, setting: Setting) -> Plan:
+def _stranger(case_id: str, program: Program, setting: Setting) -> LazyCase:
     def build(steps: int, numbers: Dyadics) -> Case:
         given = setting.values(NODE, (2, 3), numbers)
         case = observed(case_id, program, numbers, given=given, time_steps=steps, batch=2)
@@ -228,7 +228,7 @@ def _stranger(case_id: str, program: Program, setting: Setting) -> Plan:
     return provable(case_id, build)
 
 
-def _random_stranger(case_id: str, program: Program, setting: Setting) -> Plan:
+def _random_stranger(case_id: str, program: Program, setting: Setting) -> LazyCase:
     def build(numbers: Randoms) -> Case:
         given = setting.values(NODE, (2, 3), numbers)
         return observed(case_id, program, numbers, given=given, time_steps=30, batch=2)
@@ -244,7 +244,7 @@ def _corner(
     *,
     train: bool = False,
     state: bool = False,
-) -> Plan:
+) -> LazyCase:
     """An op with chosen parameters, in the shapes they are given in, on dyadic signals: alone, or in one
     step of training."""
     given = {name: np.array(value, np.float32) for name, value in values.items()}

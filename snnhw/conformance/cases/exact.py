@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from snnhw.conformance.case import Case, Plan
-from snnhw.conformance.cases.examples import INEXACT, subjects
-from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
-from snnhw.conformance.cases.neurons import EXACT_LEVELS, Setting, backwards, settings
-from snnhw.conformance.cases.numbers import Dyadics
-from snnhw.conformance.cases.search import provable
-from snnhw.conformance.rounding.forward import forward_primitives
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.examples import INEXACT, subjects
+from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observed, probed, stepped, with_state
+from snnhw.conformance.cases.making.neurons import EXACT_LEVELS, Setting, backwards, settings
+from snnhw.conformance.cases.making.numbers import Dyadics
+from snnhw.conformance.cases.making.search import provable
+from snnhw.parity.rounding.forward import forward_primitives
 
 __all__ = ["ROUNDING", "cases"]
 
@@ -27,7 +27,7 @@ BATCH: Final = 2
 SHAPE: Final = (5,)
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """All of the class that come from registries."""
     for subject in subjects():
         if type(subject.op) in INEXACT:
@@ -44,7 +44,7 @@ def cases() -> Iterator[Plan]:
             yield _step(subject, setting)
 
 
-def _forward(subject: Subject, setting: Setting | None = None) -> Plan:
+def _forward(subject: Subject, setting: Setting | None = None) -> LazyCase:
     """The op alone, from a state that is not rest."""
     case_id, program = f"exact/{subject.name}", alone(subject)
 
@@ -56,7 +56,7 @@ def _forward(subject: Subject, setting: Setting | None = None) -> Plan:
     return provable(case_id, build)
 
 
-def _step(subject: Subject, setting: Setting | None = None) -> Plan:
+def _step(subject: Subject, setting: Setting | None = None) -> LazyCase:
     """The op in one step of training."""
     case_id, program = f"exact/{subject.name}/step", probed(subject)
 

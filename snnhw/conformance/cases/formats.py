@@ -10,20 +10,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from snnhw.conformance.case import Array, Case, Plan
-from snnhw.conformance.cases.examples import subjects
-from snnhw.conformance.cases.harness import NODE, Subject, alone, observed
-from snnhw.conformance.cases.networks import tried_in
-from snnhw.conformance.cases.neurons import EXACT_SURROGATE, Setting, timings
-from snnhw.conformance.cases.search import randoms
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.examples import subjects
+from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observed
+from snnhw.conformance.cases.making.networks import tried_in
+from snnhw.conformance.cases.making.neurons import EXACT_SURROGATE, Setting, timings
+from snnhw.conformance.cases.making.search import randoms
 from snnhw.ir import MODELS, Model, Program, Shape, trainable
+from snnhw.parity.arrays import Array
 
 __all__ = ["format_cases"]
 
 SHAPE: Final = (2, 3)
 
 
-def format_cases(models: Mapping[str, Model] = MODELS) -> Iterator[Plan]:
+def format_cases(models: Mapping[str, Model] = MODELS) -> Iterator[LazyCase]:
     """Every case of the class."""
     for subject in subjects():
         yield _plan(f"format/op/{subject.name}", trainable(alone(subject)))
@@ -63,7 +64,7 @@ def _settings(model: Model) -> Iterator[Setting]:
 
 def _plan(
     case_id: str, program: Program, setting: Setting | None = None, neurons: Mapping[str, Shape] | None = None
-) -> Plan:
+) -> LazyCase:
     """A case on random numbers, always the same; nobody runs it, so one step of one sample will do."""
 
     def make() -> Case:
@@ -74,4 +75,4 @@ def _plan(
             given |= setting.values(node, shape, numbers)
         return observed(case_id, program, numbers, given=given, time_steps=1, batch=1)
 
-    return Plan(case_id, make)
+    return LazyCase(case_id, make)

@@ -11,14 +11,15 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Array, Case, Plan
-from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped
-from snnhw.conformance.cases.neurons import LEVELS
-from snnhw.conformance.cases.numbers import Randoms
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observed, probed, stepped
+from snnhw.conformance.cases.making.neurons import LEVELS
+from snnhw.conformance.cases.making.numbers import Randoms
+from snnhw.conformance.cases.making.search import certain, chosen
 from snnhw.conformance.cases.pointwise import is_arithmetic
-from snnhw.conformance.cases.search import certain, chosen
 from snnhw.ir import PRIMITIVES, Expr, FrozenMap, Param, Pointwise, Shape, greater, var, where
 from snnhw.ir.expr import make
+from snnhw.parity.arrays import Array
 
 __all__ = ["cases", "function"]
 
@@ -33,7 +34,7 @@ BARE: Final[Mapping[str, Expr]] = {"const": var("x") * 0.3 + 0.7, "var": var("x"
 """What has no arguments, as a function of x."""
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """A run and a gradient for each."""
     for name in PRIMITIVES:
         op = function(name)

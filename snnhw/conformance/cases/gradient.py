@@ -11,15 +11,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from snnhw.conformance.case import Arrays, Case, Plan
-from snnhw.conformance.cases.classify import classified
-from snnhw.conformance.cases.examples import subjects
-from snnhw.conformance.cases.harness import NODE, Subject, observed, probed, stepped
-from snnhw.conformance.cases.networks import NETWORKS, Network, dense, tried_in
-from snnhw.conformance.cases.neurons import Setting, backwards, common, settings, usual
-from snnhw.conformance.cases.numbers import Randoms
-from snnhw.conformance.cases.search import certain, chosen, lively
-from snnhw.conformance.cases.variants import variants
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.classify import classified
+from snnhw.conformance.cases.making.examples import subjects
+from snnhw.conformance.cases.making.harness import NODE, Subject, observed, probed, stepped
+from snnhw.conformance.cases.making.networks import NETWORKS, Network, dense, tried_in
+from snnhw.conformance.cases.making.neurons import Setting, backwards, common, settings, usual
+from snnhw.conformance.cases.making.numbers import Randoms
+from snnhw.conformance.cases.making.search import certain, chosen, lively
+from snnhw.conformance.cases.making.variants import variants
 from snnhw.ir import (
     LOSS_TERMS,
     MODELS,
@@ -39,6 +39,7 @@ from snnhw.ir import (
     Surrogate,
     Term,
 )
+from snnhw.parity.arrays import Arrays
 from snnhw.passes import resolve_loss
 
 __all__ = ["cases", "neuron_step"]
@@ -48,7 +49,7 @@ BATCH: Final = 3
 SHAPE: Final = (4,)
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """All of the class that come from registries."""
     for setting in settings():
         if backwards(setting):
@@ -66,7 +67,7 @@ def cases() -> Iterator[Plan]:
     yield from _losses()
 
 
-def _surrogates() -> Iterator[Plan]:
+def _surrogates() -> Iterator[LazyCase]:
     """Every surrogate with one neuron, none of its settings at their defaults; the one that users get
     unasked, under every timing."""
     yield neuron_step("gradient/surrogate-none", common(), None)
@@ -81,7 +82,7 @@ def _surrogates() -> Iterator[Plan]:
             )
 
 
-def neuron_step(case_id: str, setting: Setting, surrogate: Surrogate | None) -> Plan:
+def neuron_step(case_id: str, setting: Setting, surrogate: Surrogate | None) -> LazyCase:
     """A neuron in one step of training."""
     op = setting.neuron(SHAPE, surrogate)
     program = probed(Subject(setting.name, op, dict.fromkeys(setting.model.ports, SHAPE)))
@@ -97,7 +98,7 @@ def _probe(case_id: str, program: Program, numbers: Randoms, given: Arrays | Non
     return stepped(case, lr=1.0)
 
 
-def _network(case_id: str, network: Network) -> Plan:
+def _network(case_id: str, network: Network) -> LazyCase:
     """A loss on the output, on a hidden membrane and on the last one: with what is carried from step to
     step, three gradients meet in every neuron."""
     program = network.program
@@ -113,13 +114,13 @@ def _network(case_id: str, network: Network) -> Plan:
     return classified(case_id, network, loss, SGD(lr=1.0))
 
 
-def _unwatched(case_id: str, network: Network) -> Plan:
+def _unwatched(case_id: str, network: Network) -> LazyCase:
     """A loss on the output alone: nobody sees what passes within, so that nodes may run as one."""
     loss = Loss((Term(CECount(), of=network.program.outputs()["out"]),))
     return classified(case_id, network, loss, SGD(lr=1.0))
 
 
-def _losses() -> Iterator[Plan]:
+def _losses() -> Iterator[LazyCase]:
     """Every kind of term, weighted, on the port that it takes by itself."""
     network = dense(common(), ATan())
     for name, kind in LOSS_TERMS.items():

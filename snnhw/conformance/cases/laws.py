@@ -9,17 +9,16 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Array, Case, Plan
-from snnhw.conformance.cases.classify import classified
-from snnhw.conformance.cases.harness import NODE, Subject, alone, observed
-from snnhw.conformance.cases.networks import Make, Network, chancy, dense, recurrent
-from snnhw.conformance.cases.neurons import Setting, common, usual
-from snnhw.conformance.cases.numbers import Dyadics, Randoms, middle
-from snnhw.conformance.cases.search import provable
-from snnhw.conformance.cases.strangers import LUCKY
-from snnhw.conformance.cases.variants import variants
-from snnhw.conformance.rounding.dyadic import PRECISION
-from snnhw.conformance.rounding.proof import proven
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.classify import classified
+from snnhw.conformance.cases.making.custom_models import LUCKY
+from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observed
+from snnhw.conformance.cases.making.networks import Make, Network, chancy, dense, recurrent
+from snnhw.conformance.cases.making.neurons import Setting, common, usual
+from snnhw.conformance.cases.making.numbers import Dyadics, Randoms, middle
+from snnhw.conformance.cases.making.proof import proven
+from snnhw.conformance.cases.making.search import provable
+from snnhw.conformance.cases.making.variants import variants
 from snnhw.ir import (
     OPTIMIZERS,
     SGD,
@@ -34,6 +33,8 @@ from snnhw.ir import (
     Term,
 )
 from snnhw.ir.ops import Shape
+from snnhw.parity.arrays import Array
+from snnhw.parity.rounding.dyadic import PRECISION
 
 __all__ = ["RUNNING", "SMALL", "STEPPING", "TRAINING", "cases", "exact_network"]
 
@@ -80,26 +81,26 @@ CHANCY: Final = ("repeats", "splits", "fits", "agrees")
 """Laws on runs that hold where random numbers are drawn, which belong to a sample's place in its batch."""
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """Every law on every shape of network, and what is easily forgotten."""
     for shape, make in SHAPES.items():
         run = exact_network(f"law/{shape}", make(common(), StraightThrough()))
         training = _training(f"law/{shape}", make(common(), ATan()))
         step = _step(f"law/{shape}-step", make(common(), StraightThrough()))
         small = exact_network(f"law/{shape}-small", make(common(), StraightThrough()), bits=HALF)
-        for laws, plan in ((RUNNING, run), (SMALL, small), (TRAINING, training), (STEPPING, step)):
+        for laws, lazy in ((RUNNING, run), (SMALL, small), (TRAINING, training), (STEPPING, step)):
             for law in laws:
-                yield _under(plan, law, f"law/{law}-{shape}")
+                yield _under(lazy, law, f"law/{law}-{shape}")
         yield _under(run, "refuses-states", f"law/refuses-states-run-{shape}")
         for name, change in (("no-input", _silent), ("one-step", _single)):
             yield _under(run, "agrees", f"law/{name}-{shape}", change)
-    plan = _training("law/chancy", chancy(common(), ATan()))
+    lazy = _training("law/chancy", chancy(common(), ATan()))
     for law in ("trains-alike", "resumes", "evaluates", "lives"):
-        yield _under(plan, law, f"law/{law}-chancy")
+        yield _under(lazy, law, f"law/{law}-chancy")
     for name, densities in (("few-events", (0.02, 0.5)), ("many-events", (0.5, 0.02))):
-        plan = _sized(f"law/{name}", densities)
+        lazy = _sized(f"law/{name}", densities)
         for law in ("resumes", "lives"):
-            yield _under(plan, law, f"law/{law}-{name}")
+            yield _under(lazy, law, f"law/{law}-{name}")
     tiny = dense(common(), StraightThrough(), sizes=(2, 3, 2))
     yield _under(_step("law/tiny-step", tiny, bits=HALF, batch=2), "learns", "law/learns-dense")
     lucky = exact_network("law/lucky", dense(Setting(LUCKY, *usual(LUCKY)), StraightThrough()))
@@ -107,19 +108,19 @@ def cases() -> Iterator[Plan]:
         yield _under(lucky, law, f"law/{law}-lucky")
     for name, kind in OPTIMIZERS.items():
         *_, (_, optimizer) = variants(kind, lr=0.01)
-        plan = _training(f"law/{name}", dense(common(), ATan()), optimizer)
-        yield _under(plan, "resumes", f"law/resumes-{name}")
+        lazy = _training(f"law/{name}", dense(common(), ATan()), optimizer)
+        yield _under(lazy, "resumes", f"law/resumes-{name}")
     yield _long("law/thousand-steps")
 
 
-def _under(plan: Plan, law: str, case_id: str, change: Callable[[Case], Case] | None = None) -> Plan:
+def _under(lazy: LazyCase, law: str, case_id: str, change: Callable[[Case], Case] | None = None) -> LazyCase:
     """A case under a law; it may be another one, proven again."""
 
     def make() -> Case:
-        case = replace(plan.case, id=case_id, law=law)
+        case = replace(lazy.case, id=case_id, law=law)
         return case if change is None else proven(change(case))
 
-    return Plan(case_id, make)
+    return LazyCase(case_id, make)
 
 
 def _silent(case: Case) -> Case:
@@ -130,7 +131,7 @@ def _single(case: Case) -> Case:
     return replace(case, inputs={name: x[:1] for name, x in case.inputs.items()}, time_steps=1)
 
 
-def exact_network(case_id: str, network: Network, bits: int = PRECISION) -> Plan:
+def exact_network(case_id: str, network: Network, bits: int = PRECISION) -> LazyCase:
     """A network on dyadic numbers of so many bits, with its proof."""
 
     def build(steps: int, numbers: Dyadics) -> Case:
@@ -140,13 +141,13 @@ def exact_network(case_id: str, network: Network, bits: int = PRECISION) -> Plan
     return provable(case_id, build, bits)
 
 
-def _training(case_id: str, network: Network, optimizer: Optimizer = ADAM) -> Plan:
+def _training(case_id: str, network: Network, optimizer: Optimizer = ADAM) -> LazyCase:
     """Two steps share an update, so that training can be interrupted between them."""
     loss = Loss((Term(CECount(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.01)))
     return classified(case_id, network, loss, optimizer, batch=BATCH, accumulate=2, turns=2, needs=())
 
 
-def _sized(case_id: str, densities: tuple[float, float]) -> Plan:
+def _sized(case_id: str, densities: tuple[float, float]) -> LazyCase:
     """Training at a size, and activities of the input, at which a backend may measure which way is cheaper.
     Batches differ in that by turns: who is interrupted goes on with another than training began with."""
     network = dense(common(), ATan(), sizes=(300, 200, 10))
@@ -161,10 +162,10 @@ def _sized(case_id: str, densities: tuple[float, float]) -> Plan:
         trained = replace(case, record=(), targets=targets, loss=loss, optimizer=SGD(lr=0.5), turns=2)
         return replace(trained, inputs={"x": x.astype(np.float32)})
 
-    return Plan(case_id, make)
+    return LazyCase(case_id, make)
 
 
-def _step(case_id: str, network: Network, bits: int = PRECISION, batch: int = BATCH) -> Plan:
+def _step(case_id: str, network: Network, bits: int = PRECISION, batch: int = BATCH) -> LazyCase:
     terms = {"lif1.spk": 0.25, "lif2.spk": 0.5, "lif2.mem": 1.0}
     loss = Loss(tuple(Term(L1Rate(), of=port, weight=weight) for port, weight in terms.items()))
 
@@ -187,10 +188,10 @@ class Wholes(Dyadics):
         return np.full(shape, param.high if ranged else middle(param, position), np.float32)
 
 
-def _long(case_id: str) -> Plan:
+def _long(case_id: str) -> LazyCase:
     setting, shape = common(), (2,)
     program = alone(Subject(setting.name, setting.neuron(shape), {"x": shape}))
     numbers = Wholes(np.random.default_rng(LONG))
     given = setting.values(NODE, shape, numbers)
     case = observed(case_id, program, numbers, given=given, time_steps=LONG, batch=1)
-    return Plan(case_id, partial(proven, replace(case, law="agrees")))
+    return LazyCase(case_id, partial(proven, replace(case, law="agrees")))

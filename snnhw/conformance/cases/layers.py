@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from snnhw.conformance.case import Arrays, Case, Plan
-from snnhw.conformance.cases.harness import TIME, observed
-from snnhw.conformance.cases.neurons import EXACT_SURROGATE, LEVELS
-from snnhw.conformance.cases.numbers import Numbers, Randoms
-from snnhw.conformance.cases.search import certain, chosen, lively
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.harness import TIME, observed
+from snnhw.conformance.cases.making.neurons import EXACT_SURROGATE, LEVELS
+from snnhw.conformance.cases.making.numbers import Numbers, Randoms
+from snnhw.conformance.cases.making.search import certain, chosen, lively
 from snnhw.ir import (
     MODELS,
     SGD,
@@ -49,6 +49,7 @@ from snnhw.ir.composites import (
     single,
     truncated,
 )
+from snnhw.parity.arrays import Arrays
 
 __all__ = ["LAYERS", "cases"]
 
@@ -93,7 +94,7 @@ class Layer:
         }
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """Forward, and the gradient of every parameter."""
     for name, layer in LAYERS.items():
         yield chosen(f"margin/layer-{name}", _Forward(f"margin/layer-{name}", layer), lively, certain)

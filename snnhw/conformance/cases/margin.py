@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from snnhw.conformance.case import Case, Plan
-from snnhw.conformance.cases.examples import INEXACT, subjects
-from snnhw.conformance.cases.harness import alone, observed
-from snnhw.conformance.cases.networks import Make, dense, recurrent, tried_in
-from snnhw.conformance.cases.neurons import Setting, common, usual
-from snnhw.conformance.cases.numbers import Randoms
-from snnhw.conformance.cases.search import certain, chosen, delicate, lively
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.examples import INEXACT, subjects
+from snnhw.conformance.cases.making.harness import alone, observed
+from snnhw.conformance.cases.making.networks import Make, dense, recurrent, tried_in
+from snnhw.conformance.cases.making.neurons import Setting, common, usual
+from snnhw.conformance.cases.making.numbers import Randoms
+from snnhw.conformance.cases.making.search import certain, chosen, delicate, lively
 from snnhw.ir import MODELS, Program, StraightThrough
 
 __all__ = ["cases"]
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """Every network with every model; the models as they come, but with a parameter per neuron."""
     for subject in subjects():
         if type(subject.op) in INEXACT:
@@ -39,7 +39,7 @@ def cases() -> Iterator[Plan]:
     yield _case(f"near/recurrent-{looped.model.name}", recurrent, looped, steps=25, batch=32, safe=False)
 
 
-def _op(case_id: str, program: Program) -> Plan:
+def _op(case_id: str, program: Program) -> LazyCase:
     """An op that rounds whatever the numbers, on its own."""
 
     def build(numbers: Randoms) -> Case:
@@ -48,7 +48,7 @@ def _op(case_id: str, program: Program) -> Plan:
     return chosen(case_id, build, certain)
 
 
-def _case(case_id: str, make: Make, setting: Setting, *, steps: int, batch: int, safe: bool) -> Plan:
+def _case(case_id: str, make: Make, setting: Setting, *, steps: int, batch: int, safe: bool) -> LazyCase:
     network = make(setting, StraightThrough())
 
     def build(numbers: Randoms) -> Case:

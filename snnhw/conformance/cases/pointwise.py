@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from snnhw.conformance.case import Case, Plan
-from snnhw.conformance.cases.examples import EXAMPLES, subjects
-from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, with_state
-from snnhw.conformance.cases.neurons import Setting, settings
-from snnhw.conformance.cases.numbers import Randoms
-from snnhw.conformance.cases.search import chosen, lively
-from snnhw.conformance.rounding.forward import forward_primitives
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.examples import EXAMPLES, subjects
+from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observed, with_state
+from snnhw.conformance.cases.making.neurons import Setting, settings
+from snnhw.conformance.cases.making.numbers import Randoms
+from snnhw.conformance.cases.making.search import chosen, lively
 from snnhw.ir import Neuron, Pointwise
+from snnhw.parity.rounding.forward import forward_primitives
 
 __all__ = ["TRANSCENDENTAL", "cases", "is_arithmetic"]
 
@@ -31,7 +31,7 @@ BATCH: Final = 3
 SHAPE: Final = (2, 3)
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """Every neuron, and every stateless function of the examples."""
     for setting in settings():
         yield neuron_case(setting)
@@ -40,7 +40,7 @@ def cases() -> Iterator[Plan]:
         yield chosen(case_id, partial(observed, case_id, program, time_steps=STEPS, batch=BATCH))
 
 
-def neuron_case(setting: Setting) -> Plan:
+def neuron_case(setting: Setting) -> LazyCase:
     """The case of one neuron, in the class that its equations allow; from a state that is not rest, so that
     some neurons are reset in the first step."""
     op = setting.neuron(SHAPE)

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from snnhw.conformance.case import Case, Plan
-from snnhw.conformance.cases.examples import subjects
-from snnhw.conformance.cases.harness import Subject, alone, observed, probed, stepped
-from snnhw.conformance.cases.networks import NETWORKS
-from snnhw.conformance.cases.neurons import common
-from snnhw.conformance.cases.numbers import Dyadics
-from snnhw.conformance.cases.search import provable
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.examples import subjects
+from snnhw.conformance.cases.making.harness import Subject, alone, observed, probed, stepped
+from snnhw.conformance.cases.making.networks import NETWORKS
+from snnhw.conformance.cases.making.neurons import common
+from snnhw.conformance.cases.making.numbers import Dyadics
+from snnhw.conformance.cases.making.search import provable
 from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Op, StraightThrough
 
 __all__ = ["cases"]
@@ -33,7 +33,7 @@ WHOLE: Final = ("dense", "recurrent", "residual")
 """Networks of which the same is true, forward."""
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """Every product alone, some of them in a step of training, and networks."""
     for subject in subjects():
         kind = type(subject.op)
@@ -45,7 +45,7 @@ def cases() -> Iterator[Plan]:
         yield _network(name)
 
 
-def _alone(subject: Subject) -> Plan:
+def _alone(subject: Subject) -> LazyCase:
     case_id, program = f"law/rounds-{subject.name}", alone(subject)
 
     def build(steps: int, numbers: Dyadics) -> Case:
@@ -55,7 +55,7 @@ def _alone(subject: Subject) -> Plan:
     return provable(case_id, build, SHORT)
 
 
-def _stepped(subject: Subject) -> Plan:
+def _stepped(subject: Subject) -> LazyCase:
     case_id, program = f"law/rounds-{subject.name}/step", probed(subject)
 
     def build(steps: int, numbers: Dyadics) -> Case:
@@ -65,7 +65,7 @@ def _stepped(subject: Subject) -> Plan:
     return provable(case_id, build, SHORT)
 
 
-def _network(name: str) -> Plan:
+def _network(name: str) -> LazyCase:
     case_id, network = f"law/rounds-{name}", NETWORKS[name](common(), StraightThrough())
 
     def build(steps: int, numbers: Dyadics) -> Case:

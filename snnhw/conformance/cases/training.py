@@ -8,13 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Case, Plan, clock_of
-from snnhw.conformance.cases.classify import classified
-from snnhw.conformance.cases.networks import Make, Network, chancy, dense, unchanging
-from snnhw.conformance.cases.neurons import common
-from snnhw.conformance.cases.search import lively
-from snnhw.conformance.cases.variants import variants
-from snnhw.conformance.compare.yardstick import trained, turn_of
+from snnhw.conformance.case import Case, LazyCase, clock_of, turn_of
+from snnhw.conformance.cases.making.classify import classified
+from snnhw.conformance.cases.making.networks import Make, Network, chancy, dense, unchanging
+from snnhw.conformance.cases.making.neurons import common
+from snnhw.conformance.cases.making.search import lively
+from snnhw.conformance.cases.making.variants import variants
+from snnhw.conformance.expected import trained
 from snnhw.ir import OPTIMIZERS, SGD, ATan, CERate, L1Rate, Loss, Optimizer, Term
 from snnhw.reference import execute
 
@@ -27,7 +27,7 @@ SAFE: Final = 1e-4
 drift apart by about 1e-6 in twenty steps, so that no spike can differ."""
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """Every optimizer; and what a job may add to any of them."""
     for name, kind in OPTIMIZERS.items():
         for variant, optimizer in variants(kind, lr=0.05):
@@ -49,7 +49,7 @@ def _case(
     accumulate: int = 1,
     frozen: str = "",
     make: Make = dense,
-) -> Plan:
+) -> LazyCase:
     loss = Loss((Term(CERate(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.002)))
     return classified(
         case_id,

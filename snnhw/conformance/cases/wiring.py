@@ -9,13 +9,13 @@ from typing import Final
 
 import numpy as np
 
-from snnhw.conformance.case import Array, Case, Plan, ports_of
-from snnhw.conformance.cases.classify import classified
-from snnhw.conformance.cases.harness import NODE, Subject, alone, observed, probed, stepped, with_state
-from snnhw.conformance.cases.networks import dense
-from snnhw.conformance.cases.neurons import common
-from snnhw.conformance.cases.numbers import Dyadics, Randoms
-from snnhw.conformance.cases.search import chosen, lively, provable
+from snnhw.conformance.case import Case, LazyCase, ports_of
+from snnhw.conformance.cases.making.classify import classified
+from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observed, probed, stepped, with_state
+from snnhw.conformance.cases.making.networks import dense
+from snnhw.conformance.cases.making.neurons import common
+from snnhw.conformance.cases.making.numbers import Dyadics, Randoms
+from snnhw.conformance.cases.making.search import chosen, lively, provable
 from snnhw.ir import (
     SGD,
     Add,
@@ -40,6 +40,7 @@ from snnhw.ir import (
     trainable,
     var,
 )
+from snnhw.parity.arrays import Array
 
 __all__ = ["cases"]
 
@@ -51,7 +52,7 @@ SHAPED: Final = replace(common(), shaped=True)
 Nodes = Mapping[str, Op]
 
 
-def cases() -> Iterator[Plan]:
+def cases() -> Iterator[LazyCase]:
     """All of them."""
     yield _three_edges()
     yield from _exact("bias-at-start", _feeding_back("back.y"), silent=True)
@@ -68,7 +69,7 @@ def cases() -> Iterator[Plan]:
     yield _two_heads()
 
 
-def _three_edges() -> Plan:
+def _three_edges() -> LazyCase:
     """Edges into one port add up in listed order; in float32 another order gives other bits."""
     nodes: dict[str, Op] = {name: Input(SHAPE) for name in ("c", "a", "b")}
     nodes |= {"lif": SHAPED.neuron(SHAPE), "out": Output()}
@@ -190,7 +191,7 @@ def _odd_names() -> Program:
 
 def _exact(
     name: str, program: Program, *, steps: int = 6, state: bool = False, silent: bool = False
-) -> Iterator[Plan]:
+) -> Iterator[LazyCase]:
     """A network forward, and through a step of training on what its last neuron gives."""
     ports = {"lif.spk": 0.5, "lif.mem": 0.25, "sum.y": 0.5, "fire.spk": 0.5, "fire.mem": 0.25}.items()
     seen = ports_of(program)
@@ -212,7 +213,7 @@ def _exact(
         yield provable(case_id, partial(build, case_id))
 
 
-def _static() -> Iterator[Plan]:
+def _static() -> Iterator[LazyCase]:
     """An input that does not change over time: given once, its gradient a sum over all steps."""
     subject = Subject("", SHAPED.neuron(SHAPE), {"x": SHAPE})
 
@@ -227,7 +228,7 @@ def _static() -> Iterator[Plan]:
         yield provable(case_id, partial(build, case_id))
 
 
-def _two_heads() -> Plan:
+def _two_heads() -> LazyCase:
     """Two terms of a loss, each with a target of its own."""
     loss = Loss((Term(CECount(), of="lif1.spk", target="kind"), Term(CECount(), of="lif2.spk", weight=0.5)))
     return classified("gradient/two-heads", dense(SHAPED, StraightThrough()), loss, SGD(lr=1.0))

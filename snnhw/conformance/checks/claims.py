@@ -11,13 +11,14 @@ import numpy as np
 
 from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Arrays, Case, to_run
-from snnhw.conformance.compare.differ import Disagreement
-from snnhw.conformance.compare.yardstick import reference_run, turn_of
+from snnhw.conformance.case import Case, to_run, turn_of
+from snnhw.conformance.expected import reference_run
 from snnhw.errors import SnnhwError
 from snnhw.ir import SGD, Edge, FrozenMap, Input, Loss, Op, Params, Program, Term
 from snnhw.ir.losses import LossKind
 from snnhw.ir.ops import Shape
+from snnhw.parity.arrays import Arrays
+from snnhw.parity.result import Disagreement
 from snnhw.plugin import STAND_INS, Explanation, Probe, label_of
 
 __all__ = [

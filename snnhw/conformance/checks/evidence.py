@@ -10,16 +10,16 @@ from typing import Final
 import numpy as np
 
 from snnhw.check import reasons_against
-from snnhw.conformance.bench import Bench, dtype_of, run_of, slopes_of, trained_by
-from snnhw.conformance.case import Array, Arrays, Case, ports_of, to_run
+from snnhw.conformance.bench import Bench, dtype_of, run_of, stepped_by, trained_by
+from snnhw.conformance.case import Case, ports_of, to_run
 from snnhw.conformance.cases.training import STEPS
 from snnhw.conformance.checks.classes import check
 from snnhw.conformance.checks.shrink import shrunk
-from snnhw.conformance.compare.measured import worst_slope
-from snnhw.conformance.compare.parity import compared
-from snnhw.conformance.compare.slack import GRADIENT
-from snnhw.conformance.compare.tally import Mismatch
-from snnhw.conformance.compare.yardstick import gradient_of, reference_run, trained
+from snnhw.conformance.checks.slack import GRADIENT
+from snnhw.conformance.checks.yardsticks import Yardstick, yardstick
+from snnhw.parity.arrays import Array, Arrays
+from snnhw.parity.measured import worst_slope
+from snnhw.parity.tally import Mismatch
 from snnhw.plugin import Result
 from snnhw.reference.trace import schedule
 
@@ -87,7 +87,7 @@ def evidence_of(bench: Bench, case: Case, against: Bench | None = None) -> Evide
         f"{error}" if str(error) else type(error).__name__,
     )
     try:
-        return _traced(_Pair(bench, against), long, found)
+        return _traced(bench, yardstick(against), long, found)
     except (Exception, SystemExit):  # noqa: BLE001  # it cannot even be run; what is known is told
         return found
 
@@ -107,54 +107,24 @@ def _error(bench: Bench, against: Bench | None, case: Case) -> BaseException | N
     return None
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """A backend, and what it is held to; None: the reference."""
-
-    bench: Bench
-    against: Bench | None
-
-    def exactly(self, case: Case) -> bool:
-        """Whether every bit of a run is asked for."""
-        contracts = self.bench.capabilities.contraction
-        if self.against:
-            contracts = contracts or self.against.capabilities.contraction
-        return case.proof is not None or (case.cls == "pointwise" and not contracts)
-
-    def wanted(self, case: Case, seen: Result) -> Result:
-        """What its run should give."""
-        if self.against:
-            return run_of(self.against, case)
-        return reference_run(case, dtype_of(seen) if case.cls == "pointwise" else np.float64)
-
-    def losses(self, case: Case) -> tuple[float, ...]:
-        """What training should give."""
-        return (
-            tuple(trained_by(self.against, case, STEPS)[0]) if self.against else trained(case, STEPS).losses
-        )
-
-    def slopes(self, case: Case) -> Mapping[str, Array]:
-        """What one step of training should show."""
-        if self.against:
-            return slopes_of(case, trained_by(self.against, case, 1)[1])
-        return gradient_of(case).params
-
-
-def _traced(pair: _Pair, case: Case, found: Evidence) -> Evidence:
+def _traced(bench: Bench, by: Yardstick, case: Case, found: Evidence) -> Evidence:
     """The evidence, with the first wrong value of the run; if there is none, with what training shows."""
     running = replace(to_run(case), record=ports_of(case.program))
-    seen = run_of(pair.bench, running)
-    wanted = pair.wanted(running, seen)
-    given = wanted.recordings if pair.against else None
-    first = _first_bit(running, seen, wanted) if pair.exactly(case) else _first_beyond(running, seen, given)
+    seen = run_of(bench, running)
+    strict = case.cls == "pointwise" and not (bench.capabilities.contraction or by.contracts)
+    wanted = by.run(running, dtype_of(seen.recordings) if case.cls == "pointwise" else np.float64)
+    if case.proof is not None or strict:
+        first = _first_bit(running, seen, wanted)
+    else:
+        first = next((each.first for each in by.judged(running, seen) if each.first), None)
     if first is not None:
         return replace(found, first=first, traces=_traces(running, first, seen, wanted))
     if case.cls == "training":
-        losses, _ = trained_by(pair.bench, case, STEPS)
-        return replace(found, traces=(Trace("loss", tuple(losses), pair.losses(case)),))
+        losses, _ = trained_by(bench, case, STEPS)
+        return replace(found, traces=(Trace("loss", tuple(losses), tuple(by.trained(case)[0])),))
     if case.loss is not None and not case.law:
-        _, after = trained_by(pair.bench, case, 1)
-        return replace(found, traces=_gradients(case, slopes_of(case, after), pair.slopes(case)))
+        slopes, right = stepped_by(bench, case).slopes, by.step(case).slopes
+        return replace(found, traces=_gradients(case, slopes, right))
     return found
 
 
@@ -187,20 +157,6 @@ def _first_bit(case: Case, seen: Result, wanted: Result) -> Mismatch | None:
                 Mismatch(port, step, sample, tuple(index), float(got[where]), float(target[where]), 0.0)
             )
     return min(found, key=lambda each: (each.step, order[each.port.rpartition(".")[0]]), default=None)
-
-
-def _first_beyond(case: Case, seen: Result, against: Arrays | None) -> Mismatch | None:
-    """The first value that rounding does not explain."""
-    judged = compared(
-        case.program,
-        case.params,
-        case.inputs,
-        {port: np.asarray(x) for port, x in seen.recordings.items()},
-        time_steps=case.time_steps,
-        state=case.state,
-        against=against,
-    )
-    return next((each.first for each in judged if each.first), None)
 
 
 def _traces(case: Case, first: Mismatch, seen: Result, wanted: Result) -> tuple[Trace, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Final, get_args, get_type_hints
 import numpy as np
 
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Array, Arrays, Case, with_samples, with_steps
+from snnhw.conformance.case import Case, turn_of, with_samples, with_steps
 from snnhw.conformance.checks.claims import (
     describes,
     labels,
@@ -23,10 +23,12 @@ from snnhw.conformance.checks.claims import (
     refuses_training,
 )
 from snnhw.conformance.checks.states import keeps_settings, refuses_states
-from snnhw.conformance.compare.differ import Disagreement, hosts, same_bits, same_result
-from snnhw.conformance.compare.yardstick import gradient_of, reference_run, turn_of
+from snnhw.conformance.expected import gradient_of, reference_run
 from snnhw.errors import SnnhwError
 from snnhw.ir import Params
+from snnhw.parity.arrays import Array, Arrays, hosts
+from snnhw.parity.differ import same_bits, same_result
+from snnhw.parity.result import Disagreement
 from snnhw.plugin import Executable, Result
 from snnhw.reference import update
 

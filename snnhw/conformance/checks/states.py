@@ -10,11 +10,12 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.bench import Bench
-from snnhw.conformance.case import Arrays, Case, to_run
+from snnhw.conformance.case import Case, to_run, turn_of
 from snnhw.conformance.checks.claims import is_refused
-from snnhw.conformance.compare.differ import Disagreement, hosts, same_bits
-from snnhw.conformance.compare.yardstick import turn_of
 from snnhw.ir import SGD
+from snnhw.parity.arrays import Arrays, hosts
+from snnhw.parity.differ import same_bits
+from snnhw.parity.result import Disagreement
 from snnhw.plugin import Executable
 
 __all__ = ["keeps_settings", "refuses_states"]

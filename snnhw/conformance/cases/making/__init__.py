@@ -1,0 +1,1 @@
+"""What cases are made with: networks and single ops, numbers for them, and proofs."""

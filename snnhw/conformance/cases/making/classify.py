@@ -1,0 +1,63 @@
+"""Training cases: a network, a loss, classes to tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from zlib import crc32
+
+import numpy as np
+
+from snnhw.conformance.case import Case, LazyCase
+from snnhw.conformance.cases.making.harness import observed
+from snnhw.conformance.cases.making.networks import Network
+from snnhw.conformance.cases.making.numbers import Randoms
+from snnhw.conformance.cases.making.search import certain, chosen, lively
+from snnhw.ir import ClassLoss, Loss, Optimizer, infer_shapes
+from snnhw.parity.arrays import Arrays
+
+__all__ = ["classified"]
+
+
+def classified(
+    case_id: str,
+    network: Network,
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    time_steps: int = 8,
+    batch: int = 3,
+    clip_norm: float | None = None,
+    accumulate: int = 1,
+    turns: int = 1,
+    needs: tuple[Callable[[Case], bool], ...] = (lively, certain),
+) -> LazyCase:
+    """A case that trains a network on random inputs, with random classes for every target."""
+    program = network.program
+
+    def build(numbers: Randoms) -> Case:
+        given = network.values(numbers)
+        case = observed(case_id, program, numbers, given=given, time_steps=time_steps, batch=batch)
+        return replace(
+            case,
+            record=(),
+            targets=_targets(case_id, network, loss, batch),
+            loss=loss,
+            optimizer=optimizer,
+            clip_norm=clip_norm,
+            accumulate=accumulate,
+            turns=turns,
+        )
+
+    return chosen(case_id, build, *needs)
+
+
+def _targets(case_id: str, network: Network, loss: Loss, batch: int) -> Arrays:
+    shapes = infer_shapes(network.program).shapes
+    generator = np.random.default_rng(crc32(case_id.encode()))
+    classes = {
+        term.target: term.kind.classes(shapes[str(term.of)][-1])
+        for term in loss.terms
+        if isinstance(term.kind, ClassLoss)
+    }
+    return {name: generator.integers(0, count, batch) for name, count in classes.items()}

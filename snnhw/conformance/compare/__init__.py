@@ -1,1 +1,0 @@
-"""How far apart two runs are, and whether rounding explains it."""

@@ -1,1 +1,0 @@
-"""What rounding may do to a network: proofs that it does nothing, and bounds where it does."""
