@@ -40,12 +40,14 @@ from snnhw.ir import (
     Slice,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
     const,
     substitute,
 )
+from snnhw.ir.ops import PARTS
 from snnhw_ipu.equations import lower_equations
 from snnhw_ipu.recipe import STEP, Draft, Register
 
@@ -252,7 +254,7 @@ def _aligned(here: Here[Neuron | Pointwise]) -> Ports:
     }
 
 
-LAYERS: Final[Mapping[type[Op], Layer]] = {
+_LAYERS: Final[Mapping[type[Op], Layer]] = {
     **dict.fromkeys((Input, Output, Add), _pass_through),
     **dict.fromkeys((Flatten, Unflatten), lambda here: here.of_x("reshape")),
     Slice: lambda here: here.of_x("slice", axis=here.op.axis, start=here.op.start, stop=here.op.stop),
@@ -274,4 +276,6 @@ LAYERS: Final[Mapping[type[Op], Layer]] = {
     Dropout: _dropout,
     **dict.fromkeys((Neuron, Pointwise), _pointwise),
 }
+
+LAYERS: Final = Table("snnhw_ipu.layers.LAYERS", _LAYERS, otherwise=PARTS)
 """Op type -> its rule."""

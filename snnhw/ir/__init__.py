@@ -111,6 +111,7 @@ from snnhw.ir.surrogates import (
     Triangular,
     spike,
 )
+from snnhw.ir.table import Table
 from snnhw.ir.validate import check_params, require_valid, validate
 from snnhw.ir.writing import write_atomic
 
@@ -200,6 +201,7 @@ __all__ = [
     "SumPool1d",
     "SumPool2d",
     "Surrogate",
+    "Table",
     "Term",
     "TimeAxis",
     "Triangle",

@@ -43,6 +43,7 @@ from snnhw.ir import (
     Slice,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
@@ -51,6 +52,7 @@ from snnhw.ir import (
     substitute,
     uniform,
 )
+from snnhw.ir.ops import PARTS
 from snnhw.reference.arrays import concatenate, like, matmul, pick, reshape, total, transpose, winner
 from snnhw.reference.batchnorm import Moments, measure, moved, normalise, own
 from snnhw.reference.elementwise import add, div, mul, sqrt, sub
@@ -207,7 +209,7 @@ def _aligned(here: Here[Neuron | Pointwise]) -> Mapping[str, Var]:
     return {**here.env, **lifted, **noise}
 
 
-RULES: Final[Mapping[type[Op], Rule]] = {
+_RULES: Final[Mapping[type[Op], Rule]] = {
     Input: _pass_through,
     Output: _pass_through,
     Add: _pass_through,
@@ -232,4 +234,6 @@ RULES: Final[Mapping[type[Op], Rule]] = {
     Neuron: _pointwise,
     Pointwise: _pointwise,
 }
-"""Op type -> its rule. An op without one has no meaning yet."""
+
+RULES: Final = Table("snnhw.reference.RULES", _RULES, otherwise=PARTS)
+"""Op type -> its rule. An op without one has the meaning of its parts, or none yet."""

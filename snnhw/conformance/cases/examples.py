@@ -37,6 +37,7 @@ from snnhw.ir import (
     Slice,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
@@ -65,7 +66,7 @@ INEXACT: Final[frozenset[type[Op]]] = frozenset({LayerNorm, BatchNorm1d, BatchNo
 Example = tuple[Op, *tuple[Shape, ...]]
 """An op, and the shape of what arrives at each of its ports."""
 
-EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
+_EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
     Linear: {
         "bias": (Linear(3, 4), (3,)),
         "no-bias": (Linear(3, 4, bias=False), (3,)),
@@ -190,6 +191,8 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
         ),
     },
 }
+
+EXAMPLES: Final = Table("snnhw.conformance.cases.examples.EXAMPLES", _EXAMPLES)
 """Op -> name -> an op of that kind, and the shapes of what arrives at it. Small numbers of different
 size on every axis: an exchange of two axes shows, and a proof stays cheap. Windows of averages are
 powers of two, so that the mean is exact. Where every channel is one element, a small eps would let the

@@ -35,10 +35,12 @@ from snnhw.ir import (
     Slice,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
 )
+from snnhw.ir.ops import PARTS
 from snnhw.reference import RULES
 from snnhw.reference.elementwise import namespace
 from snnhw.reference.ops import Here
@@ -52,7 +54,7 @@ def _products(op: Any) -> int:
     return int(op.in_channels // op.groups * prod(op.kernel)) + 1
 
 
-TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
+_TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
     Linear: lambda op: op.in_features + 1,
     **dict.fromkeys((Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d), _products),
     **dict.fromkeys((AvgPool1d, AvgPool2d, SumPool1d, SumPool2d), lambda op: prod(op.kernel) + 1),
@@ -61,6 +63,8 @@ TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
     Scale: lambda op: 1,
     Dropout: lambda op: 0,  # a run leaves nothing out
 }
+
+TERMS: Final = Table("snnhw.conformance.rounding.passing.TERMS", _TERMS, otherwise=PARTS)
 """Op -> how many roundings one result may collect. Each of them is linear in its inputs, or takes a maximum
 of them; an op that is neither has a rule in `OTHERS`."""
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from snnhw.ir.ops.across import MatMul, WinnerTakeAll
-from snnhw.ir.ops.base import OPS, Op, Shape, op
+from snnhw.ir.ops.base import OPS, PARTS, Op, Shape, op
 from snnhw.ir.ops.batchnorm import BatchNorm, BatchNorm1d, BatchNorm2d
 from snnhw.ir.ops.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
 from snnhw.ir.ops.dropout import Dropout
@@ -23,6 +23,7 @@ from snnhw.ir.ops.shape import Add, Concat, Flatten, Slice, Unflatten, Upsample
 
 __all__ = [
     "OPS",
+    "PARTS",
     "Add",
     "AvgPool1d",
     "AvgPool2d",

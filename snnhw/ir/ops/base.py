@@ -13,7 +13,7 @@ from snnhw.ir.params import ParamSpec
 from snnhw.ir.registered import enter
 from snnhw.words import brief
 
-__all__ = ["OPS", "Op", "Shape", "op"]
+__all__ = ["OPS", "PARTS", "Op", "Shape", "op"]
 
 Shape = tuple[int, ...]
 """Shape of one sample at one step: without the time and batch axes."""
@@ -22,6 +22,9 @@ T = TypeVar("T", bound="type[Op]")
 
 OPS: Final[dict[str, type[Op]]] = {}
 """Every op by its class name."""
+
+PARTS: Final = "give it parts() made of ops that have one"
+"""What helps an op that a table has no row for."""
 
 
 @dataclass(frozen=True)

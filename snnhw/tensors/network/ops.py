@@ -30,10 +30,12 @@ from snnhw.ir import (
     Slice,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
 )
+from snnhw.ir.ops import PARTS
 
 __all__ = ["OPERATIONS", "Operation"]
 
@@ -103,7 +105,7 @@ def _layer_norm(op: LayerNorm, xs: Tensors, params: Tensors) -> Tensor:
     return F.layer_norm(xs["x"], op.shape, params.get("weight"), params.get("bias"), op.eps)
 
 
-OPERATIONS: Final[Mapping[type[Op], Operation]] = {
+_OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     Linear: lambda op, xs, params: F.linear(xs["x"], params["weight"], params.get("bias")),
     Conv1d: _convolution(F.conv1d),
     Conv2d: _convolution(F.conv2d),
@@ -127,4 +129,6 @@ OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     MatMul: lambda op, xs, _: xs["a"] @ xs["b"],
     WinnerTakeAll: _alone(_winner),
 }
+
+OPERATIONS: Final = Table("snnhw.tensors.network.OPERATIONS", _OPERATIONS, otherwise=PARTS)
 """Op type -> its function. Ops that are not here are the schedule's own: inputs, outputs, pointwise nodes."""
