@@ -12,7 +12,7 @@ from snnhw.tensors.network import Network
 from snnhw_cpu.network import network_of
 from snnhw_cpu.paths import listed
 from snnhw_cpu.source import backward_source, forward_source
-from snnhw_torch import explain as explain_schedule
+from snnhw_torch.explain import explain as explain_schedule
 
 __all__ = ["explain"]
 

@@ -1,12 +1,5 @@
 """Running programs with torch: shared by the backends whose arrays are torch tensors.
 
-`snnhw.tensors.network` runs a program; `executable` puts a device, parameters and training around it.
+`snnhw.tensors.network` runs a program; `executable` puts a device, parameters and training around it, and
+`claims` says which ops that can run, without importing torch. So nothing is imported here.
 """
-
-from __future__ import annotations
-
-from snnhw_torch.executable import TorchExecutable
-from snnhw_torch.explain import explain
-from snnhw_torch.optimizers import OPTIMIZERS
-
-__all__ = ["OPTIMIZERS", "TorchExecutable", "explain"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from snnhw.errors import InputError, ProgramError
 
-__all__ = ["Table"]
+__all__ = ["Table", "added"]
+
+_ADDED: Final[dict[str, list[type]]] = {}
 
 K = TypeVar("K", bound=type)
 V = TypeVar("V")
@@ -41,6 +43,8 @@ class Table(dict[K, V]):
                     f"{self.name} has a row for {kind.__name__} already, {_shown(self[kind])}; a row is not "
                     f"replaced: add {_shown(value)} for a class of your own"
                 )
+            if kind not in self:
+                _ADDED.setdefault(self.name, []).append(kind)
             self[kind] = value
             return value
 
@@ -52,6 +56,11 @@ class Table(dict[K, V]):
             f"{self.name} has no row for {kind.__module__}.{kind.__qualname__}; "
             + (f"{self.otherwise}, or {add}" if self.otherwise else add)
         )
+
+
+def added(table: str) -> tuple[type, ...]:
+    """The classes that somebody has added to the table of that name; it is not loaded for it."""
+    return tuple(_ADDED.get(table, ()))
 
 
 def _home(value: Any) -> object:

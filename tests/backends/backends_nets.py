@@ -35,7 +35,7 @@ from snnhw.plugin import Run, Train
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.eager import EagerProvider
 from snnhw.tensors.network import Network, plan
-from snnhw_torch import TorchExecutable
+from snnhw_torch.executable import TorchExecutable
 
 EAGER = EagerProvider()
 T, B = 6, 4

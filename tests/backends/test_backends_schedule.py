@@ -27,7 +27,8 @@ from snnhw.ir import OPTIMIZERS as KINDS
 from snnhw.plugin import Run
 from snnhw.tensors.network import OPERATIONS, TIMED, Network, plan
 from snnhw_cpu.plugin import CpuBackend
-from snnhw_torch import OPTIMIZERS, explain
+from snnhw_torch.explain import explain
+from snnhw_torch.optimizers import OPTIMIZERS
 
 
 def modes(program: Program) -> list[tuple[str, str]]:

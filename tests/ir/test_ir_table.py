@@ -45,7 +45,7 @@ def test_a_row_that_is_missing_says_which_table_and_what_to_do() -> None:
     with pytest.raises(ProgramError, match=message):
         table()[Flatten]
     with pytest.raises(ProgramError, match=r"Flatten; add a row with ROWS\.add\(Flatten\)$"):
-        Table("ROWS", {Add: 1})[Flatten]
+        Table[type[Op], int]("ROWS", {Add: 1})[Flatten]
 
 
 def test_whether_there_is_a_row_can_be_asked() -> None:
