@@ -10,6 +10,7 @@ import numpy as np
 
 from snnhw import registry
 from snnhw.api import make_job
+from snnhw.check import prepared
 from snnhw.conformance.case import Array, Case
 from snnhw.conformance.compare.differ import Disagreement, host, hosts
 from snnhw.conformance.compare.yardstick import turn_of
@@ -92,7 +93,8 @@ class Bench:
 
     def compile(self, case: Case) -> Executable:
         """The case's program, ready to run. Whether it is supported has been asked before."""
-        return self.plugin.compile(case.program, copied(case.params), self.job(case))
+        given = prepared(case.program, self.capabilities)
+        return self.plugin.compile(given, copied(case.params), self.job(case))
 
 
 def copied(params: Params) -> Params:

@@ -64,8 +64,8 @@ ELSEWHERE: Final[Mapping[type[Op], str]] = {
 }
 """Ops that need no example here, and why."""
 
-INEXACT: Final[frozenset[type[Op]]] = frozenset({LayerNorm, BatchNorm1d, BatchNorm2d})
-"""Ops with a root or the like in them, whose results have no finite number of digits."""
+INEXACT: Final[set[type[Op]]] = {LayerNorm, BatchNorm1d, BatchNorm2d}
+"""Ops with a root or the like in them, whose results have no finite number of digits; anyone may add some."""
 
 Example = tuple[Op, *tuple[Shape, ...]]
 """An op, and the shape of what arrives at each of its ports."""

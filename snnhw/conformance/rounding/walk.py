@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from snnhw.conformance.case import Array, Arrays, batch_of
 from snnhw.conformance.rounding.bounded import ULPS, Bounded, exactly, functions, plus
 from snnhw.conformance.rounding.firing import Spikes, equations_of, open_at
-from snnhw.conformance.rounding.passing import pass_on
+from snnhw.conformance.rounding.passing import OTHERS, TERMS, pass_on
 from snnhw.ir import (
     CLOCK,
     BatchNorm,
@@ -36,6 +36,7 @@ from snnhw.ir import (
     infer_shapes,
     uniform,
 )
+from snnhw.passes import expand
 from snnhw.reference.trace import lines, schedule
 
 __all__ = ["Moment", "walk"]
@@ -96,6 +97,7 @@ class _Given:
         observed: Arrays,
         clock: Clock,
     ) -> None:
+        program = expand(program, {*TERMS, *OTHERS, Input, Output, *POINTWISE})
         self.program, self.dtype, self.observed, self.clock = program, dtype, observed, clock
         self.unit = ULPS * float(np.finfo(dtype).eps)  # type: ignore[type-var]  # of a dtype known here only
         self.functions = functions(self.unit)

@@ -6,8 +6,11 @@ NAME        the last one, with the output ports of the op
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from typing import Final
 
 from snnhw.errors import ProgramError
 from snnhw.ir.composites.composite import Composite
@@ -16,7 +19,9 @@ from snnhw.ir.ops import Op, Part, Parts, Shape
 from snnhw.ir.params import key_of
 from snnhw.ir.program import Edge
 
-__all__ = ["made_of", "parts_of"]
+__all__ = ["made_of", "parts_of", "shapes_within"]
+
+NAME: Final = re.compile(r"[A-Za-z0-9]+(_[A-Za-z0-9]+)*")
 
 
 def parts_of(op: Op, shapes: Mapping[str, Shape]) -> Parts:
@@ -28,11 +33,33 @@ def parts_of(op: Op, shapes: Mapping[str, Shape]) -> Parts:
     Raises:
         ProgramError: its parts do not fit each other, or the op.
     """
+    return _sound(op, tuple(shapes.items()))
+
+
+@lru_cache(maxsize=1024)
+def _sound(op: Op, arriving: tuple[tuple[str, Shape], ...]) -> Parts:
+    shapes = dict(arriving)
     parts = op.parts(shapes) or {}
-    problems = list(_problems(op, parts)) if parts else []
+    problems = list(_problems(op, parts)) or list(_misshapen(op, parts, shapes)) if parts else []
     if problems:
         raise ProgramError([f"{type(op).__name__}.parts(): {problem}" for problem in problems])
     return parts
+
+
+def shapes_within(parts: Parts, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Every port among the parts -> shape of one sample: those of the whole, and ``part.port``.
+
+    Raises:
+        ProgramError: a part does not take what arrives.
+    """
+    found = dict(shapes)
+    for name, part in parts.items():
+        try:
+            given = part.op.infer({port: found[source] for port, source in part.reads.items()})
+        except ProgramError as error:
+            raise ProgramError([f"'{name}' ({problem})" for problem in error.problems]) from error
+        found |= {f"{name}.{port}": shape for port, shape in given.items()}
+    return found
 
 
 def made_of(
@@ -82,6 +109,8 @@ def _tied(name: str, op: Op, node: str, part: Op) -> Op:
 def _problems(op: Op, parts: Parts) -> Iterator[str]:
     known, read = set(op.in_ports), set()
     for name, part in parts.items():
+        if name and not NAME.fullmatch(name):
+            yield f"'{name}' cannot name a part; use letters, digits and single underscores between them"
         yield from (f"'{name}' {problem}" for problem in _misfits(op, part, known))
         known |= {f"{name}.{port}" for port in part.op.out_ports}
         read |= set(part.reads.values())
@@ -93,6 +122,17 @@ def _problems(op: Op, parts: Parts) -> Iterator[str]:
     unread = [port for port in op.in_ports if port not in read]
     if unread:
         yield f"no part reads {', '.join(unread)}"
+
+
+def _misshapen(op: Op, parts: Parts, shapes: Mapping[str, Shape]) -> Iterator[str]:
+    try:
+        within = shapes_within(parts, shapes)
+    except ProgramError as error:
+        yield from error.problems
+        return
+    for port, shape in op.infer(shapes).items():
+        if within[f".{port}"] != shape:
+            yield f"they give '{port}' the shape {within[f'.{port}']}, and the whole {shape}"
 
 
 def _misfits(op: Op, part: Part, known: set[str]) -> Iterator[str]:

@@ -1,0 +1,211 @@
+"""An op of somebody else: what it takes for it to run everywhere, be captured, and be held to account.
+
+Four things, each in one place: what it is and is made of, its meaning, examples, and the torch module that it
+stands for. No backend is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import snnhw as snn
+from snnhw import api, registry
+from snnhw.conformance.cases.examples import EXAMPLES, INEXACT
+from snnhw.conformance.outcome import CaseResult
+from snnhw.conformance.rounding.passing import OTHERS, TERMS
+from snnhw.conformance.suite import all_cases, run_on
+from snnhw.errors import ProgramError, Unsupported
+from snnhw.ir import (
+    OPS,
+    FrozenMap,
+    Input,
+    Op,
+    ParamSpec,
+    Parts,
+    Pointwise,
+    Reshape,
+    Shape,
+    Sum,
+    expr,
+    init_params,
+    op,
+    part,
+    sequential,
+    table,
+    var,
+)
+from snnhw.ir.ops.parameter import parameter
+from snnhw.nn.layers import MODULES, host
+from snnhw.nn.signals import Converted, Signal
+from snnhw.reference import RULES, execute
+from snnhw.reference.arrays import like, reshape, total
+from snnhw.reference.elementwise import add, div, mul, sqrt
+from snnhw.reference.tape import Var
+from snnhw.tensors.network import OPERATIONS, TIMED
+from snnhw_ipu.layers import LAYERS
+
+# -- What somebody writes ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rms(Op):
+    """``y = x / sqrt(mean square + eps) * weight`` over the last axis (arXiv:1910.07467)."""
+
+    size: int
+    eps: float = 1e-5
+
+    def params(self) -> Mapping[str, ParamSpec]:
+        return {"weight": ParamSpec((self.size,), default=1.0)}
+
+    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        return {"y": shapes["x"]}
+
+    def parts(self, shapes: Mapping[str, Shape]) -> Parts:
+        square = Pointwise(FrozenMap({"y": var("x") * var("x")}))
+        root = expr.sqrt(var("total") / float(self.size) + self.eps)
+        y = Pointwise(FrozenMap({"y": var("x") / root * var("weight")}), ("x", "total", "weight"))
+        return {
+            "square": part(square, x="x"),
+            "sum": part(Sum(), x="square.y"),
+            "total": part(Reshape((*shapes["x"][:-1], 1)), x="sum.y"),
+            "weight": parameter(self, "weight"),
+            "": part(y, x="x", total="total.y", weight="weight.y"),
+        }
+
+
+def rule(here: Any) -> dict[str, Var]:
+    x = here.env["x"]
+    mean = div(total(mul(x, x), axis=-1), like(x, here.op.size))
+    root = reshape(sqrt(add(mean, like(x, here.op.eps))), (*x.shape[:-1], 1))
+    return {"y": mul(div(x, root), here.env["weight"])}
+
+
+def convert(module: nn.RMSNorm, x: Signal) -> Converted:
+    made = Rms(x.shape[-1], module.eps or 1e-5)
+    return Converted(made, {"x": (x.port,)}, {"weight": host(module, "weight")})
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All that is told to the library; afterwards it knows nothing of it."""
+    monkeypatch.setattr(table, "_ADDED", {})
+    told: tuple[dict[Any, Any], ...] = (OPS, RULES, EXAMPLES, MODULES)
+    before = [dict(each) for each in told]
+    op(Rms)
+    RULES.add(Rms)(rule)
+    EXAMPLES.add(Rms)({"plain": (Rms(3), (3,)), "rows": (Rms(2, 0.125), (2, 2))})
+    INEXACT.add(Rms)
+    MODULES.add(nn.RMSNorm)(convert)
+    yield
+    INEXACT.discard(Rms)
+    for each, rows in zip(told, before, strict=True):
+        each.clear()
+        each.update(rows)
+
+
+# -- What follows ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("written")
+def test_nothing_else_knows_of_it() -> None:
+    for each in (OPERATIONS, TIMED, LAYERS, TERMS, OTHERS):
+        assert Rms not in each
+    for name in ("cpu", "ipu", "reference"):
+        claimed = Rms in registry.load("snnhw.backends", name).capabilities().ops
+        assert claimed is (name == "reference")
+
+
+@pytest.mark.usefixtures("written")
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("reference", {}), ("cpu", {}), ("ipu", {"emulate": True})],
+    ids=["reference", "cpu", "ipu"],
+)
+def test_conformance_makes_cases_of_it_and_backends_pass_them(name: str, options: dict[str, object]) -> None:
+    found: list[CaseResult] = []
+    run_on(registry.backend(name, options), options, select="Rms-", on_result=found.append)
+    ids = {result.id for result in found}
+    assert {"margin/Rms-plain", "gradient/Rms-rows", "gradient/static-Rms-rows"} <= ids
+    assert [f"{result.id}: {result.reason}" for result in found if result.outcome != "passed"] == []
+
+
+def test_once_it_is_forgotten_there_are_no_cases_of_it() -> None:
+    assert [plan.id for plan in all_cases() if "Rms-" in plan.id] == []
+
+
+@pytest.mark.usefixtures("written", "one_thread")
+def test_a_module_of_it_is_captured_saved_loaded_and_trained(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Linear(3, 4), nn.RMSNorm(4, eps=1e-3), snn.Leaky(beta=0.9, init_hidden=True))
+    x = torch.randn(5, 2, 3)
+    api.save(tmp_path / "net.snn", net, x[0])
+    program, params = api.load(tmp_path / "net.snn")
+    assert program.nodes["1"] == Rms(4, 1e-3)
+    make = partial(
+        snn.compile,
+        time_steps=5,
+        record=("1.y",),
+        loss=snn.functional.l1_rate_sparsity(),
+        optimizer=snn.optim.SGD(lr=0.5),
+    )
+    found = {}
+    for name in ("reference", "cpu"):
+        with make((program, params), x[0], backend=name) as model:
+            run = model.executable.run({"input": x})
+            model.executable.step({"input": x}, {})
+            found[name] = [run.recordings["1.y"], *model.executable.get_params().values()]
+    wanted = net[1](net[0](x)).detach()
+    np.testing.assert_allclose(found["cpu"][0], wanted, atol=1e-6)
+    for one, other in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert np.abs(found["cpu"][1:][2] - 1.0).max() > 0
+
+
+@pytest.mark.usefixtures("written")
+def test_it_is_explained_as_what_it_runs_as() -> None:
+    program = sequential({"x": Input((4,)), "norm": Rms(4)})
+    plugin = registry.backend("cpu")
+    job = api.make_job(plugin, program, time_steps=2, batch=1)
+    found = api.explain(plugin, program, job)
+    assert found.tables["ops made of others"] == (
+        ("node", "op", "runs as"),
+        ("norm", "Rms", "Pointwise, Sum, Reshape, Parameter, Pointwise"),
+    )
+    stages = {row[1] for row in found.tables["schedule"]}
+    assert {"norm.square", "norm"} <= stages
+
+
+# -- What is missing ---------------------------------------------------------------------------------
+
+
+def test_without_a_rule_it_has_the_meaning_of_its_parts() -> None:
+    program = sequential({"x": Input((4,)), "norm": Rms(4)})
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    wanted = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
+    found = execute(program, init_params(program), {"x": x}).outputs["output"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+class Closed(Rms):
+    """It does not say what it is made of."""
+
+    parts = Op.parts  # type: ignore[assignment]  # on purpose
+
+
+def test_without_parts_and_rows_it_is_refused_by_name() -> None:
+    program = sequential({"x": Input((4,)), "norm": Closed(4)})
+    plugin = registry.backend("cpu")
+    with pytest.raises(Unsupported, match=r"norm \(Closed\): this kind of op is not supported\n"):
+        api.lower(plugin, program, init_params(program), api.make_job(plugin, program, time_steps=1, batch=1))
+    message = r"RULES has no row for .*\.Closed; give it parts\(\) .*, or add a row with RULES\.add\(Closed\)"
+    with pytest.raises(ProgramError, match=message):
+        execute(program, init_params(program), {"x": np.ones((1, 1, 4))})
