@@ -10,6 +10,7 @@ from hypothesis import given
 from ir_nets import LEAKY, network, through
 from ir_strategies import QUICK, programs
 
+from snnhw.conformance.cases.examples import EXAMPLES as SUITE
 from snnhw.errors import LoadError
 from snnhw.ir import (
     MODELS,
@@ -152,6 +153,7 @@ EXAMPLES: list[Op] = [
         for surrogate in (None, *(kind() for kind in SURROGATES.values()), ATan(3), FastSigmoid(2))
     ),
     Neuron(LEAKY, surrogate=StraightThrough(), param_shapes=FrozenMap({"threshold": (3,), "beta": ()})),
+    *(op for found in SUITE.values() for op, *_ in found.values()),
 ]
 
 

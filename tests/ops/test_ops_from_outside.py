@@ -6,6 +6,7 @@ stands for. No backend is told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from source import ROOT
 from torch import nn
 
 import snnhw as snn
@@ -182,6 +184,17 @@ def test_it_is_explained_as_what_it_runs_as() -> None:
     )
     stages = {row[1] for row in found.tables["schedule"]}
     assert {"norm.square", "norm"} <= stages
+
+
+def test_the_page_for_contributors_names_the_files_of_these_tables() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = page.partition("## Adding an op")[2].partition("That is all")[0].splitlines()[4:]
+    named = [re.search(r"`(snnhw/[^`]+)`", row.split("|")[2]) for row in rows if row]
+    places = [found[1] for found in named if found]
+    homes = ["snnhw.reference.RULES", "snnhw.conformance.cases.examples.EXAMPLES", "snnhw.nn.layers.MODULES"]
+    assert places[0] == "snnhw/ir/ops/"
+    for place, home in zip(places[1:], homes, strict=True):
+        assert f'Table("{home}"' in (ROOT / place).read_text(encoding="utf-8")
 
 
 # -- What is missing ---------------------------------------------------------------------------------
