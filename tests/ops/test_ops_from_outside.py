@@ -18,6 +18,7 @@ import pytest
 import torch
 from source import ROOT
 from torch import nn
+from torch.nn import functional as F
 
 import snnhw as snn
 from snnhw import api, registry
@@ -206,6 +207,25 @@ def test_without_a_rule_it_has_the_meaning_of_its_parts() -> None:
     wanted = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
     found = execute(program, init_params(program), {"x": x}).outputs["output"]
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_without_parts_it_runs_where_a_table_has_a_row_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_ADDED", {})
+    program = sequential({"x": Input((4,)), "norm": Closed(4, 0.5)})
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    try:
+        RULES.add(Closed)(rule)
+        OPERATIONS.add(Closed)(lambda op, xs, given: F.rms_norm(xs["x"], (op.size,), given["weight"], op.eps))
+        with snn.compile(program, x[0], backend="cpu", time_steps=2) as model:
+            found = model.executable.run({"x": x}).outputs["output"]
+        wanted = execute(program, init_params(program), {"x": x}).outputs["output"]
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+        with pytest.raises(Unsupported, match=r"Installed backends that could: cpu, reference"):
+            snn.compile(program, x[0], backend="ipu", time_steps=2, options={"emulate": True})
+    finally:
+        RULES.pop(Closed, None)
+        OPERATIONS.pop(Closed, None)
 
 
 class Closed(Rms):
