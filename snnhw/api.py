@@ -214,10 +214,10 @@ def _others(name: str, program: Program, job: Run | Train) -> tuple[str, ...]:
         if other == name:
             continue
         try:
-            capabilities = registry.load(BACKENDS, other).capabilities()
+            reasons = reasons_against(program, registry.load(BACKENDS, other).capabilities(), job)
         except SnnhwError:
             continue
-        if not reasons_against(program, capabilities, job):
+        if not reasons:
             found.append(other)
     return tuple(found)
 

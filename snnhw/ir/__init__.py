@@ -52,6 +52,7 @@ from snnhw.ir.losses import (
 )
 from snnhw.ir.models import MODELS, RESET, SPIKE, TIMINGS, Model, Step, model, register
 from snnhw.ir.noise import CLOCK, Clock, uniform
+from snnhw.ir.ops import SHIPPED
 from snnhw.ir.ops.across import *
 from snnhw.ir.ops.base import *
 from snnhw.ir.ops.batchnorm import *
@@ -103,6 +104,7 @@ __all__ = [
     "RESET",
     "SFS",
     "SGD",
+    "SHIPPED",
     "SPIKE",
     "SSO",
     "SURROGATES",

@@ -287,8 +287,9 @@ def rule_of(op: Op) -> Rule:
 def by_parts(here: Here[Op]) -> Ports:
     """An op as what it is made of, one part after the other."""
     values = {port: here.env[port] for port in here.op.in_ports}
-    found: Ports = {}
-    for name, part in parts_of(here.op, {port: x.shape[1:] for port, x in values.items()}).items():
+    parts = parts_of(here.op, {port: x.shape[1:] for port, x in values.items()})
+    found: Ports = {} if parts else RULES[type(here.op)](here)  # which is missing, and says so
+    for name, part in parts.items():
         params = {param: here.env[part.op.keys.get(param, param)] for param in part.op.params()}
         seen = {port: values[source] for port, source in part.reads.items()}
         node = f"{here.node}.{name}" if name else here.node

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from snnhw import ir
 from snnhw.errors import ProgramError
-from snnhw.ir import Gather, Op, Parameter, ParamSpec, Reshape, Shape, Sum
+from snnhw.ir import SHIPPED, Gather, Op, Parameter, ParamSpec, Reshape, Shape, Sum, ops
+
+
+def test_what_the_files_of_ops_offer_is_offered_by_the_language() -> None:
+    assert set(ops.__all__) <= set(ir.__all__)
+    assert len(set(ir.__all__)) == len(ir.__all__)
+    assert [name for name in ir.__all__ if not hasattr(ir, name)] == []
+    assert {kind.__name__ for kind in SHIPPED} <= set(ir.__all__)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from snnhw.ir import (
     MODELS,
     AvgPool1d,
     BatchNorm1d,
+    Dropout,
     FrozenMap,
     Linear,
     Neuron,
@@ -62,6 +63,10 @@ WRONG: dict[str, tuple[Say, str]] = {
     "statistics": (
         lambda: {"": part(BatchNorm1d(3), x="x")},
         r"'' is a BatchNorm1d, which remembers something; parts do not",
+    ),
+    "chance": (
+        lambda: {"": part(Dropout(0.5), x="x")},
+        r"'' is a Dropout, which depends on the step or on chance; then the whole has to say so: clocked",
     ),
     "a port that is not there": (
         lambda: {"": part(Scale(), z="x")},

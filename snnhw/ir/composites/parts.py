@@ -139,6 +139,8 @@ def _misfits(op: Op, part: Part, known: set[str]) -> Iterator[str]:
     kind, own, whole = type(part.op).__name__, part.op.params(), op.params()
     if not part.op.stateless or any(spec.kind == "statistic" for spec in own.values()):
         yield f"is a {kind}, which remembers something; parts do not"
+    if part.op.clocked and not op.clocked:
+        yield f"is a {kind}, which depends on the step or on chance; then the whole has to say so: clocked"
     if set(part.reads) != set(part.op.in_ports):
         given = ", ".join(part.reads) or "nothing"
         yield f"is a {kind}, which reads {', '.join(part.op.in_ports)}, not {given}"

@@ -37,7 +37,7 @@ from snnhw.ir.ops.parameter import *
 from snnhw.ir.ops.pool import *
 from snnhw.ir.ops.shape import *
 
-__all__ = ["SHIPPED"]
+__all__: list[str] = []
 __all__ += across.__all__
 __all__ += base.__all__
 __all__ += batchnorm.__all__

@@ -88,7 +88,7 @@ class Op(ABC):
             ProgramError: the shapes do not fit.
         """
 
-    def parts(self, shapes: Mapping[str, Shape]) -> Parts | None:  # most need them
+    def parts(self, shapes: Mapping[str, Shape]) -> Parts | None:
         """What it is made of, for those that have no way of their own to compute it; None: it is a core op.
 
         They are the op once more, in other words: where the reference has a rule of its own for the op, a
@@ -106,7 +106,7 @@ class Op(ABC):
 
 @dataclass(frozen=True)
 class Part:
-    """One of the ops that an op is made of: stateless, and without statistics.
+    """One of the ops that an op is made of: stateless, without statistics, and clocked only if the whole is.
 
     Attributes:
         op: its parameters are the whole's of the same name, or of those that its ``keys`` say.

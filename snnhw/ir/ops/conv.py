@@ -14,7 +14,7 @@ from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.ops.across import MatMul, Sum
 from snnhw.ir.ops.base import Op, Part, Parts, Shape, is_size, need, op, part
 from snnhw.ir.ops.neuron import Pointwise
-from snnhw.ir.ops.parameter import parameter
+from snnhw.ir.ops.parameter import as_signal
 from snnhw.ir.ops.shape import Gather, Reshape
 from snnhw.ir.ops.window import Sizes, fill, places, seen, space
 from snnhw.ir.params import ParamSpec
@@ -105,7 +105,7 @@ class Conv1d(_Conv):
         return {
             "cells": part(Gather(1, _by_cell(rows)), x="x"),
             "columns": part(Reshape((self.groups, terms, length)), x="cells.y"),
-            "weight": parameter(self, "weight"),
+            "weight": as_signal(self, "weight"),
             "filters": part(Reshape((self.groups, _channels_of_each(self), terms)), x="weight.y"),
             "product": part(MatMul(), a="filters.y", b="columns.y"),
             **_biased(self, length, "product.y"),
@@ -172,7 +172,7 @@ class ConvTranspose1d(_ConvTranspose):
         return {
             "cells": part(Gather(1, _by_cell([self._reaching(at, size) for at in range(length)])), x="x"),
             "columns": part(Reshape((channels, self.kernel[0], length)), x="cells.y"),
-            "weight": parameter(self, "weight"),
+            "weight": as_signal(self, "weight"),
             "product": part(MatMul(), a="weight.y", b="columns.y"),
             "grouped": part(Reshape(grouped), x="product.y"),
             "sum": part(Sum(1), x="grouped.y"),
@@ -213,7 +213,7 @@ def _biased(op: _Convolution, length: int, product: str) -> dict[str, Part]:
     column = part(Reshape((op.out_channels, 1)), x="bias.y")
     return {
         "channels": y,
-        "bias": parameter(op, "bias"),
+        "bias": as_signal(op, "bias"),
         "column": column,
         "": part(added, x="channels.y", bias="column.y"),
     }

@@ -13,7 +13,7 @@ from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.ops.across import Sum
 from snnhw.ir.ops.base import Op, Parts, Shape, is_shape, need, op, part
 from snnhw.ir.ops.neuron import Pointwise
-from snnhw.ir.ops.parameter import parameter
+from snnhw.ir.ops.parameter import as_signal
 from snnhw.ir.ops.shape import Reshape
 from snnhw.ir.params import Param, ParamSpec
 
@@ -128,7 +128,7 @@ class LayerNorm(Op):
         affine = part(
             Pointwise(FrozenMap({"y": y}), ("x", *weights)), x="back.y", **{w: f"{w}.y" for w in weights}
         )
-        return {**found, "back": back, **{w: parameter(self, w) for w in weights}, "": affine}
+        return {**found, "back": back, **{w: as_signal(self, w) for w in weights}, "": affine}
 
     def summary(self) -> str:
         usual = {"eps": 1e-5, "affine": True, "bias": True}

@@ -11,7 +11,7 @@ from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.ops.base import Op, Part, Shape, is_shape, is_size, need, op, part
 from snnhw.ir.params import ParamSpec
 
-__all__ = ["Parameter"]
+__all__ = ["Parameter", "as_signal"]
 
 
 @op
@@ -47,7 +47,7 @@ class Parameter(Op):
         return f"Parameter({self.shape})"
 
 
-def parameter(whole: Op, name: str) -> Part:
+def as_signal(whole: Op, name: str) -> Part:
     """A weight of the whole as a signal, by its port ``x``."""
     spec = whole.params()[name]
     made = Parameter(spec.shape, spec.default, spec.fan_in, keys=FrozenMap({"value": name}))
