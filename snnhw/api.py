@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from snnhw import registry
 from snnhw.arrays import hosts
-from snnhw.check import check_job, reasons_against
+from snnhw.check import check_job, prepared, reasons_against
 from snnhw.errors import InputError, SnnhwError, Unsupported
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, check_params, files, init_params, require_valid
 from snnhw.options import check_format_options, check_keywords
-from snnhw.passes import resolve_loss
+from snnhw.passes import became, resolve_loss
 from snnhw.plugin import (
     BACKENDS,
     FORMATS,
@@ -174,14 +174,20 @@ def lower(plugin: Backend, program: Program, params: Params, job: Run | Train) -
     check_params(program, params)
     require_supported(plugin, program, job)
     with _others_named(plugin, program, job):
-        return plugin.compile(program, params, job)
+        return plugin.compile(prepared(program, plugin.capabilities()), params, job)
 
 
 def explain(plugin: Backend, program: Program, job: Run | Train) -> Explanation:
     """What the backend would do; raises as `lower` does."""
     require_supported(plugin, program, job)
     with _others_named(plugin, program, job):
-        return plugin.explain(program, job)
+        given = prepared(program, plugin.capabilities())
+        found = plugin.explain(given, job)
+    if given is program:
+        return found
+    rows = [(name, program.nodes[name].summary(), ", ".join(made)) for name, made in became(program, given)]
+    table = (("node", "op", "runs as"), *rows)
+    return replace(found, tables={"ops made of others": table, **found.tables})
 
 
 @contextmanager
@@ -208,10 +214,10 @@ def _others(name: str, program: Program, job: Run | Train) -> tuple[str, ...]:
         if other == name:
             continue
         try:
-            capabilities = registry.load(BACKENDS, other).capabilities()
+            reasons = reasons_against(program, registry.load(BACKENDS, other).capabilities(), job)
         except SnnhwError:
             continue
-        if not reasons_against(program, capabilities, job):
+        if not reasons:
             found.append(other)
     return tuple(found)
 

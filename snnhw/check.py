@@ -8,15 +8,23 @@ from numbers import Real
 from snnhw.errors import InputError
 from snnhw.ir import Loss, Neuron, Opaque, Optimizer, Pointwise, Program, topological
 from snnhw.ir.inputs import check_record
-from snnhw.passes import components
+from snnhw.passes import components, expand, lacking
 from snnhw.plugin import Capabilities, Run, Train
 
-__all__ = ["check_job", "reasons_against"]
+__all__ = ["check_job", "prepared", "reasons_against"]
 
 
 def reasons_against(program: Program, capabilities: Capabilities, job: Run | Train) -> tuple[str, ...]:
-    """Why a backend with these capabilities cannot do this job; empty when it can."""
+    """Why a backend with these capabilities cannot do this job, given the program as `prepared` for it; empty
+    when it can."""
+    program = prepared(program, capabilities)
     return (*_ops(program, capabilities, job), *_graph(program, capabilities), *_training(capabilities, job))
+
+
+def prepared(program: Program, capabilities: Capabilities) -> Program:
+    """What a backend with these capabilities is given for a program: ops that it does not list, but what they
+    are made of, are written as that."""
+    return expand(program, capabilities.ops)
 
 
 def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]:
@@ -24,7 +32,7 @@ def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]
         kind = type(op).__name__
         support = can.ops.get(type(op))
         if support is None:
-            yield f"{name} ({kind}): this kind of op is not supported"
+            yield f"{name} ({kind}): this kind of op is not supported{_made_of(program, name, can)}"
             continue
         if isinstance(job, Train) and not support.train:
             yield f"{name} ({kind}): it runs, but cannot be trained through"
@@ -42,6 +50,13 @@ def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]
                 yield f"{name} ({kind}): its equations draw random numbers, which is not supported"
             for primitive in sorted(used - can.expressions):
                 yield f"{name} ({kind}): its equations use '{primitive}', which is not supported"
+
+
+def _made_of(program: Program, name: str, can: Capabilities) -> str:
+    """What is missing of an op's parts, where it has some."""
+    found = [kind.__name__ for kind in lacking(program, name, can.ops)]
+    own = found == [type(program.nodes[name]).__name__]
+    return "" if own else f", nor, of what it is made of, {', '.join(found)}"
 
 
 def _graph(program: Program, can: Capabilities) -> Iterator[str]:

@@ -120,7 +120,8 @@ class Capabilities:
     """What a backend can run, as data; available without the SDK or the device.
 
     Attributes:
-        ops: op type -> `Support`; a type that is absent is not supported.
+        ops: op type -> `Support`. An op of a type that is absent arrives as what it is made of (`Op.parts`),
+            if all of that is here; else it is not supported.
         expressions: the expression ops that neuron equations may use (`snnhw.ir.PRIMITIVES`).
         losses: kinds of loss term; optimizers: kinds of optimizer (types).
         dtypes: compute dtypes by NumPy name; the first is the default. A backend that lists several has

@@ -7,7 +7,7 @@ from functools import partial
 
 from snnhw.ir import Program
 from snnhw.plugin import Explanation, Run, Train
-from snnhw.tensors.execution import explain as explain_network
+from snnhw.tensors.execution.explain import explain as explain_network
 from snnhw_cpu.network import network_of
 from snnhw_cpu.numba_source import source
 from snnhw_cpu.paths import listed

@@ -5,81 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from snnhw.ir import (
-    LOSS_TERMS,
-    OPTIMIZERS,
-    PRIMITIVES,
-    Add,
-    AvgPool1d,
-    AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Concat,
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    Dropout,
-    Flatten,
-    Input,
-    LayerNorm,
-    Linear,
-    MatMul,
-    MaxPool1d,
-    MaxPool2d,
-    Neuron,
-    Op,
-    Output,
-    Params,
-    Pointwise,
-    Program,
-    Scale,
-    Slice,
-    SumPool1d,
-    SumPool2d,
-    Unflatten,
-    Upsample,
-    WinnerTakeAll,
-)
+from snnhw.ir import LOSS_TERMS, OPTIMIZERS, PRIMITIVES, Params, Program
 from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Support, Train
+from snnhw.tensors.execution.claims import claims
 from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.paths import forced, ways
 
 __all__ = ["CpuBackend"]
-
-RUNS: tuple[type[Op], ...] = (
-    Add,
-    AvgPool1d,
-    AvgPool2d,
-    Concat,
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Dropout,
-    Flatten,
-    Input,
-    LayerNorm,
-    Linear,
-    MatMul,
-    MaxPool1d,
-    MaxPool2d,
-    Neuron,
-    Output,
-    Pointwise,
-    Scale,
-    Slice,
-    SumPool1d,
-    SumPool2d,
-    Unflatten,
-    Upsample,
-    WinnerTakeAll,
-)
-"""Named one by one: an op that somebody else registers is not claimed. A test holds it to the layers."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +69,7 @@ class CpuBackend:
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            ops=dict.fromkeys(RUNS, Support()),
+            ops=dict.fromkeys(claims(), Support()),
             expressions=frozenset(PRIMITIVES),
             losses=frozenset(LOSS_TERMS.values()),
             optimizers=frozenset(OPTIMIZERS.values()),
@@ -150,7 +82,7 @@ class CpuBackend:
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
 
-        from snnhw.tensors.execution import TorchExecutable
+        from snnhw.tensors.execution.executable import TorchExecutable
         from snnhw_cpu.network import network_of
 
         options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()

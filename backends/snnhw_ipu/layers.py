@@ -25,6 +25,7 @@ from snnhw.ir import (
     Dropout,
     Expr,
     Flatten,
+    Gather,
     Input,
     LayerNorm,
     Linear,
@@ -34,18 +35,23 @@ from snnhw.ir import (
     Neuron,
     Op,
     Output,
+    Parameter,
     Pointwise,
+    Reshape,
     Scale,
     Shape,
     Slice,
+    Sum,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
     const,
     substitute,
 )
+from snnhw.ir.ops.base import PARTS
 from snnhw_ipu.equations import lower_equations
 from snnhw_ipu.recipe import STEP, Draft, Register
 
@@ -135,6 +141,23 @@ def _max_pool(here: Here[Any]) -> Ports:
         return _pool("max_pool_forward")(here)
     lowest = float(np.finfo(here.dtype).min)  # JSON has no infinity; nothing finite is less
     return here.of_x("max_pool", kernel=op.kernel, stride=op.stride, padding=op.padding, fill=lowest)
+
+
+def _gather(here: Here[Gather]) -> Ports:
+    """Where a place is -1, zeros stand in front of the others."""
+    x, draft, axis = here.env["x"], here.draft, here.op.axis
+    index = np.array(here.op.index, np.int32)
+    if -1 in here.op.index:
+        zeros = draft.emit("full", x, shape=(*x.shape[:axis], 1, *x.shape[axis + 1 :]), value=0.0)
+        wider = (*x.shape[:axis], x.shape[axis] + 1, *x.shape[axis + 1 :])
+        x, index = draft.emit("concat", zeros, x, shape=wider, axis=axis), index + 1
+    places = draft.constant(f"#places:{','.join(map(str, index))}", index)
+    return {"y": here.call("pick", x, places, axis=axis)}
+
+
+def _sum(here: Here[Sum]) -> Ports:
+    x = here.env["x"]
+    return {"y": here.call("sum", x, axes=[here.op.axis % len(x.shape) + 1])}
 
 
 def _upsample(here: Here[Upsample]) -> Ports:
@@ -252,9 +275,12 @@ def _aligned(here: Here[Neuron | Pointwise]) -> Ports:
     }
 
 
-LAYERS: Final[Mapping[type[Op], Layer]] = {
+_LAYERS: Final[Mapping[type[Op], Layer]] = {
     **dict.fromkeys((Input, Output, Add), _pass_through),
-    **dict.fromkeys((Flatten, Unflatten), lambda here: here.of_x("reshape")),
+    **dict.fromkeys((Flatten, Unflatten, Reshape), lambda here: here.of_x("reshape")),
+    Gather: _gather,
+    Sum: _sum,
+    Parameter: lambda here: {"y": here.draft.spread(here.env["value"], here.op.shape)},
     Slice: lambda here: here.of_x("slice", axis=here.op.axis, start=here.op.start, stop=here.op.stop),
     Concat: lambda here: {
         "y": here.call("concat", *(here.env[port] for port in here.op.in_ports), axis=here.op.axis)
@@ -274,4 +300,6 @@ LAYERS: Final[Mapping[type[Op], Layer]] = {
     Dropout: _dropout,
     **dict.fromkeys((Neuron, Pointwise), _pointwise),
 }
+
+LAYERS: Final = Table("snnhw_ipu.layers.LAYERS", _LAYERS, otherwise=PARTS)
 """Op type -> its rule."""

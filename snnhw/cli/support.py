@@ -13,7 +13,7 @@ __all__ = ["markdown", "support_of"]
 
 Row = tuple[str, ...]
 
-YES, NO, RUNS, SOME = "yes", "no", "runs only", "in part"
+YES, NO, RUNS, SOME, MADE = "yes", "no", "runs only", "in part", "by parts"
 
 FLAGS: Final = {
     "loops through time": "recurrence",
@@ -49,10 +49,20 @@ def _ops(backends: Mapping[str, Capabilities]) -> Iterator[Row]:
 def _op(found: Capabilities, kind: type) -> str:
     support = found.ops.get(kind)
     if support is None:
-        return NO
+        return MADE if _by_parts(found, kind) else NO
     if support.why_not is not None and any(support.why_not(op) for op in _instances(kind)):
         return SOME
     return YES if support.train and found.train else RUNS
+
+
+def _by_parts(found: Capabilities, kind: type) -> bool:
+    """Whether it runs what the suite's ops of a type are made of."""
+    from snnhw.conformance.cases.making.examples import subjects
+    from snnhw.conformance.cases.making.harness import alone
+    from snnhw.passes import expand
+
+    tried = [alone(subject) for subject in subjects() if type(subject.op) is kind]
+    return bool(tried) and all(expand(program, found.ops) is not program for program in tried)
 
 
 def _instances(kind: type) -> Iterator[Op]:

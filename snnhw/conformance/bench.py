@@ -10,6 +10,7 @@ import numpy as np
 
 from snnhw import registry
 from snnhw.api import make_job
+from snnhw.check import prepared
 from snnhw.conformance.case import Case, turn_of
 from snnhw.errors import InputError
 from snnhw.ir import Params
@@ -93,7 +94,8 @@ class Bench:
 
     def compile(self, case: Case) -> Executable:
         """The case's program, ready to run. Whether it is supported has been asked before."""
-        return self.plugin.compile(case.program, copied(case.params), self.job(case))
+        given = prepared(case.program, self.capabilities)
+        return self.plugin.compile(given, copied(case.params), self.job(case))
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from snnhw.conformance.cases import (
     training,
     wiring,
 )
+from snnhw.conformance.cases.making.examples import EXAMPLES
 from snnhw.conformance.checks.evidence import evidence_of
 from snnhw.conformance.checks.yardsticks import yardstick
 from snnhw.conformance.formats import run_format
@@ -67,7 +68,8 @@ REGISTRIES: Final[tuple[Mapping[str, object], ...]] = (MODELS, SURROGATES, LOSS_
 def all_cases() -> tuple[LazyCase, ...]:
     """Every case, the strongest class first, each made when it is asked for; also those of models,
     surrogates, terms of a loss and optimizers that somebody has registered."""
-    return _listed(tuple(tuple(registered.values()) for registered in REGISTRIES))
+    registered = tuple(tuple(registry.values()) for registry in REGISTRIES)
+    return _listed((*registered, tuple(EXAMPLES)))
 
 
 @lru_cache(maxsize=2)

@@ -6,7 +6,7 @@ apart, in `Params`. Nothing here runs a network; `snnhw.reference` says what a p
 
 from __future__ import annotations
 
-from snnhw.ir import expr
+from snnhw.ir import expr, ops
 from snnhw.ir.evaluate import Namespace, evaluate, numpy_namespace
 from snnhw.ir.expr import (
     PRIMITIVES,
@@ -53,41 +53,19 @@ from snnhw.ir.losses import (
 from snnhw.ir.memory import DelayLine, delay_lines
 from snnhw.ir.models import MODELS, RESET, SPIKE, TIMINGS, Model, Step, model, register
 from snnhw.ir.noise import CLOCK, Clock, uniform
-from snnhw.ir.ops import (
-    OPS,
-    Add,
-    AvgPool1d,
-    AvgPool2d,
-    BatchNorm,
-    BatchNorm1d,
-    BatchNorm2d,
-    Concat,
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    Dropout,
-    Flatten,
-    Input,
-    LayerNorm,
-    Linear,
-    MatMul,
-    MaxPool1d,
-    MaxPool2d,
-    Neuron,
-    Op,
-    Output,
-    Pointwise,
-    Scale,
-    Shape,
-    Slice,
-    SumPool1d,
-    SumPool2d,
-    Unflatten,
-    Upsample,
-    WinnerTakeAll,
-)
+from snnhw.ir.ops import SHIPPED
+from snnhw.ir.ops.across import *
+from snnhw.ir.ops.base import *
+from snnhw.ir.ops.batchnorm import *
+from snnhw.ir.ops.conv import *
+from snnhw.ir.ops.dropout import *
+from snnhw.ir.ops.io import *
+from snnhw.ir.ops.linear import *
+from snnhw.ir.ops.neuron import *
+from snnhw.ir.ops.normal import *
+from snnhw.ir.ops.parameter import *
+from snnhw.ir.ops.pool import *
+from snnhw.ir.ops.shape import *
 from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, Slot
 from snnhw.ir.params import Param, Params, ParamSpec, State
 from snnhw.ir.program import Edge, Endpoint, Program, TimeAxis, sequential, trainable
@@ -112,6 +90,7 @@ from snnhw.ir.surrogates import (
     Triangular,
     spike,
 )
+from snnhw.ir.table import Table
 from snnhw.ir.validate import check_params, require_valid, validate
 from snnhw.ir.writing import write_atomic
 
@@ -121,12 +100,12 @@ __all__ = [
     "LSO",
     "MODELS",
     "NOISE",
-    "OPS",
     "OPTIMIZERS",
     "PRIMITIVES",
     "RESET",
     "SFS",
     "SGD",
+    "SHIPPED",
     "SPIKE",
     "SSO",
     "SURROGATES",
@@ -134,12 +113,6 @@ __all__ = [
     "ATan",
     "Adam",
     "AdamW",
-    "Add",
-    "AvgPool1d",
-    "AvgPool2d",
-    "BatchNorm",
-    "BatchNorm1d",
-    "BatchNorm2d",
     "CECount",
     "CEMaxMembrane",
     "CEMembrane",
@@ -147,68 +120,43 @@ __all__ = [
     "CETemporal",
     "ClassLoss",
     "Clock",
-    "Concat",
-    "Conv1d",
-    "Conv2d",
-    "Conv3d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
     "Custom",
     "DelayLine",
-    "Dropout",
     "Edge",
     "Endpoint",
     "Expr",
     "FastSigmoid",
-    "Flatten",
     "FrozenMap",
     "Gaussian",
     "Heaviside",
-    "Input",
     "L1Rate",
-    "LayerNorm",
     "Limits",
-    "Linear",
     "Loss",
     "LossKind",
     "MSECount",
     "MSEMembrane",
     "MSETemporal",
-    "MatMul",
-    "MaxPool1d",
-    "MaxPool2d",
     "Model",
     "Namespace",
-    "Neuron",
-    "Op",
     "Opaque",
     "Optimizer",
-    "Output",
     "Param",
     "ParamSpec",
     "Params",
-    "Pointwise",
     "PopulationLoss",
     "Program",
-    "Scale",
-    "Shape",
     "Sigmoid",
-    "Slice",
     "Slot",
     "SpikeRateEscape",
     "State",
     "Step",
     "StraightThrough",
-    "SumPool1d",
-    "SumPool2d",
     "Surrogate",
+    "Table",
     "Term",
     "TimeAxis",
     "Triangle",
     "Triangular",
-    "Unflatten",
-    "Upsample",
-    "WinnerTakeAll",
     "check_params",
     "clamp",
     "const",
@@ -245,3 +193,4 @@ __all__ = [
     "where",
     "write_atomic",
 ]
+__all__ += ops.__all__

@@ -17,7 +17,7 @@ from snnhw.nn.alone import OneAtATime
 from snnhw.nn.sound import Sound
 from snnhw.plugin import Arrays, Backend, Executable, Result, Run, Train, label_of
 from snnhw.session.checkpoint import check_carried, read_checkpoint, write_checkpoint
-from snnhw.tensors import as_tensor
+from snnhw.tensors.arrays import as_tensor
 
 if TYPE_CHECKING:
     from snnhw.parity.live import Live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from snnhw.passes.expand import became, expand, lacking
 from snnhw.passes.graph import Component, components, static_ports
 from snnhw.passes.loop import Argument, Body, ScanLoop, Store, backward_loop, forward_loop
 from snnhw.passes.resolve import resolve_loss
@@ -18,9 +19,12 @@ __all__ = [
     "Store",
     "Value",
     "backward_loop",
+    "became",
     "components",
     "derive",
+    "expand",
     "forward_loop",
+    "lacking",
     "resolve_loss",
     "static_ports",
 ]

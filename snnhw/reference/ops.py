@@ -6,10 +6,12 @@ A rule takes the node with everything it sees, and gives its output ports.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 from typing import Any, Final, Generic, TypeVar, cast
+
+import numpy as np
 
 from snnhw.ir import (
     Add,
@@ -28,6 +30,7 @@ from snnhw.ir import (
     Dropout,
     Expr,
     Flatten,
+    Gather,
     Input,
     LayerNorm,
     Linear,
@@ -38,11 +41,15 @@ from snnhw.ir import (
     Neuron,
     Op,
     Output,
+    Parameter,
     Pointwise,
+    Reshape,
     Scale,
     Slice,
+    Sum,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
@@ -51,13 +58,25 @@ from snnhw.ir import (
     substitute,
     uniform,
 )
-from snnhw.reference.arrays import concatenate, like, matmul, pick, reshape, total, transpose, winner
+from snnhw.ir.composites.parts import parts_of
+from snnhw.ir.ops.base import PARTS, is_core
+from snnhw.reference.arrays import (
+    broadcast,
+    concatenate,
+    like,
+    matmul,
+    pick,
+    reshape,
+    total,
+    transpose,
+    winner,
+)
 from snnhw.reference.batchnorm import Moments, measure, moved, normalise, own
 from snnhw.reference.elementwise import add, div, mul, sqrt, sub
 from snnhw.reference.spatial import avg_pool, convolve, max_pool, sum_pool, transposed, upsample
 from snnhw.reference.tape import Array, Var
 
-__all__ = ["RULES", "Here", "Rule", "margin"]
+__all__ = ["RULES", "Here", "Rule", "by_parts", "margin", "rule_of"]
 
 O_co = TypeVar("O_co", bound=Op, covariant=True)
 
@@ -107,7 +126,7 @@ def _linear(here: Here[Linear]) -> Ports:
     return {"y": add(y, here.env["bias"]) if here.op.bias else y}
 
 
-def _reshaped(op: Flatten | Unflatten, env: Mapping[str, Var]) -> Var:
+def _reshaped(op: Flatten | Reshape | Unflatten, env: Mapping[str, Var]) -> Var:
     x = env["x"]
     return reshape(x, (x.shape[0], *op.infer({"x": x.shape[1:]})["y"]))
 
@@ -118,6 +137,21 @@ def _concat(op: Concat, env: Mapping[str, Var]) -> Var:
 
 def _slice(op: Slice, env: Mapping[str, Var]) -> Var:
     return pick(env["x"], range(op.start, op.stop), op.axis + 1)
+
+
+def _gather(op: Gather, env: Mapping[str, Var]) -> Var:
+    """Zeros stand in front, so that the place -1 is there, too."""
+    x, axis = env["x"], op.axis + 1
+    zeros = like(x, np.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :])))
+    return pick(concatenate([zeros, x], axis), [place + 1 for place in op.index], axis)
+
+
+def _sum(op: Sum, env: Mapping[str, Var]) -> Var:
+    return total(env["x"], axis=op.axis + 1 if op.axis >= 0 else -1)
+
+
+def _parameter(op: Parameter, env: Mapping[str, Var]) -> Var:
+    return broadcast(env["value"], (env["x"].shape[0], *op.shape))
 
 
 def _winner(op: WinnerTakeAll, env: Mapping[str, Var]) -> Var:
@@ -207,12 +241,16 @@ def _aligned(here: Here[Neuron | Pointwise]) -> Mapping[str, Var]:
     return {**here.env, **lifted, **noise}
 
 
-RULES: Final[Mapping[type[Op], Rule]] = {
+_RULES: Final[Mapping[type[Op], Rule]] = {
     Input: _pass_through,
     Output: _pass_through,
     Add: _pass_through,
     Flatten: _gives(_reshaped),
     Unflatten: _gives(_reshaped),
+    Reshape: _gives(_reshaped),
+    Gather: _gives(_gather),
+    Sum: _gives(_sum),
+    Parameter: _gives(_parameter),
     Concat: _gives(_concat),
     Slice: _gives(_slice),
     Scale: _gives(lambda op, env: mul(env["weight"], env["x"])),
@@ -232,4 +270,29 @@ RULES: Final[Mapping[type[Op], Rule]] = {
     Neuron: _pointwise,
     Pointwise: _pointwise,
 }
-"""Op type -> its rule. An op without one has no meaning yet."""
+
+RULES: Final = Table("snnhw.reference.RULES", _RULES, otherwise=PARTS)
+"""Op type -> its rule. An op without one has the meaning of its parts, or none yet."""
+
+
+def rule_of(op: Op) -> Rule:
+    """The rule of an op; where it has none, that of its parts.
+
+    Raises:
+        ProgramError: it has neither.
+    """
+    return by_parts if type(op) not in RULES and not is_core(type(op)) else RULES[type(op)]
+
+
+def by_parts(here: Here[Op]) -> Ports:
+    """An op as what it is made of, one part after the other."""
+    values = {port: here.env[port] for port in here.op.in_ports}
+    parts = parts_of(here.op, {port: x.shape[1:] for port, x in values.items()})
+    found: Ports = {} if parts else RULES[type(here.op)](here)  # which is missing, and says so
+    for name, part in parts.items():
+        params = {param: here.env[part.op.keys.get(param, param)] for param in part.op.params()}
+        seen = {port: values[source] for port, source in part.reads.items()}
+        node = f"{here.node}.{name}" if name else here.node
+        found = rule_of(part.op)(replace(here, op=part.op, env=params | seen, node=node))
+        values |= {f"{name}.{port}": x for port, x in found.items()}
+    return found

@@ -11,7 +11,7 @@ from snnhw.ir import BatchNorm, Clock, Input, Namespace, Neuron, Op, Program, in
 from snnhw.reference.arrays import broadcast
 from snnhw.reference.batchnorm import Moments, measure, moved
 from snnhw.reference.elementwise import add
-from snnhw.reference.ops import RULES, Here, margin
+from snnhw.reference.ops import Here, margin, rule_of
 from snnhw.reference.tape import Var, result
 
 __all__ = ["Line", "Memory", "Trace", "arrival", "lines", "rest", "schedule", "trace"]
@@ -202,7 +202,7 @@ class _Step:
                 training=self.training,
                 measured=self.measured.get(name),
             )
-            found = RULES[type(op)](here)
+            found = rule_of(op)(here)
             self._keep(name, {param: found.pop(param) for param in self.params[name] if param in found})
             for port, value in found.items():
                 sample = self.shapes.get(f"{name}.{port}", value.shape[1:])  # an Output has no port

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.tensors import as_tensor
+from snnhw.tensors.arrays import as_tensor
 from snnhw.words import brief
 
 __all__ = ["Steps", "check_between", "check_steps", "floating"]

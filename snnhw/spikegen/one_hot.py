@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.tensors import as_tensor
+from snnhw.tensors.arrays import as_tensor
 
 __all__ = ["from_one_hot", "to_one_hot", "to_one_hot_inverse"]
 

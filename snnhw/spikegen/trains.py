@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from snnhw.errors import InputError
 from snnhw.spikegen.arguments import check_between, floating
-from snnhw.tensors import as_tensor
+from snnhw.tensors.arrays import as_tensor
 from snnhw.words import brief
 
 __all__ = ["FiringPattern", "check_pattern", "latency_interpolate", "rate_interpolate", "target_rate_code"]

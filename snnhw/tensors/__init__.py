@@ -1,13 +1,7 @@
-"""What values of the language mean on torch tensors: scans, surrogates, losses.
+"""The torch runtime: what programs mean on tensors of any device.
 
-Shared by the front end and by torch-based backends; importing it imports torch.
+`scans` are layers of neurons over time, and who runs them; `network` is a whole program; `execution` what
+every backend on torch is made of. `losses` and `surrogates` are values of the language on tensors, and
+`tracing` and `custom` surrogates that a user writes. The front end and backends on torch share all of it.
+Importing this package alone imports no torch.
 """
-
-from __future__ import annotations
-
-from snnhw.tensors import losses, surrogates
-from snnhw.tensors.arrays import as_tensor
-from snnhw.tensors.scans.provider import Provider, Scan, ScanGrads
-from snnhw.tensors.scans.scan import run_scan, run_step
-
-__all__ = ["Provider", "Scan", "ScanGrads", "as_tensor", "losses", "run_scan", "run_step", "surrogates"]

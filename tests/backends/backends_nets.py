@@ -37,7 +37,7 @@ from snnhw.ir import (
 from snnhw.passes import resolve_loss
 from snnhw.plugin import Run, Train
 from snnhw.tensors.autograd import Function
-from snnhw.tensors.execution import TorchExecutable
+from snnhw.tensors.execution.executable import TorchExecutable
 from snnhw.tensors.network import Network, plan
 from snnhw.tensors.scans.eager import EagerProvider
 from snnhw.tensors.scans.provider import Sizes

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from snnhw.ir import OPS, Input, Neuron, Output, Pointwise
+import pytest
+
+from snnhw.ir import OPS, Add, Input, Neuron, Op, Output, Pointwise, table
+from snnhw.ir.ops import SHIPPED
 from snnhw.tensors.network import OPERATIONS, TIMED
 from snnhw_cpu.plugin import CpuBackend
 
@@ -12,6 +15,12 @@ def test_what_is_claimed_is_what_can_run() -> None:
     assert claimed == {*OPERATIONS, *TIMED, Input, Output, Neuron, Pointwise}
 
 
-def test_every_op_of_the_language_is_claimed() -> None:
-    ours = {op for op in OPS.values() if op.__module__.startswith("snnhw.")}
-    assert ours <= set(CpuBackend().capabilities().ops)
+def test_what_somebody_registers_is_claimed_once_it_has_a_way_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    own: type[Op] = type("Own", (Add,), {})
+    monkeypatch.setitem(OPS, "Own", own)
+    monkeypatch.setattr(table, "_ADDED", {})
+    assert own not in CpuBackend().capabilities().ops
+    monkeypatch.setitem(OPERATIONS, own, OPERATIONS[Add])  # taken out again
+    monkeypatch.delitem(OPERATIONS, own)
+    OPERATIONS.add(own)(OPERATIONS[Add])
+    assert set(CpuBackend().capabilities().ops) == {*SHIPPED, own}

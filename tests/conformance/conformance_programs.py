@@ -31,6 +31,7 @@ from snnhw.ir import (
     Output,
     Pointwise,
     Program,
+    Reshape,
     Shape,
     TimeAxis,
     infer_shapes,
@@ -74,7 +75,7 @@ class Draft:
         """The port as a vector, and its length."""
         shape = self.shape(source)
         if len(shape) != 1:
-            source = self.add(name, Flatten(), source) if shape else source
+            source = self.add(name, Flatten() if shape else Reshape((1,)), source)
         return source, prod(shape)
 
     def program(self, static: tuple[str, ...] = ()) -> Program:

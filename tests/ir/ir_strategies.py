@@ -24,6 +24,7 @@ from snnhw.ir import (
     FastSigmoid,
     Flatten,
     FrozenMap,
+    Gather,
     Input,
     LayerNorm,
     Linear,
@@ -31,13 +32,16 @@ from snnhw.ir import (
     Neuron,
     Op,
     Param,
+    Parameter,
     Params,
     Pointwise,
     Program,
+    Reshape,
     Scale,
     Shape,
     Slice,
     StraightThrough,
+    Sum,
     SumPool1d,
     Surrogate,
     TimeAxis,
@@ -177,8 +181,14 @@ def layers(shape: Shape) -> st.SearchStrategy[Op]:
         st.builds(LayerNorm, st.just(shape[-1:]), st.floats(1e-6, 1.0), st.just(True), st.booleans())
     )
     found.append(st.builds(WinnerTakeAll, st.integers(-1, len(shape) - 1)))
+    found.append(st.just(Reshape((1, *shape))))
+    found.append(st.builds(Parameter, st.just((2, 3)), st.sampled_from([0.0, 1.5])))
+    places = st.lists(st.integers(-1, shape[0] - 1), min_size=1, max_size=4).map(tuple)
+    found.append(st.builds(Gather, st.just(0), places))
     found.append(st.builds(Slice, st.just(0), st.just(0), st.integers(1, shape[0])))
     found.append(st.just(Unflatten(0, (shape[0], 1))))
+    if len(shape) > 1:
+        found.append(st.builds(Sum, st.integers(-1, 0)))
     if len(shape) == 2:
         channels = st.just(shape[0])
         found.append(st.builds(Conv1d, channels, sizes, st.just((1,)), padding=st.tuples(sizes)))

@@ -10,6 +10,7 @@ from hypothesis import given
 from ir_nets import LEAKY, network, through
 from ir_strategies import QUICK, programs
 
+from snnhw.conformance.cases.making.examples import EXAMPLES as SUITE
 from snnhw.errors import LoadError
 from snnhw.ir import (
     MODELS,
@@ -31,6 +32,7 @@ from snnhw.ir import (
     FastSigmoid,
     Flatten,
     FrozenMap,
+    Gather,
     Input,
     LayerNorm,
     Linear,
@@ -41,11 +43,14 @@ from snnhw.ir import (
     Op,
     Output,
     Param,
+    Parameter,
     Pointwise,
     Program,
+    Reshape,
     Scale,
     Slice,
     StraightThrough,
+    Sum,
     SumPool1d,
     SumPool2d,
     TimeAxis,
@@ -125,6 +130,10 @@ EXAMPLES: list[Op] = [
     SumPool2d((2, 2), (1, 2), (1, 0)),
     Upsample((2, 3), "linear"),
     Unflatten(1, (2, 3)),
+    Reshape((2, 3)),
+    Gather(1, (2, -1, 0)),
+    Sum(1),
+    Parameter((2, 3), None, 4),
     Slice(1, 2, 5),
     Scale((2, 1)),
     LayerNorm((2, 3), 0.5, bias=False),
@@ -144,6 +153,7 @@ EXAMPLES: list[Op] = [
         for surrogate in (None, *(kind() for kind in SURROGATES.values()), ATan(3), FastSigmoid(2))
     ),
     Neuron(LEAKY, surrogate=StraightThrough(), param_shapes=FrozenMap({"threshold": (3,), "beta": ()})),
+    *(op for found in SUITE.values() for op, *_ in found.values()),
 ]
 
 

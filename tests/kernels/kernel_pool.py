@@ -23,7 +23,8 @@ from snnhw.ir import (
     model,
     variables,
 )
-from snnhw.tensors import Provider, run_scan
+from snnhw.tensors.scans.provider import Provider
+from snnhw.tensors.scans.scan import run_scan
 
 BATCH, WIDTH = 3, 1100  # more than one block, and a ragged last one
 

@@ -17,7 +17,7 @@ import snnhw as snn
 import snnhw.functional as SF
 from snnhw.errors import BusyError, InputError
 from snnhw.nn import Model
-from snnhw.tensors.execution import TorchExecutable
+from snnhw.tensors.execution.executable import TorchExecutable
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 

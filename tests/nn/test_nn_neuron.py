@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import snnhw as snn
 from snnhw.errors import InputError
 from snnhw.nn import SpikingNeuron
-from snnhw.tensors import run_scan
+from snnhw.tensors.scans.scan import run_scan
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 

@@ -15,7 +15,7 @@ import snnhw as snn
 import snnhw.functional as SF
 from snnhw.errors import InputError
 from snnhw.nn import Model
-from snnhw.tensors import as_tensor
+from snnhw.tensors.arrays import as_tensor
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 

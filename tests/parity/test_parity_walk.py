@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from snnhw.conformance import Case
-from snnhw.ir import OPS, PRIMITIVES, Input, Neuron, Output, Pointwise
+from snnhw.ir import OPS, PRIMITIVES, Input, Neuron, Output, Pointwise, is_core
 from snnhw.parity.rounding.bounded import Bounded, exactly, functions
 from snnhw.parity.rounding.passing import OTHERS, TERMS
 from snnhw.parity.rounding.walk import Moment, walk
@@ -92,7 +92,9 @@ def first_open(case: Case, seen: dict[str, np.ndarray]) -> tuple[int, int, int]:
 
 
 def test_every_op_has_its_number_of_roundings() -> None:
-    assert {*TERMS, *OTHERS, Input, Output, Neuron, Pointwise} == set(OPS.values())
+    """Or what it is made of has."""
+    found = {*TERMS, *OTHERS, Input, Output, Neuron, Pointwise}
+    assert {kind for kind in OPS.values() if is_core(kind)} <= found <= set(OPS.values())
 
 
 def test_every_primitive_has_a_bound() -> None:

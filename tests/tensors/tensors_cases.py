@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import MODELS, Neuron
-from snnhw.tensors import Provider
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.scans.eager import EagerProvider
 from snnhw.tensors.scans.installed import provider_for
+from snnhw.tensors.scans.provider import Provider
 
 Tensors = dict[str, Tensor]
 Found = tuple[Tensors, Tensors]

@@ -11,7 +11,7 @@ import torch
 
 from snnhw.arrays import ACCEPTED, check_forwards, hosts
 from snnhw.errors import InputError
-from snnhw.tensors import as_tensor
+from snnhw.tensors.arrays import as_tensor
 
 
 class Foreign:

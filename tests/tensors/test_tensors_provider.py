@@ -12,9 +12,10 @@ import snnhw as snn
 from snnhw import registry
 from snnhw.errors import PluginUnavailable
 from snnhw.passes import ScanKernel
-from snnhw.tensors import Scan, run_scan
 from snnhw.tensors.scans.eager import EagerProvider
 from snnhw.tensors.scans.installed import provider_for
+from snnhw.tensors.scans.provider import Scan
+from snnhw.tensors.scans.scan import run_scan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -24,7 +24,8 @@ from tensors_scans import B, T, number, randn
 from torch import Tensor
 
 from snnhw.ir import MODELS, Expr, FrozenMap, Neuron, Param, Pointwise, State, Step, expr, model, variables
-from snnhw.tensors import Provider, run_scan, run_step
+from snnhw.tensors.scans.provider import Provider
+from snnhw.tensors.scans.scan import run_scan, run_step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -16,7 +16,8 @@ from tensors_scans import B, T, number, randn
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.tensors import Provider, run_scan
+from snnhw.tensors.scans.provider import Provider
+from snnhw.tensors.scans.scan import run_scan
 
 
 def simple(signal: Tensor, beta: Tensor) -> Tensor:

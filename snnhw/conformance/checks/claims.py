@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 
 import numpy as np
 
-from snnhw.check import reasons_against
+from snnhw.check import prepared, reasons_against
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Case, to_run, turn_of
 from snnhw.conformance.expected import reference_run
@@ -114,7 +114,7 @@ def describes(bench: Bench, case: Case) -> None:
         raise Disagreement(f"probe() says '{found.status}', but not why, and what mends it: {found!r}")
     if bench.capabilities.paths and "paths" not in {item.name for item in fields(bench.plugin.Options)}:
         raise Disagreement("it declares paths, but has no option 'paths' that forces them")
-    plan = bench.plugin.explain(case.program, bench.job(case))
+    plan = bench.plugin.explain(prepared(case.program, bench.capabilities), bench.job(case))
     if not isinstance(plan, Explanation) or not (plan.tables or plan.sources):
         raise Disagreement(f"explain() gives {plan!r}; give a snnhw.plugin.Explanation that holds something")
     words = [cell for rows in plan.tables.values() for row in rows for cell in row]

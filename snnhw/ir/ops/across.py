@@ -1,4 +1,4 @@
-"""Ops in which values of one sample meet: products of matrices, competition."""
+"""Ops in which values of one sample meet: sums, products of matrices, competition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,32 @@ from dataclasses import dataclass
 from snnhw.errors import ProgramError
 from snnhw.ir.ops.base import Op, Shape, is_size, need, op
 
-__all__ = ["MatMul", "WinnerTakeAll"]
+__all__ = ["MatMul", "Sum", "WinnerTakeAll"]
+
+
+@op
+@dataclass(frozen=True)
+class Sum(Op):
+    """The sum along an axis of the sample, which goes.
+
+    Attributes:
+        axis: 0 is the first after the batch, -1 the last.
+    """
+
+    axis: int = -1
+
+    def check(self) -> None:
+        need(self, is_size(self.axis, -1), "axis", "an axis of the sample, or -1 for the last")
+
+    def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        x = shapes["x"]
+        if not x or self.axis >= len(x):
+            raise ProgramError(f"{self.summary()} does not fit a sample of shape {x}")
+        axis = self.axis % len(x)
+        return {"y": x[:axis] + x[axis + 1 :]}
+
+    def summary(self) -> str:
+        return f"Sum({self.axis})"
 
 
 @op

@@ -13,7 +13,7 @@ from snnhw.ir.params import ParamSpec
 from snnhw.ir.registered import enter
 from snnhw.words import brief
 
-__all__ = ["OPS", "Op", "Shape", "op"]
+__all__ = ["OPS", "Op", "Part", "Parts", "Shape", "chain", "is_core", "op", "part"]
 
 Shape = tuple[int, ...]
 """Shape of one sample at one step: without the time and batch axes."""
@@ -22,6 +22,9 @@ T = TypeVar("T", bound="type[Op]")
 
 OPS: Final[dict[str, type[Op]]] = {}
 """Every op by its class name."""
+
+PARTS: Final = "give it parts() made of ops that have one"
+"""What helps an op that a table has no row for."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,55 @@ class Op(ABC):
             ProgramError: the shapes do not fit.
         """
 
+    def parts(self, shapes: Mapping[str, Shape]) -> Parts | None:
+        """What it is made of, for those that have no way of their own to compute it; None: it is a core op.
+
+        They are the op once more, in other words: where the reference has a rule of its own for the op, a
+        test holds the two to each other, forward and backward. See `Part`.
+
+        Args:
+            shapes: input port -> shape of one sample.
+        """
+        return None
+
     def summary(self) -> str:
         """The op in a few words, for ``str(program)``."""
         return type(self).__name__
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the ops that an op is made of: stateless, without statistics, and clocked only if the whole is.
+
+    Attributes:
+        op: its parameters are the whole's of the same name, or of those that its ``keys`` say.
+        reads: input port -> a port of the whole, such as ``"x"``, or of an earlier part: ``"rows.y"``.
+    """
+
+    op: Op
+    reads: FrozenMap[str, str]
+
+
+Parts = Mapping[str, Part]
+"""Name -> part, each after those that it reads. The last one has no name, ``""``: it stands in the place of
+the whole, whose output ports it has."""
+
+
+def part(op: Op, **reads: str) -> Part:
+    """A part, and what it reads at each of its ports."""
+    return Part(op, FrozenMap(reads))
+
+
+def chain(*ops: Op) -> dict[str, Part]:
+    """Parts in a row, from the port ``x`` to the port ``y``."""
+    names = [f"{type(op).__name__.lower()}{number}" for number, op in enumerate(ops[:-1], 1)]
+    sources = ["x", *(f"{name}.y" for name in names)]
+    return {name: part(op, x=source) for name, op, source in zip([*names, ""], ops, sources, strict=True)}
+
+
+def is_core(kind: type[Op]) -> bool:
+    """Whether ops of a kind are made of no others: who runs them has to know them."""
+    return kind.parts is Op.parts
 
 
 def op(cls: T) -> T:

@@ -22,7 +22,7 @@ from snnhw.ir.checks import is_number
 from snnhw.ir.ops.base import Op, Shape, is_size, need, op
 from snnhw.ir.params import ParamSpec
 
-__all__ = ["BatchNorm1d", "BatchNorm2d"]
+__all__ = ["BatchNorm", "BatchNorm1d", "BatchNorm2d"]
 
 STATISTICS: Final = ("per_step", "folded")
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
 from snnhw.errors import ProgramError
-from snnhw.ir.ops.base import Op, Shape, is_size, need, op
-from snnhw.ir.ops.window import Sizes, fill, places, space
+from snnhw.ir.expr import var
+from snnhw.ir.frozen import FrozenMap
+from snnhw.ir.ops.across import MatMul, Sum
+from snnhw.ir.ops.base import Op, Part, Parts, Shape, is_size, need, op, part
+from snnhw.ir.ops.neuron import Pointwise
+from snnhw.ir.ops.parameter import as_signal
+from snnhw.ir.ops.shape import Gather, Reshape
+from snnhw.ir.ops.window import Sizes, fill, places, seen, space
 from snnhw.ir.params import ParamSpec
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d"]
@@ -91,6 +97,20 @@ class Conv1d(_Conv):
 
     rank: ClassVar[int] = 1
 
+    def parts(self, shapes: Mapping[str, Shape]) -> Parts:
+        """A product of matrices for each group: the filters, and what each of their cells sees."""
+        (channels, size), (_, length) = shapes["x"], self.infer(shapes)["y"]
+        terms = channels // self.groups * self.kernel[0]
+        rows = seen(size, self.kernel[0], self.stride[0], self.padding[0], self.dilation[0])
+        return {
+            "cells": part(Gather(1, _by_cell(rows)), x="x"),
+            "columns": part(Reshape((self.groups, terms, length)), x="cells.y"),
+            "weight": as_signal(self, "weight"),
+            "filters": part(Reshape((self.groups, _channels_of_each(self), terms)), x="weight.y"),
+            "product": part(MatMul(), a="filters.y", b="columns.y"),
+            **_biased(self, length, "product.y"),
+        }
+
 
 @op
 @dataclass(frozen=True)
@@ -145,6 +165,26 @@ class ConvTranspose1d(_ConvTranspose):
 
     rank: ClassVar[int] = 1
 
+    def parts(self, shapes: Mapping[str, Shape]) -> Parts:
+        """A product of matrices for each channel that arrives, and their sums over each group."""
+        (channels, size), (_, length) = shapes["x"], self.infer(shapes)["y"]
+        grouped = (self.groups, channels // self.groups, _channels_of_each(self), length)
+        return {
+            "cells": part(Gather(1, _by_cell([self._reaching(at, size) for at in range(length)])), x="x"),
+            "columns": part(Reshape((channels, self.kernel[0], length)), x="cells.y"),
+            "weight": as_signal(self, "weight"),
+            "product": part(MatMul(), a="weight.y", b="columns.y"),
+            "grouped": part(Reshape(grouped), x="product.y"),
+            "sum": part(Sum(1), x="grouped.y"),
+            **_biased(self, length, "sum.y"),
+        }
+
+    def _reaching(self, at: int, size: int) -> list[int]:
+        """For each cell of the kernel, the input that adds its multiple of it at a place; -1: none."""
+        (kernel,), (stride,), (padding,), (dilation,) = self.kernel, self.stride, self.padding, self.dilation
+        found = [divmod(at + padding - cell * dilation, stride) for cell in range(kernel)]
+        return [place if not rest and 0 <= place < size else -1 for place, rest in found]
+
 
 @op
 @dataclass(frozen=True)
@@ -152,3 +192,28 @@ class ConvTranspose2d(_ConvTranspose):
     """Transposed convolution over ``[C, H, W]``; W is ``[in_channels, out_channels / groups, *kernel]``."""
 
     rank: ClassVar[int] = 2
+
+
+def _channels_of_each(op: _Convolution) -> int:
+    """Output channels of each group."""
+    return op.out_channels // op.groups
+
+
+def _by_cell(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Places by position and cell, cell by cell."""
+    return tuple(place for cell in zip(*rows, strict=True) for place in cell)
+
+
+def _biased(op: _Convolution, length: int, product: str) -> dict[str, Part]:
+    """The groups' channels in a row, and the bias where there is one."""
+    y = part(Reshape((op.out_channels, length)), x=product)
+    if not op.bias:
+        return {"": y}
+    added = Pointwise(FrozenMap({"y": var("x") + var("bias")}), ("x", "bias"))
+    column = part(Reshape((op.out_channels, 1)), x="bias.y")
+    return {
+        "channels": y,
+        "bias": as_signal(op, "bias"),
+        "column": column,
+        "": part(added, x="channels.y", bias="column.y"),
+    }

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, prod
 
 from snnhw.errors import ProgramError
 from snnhw.ir.checks import is_number
-from snnhw.ir.ops.base import Op, Shape, is_shape, need, op
-from snnhw.ir.params import ParamSpec
+from snnhw.ir.expr import sqrt, var
+from snnhw.ir.frozen import FrozenMap
+from snnhw.ir.ops.across import Sum
+from snnhw.ir.ops.base import Op, Parts, Shape, is_shape, need, op, part
+from snnhw.ir.ops.neuron import Pointwise
+from snnhw.ir.ops.parameter import as_signal
+from snnhw.ir.ops.shape import Reshape
+from snnhw.ir.params import Param, ParamSpec
 
 __all__ = ["LayerNorm", "Scale"]
 
@@ -43,6 +49,14 @@ class Scale(Op):
                 "is 1 or the value's"
             )
         return {"y": x}
+
+    def parts(self, shapes: Mapping[str, Shape]) -> Parts:  # the weight has a rank that fits
+        scaled = Pointwise(
+            FrozenMap({"y": var("weight") * var("x")}),
+            parameters=(Param("weight", 1.0),),
+            param_shapes=FrozenMap({"weight": self.shape}),
+        )
+        return {"": part(scaled, x="x")}
 
     def summary(self) -> str:
         return f"Scale({self.shape})"
@@ -81,6 +95,40 @@ class LayerNorm(Op):
         if x[-len(self.shape) :] != self.shape:
             raise ProgramError(f"LayerNorm takes (..., {', '.join(map(str, self.shape))}), not {x}")
         return {"y": x}
+
+    def parts(self, shapes: Mapping[str, Shape]) -> Parts:
+        """Rows, each less its mean, over its deviation; weight and bias broadcast from the right."""
+        x, count = shapes["x"], float(prod(self.shape))
+        lead = x[: -len(self.shape)]
+        centred = var("x") - var("total") / count
+        deviation = sqrt(var("squares") / count + self.eps)
+        found = {
+            "rows": part(Reshape((*lead, prod(self.shape))), x="x"),
+            "sum": part(Sum(), x="rows.y"),
+            "total": part(Reshape((*lead, 1)), x="sum.y"),
+            "centred": part(
+                Pointwise(FrozenMap({"y": centred, "square": centred * centred}), ("x", "total")),
+                x="rows.y",
+                total="total.y",
+            ),
+            "spread": part(Sum(), x="centred.square"),
+            "squares": part(Reshape((*lead, 1)), x="spread.y"),
+            "normal": part(
+                Pointwise(FrozenMap({"y": var("x") / deviation}), ("x", "squares")),
+                x="centred.y",
+                squares="squares.y",
+            ),
+        }
+        back = part(Reshape(x), x="normal.y")
+        weights = list(self.params())
+        if not weights:
+            return {**found, "": back}
+        y = var("x") * var("weight")
+        y = y + var("bias") if self.bias else y
+        affine = part(
+            Pointwise(FrozenMap({"y": y}), ("x", *weights)), x="back.y", **{w: f"{w}.y" for w in weights}
+        )
+        return {**found, "back": back, **{w: as_signal(self, w) for w in weights}, "": affine}
 
     def summary(self) -> str:
         usual = {"eps": 1e-5, "affine": True, "bias": True}

@@ -7,7 +7,7 @@ from typing import Final
 from snnhw.errors import ProgramError
 from snnhw.ir.ops.base import Op, Shape, is_size, need
 
-__all__ = ["Sizes", "fill", "places", "space"]
+__all__ = ["Sizes", "fill", "places", "seen", "space"]
 
 Sizes = tuple[int, ...]
 """One number for each axis that a window moves along."""
@@ -43,3 +43,11 @@ def places(sizes: Shape, kernel: Sizes, stride: Sizes, padding: Sizes, dilation:
         (size + 2 * pad - spread * (width - 1) - 1) // step + 1
         for size, width, step, pad, spread in zip(sizes, kernel, stride, padding, dilation, strict=True)
     )
+
+
+def seen(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> list[list[int]]:
+    """For each position of a window along an axis, the places that its cells see; -1 in the padding."""
+    (count,) = places((size,), (kernel,), (stride,), (padding,), (dilation,))
+    starts = (position * stride - padding for position in range(count))
+    cells = ([start + cell * dilation for cell in range(kernel)] for start in starts)
+    return [[place if 0 <= place < size else -1 for place in row] for row in cells]

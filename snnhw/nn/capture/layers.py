@@ -31,6 +31,7 @@ from snnhw.ir import (
     Scale,
     SumPool1d,
     SumPool2d,
+    Table,
 )
 from snnhw.nn.capture import pointwise
 from snnhw.nn.capture.functional import (
@@ -161,7 +162,7 @@ _MAX = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_ind
 _SUM = ("norm_type", "kernel_size", "stride", "ceil_mode")
 _AVG = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 
-MODULES: Final[Mapping[type[nn.Module], Converter]] = {
+_MODULES: Final[Mapping[type[nn.Module], Converter]] = {
     nn.Linear: _linear,
     nn.Conv1d: _convolution(Conv1d),
     nn.Conv2d: _convolution(Conv2d),
@@ -199,4 +200,6 @@ MODULES: Final[Mapping[type[nn.Module], Converter]] = {
     nn.SiLU: _by(pointwise.silu),
     nn.Tanh: _by(pointwise.tanh),
 }
+
+MODULES: Final = Table("snnhw.nn.capture.layers.MODULES", _MODULES)
 """Layer type -> what it is in a program."""

@@ -29,7 +29,7 @@ from snnhw.nn.modules.firing import Firing
 from snnhw.nn.modules.running import NAME, Layer
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful
-from snnhw.tensors import run_step
+from snnhw.tensors.scans.scan import run_step
 
 __all__ = ["SpikingNeuron", "computed"]
 

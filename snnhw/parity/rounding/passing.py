@@ -23,20 +23,26 @@ from snnhw.ir import (
     ConvTranspose2d,
     Dropout,
     Flatten,
+    Gather,
     LayerNorm,
     Linear,
     MatMul,
     MaxPool1d,
     MaxPool2d,
     Op,
+    Parameter,
+    Reshape,
     Scale,
     Slice,
+    Sum,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
 )
+from snnhw.ir.ops.base import PARTS
 from snnhw.parity.arrays import Array
 from snnhw.parity.rounding.bounded import Bounded, exactly, functions
 from snnhw.reference import RULES
@@ -52,15 +58,18 @@ def _products(op: Any) -> int:
     return int(op.in_channels // op.groups * prod(op.kernel)) + 1
 
 
-TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
+_TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
     Linear: lambda op: op.in_features + 1,
     **dict.fromkeys((Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d), _products),
     **dict.fromkeys((AvgPool1d, AvgPool2d, SumPool1d, SumPool2d), lambda op: prod(op.kernel) + 1),
     **dict.fromkeys((MaxPool1d, MaxPool2d, Flatten, Unflatten, Add, Concat, Slice), lambda op: 0),
+    **dict.fromkeys((Reshape, Gather, Parameter), lambda op: 0),
     Upsample: lambda op: 0 if op.mode == "nearest" else 4 * len(op.scale),
     Scale: lambda op: 1,
     Dropout: lambda op: 0,  # a run leaves nothing out
 }
+
+TERMS: Final = Table("snnhw.parity.rounding.passing.TERMS", _TERMS, otherwise=PARTS)
 """Op -> how many roundings one result may collect. Each of them is linear in its inputs, or takes a maximum
 of them; an op that is neither has a rule in `OTHERS`."""
 
@@ -104,6 +113,14 @@ def _matmul(op: Op, env: Mapping[str, Bounded], unit: float) -> Bounded:  # noqa
     reach = [size + part.error for size, part in zip(sizes, (a, b), strict=True)]
     terms = a.value.shape[-1] + 1
     return Bounded(a.value @ b.value, (1.0 + terms * unit) * (reach[0] @ reach[1]) - sizes[0] @ sizes[1])
+
+
+def _sum(op: Sum, env: Mapping[str, Bounded], unit: float) -> Bounded:
+    """A rounding for every term: how many there are, the input says."""
+    x, axis = env["x"], op.axis + 1 if op.axis >= 0 else -1
+    slack = x.value.shape[axis] * unit
+    error = np.broadcast_to(x.error, x.value.shape) * (1.0 + slack) + slack * np.abs(x.value)
+    return Bounded(x.value.sum(axis), error.sum(axis))
 
 
 def _winner(op: WinnerTakeAll, env: Mapping[str, Bounded], unit: float) -> Bounded:
@@ -152,6 +169,7 @@ def _batch_norm(op: BatchNorm, env: Mapping[str, Bounded], unit: float) -> Bound
 
 OTHERS: Final[Mapping[type[Op], Callable[[Any, Mapping[str, Bounded], float], Bounded]]] = {
     MatMul: _matmul,
+    Sum: _sum,
     WinnerTakeAll: _winner,
     LayerNorm: _layer_norm,
     BatchNorm1d: _batch_norm,

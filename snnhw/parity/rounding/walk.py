@@ -35,7 +35,8 @@ from snnhw.ir import (
 from snnhw.parity.arrays import Array, Arrays, batch_of
 from snnhw.parity.rounding.bounded import ULPS, Bounded, exactly, functions, plus
 from snnhw.parity.rounding.firing import Spikes, equations_of, open_at
-from snnhw.parity.rounding.passing import pass_on
+from snnhw.parity.rounding.passing import OTHERS, TERMS, pass_on
+from snnhw.passes import expand
 from snnhw.reference.trace import lines, schedule
 
 __all__ = ["Moment", "walk"]
@@ -96,6 +97,7 @@ class _Given:
         observed: Arrays,
         clock: Clock,
     ) -> None:
+        program = expand(program, {*TERMS, *OTHERS, Input, Output, *POINTWISE})
         self.program, self.dtype, self.observed, self.clock = program, dtype, observed, clock
         self.unit = ULPS * float(np.finfo(dtype).eps)  # type: ignore[type-var]  # of a dtype known here only
         self.functions = functions(self.unit)

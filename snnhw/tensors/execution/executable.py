@@ -18,7 +18,7 @@ from snnhw.ir import Clock, Optimizer, Params
 from snnhw.ir.inputs import check_inputs, check_state, check_targets
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session import Progress, Session
-from snnhw.tensors import as_tensor
+from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.execution.chosen import from_arrays, to_arrays
 from snnhw.tensors.execution.commit import Change, at_once
 from snnhw.tensors.execution.trainer import Trainer

@@ -20,20 +20,26 @@ from snnhw.ir import (
     ConvTranspose1d,
     ConvTranspose2d,
     Flatten,
+    Gather,
     LayerNorm,
     Linear,
     MatMul,
     MaxPool1d,
     MaxPool2d,
     Op,
+    Parameter,
+    Reshape,
     Scale,
     Slice,
+    Sum,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
 )
+from snnhw.ir.ops.base import PARTS
 
 __all__ = ["OPERATIONS", "Operation"]
 
@@ -90,6 +96,15 @@ def _upsample(op: Upsample, x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=factors, mode=mode, align_corners=False)
 
 
+def _gather(op: Gather, x: Tensor) -> Tensor:
+    """Where a place is -1, zeros stand in front of the others."""
+    index = torch.tensor(op.index, device=x.device)
+    if -1 not in op.index:
+        return x.index_select(op.axis + 1, index)
+    zeros = torch.zeros_like(x.narrow(op.axis + 1, 0, 1))
+    return torch.cat([zeros, x], op.axis + 1).index_select(op.axis + 1, index + 1)
+
+
 def _winner(op: WinnerTakeAll, x: Tensor) -> Tensor:
     axis = op.axis + 1 if op.axis >= 0 else -1
     return torch.zeros_like(x).scatter(axis, x.argmax(axis, keepdim=True), 1.0)
@@ -103,7 +118,7 @@ def _layer_norm(op: LayerNorm, xs: Tensors, params: Tensors) -> Tensor:
     return F.layer_norm(xs["x"], op.shape, params.get("weight"), params.get("bias"), op.eps)
 
 
-OPERATIONS: Final[Mapping[type[Op], Operation]] = {
+_OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     Linear: lambda op, xs, params: F.linear(xs["x"], params["weight"], params.get("bias")),
     Conv1d: _convolution(F.conv1d),
     Conv2d: _convolution(F.conv2d),
@@ -119,6 +134,10 @@ OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     Upsample: _alone(_upsample),
     Flatten: _alone(lambda op, x: x.flatten(op.start + 1, -1 if op.end < 0 else op.end + 1)),
     Unflatten: _alone(lambda op, x: x.reshape(-1, *op.infer({"x": tuple(x.shape[1:])})["y"])),
+    Reshape: _alone(lambda op, x: x.reshape(-1, *op.shape)),
+    Gather: _alone(_gather),
+    Sum: _alone(lambda op, x: x.sum(op.axis + 1 if op.axis >= 0 else -1)),
+    Parameter: lambda op, xs, params: params["value"].expand(len(xs["x"]), *op.shape),
     Slice: _alone(lambda op, x: x.narrow(op.axis + 1, op.start, op.stop - op.start)),
     Concat: _concat,
     Add: _alone(lambda op, x: x),  # edges into one port add up before they arrive
@@ -127,4 +146,6 @@ OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     MatMul: lambda op, xs, _: xs["a"] @ xs["b"],
     WinnerTakeAll: _alone(_winner),
 }
+
+OPERATIONS: Final = Table("snnhw.tensors.network.OPERATIONS", _OPERATIONS, otherwise=PARTS)
 """Op type -> its function. Ops that are not here are the schedule's own: inputs, outputs, pointwise nodes."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from snnhw.ir import BatchNorm, BatchNorm1d, BatchNorm2d, Clock, Dropout, Op
+from snnhw.ir import BatchNorm, BatchNorm1d, BatchNorm2d, Clock, Dropout, Op, Table
 from snnhw.tensors.scans.provider import Draw, Provider
 
 __all__ = ["TIMED", "Found", "Span"]
@@ -128,10 +128,12 @@ def _dropout(op: Dropout, x: Tensor, params: Tensors, span: Span) -> Found:  # n
     return Found(x * (kept.to(x.dtype) * op.scale), {})
 
 
-TIMED: Final[Mapping[type[Op], Callable[[Any, Tensor, Tensors, Span], Found]]] = {
+_TIMED: Final[Mapping[type[Op], Callable[[Any, Tensor, Tensors, Span], Found]]] = {
     BatchNorm1d: _batch_norm,
     BatchNorm2d: _batch_norm,
     Dropout: _dropout,
 }
+
+TIMED: Final = Table("snnhw.tensors.network.TIMED", _TIMED)
 """Op type -> ``(op, x [T, B, ...], parameters by name, span)``. An input that does not change over time is
 ``[1, B, ...]``, and so is the output then, unless it changes."""

@@ -21,6 +21,7 @@ from snnhw.ir import (
     Dropout,
     Flatten,
     FrozenMap,
+    Gather,
     Input,
     LayerNorm,
     Linear,
@@ -31,12 +32,16 @@ from snnhw.ir import (
     Op,
     Output,
     Param,
+    Parameter,
     Pointwise,
+    Reshape,
     Scale,
     Shape,
     Slice,
+    Sum,
     SumPool1d,
     SumPool2d,
+    Table,
     Unflatten,
     Upsample,
     WinnerTakeAll,
@@ -59,13 +64,13 @@ ELSEWHERE: Final[Mapping[type[Op], str]] = {
 }
 """Ops that need no example here, and why."""
 
-INEXACT: Final[frozenset[type[Op]]] = frozenset({LayerNorm, BatchNorm1d, BatchNorm2d})
-"""Ops with a root or the like in them, whose results have no finite number of digits."""
+INEXACT: Final[set[type[Op]]] = {LayerNorm, BatchNorm1d, BatchNorm2d}
+"""Ops with a root or the like in them, whose results have no finite number of digits; anyone may add some."""
 
 Example = tuple[Op, *tuple[Shape, ...]]
 """An op, and the shape of what arrives at each of its ports."""
 
-EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
+_EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
     Linear: {
         "bias": (Linear(3, 4), (3,)),
         "no-bias": (Linear(3, 4, bias=False), (3,)),
@@ -118,6 +123,16 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
         "inner": (Flatten(1, 2), (2, 2, 3)),
     },
     Unflatten: {"inner": (Unflatten(1, (3, 2)), (2, 6, 2))},
+    Reshape: {"inner": (Reshape((3, 4)), (2, 3, 2)), "one": (Reshape(()), (1,))},
+    Gather: {
+        "again": (Gather(0, (2, 0, 2, 3)), (4, 2)),
+        "zeros": (Gather(1, (-1, 0, 2, -1, 1)), (2, 3)),
+    },
+    Sum: {"last": (Sum(), (2, 3)), "first": (Sum(0), (3, 2)), "all": (Sum(0), (3,))},
+    Parameter: {
+        "plain": (Parameter((2, 3)), (4,)),
+        "weights": (Parameter((3,), None, fan_in=2), (2, 2)),
+    },
     Slice: {
         "first": (Slice(0, 1, 3), (4, 2)),
         "last": (Slice(2, 0, 2), (2, 2, 3)),
@@ -190,6 +205,8 @@ EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
         ),
     },
 }
+
+EXAMPLES: Final = Table("snnhw.conformance.cases.making.examples.EXAMPLES", _EXAMPLES)
 """Op -> name -> an op of that kind, and the shapes of what arrives at it. Small numbers of different
 size on every axis: an exchange of two axes shows, and a proof stays cheap. Windows of averages are
 powers of two, so that the mean is exact. Where every channel is one element, a small eps would let the

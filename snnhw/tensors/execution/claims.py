@@ -1,0 +1,30 @@
+"""Which ops `snnhw.tensors.network` runs, as data: asking a plugin what it can do imports no torch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from snnhw import ir
+from snnhw.ir import Op
+from snnhw.ir.ops import SHIPPED, is_core
+from snnhw.ir.table import added
+
+__all__ = ["claims"]
+
+FUSED: Final[tuple[type[Op], ...]] = (
+    *(ir.AvgPool1d, ir.AvgPool2d, ir.MaxPool1d, ir.SumPool1d, ir.SumPool2d),
+    *(ir.Add, ir.Flatten, ir.Slice, ir.Unflatten, ir.Upsample),
+    *(ir.Conv1d, ir.ConvTranspose1d),
+    *(ir.LayerNorm, ir.Scale),
+)
+"""Ops that are made of others, and for which torch has a function of its own, which is faster. A test holds
+this to the tables."""
+
+TABLES: Final = ("snnhw.tensors.network.OPERATIONS", "snnhw.tensors.network.TIMED")
+
+
+def claims() -> tuple[type[Op], ...]:
+    """The core ops that ship with snnhw, those with a function of their own, and what somebody has added to a
+    table; not whatever else somebody registers."""
+    core = (kind for kind in SHIPPED if is_core(kind))
+    return (*core, *FUSED, *(kind for table in TABLES for kind in added(table)))
