@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from snnhw.ir import Expr, FastSigmoid, FrozenMap, Model, Neuron, Program, Surrogate, stop_gradient, var
+from snnhw.ir import Expr, FastSigmoid, FrozenMap, Neuron, NeuronModel, Program, Surrogate, stop_gradient, var
 from snnhw.ir.models.family import SPIKE
 
 __all__ = ["Dynamics", "as_in_snntorch", "as_in_spikingjelly"]
@@ -45,7 +45,7 @@ def _changed(op: Neuron) -> Neuron:
     return replace(op, model=_detached(op.model), timing="immediate", surrogate=surrogate)
 
 
-def _detached(model: Model) -> Model:
+def _detached(model: NeuronModel) -> NeuronModel:
     after = {"mem": var("mem") - stop_gradient(SPIKE) * var("threshold")}
     subtract = model.post["immediate"] | {"subtract": FrozenMap(after)}
     return replace(model, post=model.post | {"immediate": FrozenMap(subtract)})

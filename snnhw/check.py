@@ -43,8 +43,8 @@ def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]
         if opaque and isinstance(job, Train) and not can.callables:
             yield f"{name} ({kind}): {opaque.reason}"
         if isinstance(op, (Neuron, Pointwise)):
-            used = {node.op for node in topological(op.step().outputs.values())}
-            step = op.step()
+            used = {node.op for node in topological(op.equations().outputs.values())}
+            step = op.equations()
             random = step.noise if isinstance(job, Train) else step.drawn
             if random and not can.noise:
                 yield f"{name} ({kind}): its equations draw random numbers, which is not supported"

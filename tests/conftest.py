@@ -11,7 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from snnhw.conformance import Case
-    from snnhw.ir import Step
+    from snnhw.ir import StepEquations
     from snnhw.passes import Request, ScanKernel
     from snnhw.plugin import Backend
 
@@ -50,20 +50,20 @@ def plain_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def derived(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """Keys of the kernels that are asked for: what a backend compiles, each once."""
-    import snnhw.tensors.scans.layer
+    import snnhw.tensors.scans.site
     from snnhw.passes import derive
 
     keys: set[str] = set()
 
-    def counted(step: Step, request: Request) -> ScanKernel:
+    def counted(step: StepEquations, request: Request) -> ScanKernel:
         kernel = derive(step, request)
         keys.add(kernel.key)
         return kernel
 
-    monkeypatch.setattr(snnhw.tensors.scans.layer, "derive", counted)
-    snnhw.tensors.scans.layer.layer_of.cache_clear()
+    monkeypatch.setattr(snnhw.tensors.scans.site, "derive", counted)
+    snnhw.tensors.scans.site.site_of.cache_clear()
     yield keys
-    snnhw.tensors.scans.layer.layer_of.cache_clear()
+    snnhw.tensors.scans.site.site_of.cache_clear()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def kernel() -> ScanKernel:
         input_grads=frozenset({"x"}),
         param_grads=frozenset({"beta", "threshold"}),
     )
-    return derive(LEAKY.step(), asked)
+    return derive(LEAKY.equations(), asked)
 
 
 def model() -> str:
@@ -42,7 +42,7 @@ def model() -> str:
 
 def step() -> str:
     """What stands twice in it has a name."""
-    equations = LEAKY.step()
+    equations = LEAKY.equations()
     assert equations.fire is not None
     update, fires = equations.updates["mem"], equations.fire
     decay = update.args[0].args[0].args[0]

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from architecture_page import PAGE, drawn, filled
 from source import ROOT, Import, Module, loaded_with, modules
 
 import snnhw
@@ -74,6 +73,11 @@ FOR_SOME_PLUGINS = {
     "snnhw_nir": {"reference"},  # to say how many spikes a reader's rule changes
 }
 
+SAME_NAME = {
+    "Dropout": "the op, and the torch module that becomes it, under the name that torch gives it",
+}
+"""Public classes of the core that have their name with another one -> why."""
+
 VENDORS = ("triton", "poptorch", "popart", "nir", "nirtorch", "h5py")
 """SDKs that may be absent, or fail when imported: never in core, never while a plugin.py loads."""
 
@@ -102,7 +106,7 @@ def none_of(offences: Iterable[str]) -> None:
     assert not found, "\n".join(["", *found])
 
 
-def layer_of(imported: Import) -> str | None:
+def site_of(imported: Import) -> str | None:
     """The layer that an import of something in snnhw reaches; None for an import of anything else."""
     if not imported.within("snnhw"):
         return None
@@ -145,6 +149,22 @@ def test_the_walk_sees_every_kind_of_import(
     assert [(each.target, each.when) for each in Module(path, base).imports] == [(target, when)]
 
 
+# -- Words ---------------------------------------------------------------------------------------
+
+
+def test_a_word_is_one_thing() -> None:
+    """A public class has its name for itself, in all of the core."""
+    homes: dict[str, list[str]] = {}
+    for module in CORE:
+        for node in ast.parse(module.path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module.name)
+    assert len(homes) > 200
+    shared = {name: where for name, where in homes.items() if len(where) > 1}
+    assert shared.keys() == SAME_NAME.keys(), shared
+    assert all(SAME_NAME.values()), "each with its reason"
+
+
 # -- Layers ---------------------------------------------------------------------------------------
 
 
@@ -162,7 +182,7 @@ def test_layers_import_only_those_below() -> None:
         f"{module.at(each.line)}: {module.layer} imports {each.target}"
         for module in CORE
         for each in module.imports
-        if (reached := layer_of(each)) is not None and not may_reach(module.layer, reached, each)
+        if (reached := site_of(each)) is not None and not may_reach(module.layer, reached, each)
     )
 
 
@@ -170,20 +190,6 @@ def may_reach(layer: str, reached: str, imported: Import) -> bool:
     if reached == layer or layer not in LAYERS or reached in LAYERS[layer]:
         return True
     return imported.when == "typing" and reached in FOR_TYPES_ONLY.get(layer, set())
-
-
-def test_the_picture_shows_the_layers() -> None:
-    page = PAGE.read_text()
-    assert filled(page, drawn(LAYERS, COMMON)) == page, "draw it anew: python tests/architecture_page.py"
-
-
-def test_the_page_names_every_folder_and_no_other() -> None:
-    """Under Rooms: each that is there, by its path."""
-    table = PAGE.read_text().split("## Rooms")[1].split("## ")[0]
-    named = set(re.findall(r"^\| `([^`|]+)` \|", table, re.MULTILINE))
-    layers = {module.layer for module in CORE if (ROOT / "snnhw" / module.layer).is_dir()}
-    assert named >= {f"snnhw/{layer}" for layer in layers & (LAYERS.keys() | {"nn", "cli"})}
-    assert all((ROOT / name).exists() or any(ROOT.glob(name)) for name in named)
 
 
 def test_torch_stays_on_its_side() -> None:
@@ -201,7 +207,7 @@ def test_api_meets_torch_only_inside_functions() -> None:
         for module in CORE
         for each in module.imports
         if module.layer in ON_TOP - {"cli"} and each.when == "loading"
-        if each.within("torch") or layer_of(each) in TORCH_SIDE
+        if each.within("torch") or site_of(each) in TORCH_SIDE
     )
 
 
@@ -289,7 +295,7 @@ def plugin_may_import(package: str, imported: Import) -> bool:
     top = imported.target.partition(".")[0]
     if top in PACKAGES - {package}:
         return False
-    reached = layer_of(imported)
+    reached = site_of(imported)
     return reached is None or reached in FOR_PLUGINS | FOR_SOME_PLUGINS.get(package, set())
 
 

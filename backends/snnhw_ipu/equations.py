@@ -16,7 +16,7 @@ from snnhw.ir import PRIMITIVES, Expr, Shape, topological
 from snnhw.ir.expr import make
 from snnhw_ipu.recipe import Draft, Register
 
-__all__ = ["RULES", "lower_equations"]
+__all__ = ["PRIMITIVE_RULES", "lower_equations"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def lower_equations(
     values: dict[Expr, Register] = {}
     wanted = roots if train else _values(roots)
     for node in topological(wanted):
-        values[node] = RULES[node.op](writing, node, [values[arg] for arg in node.args])
+        values[node] = PRIMITIVE_RULES[node.op](writing, node, [values[arg] for arg in node.args])
     return [values[root] for root in wanted]
 
 
@@ -113,7 +113,7 @@ def _grafted(writing: Writing, value: Register, pairs: list[tuple[Register, Regi
     return found
 
 
-RULES: Final[Mapping[str, Rule]] = {
+PRIMITIVE_RULES: Final[Mapping[str, Rule]] = {
     **dict.fromkeys(PRIMITIVES, _direct),
     "const": _const,
     "var": lambda writing, node, args: writing.env[str(node.data)],

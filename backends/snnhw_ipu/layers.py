@@ -55,7 +55,7 @@ from snnhw.ir.ops.base import PARTS
 from snnhw_ipu.equations import lower_equations
 from snnhw_ipu.recipe import STEP, Draft, Register
 
-__all__ = ["LAYERS", "Here", "Layer"]
+__all__ = ["LOWERINGS", "Layer", "NodeContext"]
 
 O_co = TypeVar("O_co", bound=Op, covariant=True)
 
@@ -63,7 +63,7 @@ Ports = dict[str, Register]
 
 
 @dataclass(frozen=True)
-class Here(Generic[O_co]):
+class NodeContext(Generic[O_co]):
     """A node that is being written.
 
     Attributes:
@@ -106,36 +106,36 @@ class Here(Generic[O_co]):
         return {"y": y}
 
 
-Layer = Callable[[Here[Any]], Ports]
+Layer = Callable[[NodeContext[Any]], Ports]
 """Gives the output ports; a neuron's next states under ``next STATE``, statistics under ``moved NAME``, and
 under ``rows NAME`` the one row of a statistic that belongs to this step."""
 
 
-def _pass_through(here: Here[Op]) -> Ports:
+def _pass_through(here: NodeContext[Op]) -> Ports:
     return {"y": here.env["x"]} if "x" in here.env else {}
 
 
 # -- windows ----------------------------------------------------------------------------------------
 
 
-def _conv(here: Here[Any]) -> Ports:
+def _conv(here: NodeContext[Any]) -> Ports:
     op = here.op
     return here.of_x("conv", stride=op.stride, padding=op.padding, dilation=op.dilation, groups=op.groups)
 
 
-def _conv_transpose(here: Here[Any]) -> Ports:
+def _conv_transpose(here: NodeContext[Any]) -> Ports:
     names = ("stride", "padding", "output_padding", "dilation", "groups")
     return here.of_x("conv_transpose", **{name: getattr(here.op, name) for name in names})
 
 
 def _pool(function: str) -> Layer:
-    def layer(here: Here[Any]) -> Ports:
+    def layer(here: NodeContext[Any]) -> Ports:
         return here.of_x(function, kernel=here.op.kernel, stride=here.op.stride, padding=here.op.padding)
 
     return layer
 
 
-def _max_pool(here: Here[Any]) -> Ports:
+def _max_pool(here: NodeContext[Any]) -> Ports:
     op = here.op
     if not here.derivatives:
         return _pool("max_pool_forward")(here)
@@ -143,7 +143,7 @@ def _max_pool(here: Here[Any]) -> Ports:
     return here.of_x("max_pool", kernel=op.kernel, stride=op.stride, padding=op.padding, fill=lowest)
 
 
-def _gather(here: Here[Gather]) -> Ports:
+def _gather(here: NodeContext[Gather]) -> Ports:
     """Where a place is -1, zeros stand in front of the others."""
     x, draft, axis = here.env["x"], here.draft, here.op.axis
     index = np.array(here.op.index, np.int32)
@@ -155,12 +155,12 @@ def _gather(here: Here[Gather]) -> Ports:
     return {"y": here.call("pick", x, places, axis=axis)}
 
 
-def _sum(here: Here[Sum]) -> Ports:
+def _sum(here: NodeContext[Sum]) -> Ports:
     x = here.env["x"]
     return {"y": here.call("sum", x, axes=[here.op.axis % len(x.shape) + 1])}
 
 
-def _upsample(here: Here[Upsample]) -> Ports:
+def _upsample(here: NodeContext[Upsample]) -> Ports:
     """Along one axis after the other: each place takes from the value before it and the one after."""
     x, draft = here.env["x"], here.draft
     shape = list(x.shape)
@@ -190,7 +190,7 @@ def _upsample(here: Here[Upsample]) -> Ports:
 # -- norms, chance ----------------------------------------------------------------------------------
 
 
-def _layer_norm(here: Here[LayerNorm]) -> Ports:
+def _layer_norm(here: NodeContext[LayerNorm]) -> Ports:
     """Each row less its mean, over its deviation."""
     draft, x, count = here.draft, here.env["x"], len(here.op.shape)
     rows = draft.emit("reshape", x, shape=(*x.shape[:-count], prod(here.op.shape)))
@@ -206,7 +206,7 @@ def _layer_norm(here: Here[LayerNorm]) -> Ports:
     return here.affine(draft.emit("reshape", y, shape=x.shape), lambda param: param)
 
 
-def _batch_norm(here: Here[BatchNorm]) -> Ports:
+def _batch_norm(here: NodeContext[BatchNorm]) -> Ports:
     op, draft, x = here.op, here.draft, here.env["x"]
     channels = (op.features,)
     column = (op.features, *[1] * (len(x.shape) - 1))
@@ -243,7 +243,7 @@ def _batch_norm(here: Here[BatchNorm]) -> Ports:
     return {"y": y, **moved}
 
 
-def _dropout(here: Here[Dropout]) -> Ports:
+def _dropout(here: NodeContext[Dropout]) -> Ports:
     if not here.training:
         return {"y": here.env["x"]}
     return {"y": here.call("mul", here.env["x"], here.noise("mask", here.op.mask == "held"))}
@@ -252,8 +252,8 @@ def _dropout(here: Here[Dropout]) -> Ports:
 # -- equations --------------------------------------------------------------------------------------
 
 
-def _pointwise(here: Here[Neuron | Pointwise]) -> Ports:
-    step = here.op.step()
+def _pointwise(here: NodeContext[Neuron | Pointwise]) -> Ports:
+    step = here.op.equations()
     named: dict[str, Expr] = {f"next {state}": expr for state, expr in step.updates.items()}
     named |= step.outputs
     roots = substitute(list(named.values()), {"dt": const(here.dt)})
@@ -264,7 +264,7 @@ def _pointwise(here: Here[Neuron | Pointwise]) -> Ports:
     return {name: here.draft.spread(value, shape) for name, value in zip(named, values, strict=True)}
 
 
-def _aligned(here: Here[Neuron | Pointwise]) -> Ports:
+def _aligned(here: NodeContext[Neuron | Pointwise]) -> Ports:
     """Ports of one rank: samples broadcast from the right, but the batch axis stays in front."""
     ports = {port: here.env[port] for port in here.op.in_ports}
     rank = max((len(x.shape) for x in ports.values()), default=0)
@@ -275,7 +275,7 @@ def _aligned(here: Here[Neuron | Pointwise]) -> Ports:
     }
 
 
-_LAYERS: Final[Mapping[type[Op], Layer]] = {
+_LOWERINGS: Final[Mapping[type[Op], Layer]] = {
     **dict.fromkeys((Input, Output, Add), _pass_through),
     **dict.fromkeys((Flatten, Unflatten, Reshape), lambda here: here.of_x("reshape")),
     Gather: _gather,
@@ -301,5 +301,5 @@ _LAYERS: Final[Mapping[type[Op], Layer]] = {
     **dict.fromkeys((Neuron, Pointwise), _pointwise),
 }
 
-LAYERS: Final = Table("snnhw_ipu.layers.LAYERS", _LAYERS, otherwise=PARTS)
+LOWERINGS: Final = Table("snnhw_ipu.layers.LOWERINGS", _LOWERINGS, otherwise=PARTS)
 """Op type -> its rule."""

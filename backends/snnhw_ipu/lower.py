@@ -25,7 +25,7 @@ from snnhw.ir import (
     infer_shapes,
 )
 from snnhw.passes import components
-from snnhw_ipu.layers import LAYERS, Here
+from snnhw_ipu.layers import LOWERINGS, NodeContext
 from snnhw_ipu.losses import by_weight, lower_loss, total_name
 from snnhw_ipu.recipe import STEP, Draft, Register
 
@@ -109,7 +109,7 @@ def lower(program: Program, plan: Plan) -> Lowered:
     reasons = [
         f"{name} ({type(op).__name__}): this kind of op is not supported"
         for name, op in program.nodes.items()
-        if type(op) not in LAYERS
+        if type(op) not in LOWERINGS
     ]
     if reasons:
         raise Unsupported("ipu", reasons)
@@ -197,7 +197,7 @@ class _Lowering:
             self._keep(name, self._written(name, op, env))
 
     def _written(self, name: str, op: Op, env: Mapping[str, Register]) -> Mapping[str, Register]:
-        here = Here(
+        here = NodeContext(
             op,
             self.draft,
             env,
@@ -211,7 +211,7 @@ class _Lowering:
             training=self.plan.training,
             derivatives=self.plan.derivatives,
         )
-        return LAYERS[type(op)](here)
+        return LOWERINGS[type(op)](here)
 
     def _keep(self, name: str, found: Mapping[str, Register]) -> None:
         statistics = {"moved": self.moved, "rows": self.rows}

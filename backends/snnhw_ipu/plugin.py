@@ -6,8 +6,8 @@ from typing import Final
 
 from snnhw.ir import Optimizer, Params, Program
 from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Support, Train
-from snnhw_ipu.equations import RULES
-from snnhw_ipu.layers import LAYERS
+from snnhw_ipu.equations import PRIMITIVE_RULES
+from snnhw_ipu.layers import LOWERINGS
 from snnhw_ipu.losses import LOSSES
 from snnhw_ipu.optimizers import OPTIMIZERS
 from snnhw_ipu.options import IpuOptions
@@ -31,8 +31,8 @@ class IpuBackend:
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            ops=dict.fromkeys(LAYERS, Support()),
-            expressions=frozenset(RULES),
+            ops=dict.fromkeys(LOWERINGS, Support()),
+            expressions=frozenset(PRIMITIVE_RULES),
             losses=frozenset(LOSSES),
             optimizers=frozenset[type[Optimizer]](OPTIMIZERS),
             dtypes=DTYPES,

@@ -129,7 +129,7 @@ def _dt(program: Program, dialect: Dialect, dt: float | None) -> float:
 def _in_seconds(program: Program) -> bool:
     """Whether a neuron's equations say ``dt``."""
     found = {op for op in program.nodes.values() if isinstance(op, Neuron)}
-    return any("dt" in free_variables(*op.step().updates.values()) for op in found)
+    return any("dt" in free_variables(*op.equations().updates.values()) for op in found)
 
 
 def _scheme(program: Program, dialect: Dialect) -> str:

@@ -74,6 +74,6 @@ def _nodes(program: Program) -> Iterator[tuple[str, str, str]]:
 def _equations(program: Program) -> Iterator[tuple[str, str, str]]:
     for name, op in program.nodes.items():
         if isinstance(op, (Neuron, Pointwise)):
-            step = op.step()
+            step = op.equations()
             for value, equation in {**step.outputs, **step.updates}.items():
                 yield name, value, repr(equation)

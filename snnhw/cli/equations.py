@@ -10,14 +10,14 @@ from snnhw.ir import Expr, FrozenMap, Neuron, Op, Pointwise, Program, topologica
 from snnhw.ir.expr import make
 from snnhw.ir.text import infix
 
-__all__ = ["Equations", "equations"]
+__all__ = ["NodeEquations", "equations"]
 
 Line = tuple[str, str]
 """A name, and what it is."""
 
 
 @dataclass(frozen=True)
-class Equations:
+class NodeEquations:
     """What one or more nodes compute at every step.
 
     Attributes:
@@ -31,18 +31,18 @@ class Equations:
     lines: tuple[Line, ...]
 
 
-def equations(program: Program) -> list[Equations]:
+def equations(program: Program) -> list[NodeEquations]:
     """A group for each different kind of node that has equations, in the order of the nodes."""
-    found: dict[Op, Equations] = {}
+    found: dict[Op, NodeEquations] = {}
     for name, op in program.nodes.items():
         kind = replace(op, keys=FrozenMap())  # where its parameters lie changes no equation
         if kind in found:
             found[kind] = replace(found[kind], nodes=(*found[kind].nodes, name))
         elif isinstance(op, Neuron):
-            found[kind] = Equations((name,), op.summary(), tuple(_neuron(op)))
+            found[kind] = NodeEquations((name,), op.summary(), tuple(_neuron(op)))
         elif isinstance(op, Pointwise):
             lines = tuple((port, _text(value)) for port, value in op.outputs.items())
-            found[kind] = Equations((name,), op.summary(), lines)
+            found[kind] = NodeEquations((name,), op.summary(), lines)
     return list(found.values())
 
 

@@ -13,7 +13,7 @@ from snnhw.cli.arguments import AsJson
 from snnhw.cli.console import out, print_json, table
 
 if TYPE_CHECKING:
-    from snnhw.cli.equations import Equations
+    from snnhw.cli.equations import NodeEquations
     from snnhw.ir import Program
 
 __all__ = ["command"]
@@ -62,7 +62,7 @@ class _Contents:
     neurons: int
     parameters: int
     trainable: int
-    equations: list[Equations]
+    equations: list[NodeEquations]
     arrays: list[_Array]
 
 

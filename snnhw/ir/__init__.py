@@ -51,7 +51,7 @@ from snnhw.ir.losses import (
     Term,
 )
 from snnhw.ir.memory import DelayLine, delay_lines
-from snnhw.ir.models import MODELS, RESET, SPIKE, TIMINGS, Model, Step, model, register
+from snnhw.ir.models import MODELS, RESET, SPIKE, TIMINGS, NeuronModel, StepEquations, model, register
 from snnhw.ir.noise import CLOCK, Clock, uniform
 from snnhw.ir.ops import SHIPPED
 from snnhw.ir.ops.across import *
@@ -136,8 +136,8 @@ __all__ = [
     "MSECount",
     "MSEMembrane",
     "MSETemporal",
-    "Model",
     "Namespace",
+    "NeuronModel",
     "Opaque",
     "Optimizer",
     "Param",
@@ -149,7 +149,7 @@ __all__ = [
     "Slot",
     "SpikeRateEscape",
     "State",
-    "Step",
+    "StepEquations",
     "StraightThrough",
     "Surrogate",
     "Table",

@@ -17,7 +17,7 @@ from snnhw.ir import text
 from snnhw.ir.expr import Expr, topological
 from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.limits import LIMITS, Limits
-from snnhw.ir.models import Model
+from snnhw.ir.models import NeuronModel
 from snnhw.ir.ops import OPS, Neuron, Op
 from snnhw.ir.program import Edge, Program, TimeAxis
 from snnhw.ir.surrogates import SURROGATES, Opaque, Surrogate
@@ -37,13 +37,13 @@ class _Writer:
 
     def __init__(self) -> None:
         self.expressions: dict[Expr, int] = {}
-        self.models: dict[Model, int] = {}
+        self.models: dict[NeuronModel, int] = {}
         self.written: list[Any] = []
 
     def write(self, value: Any) -> Any:
         if isinstance(value, Expr):
             return self.expressions.setdefault(value, len(self.expressions))
-        if isinstance(value, Model):
+        if isinstance(value, NeuronModel):
             if value not in self.models:
                 self.models[value] = len(self.models)
                 self.written.append(self.record(value))
@@ -86,15 +86,15 @@ class _Reader:
     def __init__(self, expressions: list[Expr], most: int) -> None:
         self.expressions = expressions
         self.most = most  # work
-        self.models: list[Model] = []
-        self.costs: dict[Model, int] = {}
+        self.models: list[NeuronModel] = []
+        self.costs: dict[NeuronModel, int] = {}
         self.sizes = _sizes(expressions)
         self.work = 0
 
     def read_models(self, entries: list[Any]) -> None:
         for place, entry in enumerate(entries):
             before = self.work
-            self.models.append(self.record(Model, entry, f"models[{place}]"))
+            self.models.append(self.record(NeuronModel, entry, f"models[{place}]"))
             self.costs[self.models[-1]] = self.work - before
 
     def read_nodes(self, entries: list[Any]) -> FrozenMap[str, Op]:
@@ -119,7 +119,7 @@ class _Reader:
             return FrozenMap({k: self.read(value_hint, v, f"{where}.{k}") for k, v in data.items()})
         if hint is Expr:
             return self.expression(data, where)
-        if hint is Model:
+        if hint is NeuronModel:
             return _entry(self.models, data, where)
         if hint in _FAMILIES:
             return self.member(_FAMILIES[hint], data, where)

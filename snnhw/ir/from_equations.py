@@ -7,7 +7,7 @@ from typing import Final
 
 from snnhw.errors import ExpressionError, ProgramError
 from snnhw.ir.expr import Expr, greater, substitute, var, where
-from snnhw.ir.models import RESET, SPIKE, Model, model
+from snnhw.ir.models import RESET, SPIKE, NeuronModel, model
 from snnhw.ir.params import Param, State
 from snnhw.ir.parse import parse
 from snnhw.words import brief
@@ -29,7 +29,7 @@ def written(
     params: Mapping[str, float | None] | Iterable[Param] = (),
     reset: Mapping[str, Equation] | None = None,
     inputs: str = "x",
-) -> Model:
+) -> NeuronModel:
     """The model that `snnhw.neuron` makes a module of; see there.
 
     Raises:

@@ -66,7 +66,7 @@ def _equations(program: Program) -> Iterator[str]:
         if not isinstance(op, (Neuron, Pointwise)) or op in sound:
             continue
         try:
-            size = count_nodes(op.step().outputs.values())
+            size = count_nodes(op.equations().outputs.values())
         except ExpressionError as error:
             yield f"{name}: its equations do not compose: {error}"
             continue

@@ -22,7 +22,7 @@ from snnhw.parity.rounding.firing import Spikes
 from snnhw.parity.rounding.walk import Moment, walk
 from snnhw.parity.tally import Judged, Mismatch, judge_port, largest_while_equal
 from snnhw.plugin import Backend
-from snnhw.reference.trace import schedule
+from snnhw.reference.unroll import schedule
 
 __all__ = ["Parity", "compared", "hold", "neuron_ports", "parity", "summary"]
 

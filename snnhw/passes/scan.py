@@ -26,7 +26,7 @@ from typing import Literal
 
 import msgspec
 
-from snnhw.ir import Expr, FrozenMap, Step, const, gradient, topological, var
+from snnhw.ir import Expr, FrozenMap, StepEquations, const, gradient, topological, var
 from snnhw.ir.expr import make, replace
 from snnhw.ir.text import dump
 
@@ -122,7 +122,7 @@ class ScanKernel:
 
 
 @lru_cache(maxsize=4096)
-def derive(step: Step, request: Request) -> ScanKernel:
+def derive(step: StepEquations, request: Request) -> ScanKernel:
     """The scan of one pointwise step."""
     states = [state.name for state in step.states]
     renamed = {
@@ -217,7 +217,7 @@ Wanted = tuple[Expr | None, ...]
 
 
 def _backward(
-    step: Step, request: Request, updates: list[Expr], outputs: list[Expr], values: Sequence[Value]
+    step: StepEquations, request: Request, updates: list[Expr], outputs: list[Expr], values: Sequence[Value]
 ) -> tuple[tuple[Expr, ...], Wanted, Wanted]:
     """One step backwards. What the step computed as a next state is read as n, not computed again."""
     roots, seeds = list(updates), _row("a", len(updates))

@@ -12,7 +12,7 @@ from snnhw.ir import CLOCK, Clock, Namespace, Output, Params, Program, check_par
 from snnhw.ir.inputs import check_inputs, check_record, check_state, check_steps
 from snnhw.reference.elementwise import namespace
 from snnhw.reference.tape import Array, Var, constant, leaf, tracked
-from snnhw.reference.trace import Memory, Trace, arrival, lines, rest, trace
+from snnhw.reference.unroll import Memory, Trace, arrival, lines, rest, trace
 
 __all__ = ["Execution", "Start", "begin", "execute", "observe", "to_state"]
 

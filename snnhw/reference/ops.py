@@ -76,7 +76,7 @@ from snnhw.reference.elementwise import add, div, mul, sqrt, sub
 from snnhw.reference.spatial import avg_pool, convolve, max_pool, sum_pool, transposed, upsample
 from snnhw.reference.tape import Array, Var
 
-__all__ = ["RULES", "Here", "Rule", "by_parts", "margin", "rule_of"]
+__all__ = ["RULES", "OpContext", "Rule", "by_parts", "margin", "rule_of"]
 
 O_co = TypeVar("O_co", bound=Op, covariant=True)
 
@@ -84,7 +84,7 @@ Ports = dict[str, Var]
 
 
 @dataclass(frozen=True)
-class Here(Generic[O_co]):
+class OpContext(Generic[O_co]):
     """A node at one step.
 
     Attributes:
@@ -112,16 +112,16 @@ class Here(Generic[O_co]):
         return uniform(self.clock, self.node, name, shape, held=held)
 
 
-Rule = Callable[[Here[Any]], Ports]
+Rule = Callable[[OpContext[Any]], Ports]
 """Gives the output ports; in training also the new values of statistics, under their names."""
 
 
-def _pass_through(here: Here[Op]) -> Ports:
+def _pass_through(here: OpContext[Op]) -> Ports:
     """Whatever arrived: the edges have been added up before."""
     return {"y": here.env["x"]}
 
 
-def _linear(here: Here[Linear]) -> Ports:
+def _linear(here: OpContext[Linear]) -> Ports:
     y = matmul(here.env["x"], transpose(here.env["weight"], (1, 0)))
     return {"y": add(y, here.env["bias"]) if here.op.bias else y}
 
@@ -180,7 +180,7 @@ def _gives(function: Callable[[Any, Mapping[str, Var]], Var]) -> Rule:
     return lambda here: {"y": function(here.op, here.env)}
 
 
-def _batch_norm(here: Here[BatchNorm]) -> Ports:
+def _batch_norm(here: OpContext[BatchNorm]) -> Ports:
     op, step, functions = here.op, here.clock.step, here.functions
     env = own(op, here.env, step)
     if not here.training:
@@ -190,7 +190,7 @@ def _batch_norm(here: Here[BatchNorm]) -> Ports:
     return {"y": y} if op.stats == "folded" else {"y": y, **moved(op, here.env, found, step)}
 
 
-def _dropout(here: Here[Dropout]) -> Ports:
+def _dropout(here: OpContext[Dropout]) -> Ports:
     op, x = here.op, here.env["x"]
     if not here.training:
         return {"y": x}
@@ -198,7 +198,7 @@ def _dropout(here: Here[Dropout]) -> Ports:
     return {"y": mul(x, here.functions["const"](op.factors(u)))}
 
 
-def _pointwise(here: Here[Neuron | Pointwise]) -> Ports:
+def _pointwise(here: OpContext[Neuron | Pointwise]) -> Ports:
     """The equations, as written; a neuron's next states are among its output ports."""
     names, roots = _equations(here.op, here.dt)
     return dict(zip(names, evaluate(roots, _aligned(here), here.functions), strict=True))
@@ -211,21 +211,21 @@ def _equations(op: Neuron | Pointwise, dt: float) -> tuple[list[str], list[Expr]
     The order is the one in which every backend takes them backwards; ``dt`` is a constant like any
     other in the equations.
     """
-    step = op.step()
+    step = op.equations()
     names, roots = [*step.updates, *step.outputs], [*step.updates.values(), *step.outputs.values()]
     return names, substitute(roots, {"dt": const(dt)})
 
 
-def margin(here: Here[Any]) -> Var | None:
+def margin(here: OpContext[Any]) -> Var | None:
     """What a neuron compares with 0 before it fires; None for a node that never does."""
-    fire = here.op.step().fire if isinstance(here.op, Neuron) else None
+    fire = here.op.equations().fire if isinstance(here.op, Neuron) else None
     if fire is None:
         return None
     (z,) = evaluate(substitute([fire], {"dt": const(here.dt)}), _aligned(here), here.functions)
     return cast("Var", z)
 
 
-def _aligned(here: Here[Neuron | Pointwise]) -> Mapping[str, Var]:
+def _aligned(here: OpContext[Neuron | Pointwise]) -> Mapping[str, Var]:
     """Ports of one rank: samples broadcast from the right, but the batch axis stays in front."""
     ports = {port: here.env[port] for port in here.op.in_ports}
     rank = max((len(x.shape) for x in ports.values()), default=0)
@@ -233,7 +233,7 @@ def _aligned(here: Here[Neuron | Pointwise]) -> Mapping[str, Var]:
         port: reshape(x, (x.shape[0], *[1] * (rank - len(x.shape)), *x.shape[1:]))
         for port, x in ports.items()
     }
-    drawn = here.op.step().noise
+    drawn = here.op.equations().noise
     shapes = {port: x.shape[1:] for port, x in ports.items()}
     sample = here.op.infer(shapes)[here.op.out_ports[0]] if drawn else ()
     batch = next(iter(ports.values())).shape[0]
@@ -284,7 +284,7 @@ def rule_of(op: Op) -> Rule:
     return by_parts if type(op) not in RULES and not is_core(type(op)) else RULES[type(op)]
 
 
-def by_parts(here: Here[Op]) -> Ports:
+def by_parts(here: OpContext[Op]) -> Ports:
     """An op as what it is made of, one part after the other."""
     values = {port: here.env[port] for port in here.op.in_ports}
     parts = parts_of(here.op, {port: x.shape[1:] for port, x in values.items()})

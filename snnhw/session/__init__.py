@@ -8,8 +8,8 @@ it can have come to. `checkpoint` has it in one file.
 
 from __future__ import annotations
 
-from snnhw.session.inference import Given, Inference, Walk
+from snnhw.session.inference import Evaluation, Given, Inference
 from snnhw.session.progress import GRADIENTS, Layout, Progress
 from snnhw.session.session import Session
 
-__all__ = ["GRADIENTS", "Given", "Inference", "Layout", "Progress", "Session", "Walk"]
+__all__ = ["GRADIENTS", "Evaluation", "Given", "Inference", "Layout", "Progress", "Session"]

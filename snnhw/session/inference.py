@@ -17,7 +17,7 @@ from snnhw.ir.inputs import check_inputs, check_state, check_steps, state_shapes
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session.session import Session
 
-__all__ = ["Given", "Inference", "Walk"]
+__all__ = ["Evaluation", "Given", "Inference"]
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +42,7 @@ class Given:
     clock: Clock
 
 
-class Walk(NamedTuple):
+class Evaluation(NamedTuple):
     """What one run gives: at least the ports that are asked for, ``[T, B, ...]``, and the memory after it."""
 
     ports: Mapping[str, Array]
@@ -63,7 +63,7 @@ class Inference:
         params: Params,
         job: Run | Train,
         dtype: npt.DTypeLike,
-        run: Callable[[Given, tuple[str, ...]], Walk],
+        run: Callable[[Given, tuple[str, ...]], Evaluation],
     ) -> None:
         self._program, self._job, self._run, self._dtype = program, job, run, np.dtype(dtype)
         self._session = Session(program, params, job, dtype)

@@ -39,12 +39,12 @@ def trace(function: Callable[..., Any]) -> Expr:
     """
     z = var("z")
     try:
-        found = function(Term(z), Term(const(1.0), graded=True), Term(heaviside(z)))
+        found = function(TracedTerm(z), TracedTerm(const(1.0), graded=True), TracedTerm(heaviside(z)))
     except InputError:
         raise
     except Exception as error:
         raise Untraceable(f"{_line(function, error)}{_words(error)}") from error
-    if not isinstance(found, Term) or not (found.graded or found.value is ZERO):
+    if not isinstance(found, TracedTerm) or not (found.graded or found.value is ZERO):
         raise Untraceable(f"what it returns, {brief(found)}, is not a multiple of the gradient")
     if not _agrees(function, found.value):
         raise Untraceable("called on tensors it gives other numbers than its operations say")
@@ -89,7 +89,7 @@ def _agrees(function: Callable[..., Any], slope: Expr) -> bool:
     return same and torch.allclose(found.double(), wanted, rtol=1e-5, atol=1e-12, equal_nan=True)
 
 
-class Term:
+class TracedTerm:
     """Stands for a tensor: ``value``, times the incoming gradient where ``graded``."""
 
     dtype = device = None  # what `to` is given, and passes over
@@ -134,7 +134,7 @@ def _refuse(what: str) -> NoReturn:
     raise Untraceable(f"{what} is not among the pointwise operations that are known")
 
 
-def _call(name: str, *args: Any, **kwargs: Any) -> Term:
+def _call(name: str, *args: Any, **kwargs: Any) -> TracedTerm:
     inplace = name.endswith("_") and not name.endswith("__")
     rule = None if inplace else RULES.get(name.strip("_"))
     if rule is None:
@@ -145,9 +145,9 @@ def _call(name: str, *args: Any, **kwargs: Any) -> Term:
         raise Untraceable(f"'{name}' is called in a way that is not known: {error}") from error
 
 
-def _term(given: Any) -> Term:
+def _term(given: Any) -> TracedTerm:
     """A stand-in for anything that an operation takes as a number."""
-    if isinstance(given, Term):
+    if isinstance(given, TracedTerm):
         return given
     if isinstance(given, Tensor):
         if given.requires_grad:
@@ -160,7 +160,7 @@ def _term(given: Any) -> Term:
         given = given.item()
     if not isinstance(given, (int, float)):
         raise Untraceable(f"{brief(given)} is no number")
-    return Term(const(float(given)))
+    return TracedTerm(const(float(given)))
 
 
 def _free(*given: Any) -> list[Expr]:
@@ -171,7 +171,7 @@ def _free(*given: Any) -> list[Expr]:
     return [term.value for term in terms]
 
 
-def _both(first: Any, second: Any) -> tuple[Term, Term, bool]:
+def _both(first: Any, second: Any) -> tuple[TracedTerm, TracedTerm, bool]:
     """Two terms that may be added or chosen between: both hold the gradient or neither does; 0 is either."""
     a, b = _term(first), _term(second)
     if a.graded != b.graded and (b if a.graded else a).value is not ZERO:
@@ -179,70 +179,70 @@ def _both(first: Any, second: Any) -> tuple[Term, Term, bool]:
     return a, b, a.graded or b.graded
 
 
-def _plain(function: Callable[..., Expr]) -> Callable[..., Term]:
-    return lambda *args: Term(function(*_free(*args)))
+def _plain(function: Callable[..., Expr]) -> Callable[..., TracedTerm]:
+    return lambda *args: TracedTerm(function(*_free(*args)))
 
 
-def _same(given: Any, *_: Any, **__: Any) -> Term:
+def _same(given: Any, *_: Any, **__: Any) -> TracedTerm:
     return _term(given)
 
 
-def _constant(value: float) -> Callable[..., Term]:
-    return lambda *_, **__: Term(const(value))
+def _constant(value: float) -> Callable[..., TracedTerm]:
+    return lambda *_, **__: TracedTerm(const(value))
 
 
-def _add(first: Any, second: Any) -> Term:
+def _add(first: Any, second: Any) -> TracedTerm:
     a, b, graded = _both(first, second)
-    return Term(a.value + b.value, graded=graded)
+    return TracedTerm(a.value + b.value, graded=graded)
 
 
-def _sub(first: Any, second: Any) -> Term:
+def _sub(first: Any, second: Any) -> TracedTerm:
     a, b, graded = _both(first, second)
-    return Term(a.value - b.value, graded=graded)
+    return TracedTerm(a.value - b.value, graded=graded)
 
 
-def _mul(first: Any, second: Any) -> Term:
+def _mul(first: Any, second: Any) -> TracedTerm:
     a, b = _term(first), _term(second)
     if a.graded and b.graded:
         raise Untraceable("it is not linear in the gradient")
-    return Term(a.value * b.value, graded=a.graded or b.graded)
+    return TracedTerm(a.value * b.value, graded=a.graded or b.graded)
 
 
-def _div(first: Any, second: Any) -> Term:
+def _div(first: Any, second: Any) -> TracedTerm:
     a, (b,) = _term(first), _free(second)
-    return Term(a.value / b, graded=a.graded)
+    return TracedTerm(a.value / b, graded=a.graded)
 
 
-def _neg(given: Any) -> Term:
+def _neg(given: Any) -> TracedTerm:
     term = _term(given)
-    return Term(-term.value, graded=term.graded)
+    return TracedTerm(-term.value, graded=term.graded)
 
 
-def _where(condition: Any, first: Any, second: Any) -> Term:
+def _where(condition: Any, first: Any, second: Any) -> TracedTerm:
     (chosen,) = _free(condition)
     a, b, graded = _both(first, second)
-    return Term(where(greater(abs(chosen), 0.0), a.value, b.value), graded=graded)
+    return TracedTerm(where(greater(abs(chosen), 0.0), a.value, b.value), graded=graded)
 
 
-def _pow(given: Any, exponent: Any) -> Term:
+def _pow(given: Any, exponent: Any) -> TracedTerm:
     base, power = _free(given, exponent)
     if power.op != "const":
         _refuse("a power whose exponent is a tensor")
     number = float(power.data or 0.0)
     if number == 0.5:
-        return Term(expr.sqrt(base))
+        return TracedTerm(expr.sqrt(base))
     if not number.is_integer() or not 1 <= abs(number) <= MOST:
         _refuse(f"the power {number:g}")
     product = base
     for _ in range(int(abs(number)) - 1):
         product = product * base
-    return Term(product if number > 0 else 1.0 / product)
+    return TracedTerm(product if number > 0 else 1.0 / product)
 
 
-def _clamp(given: Any, min: Any = None, max: Any = None) -> Term:  # noqa: A002  # torch's names
+def _clamp(given: Any, min: Any = None, max: Any = None) -> TracedTerm:  # noqa: A002  # torch's names
     (x,) = _free(given)
     x = x if min is None else maximum(x, _free(min)[0])
-    return Term(x if max is None else minimum(x, _free(max)[0]))
+    return TracedTerm(x if max is None else minimum(x, _free(max)[0]))
 
 
 def _is(condition: Expr) -> Expr:
@@ -257,11 +257,11 @@ def _equal(a: Expr, b: Expr) -> Expr:
     return where(greater(a, b), 0.0, _is_not(greater(b, a)))
 
 
-def _named(rule: Callable[..., Term], names: str) -> dict[str, Callable[..., Term]]:
+def _named(rule: Callable[..., TracedTerm], names: str) -> dict[str, Callable[..., TracedTerm]]:
     return dict.fromkeys(names.split(), rule)
 
 
-RULES: Final[Mapping[str, Callable[..., Term]]] = {
+RULES: Final[Mapping[str, Callable[..., TracedTerm]]] = {
     **_named(_same, "clone detach contiguous float double half bfloat16 to type type_as"),
     **_named(_constant(0.0), "zeros_like"),
     **_named(_constant(1.0), "ones_like"),
@@ -303,4 +303,6 @@ RULES: Final[Mapping[str, Callable[..., Term]]] = {
 
 _OPERATORS: Final = "add radd sub rsub mul rmul truediv rtruediv neg abs pow gt lt ge le invert and or"
 for _name in _OPERATORS.split():
-    setattr(Term, f"__{_name}__", partialmethod(lambda self, name, *args: _call(name, self, *args), _name))
+    setattr(
+        TracedTerm, f"__{_name}__", partialmethod(lambda self, name, *args: _call(name, self, *args), _name)
+    )

@@ -17,7 +17,7 @@ from snnhw.parity.arrays import Arrays, batch_of, hosts
 from snnhw.plugin import Backend, Format, label_of
 from snnhw.reader import Reader
 
-__all__ = ["Found", "Source", "Task", "found_on", "plugin_of"]
+__all__ = ["Ran", "Source", "Task", "found_on", "plugin_of"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Found:
+class Ran:
     """What one of them gave; ``failure``: why it gave nothing, and whether it got as far as to load."""
 
     label: str
@@ -68,7 +68,7 @@ def plugin_of(name: str, options: Mapping[str, object]) -> Plugin:
     return reader, registry.file_format(format_name)
 
 
-def found_on(task: Task, plugin: Plugin, options: Mapping[str, object]) -> Found:
+def found_on(task: Task, plugin: Plugin, options: Mapping[str, object]) -> Ran:
     """What a backend records, or a reader; where a reader gives nothing, why.
 
     Raises:
@@ -87,10 +87,10 @@ def found_on(task: Task, plugin: Plugin, options: Mapping[str, object]) -> Found
     with lower(plugin, task.program, task.params, job) as executable:
         found = executable.run(task.inputs)
         recorded = {port: np.array(array) for port, array in hosts(found.recordings).items()}
-    return Found(label_of(plugin, job.options), recorded)
+    return Ran(label_of(plugin, job.options), recorded)
 
 
-def _read(task: Task, reader: Reader, written: Format, options: Mapping[str, object]) -> Found:
+def _read(task: Task, reader: Reader, written: Format, options: Mapping[str, object]) -> Ran:
     """What a reader makes of the file, or of the network as it is written for it."""
     label = f"read from {written.name}"
     with TemporaryDirectory() as folder:
@@ -100,7 +100,7 @@ def _read(task: Task, reader: Reader, written: Format, options: Mapping[str, obj
                 source = _written(task, reader, written, Path(folder))
             known = reader.known(source.path, source.read)
         except (ExportError, LoadError) as error:
-            return Found(label, loads=False, failure=str(error))
+            return Ran(label, loads=False, failure=str(error))
         lead = (task.time_steps,)
         varying = {
             key: np.broadcast_to(x, (*lead, *x.shape)) if key in task.program.time.static_inputs else x
@@ -111,8 +111,8 @@ def _read(task: Task, reader: Reader, written: Format, options: Mapping[str, obj
             seen = reader.run(source.path, varying, task.ports, read=source.read, options=chosen)
         except (DeviceError, InputError, LoadError) as error:
             loads = isinstance(error, DeviceError)
-            return Found(label, known=known, loads=loads, failure=str(error))
-    return Found(label, hosts(seen), known)
+            return Ran(label, known=known, loads=loads, failure=str(error))
+    return Ran(label, hosts(seen), known)
 
 
 def _written(task: Task, reader: Reader, written: Format, folder: Path) -> Source:

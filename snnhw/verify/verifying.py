@@ -15,7 +15,7 @@ from snnhw.parity.comparison import Parity, compared, neuron_ports, summary
 from snnhw.parity.result import Disagreement
 from snnhw.parity.tally import Judged
 from snnhw.verify.records import Held, Pair, Verification
-from snnhw.verify.running import Found, Source, Task, found_on, plugin_of
+from snnhw.verify.running import Ran, Source, Task, found_on, plugin_of
 
 __all__ = ["verify"]
 
@@ -89,7 +89,7 @@ def _check_names(on: Sequence[str], options: Options) -> None:
             raise InputError(f"options are given for '{name}', which is not among {', '.join(on)}")
 
 
-def _held(task: Task, name: str, found: Found, seconds: float) -> Held:
+def _held(task: Task, name: str, found: Ran, seconds: float) -> Held:
     layers = dict.fromkeys(port.rpartition(".")[0] for port in task.ports)
     judged = _judged(task, name, found.seen) if not found.failure else []
     return Held(

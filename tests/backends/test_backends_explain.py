@@ -37,7 +37,7 @@ from snnhw.ir import (
     sequential,
 )
 from snnhw.plugin import Explanation, Run, Train
-from snnhw.tensors.scans.layer import layer_of
+from snnhw.tensors.scans.site import site_of
 from snnhw_cpu.plugin import CpuBackend, CpuOptions
 
 T, B = 5, 3
@@ -103,9 +103,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         return lambda *_: None
 
     monkeypatch.setattr(snnhw_cpu.provider, "compiled", compiled)
-    layer_of.cache_clear()
+    site_of.cache_clear()
     yield found
-    layer_of.cache_clear()
+    site_of.cache_clear()
 
 
 def job_of(program: Program, *ports: str, options: CpuOptions, time_steps: int = T) -> Run | Train:
@@ -150,7 +150,7 @@ def test_what_is_explained_is_what_is_compiled(name: str, paths: str, asked: set
         job_of(program, *spiking, options=options, time_steps=1),
     ]
     for job in jobs:
-        layer_of.cache_clear()
+        site_of.cache_clear()
         asked.clear()
         explanation = told(program, job)
         assert not asked, "to explain compiles nothing"

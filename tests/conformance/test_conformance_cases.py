@@ -33,8 +33,8 @@ from snnhw.ir import (
     PRIMITIVES,
     SURROGATES,
     ClassLoss,
-    Model,
     Neuron,
+    NeuronModel,
     Optimizer,
     Param,
     Params,
@@ -83,8 +83,8 @@ def test_every_op_has_examples(cases: Cases) -> None:
 def test_every_model_has_a_case_under_every_reset_and_timing(name: str) -> None:
     entry, tried = MODELS[name], list(settings())
     for reset, timing in timings(entry):
-        outputs = Setting(entry, reset, timing).neuron(()).step().outputs
-        same = [setting for setting in tried if setting.neuron(()).step().outputs == outputs]
+        outputs = Setting(entry, reset, timing).neuron(()).equations().outputs
+        same = [setting for setting in tried if setting.neuron(()).equations().outputs == outputs]
         assert same, f"reset {reset}, timing {timing}"
 
 
@@ -108,7 +108,7 @@ def test_every_neuron_is_run_alone_and_its_gradient_is_taken(setting: Setting, c
     assert {f"pointwise/{setting.name}", f"near/{setting.name}"} & cases.keys()
     if backwards(setting):
         assert f"gradient/{setting.name}" in cases
-    if not forward_primitives(setting.neuron(()).step()) & ROUNDING:
+    if not forward_primitives(setting.neuron(()).equations()) & ROUNDING:
         assert f"exact/{setting.name}" in cases
 
 
@@ -260,7 +260,7 @@ NEWCOMERS = [
 
 
 @pytest.mark.parametrize("entry", NEWCOMERS, ids=lambda entry: entry.name)
-def test_a_model_gets_cases_without_an_edit(entry: Model) -> None:
+def test_a_model_gets_cases_without_an_edit(entry: NeuronModel) -> None:
     tried = list(settings({entry.name: entry}))
     assert {(setting.reset, setting.timing) for setting in tried} >= {usual(entry)}
     for setting in tried:

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from snnhw.conformance import CaseResult, Mismatch, Proof
-from snnhw.conformance.checks.evidence import Evidence, Trace
+from snnhw.conformance.checks.evidence import Curve, Evidence
 from snnhw.conformance.outcome import Outcome
 from snnhw.conformance.reports.page import page
 from snnhw.conformance.reports.report import report
@@ -47,7 +47,7 @@ def test_the_json_form() -> None:
 
 def test_measures_and_evidence_in_json() -> None:
     first = Mismatch("lif.mem", 2, 0, (1,), math.inf, 0.25, 0.0)
-    traces = (Trace("lif.mem", (0.0, math.nan), (0.0, 0.25)),)
+    traces = (Curve("lif.mem", (0.0, math.nan), (0.0, 0.25)),)
     evidence = Evidence("program", 3, 1, ("x [1] = [0.5]",), "why", first, traces)
     measured = Measured(math.inf, 10, 2, 0.5)
     case = replace(
@@ -107,7 +107,7 @@ def test_the_matrix_has_a_row_for_what_cases_are_about() -> None:
 
 def test_the_page_is_whole_and_loads_nothing() -> None:
     first = Mismatch("lif.mem", 1, 0, (), 0.5, 0.25, 0.0)
-    traces = (Trace("lif.<mem>", (0.0, 0.5, math.nan), (0.0, 0.25, 0.25)), Trace("one step", (1.0,), (1.0,)))
+    traces = (Curve("lif.<mem>", (0.0, 0.5, math.nan), (0.0, 0.25, 0.25)), Curve("one step", (1.0,), (1.0,)))
     evidence = Evidence("x <- y", 3, 1, (), "a & b", first, traces)
     failed = replace(CASES[1], reason="0 < 1", evidence=evidence)
     text = page(report("chip", "emulated on paper", [failed, *CASES[2:], CASES[0]]))

@@ -19,13 +19,13 @@ from snnhw.ir import (
     FrozenMap,
     Linear,
     Loss,
-    Model,
     Neuron,
+    NeuronModel,
     Op,
     Params,
     Pointwise,
     Program,
-    Step,
+    StepEquations,
     StraightThrough,
     clamp,
     graft,
@@ -41,7 +41,7 @@ from snnhw.reference import RULES
 from snnhw.reference.arrays import reshape
 from snnhw.reference.batchnorm import Moments, measure
 from snnhw.reference.elementwise import add
-from snnhw.reference.ops import Here
+from snnhw.reference.ops import OpContext
 from snnhw.reference.tape import Var, constant
 from snnhw_reference.plugin import ReferenceBackend, ReferenceOptions
 
@@ -104,7 +104,7 @@ def without_clamp(neuron: Neuron) -> Neuron:
     return replace(neuron, model=rewritten(neuron.model, {clamp(beta, 0.0, 1.0): beta}))
 
 
-def rewritten(model: Model, by: Mapping[Expr, Expr]) -> Model:
+def rewritten(model: NeuronModel, by: Mapping[Expr, Expr]) -> NeuronModel:
     """A model with other equations."""
     resets = FrozenMap({kind: with_equations(table, by) for kind, table in model.resets.items()})
     return replace(model, integrate=with_equations(model.integrate, by), resets=resets)
@@ -118,8 +118,8 @@ def with_equations(table: Mapping[str, Expr], by: Mapping[Expr, Expr]) -> Frozen
 class Attached(Neuron):
     """A neuron whose reset flag passes gradients on, as its spikes do."""
 
-    def step(self) -> Step:
-        step, stored = super().step(), self.model.fire
+    def equations(self) -> StepEquations:
+        step, stored = super().equations(), self.model.fire
         if stored is None:
             return step
         by = {stop_gradient(heaviside(stored)): spike(stored, self.surrogate)}
@@ -140,7 +140,7 @@ def sideways(norm: BatchNorm1d) -> BatchNorm1d:
     return Sideways(**{item.name: getattr(norm, item.name) for item in fields(norm)})
 
 
-def _over_channels(here: Here[BatchNorm1d]) -> dict[str, Var]:
+def _over_channels(here: OpContext[BatchNorm1d]) -> dict[str, Var]:
     """Mean and variance over the channels too."""
     x, zeros = here.env["x"], constant(np.zeros(here.op.features))
     found = measure([reshape(x, (-1, 1))], here.functions)

@@ -15,7 +15,7 @@ from snnhw.ir.optimizers import OPTIMIZERS as ALL_OPTIMIZERS
 from snnhw.plugin import Train
 from snnhw_ipu.explain import captured
 from snnhw_ipu.forms import forms_of
-from snnhw_ipu.layers import LAYERS
+from snnhw_ipu.layers import LOWERINGS
 from snnhw_ipu.losses import LOSSES
 from snnhw_ipu.lower import Lowered
 from snnhw_ipu.optimizers import OPTIMIZERS, settings
@@ -58,7 +58,7 @@ def test_no_operation_is_one_that_poptorch_cannot_lower() -> None:
             assert unsupported(graph) == [], case.id
         seen |= {type(op) for op in case.program.nodes.values()}
         losses |= {type(term.kind) for term in job.loss.terms}
-    assert set(LAYERS) <= seen
+    assert set(LOWERINGS) <= seen
     assert set(LOSSES) <= losses
 
 

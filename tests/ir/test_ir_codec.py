@@ -94,7 +94,7 @@ def test_a_model_that_nobody_registered_comes_back_whole() -> None:
     again = through(sequential({"input": Input((4,)), "own": Neuron(own, reset="none")})).nodes["own"]
     assert isinstance(again, Neuron)
     assert again.model == own
-    assert again.step() == Neuron(own, reset="none").step()
+    assert again.equations() == Neuron(own, reset="none").equations()
     assert "Own" not in MODELS
 
 

@@ -13,7 +13,7 @@ from snnhw.ir import (
     RESET,
     SPIKE,
     FrozenMap,
-    Model,
+    NeuronModel,
     Param,
     State,
     greater,
@@ -27,7 +27,7 @@ LEAKY = MODELS["Leaky"]
 mem, x, beta, threshold = variables("mem x beta threshold")
 
 
-def build(**changes: Any) -> Model:
+def build(**changes: Any) -> NeuronModel:
     parts: dict[str, Any] = {
         "states": "mem",
         "params": (Param("beta", 0.5), Param("threshold", 1.0)),
@@ -37,15 +37,15 @@ def build(**changes: Any) -> Model:
     return model(changes.pop("name", "Test"), **{**parts, **changes})
 
 
-def raw(**changes: Any) -> Model:
+def raw(**changes: Any) -> NeuronModel:
     """A model from its parts, without what `model` fills in."""
     parts = {field: getattr(LEAKY, field) for field in LEAKY.__dataclass_fields__}
-    return Model(**{**parts, "name": "Test", **changes})
+    return NeuronModel(**{**parts, "name": "Test", **changes})
 
 
 SILENT: dict[str, Any] = {"fire": None, "params": (Param("beta"),)}
 
-WRONG: dict[str, tuple[Callable[[], Model], str]] = {
+WRONG: dict[str, tuple[Callable[[], NeuronModel], str]] = {
     "name": (lambda: build(name="my model"), "'my model' cannot name a model; use letters, digits and"),
     "long name": (lambda: build(name="m" * 65), "cannot name a model"),
     "name of a reset": (lambda: build(resets={"to zero": {}}), "'to zero' cannot name a reset"),
@@ -144,7 +144,7 @@ WRONG: dict[str, tuple[Callable[[], Model], str]] = {
 
 
 @pytest.mark.parametrize(("wrong", "message"), WRONG.values(), ids=WRONG)
-def test_messages(wrong: Callable[[], Model], message: str) -> None:
+def test_messages(wrong: Callable[[], NeuronModel], message: str) -> None:
     with pytest.raises(ProgramError, match=message) as caught:
         wrong()
     assert all(problem.startswith("model '") for problem in caught.value.problems)

@@ -19,11 +19,11 @@ from snnhw.ir import (
     ATan,
     Expr,
     FrozenMap,
-    Model,
     Neuron,
+    NeuronModel,
     Param,
     State,
-    Step,
+    StepEquations,
     StraightThrough,
     clamp,
     const,
@@ -45,7 +45,7 @@ mem, x, beta, threshold = variables("mem x beta threshold")
 SINGLE = numpy_namespace(np.float32)
 
 
-def run(step: Step, **given: float) -> dict[str, float]:
+def run(step: StepEquations, **given: float) -> dict[str, float]:
     """The outputs of one step in float32."""
     env = {name: np.float32(value) for name, value in {"beta": 0.5, "threshold": 1.0, **given}.items()}
     values = evaluate(list(step.outputs.values()), env, SINGLE)
@@ -93,7 +93,7 @@ def test_a_subtraction_that_decays_is_one_at_the_spike(name: str) -> None:
 def spikes_of(name: str, kind: str, timing: str) -> list[float]:
     """Of a neuron that is given numbers which float32 adds without rounding."""
     entry, found = MODELS[name], [{state.name: 0.0 for state in MODELS[name].states}]
-    step = Neuron(entry, reset=kind, timing=timing).step()
+    step = Neuron(entry, reset=kind, timing=timing).equations()
     for given in (0.75, 0.5, 1.5, 1.5, 0.25, -1.5, -1.0, 0.5, 0.25, 0.75, -0.25, 0.5):
         state = {item.name: found[-1][item.name] for item in entry.states}
         found.append(run(step, x=given, alpha=0.5, V=0.25, **state))
@@ -102,14 +102,14 @@ def spikes_of(name: str, kind: str, timing: str) -> list[float]:
 
 @pytest.mark.parametrize(("kind", "timing"), STEPS)
 def test_leaky(kind: str, timing: str) -> None:
-    step = Neuron(LEAKY, reset=kind, timing=timing).step()
+    step = Neuron(LEAKY, reset=kind, timing=timing).equations()
     found = [run(step, **point) for point in POINTS]
     assert [(out["spk"], out["mem"]) for out in found] == STEPS[kind, timing]
 
 
 @pytest.mark.parametrize(("given", "used"), [(-0.5, 0.0), (0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (1.5, 1.0)])
 def test_beta_is_clamped_and_its_gradient_only_outside(given: float, used: float) -> None:
-    step = Neuron(LEAKY, reset="none").step()
+    step = Neuron(LEAKY, reset="none").equations()
     (slope,) = gradient([step.updates["mem"]], [const(1.0)], [beta])
     env = {"mem": 3.0, "x": 0.0, "beta": given}
     assert evaluate([step.updates["mem"], slope], env, numpy_namespace()) == [
@@ -119,7 +119,7 @@ def test_beta_is_clamped_and_its_gradient_only_outside(given: float, used: float
 
 
 def test_the_reset_flag_is_a_constant_to_the_gradient() -> None:
-    step = Neuron(LEAKY, surrogate=ATan()).step()
+    step = Neuron(LEAKY, surrogate=ATan()).equations()
     found = gradient([step.updates["mem"]], [const(1.0)], [mem, threshold])
     at = {"mem": 1.5, "x": 0.25, "beta": 0.5, "threshold": 1.0}
     assert evaluate(found, at, numpy_namespace()) == [0.5, -1.0]  # beta, and -R
@@ -127,7 +127,7 @@ def test_the_reset_flag_is_a_constant_to_the_gradient() -> None:
 
 @pytest.mark.parametrize(("timing", "slope"), [("delayed", 1.0), ("retest", 0.75), ("immediate", 0.75)])
 def test_the_gradient_passes_through_a_spike_that_resets_at_once(timing: str, slope: float) -> None:
-    step = Neuron(LEAKY, timing=timing, surrogate=StraightThrough()).step()
+    step = Neuron(LEAKY, timing=timing, surrogate=StraightThrough()).equations()
     found = gradient([step.updates["mem"]], [const(1.0)], [x])
     at = {"mem": 0.0, "x": 1.0, "beta": 0.5, "threshold": 0.25}
     assert evaluate(found, at, numpy_namespace()) == [slope]  # 1, or 1 - threshold * dh/dz
@@ -135,7 +135,7 @@ def test_the_gradient_passes_through_a_spike_that_resets_at_once(timing: str, sl
 
 @pytest.mark.parametrize("kind", ["subtract", "zero"])
 def test_graded_spikes_of_no_worth_leave_no_nan(kind: str) -> None:
-    step = Neuron(LEAKY, reset=kind, timing="retest", graded=True).step()
+    step = Neuron(LEAKY, reset=kind, timing="retest", graded=True).equations()
     at = {"mem": 0.5, "x": 1.25, "beta": 0.5, "threshold": 1.0, "graded_spikes_factor": 0.0}
     roots = list(step.outputs.values())
     wrt = [mem, x, beta, threshold, var("graded_spikes_factor")]
@@ -146,12 +146,12 @@ def test_graded_spikes_of_no_worth_leave_no_nan(kind: str) -> None:
 
 
 def test_graded_spikes_are_worth_their_factor() -> None:
-    step = Neuron(LEAKY, graded=True).step()
+    step = Neuron(LEAKY, graded=True).equations()
     assert run(step, mem=0.5, x=1.25, graded_spikes_factor=3.0) == {"spk": 3.0, "mem": 1.5}
 
 
 def test_quantisation_comes_before_firing_and_not_after_it() -> None:
-    step = Neuron(LEAKY, reset="subtract", timing="immediate", quantised=True).step()
+    step = Neuron(LEAKY, reset="subtract", timing="immediate", quantised=True).equations()
     env = {"mem": 0.0, "x": 0.9, "beta": 0.5, "threshold": 1.0, "levels": np.array([0.0, 1.25])}
     values = evaluate(list(step.outputs.values()), env, numpy_namespace())
     assert values == [1.0, 0.25]  # 0.9 -> 1.25 fires; 1.25 - 1.0 is no level and stays
@@ -160,7 +160,7 @@ def test_quantisation_comes_before_firing_and_not_after_it() -> None:
 
 
 def test_a_step_names_what_it_reads_and_writes() -> None:
-    step = Neuron(LEAKY, graded=True, reset="none").step()
+    step = Neuron(LEAKY, graded=True, reset="none").equations()
     assert step.ports == ("x",)
     assert step.states == (State("mem"),)
     assert step.params == ("beta", "graded_spikes_factor", "threshold")
@@ -184,7 +184,7 @@ SYNAPTIC = {
 
 @pytest.mark.parametrize(("kind", "timing"), SYNAPTIC)
 def test_synaptic(kind: str, timing: str) -> None:
-    step = Neuron(MODELS["Synaptic"], reset=kind, timing=timing).step()
+    step = Neuron(MODELS["Synaptic"], reset=kind, timing=timing).equations()
     found = run(step, alpha=0.5, syn=0.5, mem=1.5, x=0.25)
     assert tuple(found.values()) == SYNAPTIC[kind, timing]
 
@@ -193,14 +193,14 @@ def test_synaptic(kind: str, timing: str) -> None:
 
 
 @pytest.fixture
-def registry() -> Iterator[dict[str, Model]]:
+def registry() -> Iterator[dict[str, NeuronModel]]:
     before = dict(MODELS)
     yield MODELS
     MODELS.clear()
     MODELS.update(before)
 
 
-def test_a_model_in_ten_lines(registry: dict[str, Model]) -> None:
+def test_a_model_in_ten_lines(registry: dict[str, NeuronModel]) -> None:
     mem, level, x, tau, jump = variables("mem level x tau jump")
     adaptive = register(
         model(
@@ -212,7 +212,7 @@ def test_a_model_in_ten_lines(registry: dict[str, Model]) -> None:
         )
     )
     assert registry["Adaptive"] is adaptive
-    step = Neuron(adaptive).step()
+    step = Neuron(adaptive).equations()
     state, spikes = {"mem": 0.0, "level": 0.0}, []
     u, level_, r = 0.0, 0.0, 0.0
     for t in range(20):
@@ -239,7 +239,7 @@ def test_a_state_left_out_keeps_the_last_output() -> None:
         integrate={"mem": mem + x + v * previous},
         fire=mem - threshold,
     )
-    step = Neuron(fed, reset="none", graded=True).step()
+    step = Neuron(fed, reset="none", graded=True).equations()
     assert step.updates["previous"] is step.outputs["spk"] is step.outputs["previous"]
     (slope,) = gradient([step.updates["mem"]], [const(1.0)], [previous])
     assert slope is v
@@ -254,7 +254,7 @@ def test_the_last_output_may_be_a_state_by_its_own_name() -> None:
         fire=mem - threshold,
     )
     neuron = Neuron(fed, reset="none")
-    assert neuron.out_ports == tuple(neuron.step().outputs) == ("spk", "mem")
+    assert neuron.out_ports == tuple(neuron.equations().outputs) == ("spk", "mem")
 
 
 def test_a_neuron_that_never_fires() -> None:
@@ -262,14 +262,14 @@ def test_a_neuron_that_never_fires() -> None:
     neuron = Neuron(silent, reset="none", quantised=True)
     assert (silent.kinds, silent.reset) == (("none",), "none")
     assert neuron.out_ports == ("mem",)
-    assert neuron.step().outputs == FrozenMap({"mem": nearest(0.5 * mem + x, "levels")})
-    assert neuron.step().fire is None
+    assert neuron.equations().outputs == FrozenMap({"mem": nearest(0.5 * mem + x, "levels")})
+    assert neuron.equations().fire is None
 
 
 def test_states_of_a_silent_neuron_come_in_order() -> None:
     integrate = {"b": var("a") + x, "a": var("b")}
     silent = model("Silent", states="a b", params=(), integrate=integrate, fire=None)
-    assert list(Neuron(silent, reset="none").step().outputs) == ["a", "b"]
+    assert list(Neuron(silent, reset="none").equations().outputs) == ["a", "b"]
 
 
 def test_a_reset_of_ones_own_is_offered_where_it_is_defined() -> None:
@@ -278,7 +278,7 @@ def test_a_reset_of_ones_own_is_offered_where_it_is_defined() -> None:
     post = {"immediate": {"to_rest": {"mem": where(SPIKE > 0.5, rest, mem)}}}
     params = (Param("beta", 0.5), Param("rest", -0.25), Param("threshold", 1.0))
 
-    def build(**extra: Any) -> Model:
+    def build(**extra: Any) -> NeuronModel:
         integrate = {"mem": beta * mem + x}
         return model("R", states="mem", params=params, integrate=integrate, fire=mem - threshold, **extra)
 
@@ -287,9 +287,9 @@ def test_a_reset_of_ones_own_is_offered_where_it_is_defined() -> None:
     assert both.timings_of("to_rest") == ("delayed", "immediate")
     assert both.timings_of("zero") == TIMINGS
     assert both.reset == "to_rest"
-    immediate = Neuron(both, reset="to_rest", timing="immediate").step()
+    immediate = Neuron(both, reset="to_rest", timing="immediate").equations()
     assert run(immediate, mem=0.5, x=1.25, rest=-0.25) == {"spk": 1.0, "mem": -0.25}
-    delayed = Neuron(both, reset="to_rest").step()
+    delayed = Neuron(both, reset="to_rest").equations()
     assert run(delayed, mem=1.5, x=1.25, rest=-0.25) == {"spk": 0.0, "mem": -0.25}
     with pytest.raises(
         ProgramError, match=r"timing='retest'\): give one of R's for 'to_rest': delayed, immediate"
@@ -305,23 +305,23 @@ def test_a_state_that_starts_from_a_parameter_reads_it() -> None:
         integrate={"mem": mem + x},
         fire=None,
     )
-    assert Neuron(start, reset="none").step().params == ("start",)
+    assert Neuron(start, reset="none").equations().params == ("start",)
 
 
 def test_the_length_of_a_step_is_no_parameter() -> None:
     timed = model("Timed", states="mem", params=(), integrate={"mem": mem + var("dt") * x}, fire=None)
-    assert Neuron(timed, reset="none").step().params == ()
+    assert Neuron(timed, reset="none").equations().params == ()
 
 
 # -- The registry -----------------------------------------------------------------------------------
 
 
-def test_registering_the_same_model_again_is_harmless(registry: dict[str, Model]) -> None:
+def test_registering_the_same_model_again_is_harmless(registry: dict[str, NeuronModel]) -> None:
     assert register(copy.deepcopy(LEAKY)) == LEAKY
     assert registry["Leaky"] is LEAKY
 
 
-def test_two_models_of_one_name(registry: dict[str, Model]) -> None:
+def test_two_models_of_one_name(registry: dict[str, NeuronModel]) -> None:
     other = model("Leaky", states="mem", params=(), integrate={"mem": mem + x}, fire=None)
     with pytest.raises(
         ProgramError, match="another model is already registered as 'Leaky'; choose another name"
@@ -352,5 +352,5 @@ def test_every_option_of_every_model_composes() -> None:
             for timing in entry.timings_of(kind):
                 for flag in (False, True):
                     neuron = Neuron(entry, reset=kind, timing=timing, graded=flag, quantised=flag)
-                    assert tuple(neuron.step().outputs) == neuron.out_ports
-                    assert all(isinstance(value, Expr) for value in neuron.step().updates.values())
+                    assert tuple(neuron.equations().outputs) == neuron.out_ports
+                    assert all(isinstance(value, Expr) for value in neuron.equations().updates.values())

@@ -64,7 +64,7 @@ def test_a_constant_input_leads_to_where_the_equation_comes_to_rest() -> None:
 
 @pytest.mark.parametrize(("kind", "expected"), [("to_value", -0.5), ("subtract", 0.4)])
 def test_a_spike_resets_within_the_step(kind: str, expected: float) -> None:
-    step = Neuron(textbook("LIF"), reset=kind, timing="immediate", surrogate=None).step()
+    step = Neuron(textbook("LIF"), reset=kind, timing="immediate", surrogate=None).equations()
     roots: list[Expr] = [step.outputs["spk"], step.updates["mem"]]
     assert evaluate(roots, VALUES | {"mem": 1.7, "r": 0.4 / 3}, numpy_namespace()) == [
         1.0,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from snnhw.errors import ExpressionError, ProgramError
-from snnhw.ir import Model, Neuron, Param, evaluate, numpy_namespace, var, variables
+from snnhw.ir import Neuron, NeuronModel, Param, evaluate, numpy_namespace, var, variables
 from snnhw.ir.from_equations import OWN, written
 
 mem, adapt, x, beta = variables("mem adapt x beta")
@@ -18,15 +18,15 @@ EQUATIONS = {"mem": "beta * mem + x", "adapt": "rho * adapt"}
 RESET = {"mem": "mem - threshold", "adapt": "adapt + jump"}
 
 
-def adaptive(**changed: Any) -> Model:
+def adaptive(**changed: Any) -> NeuronModel:
     given: dict[str, Any] = {"states": "mem adapt", "params": PARAMS, "equations": EQUATIONS}
     given |= {"fire": "mem > threshold + adapt", "reset": RESET}
     return written("Adaptive", **{**given, **changed})
 
 
-def run(model: Model, xs: list[float], **options: Any) -> list[tuple[float, ...]]:
+def run(model: NeuronModel, xs: list[float], **options: Any) -> list[tuple[float, ...]]:
     """``(spk, *states)`` of every step."""
-    step = Neuron(model, **options).step()
+    step = Neuron(model, **options).equations()
     state, found = {name.name: 0.0 for name in model.states}, []
     for now in xs:
         env = {**{param.name: param.default for param in model.params}, **state, "x": now, "dt": 0.5}
@@ -83,7 +83,7 @@ def test_definitions_and_the_length_of_a_step() -> None:
     assert [state.name for state in model.states] == ["v", "w"]
     assert list(model.integrate) == ["v", "w"]
     assert model.params == (Param("gain", 2.0, low=0.0),)
-    step = Neuron(model).step()
+    step = Neuron(model).equations()
     values = evaluate(
         list(step.outputs.values()), {"v": 1.0, "w": 0.0, "x": 3.0, "gain": 2.0, "dt": 0.5}, numpy_namespace()
     )

@@ -13,11 +13,11 @@ from snnhw.ir import (
     ATan,
     FastSigmoid,
     FrozenMap,
-    Model,
     Neuron,
+    NeuronModel,
     Param,
     Pointwise,
-    Step,
+    StepEquations,
     StraightThrough,
     expr,
     model,
@@ -29,7 +29,7 @@ from snnhw.tensors.scans.scan import run_scan
 BATCH, WIDTH = 3, 1100  # more than one block, and a ragged last one
 
 
-def adaptive() -> Model:
+def adaptive() -> NeuronModel:
     """A neuron whose threshold rises with every spike: two states, one of them fed by the other."""
     mem, rise, x, beta, threshold, step = variables("mem rise x beta threshold step")
     return model(
@@ -48,7 +48,7 @@ def adaptive() -> Model:
 class Pooled:
     """One scan: the step, and how it is used."""
 
-    step: Step
+    step: StepEquations
     params: dict[str, float | str]
     """Parameter -> value, or ``neuron`` for one value per neuron."""
     outputs: tuple[str, ...] = ("spk",)
@@ -57,8 +57,8 @@ class Pooled:
     tables: dict[str, Sequence[float]] = field(default_factory=dict)
 
 
-def _neuron(name: str, **options: object) -> Step:
-    return Neuron(MODELS[name], **options).step()  # type: ignore[arg-type]  # options of any kind
+def _neuron(name: str, **options: object) -> StepEquations:
+    return Neuron(MODELS[name], **options).equations()  # type: ignore[arg-type]  # options of any kind
 
 
 ACTIVATIONS = Pointwise(
@@ -103,11 +103,11 @@ POOL: dict[str, Pooled] = {
         train=frozenset({"alpha", "beta"}),
     ),
     "adaptive": Pooled(
-        Neuron(adaptive()).step(),
+        Neuron(adaptive()).equations(),
         {"beta": 0.9, "threshold": 1.0, "step": "neuron"},
         train=frozenset({"step"}),
     ),
-    "pointwise": Pooled(ACTIVATIONS.step(), {}, outputs=("y", "z", "w")),
+    "pointwise": Pooled(ACTIVATIONS.equations(), {}, outputs=("y", "z", "w")),
 }
 
 

@@ -78,7 +78,7 @@ def test_no_name_that_a_user_chose_reaches_the_code() -> None:
         ports=("eval_x",),
     )
     pooled = Pooled(
-        Neuron(odd).step(), {"__import__": 0.5, "threshold": 1.0}, train=frozenset({"__import__"})
+        Neuron(odd).equations(), {"__import__": 0.5, "threshold": 1.0}, train=frozenset({"__import__"})
     )
     kernel = kernel_of(pooled)
     for text in (forward_source(kernel), backward_source(kernel)):
@@ -97,7 +97,7 @@ def test_names_do_not_change_the_code() -> None:
             membrane=state,
             ports=(port,),
         )
-        return backward_source(kernel_of(Pooled(Neuron(neuron).step(), {"threshold": 1.0})))
+        return backward_source(kernel_of(Pooled(Neuron(neuron).equations(), {"threshold": 1.0})))
 
     assert named("mem", "x") == named("u", "drive")
 

@@ -33,7 +33,7 @@ def params() -> dict[str, Tensor]:
     }
 
 
-def layer_of(program: Program, **options: Any) -> Operation:
+def site_of(program: Program, **options: Any) -> Operation:
     """The only layer that is not torch's own."""
     (layer,) = layers_of(program, limits=USUAL, **options).values()
     assert not isinstance(layer, Remembering)
@@ -143,7 +143,7 @@ def test_bfloat16_rounds_operands_but_neither_bias_nor_result(name: str) -> None
     torch.manual_seed(0)
     given = {key: torch.randn(spec.shape) for key, spec in op.params().items()}
     x = torch.randn(5, 3, 8, 8) if name == "conv" else torch.randn(5, 96)
-    layer = layer_of(sequential({"x": Input((3, 8, 8)), name: op}), precision="bf16")
+    layer = site_of(sequential({"x": Input((3, 8, 8)), name: op}), precision="bf16")
     found = layer(op, {"x": x}, given)
     weight, rounded = given["weight"].bfloat16().float(), x.bfloat16().float()
     exact = F.conv2d(rounded, weight) if name == "conv" else F.linear(rounded, weight)
@@ -164,7 +164,7 @@ def test_bfloat16_rounds_operands_but_neither_bias_nor_result(name: str) -> None
 )
 def test_every_convolution_runs_in_bfloat16(op: Op, shape: tuple[int, ...]) -> None:
     program = sequential({"x": Input(shape), "conv": op})
-    layer = layer_of(program, precision="bf16")
+    layer = site_of(program, precision="bf16")
     torch.manual_seed(0)
     given = {key: torch.randn(spec.shape) for key, spec in op.params().items()}
     xs = {"x": torch.randn(5, *shape)}

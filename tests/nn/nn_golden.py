@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import snnhw as snn
 
-__all__ = ["layer_of", "returned", "signal_of"]
+__all__ = ["returned", "signal_of", "site_of"]
 
 LEVELS: Final = torch.linspace(-1, 1.5, 4)
 """The quantiser of `leaky_state_quant`, as its note says."""
@@ -19,7 +19,7 @@ WEIGHTS: Final = ("W", "b", "W_ih", "Wv", "Wk", "Walpha", "biases", "weight_ih",
 WEIGHTS_TOO: Final = ("bias_hh", "conv_weight")
 
 
-def layer_of(case: Mapping[str, Any], surrogates: Mapping[str, Any]) -> Any:
+def site_of(case: Mapping[str, Any], surrogates: Mapping[str, Any]) -> Any:
     """The module of a case, in float64."""
     given = dict(case["params"])
     told = {name: given.pop(name) for name in (*WEIGHTS, *WEIGHTS_TOO) if name in given}

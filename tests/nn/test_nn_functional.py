@@ -156,12 +156,12 @@ def test_refusals_name_the_line(function: Callable[[Any], Any], message: str) ->
     with pytest.raises(CaptureError) as caught:
         capture(Through(function), torch.zeros(B, 4, 6))
     line, _, reason = str(caught.value).rpartition("`: ")  # the line holds the message as well
-    assert "test_nn_moving.py:" in line
+    assert "test_nn_functional.py:" in line
     assert message in reason
 
 
 def test_a_size_among_what_is_joined_is_refused() -> None:
-    with pytest.raises(CaptureError, match=r"test_nn_moving.py:.* cannot be captured: expected Tensor"):
+    with pytest.raises(CaptureError, match=r"test_nn_functional.py:.* cannot be captured: expected Tensor"):
         capture(Through(lambda x: torch.cat([x, x.size(1)], 1)), torch.zeros(B, 4, 6))
 
 

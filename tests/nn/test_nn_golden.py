@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from nn_golden import layer_of, returned, signal_of
+from nn_golden import returned, signal_of, site_of
 from torch import Tensor
 
 import snnhw as snn
@@ -47,7 +47,7 @@ def test_no_case_was_left_out() -> None:
 @pytest.mark.parametrize("case", NEURONS, ids=lambda case: case["id"])
 def test_spikes_and_states(case: dict[str, Any]) -> None:
     """Every bit where equations are sums and products of numbers that float32 holds."""
-    found = returned(case, layer_of(case, SURROGATES))
+    found = returned(case, site_of(case, SURROGATES))
     for name, wanted in case["expected"].items():
         # snnTorch ran these in float32, or with functions whose last bits are nobody's promise
         exact = name == "spk" or (
@@ -60,7 +60,7 @@ def test_spikes_and_states(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["reference", "cpu"])
 @pytest.mark.parametrize("case", NEURONS, ids=lambda case: case["id"])
 def test_as_programs(case: dict[str, Any], name: str) -> None:
-    layer = layer_of(case, SURROGATES)
+    layer = site_of(case, SURROGATES)
     layer.init_hidden = layer.output = True
     x = signal_of(case)
     captured = snn.capture(torch.nn.Sequential(layer), x[0])
@@ -95,7 +95,7 @@ def test_losses_and_gradients_as_programs(case: dict[str, Any], name: str) -> No
     """One step of gradient descent at a rate of 1 takes the gradient off."""
     x = torch.tensor(case["inputs"]["x_T"], dtype=torch.float64)
     weights = torch.tensor(case["inputs"]["spike_weights_T"], dtype=torch.float64)
-    net = Weighed(layer_of(case, SURROGATES), x)
+    net = Weighed(site_of(case, SURROGATES), x)
     steps = torch.eye(len(x), dtype=torch.float64)[:, None]
     with snn.compile(
         net,
@@ -122,7 +122,7 @@ def test_losses_and_gradients_as_programs(case: dict[str, Any], name: str) -> No
 
 @pytest.mark.parametrize("case", GRADIENTS, ids=lambda case: case["id"])
 def test_losses_and_gradients(case: dict[str, Any]) -> None:
-    layer = layer_of(case, SURROGATES)
+    layer = site_of(case, SURROGATES)
     x = torch.tensor(case["inputs"]["x_T"], dtype=torch.float64, requires_grad=True)
     weights = torch.tensor(case["inputs"]["spike_weights_T"], dtype=torch.float64)
     steps = [layer(value.reshape(1, 1)) for value in x]

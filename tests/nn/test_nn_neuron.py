@@ -343,7 +343,7 @@ def test_quantised_states_are_levels() -> None:
 def test_stepping_equals_a_scan(reset: str, delay: bool) -> None:
     layer = leaky(reset_mechanism=reset, reset_delay=delay, beta=torch.linspace(0.5, 0.9, 5))
     params = {name: layer.tensor_of(name) for name in ("beta", "threshold")}
-    found, _ = run_scan(layer.op(1).step(), {"x": X}, params, {}, steps=6, outputs=("spk", "mem"))
+    found, _ = run_scan(layer.op(1).equations(), {"x": X}, params, {}, steps=6, outputs=("spk", "mem"))
     stepped = [layer(x) for x in X]
     assert torch.equal(found["spk"], torch.stack([spk for spk, _ in stepped]))
     assert torch.equal(found["mem"], torch.stack([mem for _, mem in stepped]))

@@ -12,7 +12,7 @@ from nn_calls import X, leaky
 
 import snnhw as snn
 from snnhw.errors import InputError
-from snnhw.ir import MODELS, FrozenMap, Model, Neuron, Param, State, Step, model, variables
+from snnhw.ir import MODELS, FrozenMap, Neuron, NeuronModel, Param, State, StepEquations, model, variables
 from snnhw.ir.models.textbook import TEXTBOOK
 from snnhw.nn import neuron_class
 
@@ -86,7 +86,7 @@ def test_a_parameter_of_another_layer() -> None:
 mem, spk, x, b, v, theta = variables("mem spk x b v theta")
 
 
-def own(name: str, **changes: Any) -> Model:
+def own(name: str, **changes: Any) -> NeuronModel:
     settings: dict[str, Any] = {
         "states": "mem",
         "params": (Param("b", about="decay of the membrane"), Param("theta", 1.0)),
@@ -97,7 +97,7 @@ def own(name: str, **changes: Any) -> Model:
     return model(name, **{**settings, **changes})
 
 
-def module(entry: Model, **settings: Any) -> Any:
+def module(entry: NeuronModel, **settings: Any) -> Any:
     return neuron_class(entry, module=__name__)(**settings)
 
 
@@ -211,7 +211,7 @@ def test_an_op_has_the_parameters_of_its_layer() -> None:
     layer = leaky(beta=torch.rand(3, 1, 1), threshold=torch.tensor([0.5]), state_quant=torch.zeros(4))
     op = layer.op(3)
     assert isinstance(op, Neuron)
-    assert isinstance(op.step(), Step)
+    assert isinstance(op.equations(), StepEquations)
     assert {name: spec.shape for name, spec in op.params().items() if name != "levels"} == {
         "beta": (3, 1, 1),
         "threshold": (),

@@ -266,7 +266,7 @@ def test_pairs_are_covered() -> None:
 # -- one cell ---------------------------------------------------------------------------------------------
 
 
-def layer_of(side: Any, name: str, cell: Cell) -> Any:
+def site_of(side: Any, name: str, cell: Cell) -> Any:
     """The layer on either side."""
     kind, told, _ = LAYERS[name]
     given = {**told, **cell}
@@ -333,7 +333,7 @@ def gradients(layer: Any) -> dict[str, Tensor]:
 def compare(name: str, cell: Cell) -> None:
     torch.manual_seed(2)
     kind, _, shape = LAYERS[name]
-    theirs, ours = layer_of(snntorch, name, cell), layer_of(snn, name, cell)
+    theirs, ours = site_of(snntorch, name, cell), site_of(snn, name, cell)
     ours.load_state_dict(theirs.state_dict())
     xs = torch.rand(T, B, *shape, generator=torch.Generator().manual_seed(1)) * 2 - 0.4
     hidden = bool(cell.get("init_hidden", False))

@@ -48,13 +48,13 @@ from snnhw.ir import (
 )
 from snnhw.nn.capture.layers import MODULES, host
 from snnhw.nn.capture.signals import Converted, Signal
-from snnhw.parity.rounding.passing import OTHERS, TERMS
+from snnhw.parity.rounding.passing import OTHERS, ROUNDINGS
 from snnhw.reference import RULES, execute
 from snnhw.reference.arrays import like, reshape, total
 from snnhw.reference.elementwise import add, div, mul, sqrt
 from snnhw.reference.tape import Var
 from snnhw.tensors.network import OPERATIONS, TIMED
-from snnhw_ipu.layers import LAYERS
+from snnhw_ipu.layers import LOWERINGS
 
 # -- What somebody writes ----------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("written")
 def test_nothing_else_knows_of_it() -> None:
-    for each in (OPERATIONS, TIMED, LAYERS, TERMS, OTHERS):
+    for each in (OPERATIONS, TIMED, LOWERINGS, ROUNDINGS, OTHERS):
         assert Rms not in each
     for name in ("cpu", "ipu", "reference"):
         claimed = Rms in registry.load("snnhw.backends", name).capabilities().ops

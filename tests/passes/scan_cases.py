@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnhw.ir import MODELS, Neuron, Param, Step, expr, model, variables
+from snnhw.ir import MODELS, Neuron, Param, StepEquations, expr, model, variables
 from snnhw.tensors.autograd import Function
 
 Tensors = Mapping[str, Tensor]
@@ -43,7 +43,7 @@ class Case:
     """One step, the same by hand, and parameters that make it spike now and then."""
 
     name: str
-    step: Step
+    step: StepEquations
     by_hand: StepFunction
     params: dict[str, float]
     states: tuple[str, ...] = ("mem",)
@@ -81,7 +81,7 @@ def leaky_by_hand(reset: str, timing: str) -> StepFunction:
 LEAKY = [
     Case(
         f"leaky-{reset}-{timing}",
-        Neuron(MODELS["Leaky"], reset=reset, timing=timing).step(),
+        Neuron(MODELS["Leaky"], reset=reset, timing=timing).equations(),
         leaky_by_hand(reset, timing),
         {"beta": 0.8, "threshold": 0.9},
     )
@@ -152,16 +152,16 @@ def own_spikes_by_hand(x: Tensor, states: Tensors, params: Tensors) -> tuple[Ten
 OTHERS = [
     Case(
         "two-states",
-        Neuron(CURRENT).step(),
+        Neuron(CURRENT).equations(),
         current_by_hand,
         {"a": 0.6, "b": 0.7, "theta": 1.1},
         states=("syn", "mem"),
         outputs=("spk", "syn", "mem"),
     ),
-    Case("prelude", Neuron(PRELUDE).step(), prelude_by_hand, {"a": 0.8, "b": 0.9, "theta": 0.5}),
+    Case("prelude", Neuron(PRELUDE).equations(), prelude_by_hand, {"a": 0.8, "b": 0.9, "theta": 0.5}),
     Case(
         "own-spikes",
-        Neuron(OWN_SPIKES, reset="zero").step(),
+        Neuron(OWN_SPIKES, reset="zero").equations(),
         own_spikes_by_hand,
         {"b": 0.7, "v": 0.4, "theta": 0.8},
         states=("spk", "mem"),

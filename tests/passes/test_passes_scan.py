@@ -16,8 +16,8 @@ from snnhw.ir import (
     Expr,
     FastSigmoid,
     FrozenMap,
-    Model,
     Neuron,
+    NeuronModel,
     Param,
     Pointwise,
     clamp,
@@ -194,7 +194,7 @@ def rounding(fine: str, rough: str) -> Pointwise:
 
 def test_tables_have_names_of_the_kernels_own() -> None:
     op = rounding("exec", "lambda_")
-    kernel = derive(op.step(), Request(("y",)))
+    kernel = derive(op.equations(), Request(("y",)))
     assert kernel.tables == ("t0", "t1")
     assert {str(node.data) for node in topological(kernel.output_exprs) if node.op == "nearest"} == {
         "t0",
@@ -223,7 +223,7 @@ def test_a_forward_kernel_derives_no_gradient_but_the_carried_one() -> None:
 
 def test_dt_is_a_constant() -> None:
     op = Pointwise(FrozenMap({"y": var("x") * var("dt")}))
-    (expr,) = derive(op.step(), Request(("y",), dt=0.25)).output_exprs
+    (expr,) = derive(op.equations(), Request(("y",), dt=0.25)).output_exprs
     assert repr(expr) == "x0 * 0.25"
 
 
@@ -253,7 +253,7 @@ def test_next_states_are_read_rather_than_computed_again() -> None:
 # -- keys -------------------------------------------------------------------------------------------
 
 
-def leaky(mem: str, x: str, decay: str, theta: str, name: str) -> Model:
+def leaky(mem: str, x: str, decay: str, theta: str, name: str) -> NeuronModel:
     """Leaky, with names of one's own."""
     u, current, beta = var(mem), var(x), clamp(var(decay), 0.0, 1.0)
     return model(
@@ -276,7 +276,7 @@ def key_of(neuron: Neuron, **settings: Any) -> str:
     usual = {"outputs": ("spk", "mem"), "adjoints": ("spk",), "input_grads": ("x",), "param_grads": ("beta",)}
     told: dict[str, Any] = {**usual, "static": (), "layouts": {}, **settings}
     return derive(
-        neuron.step(),
+        neuron.equations(),
         Request(
             outputs=tuple(names[port] for port in told["outputs"]),
             adjoints=tuple(names[port] for port in told["adjoints"]),
@@ -295,7 +295,7 @@ def test_equal_loops_have_equal_keys_whatever_their_names() -> None:
     renamed = leaky("potential", "current", "a_decay", "limit", "Renamed")
     assert key_of(Neuron(MINE)) == key_of(Neuron(renamed))
     tables = [
-        derive(rounding(*names).step(), Request(("y",))).key for names in (("fine", "rough"), ("a", "b"))
+        derive(rounding(*names).equations(), Request(("y",))).key for names in (("fine", "rough"), ("a", "b"))
     ]
     assert tables[0] == tables[1]
 

@@ -16,8 +16,8 @@ from snnhw.ir import (
     SURROGATES,
     ATan,
     Expr,
-    Model,
     Neuron,
+    NeuronModel,
     Param,
     StraightThrough,
     Surrogate,
@@ -161,7 +161,7 @@ def test_a_long_tape_does_not_recurse() -> None:
 # -- The language says it twice: here and in snnhw.ir.gradient ------------------------------------
 
 
-def tangled() -> Model:
+def tangled() -> NeuronModel:
     """States that feed each other several times, through operations whose slopes have several forms."""
     mem, syn, x, threshold = variables("mem syn x threshold")
     return model(
@@ -194,7 +194,7 @@ def steps() -> list[tuple[str, Neuron]]:
 @np.errstate(all="ignore")  # logarithms of what is clamped to 1, and what is divided by them
 def test_it_agrees_with_the_symbolic_gradient_in_every_bit(op: Neuron) -> None:
     """Values and adjoints of one step in float32, wherever an adjoint is not a sum over elements."""
-    step = op.step()
+    step = op.equations()
     names = [*dict.fromkeys([*step.ports, *step.noise]), *(state.name for state in step.states), *step.params]
     numbers = np.random.default_rng(0)
     arrays = {name: numbers.uniform(0.1, 1.5, 1000).astype(np.float32) for name in [*names, "dt"]}
@@ -216,13 +216,14 @@ def test_it_agrees_with_the_symbolic_gradient_in_every_bit(op: Neuron) -> None:
 
 
 @pytest.mark.parametrize(
-    "op", [pytest.param(op, id=name) for name, op in steps() if op.in_ports == ("x",) and not op.step().noise]
+    "op",
+    [pytest.param(op, id=name) for name, op in steps() if op.in_ports == ("x",) and not op.equations().noise],
 )
 def test_over_time_it_agrees_with_a_backward_loop_in_every_bit(op: Neuron) -> None:
     """Gradients to inputs and initial states in float32, by one step's symbolic gradient at a time."""
     T, B, N = 30, 4, 16
     program = alone(op, (N,))
-    step, strict = op.step(), numpy_namespace(np.float32)
+    step, strict = op.equations(), numpy_namespace(np.float32)
     states = [state.name for state in step.states]
     given = {name: np.float32(0.9 - 0.05 * place) for place, name in enumerate(op.params())}
     x = signal(0, T, B, N).astype(np.float32)

@@ -31,7 +31,7 @@ from snnhw.ir import (
     sequential,
 )
 from snnhw.plugin import Run, Train
-from snnhw.session import Given, Inference, Walk
+from snnhw.session import Evaluation, Given, Inference
 
 T, B = 3, 2
 SEEN: list[Given] = []
@@ -56,12 +56,12 @@ def program() -> Program:
     return found
 
 
-def count(given: Given, ports: tuple[str, ...]) -> Walk:
+def count(given: Given, ports: tuple[str, ...]) -> Evaluation:
     """Gives the number of the step for every port, and adds one to what is remembered at every step."""
     SEEN.append(given)
     steps = np.arange(given.clock.step, given.clock.step + given.steps, dtype=np.float32)
     signal = np.broadcast_to(steps[:, None, None], (given.steps, given.batch, 4))
-    return Walk(dict.fromkeys(ports, signal), {key: x + given.steps for key, x in given.memory.items()})
+    return Evaluation(dict.fromkeys(ports, signal), {key: x + given.steps for key, x in given.memory.items()})
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_a_kernel_is_compiled_once_for_each_kind_of_pass() -> None:
     for _ in range(3):
         params = {"beta": torch.tensor(0.9, requires_grad=True), "threshold": torch.tensor(1.0)}
         found, _ = run_scan(
-            leaky().step(),
+            leaky().equations(),
             {"x": torch.randn(4, 2, 3)},
             params,
             {},

@@ -23,7 +23,19 @@ from tensors_cases import (
 from tensors_scans import B, T, number, randn
 from torch import Tensor
 
-from snnhw.ir import MODELS, Expr, FrozenMap, Neuron, Param, Pointwise, State, Step, expr, model, variables
+from snnhw.ir import (
+    MODELS,
+    Expr,
+    FrozenMap,
+    Neuron,
+    Param,
+    Pointwise,
+    State,
+    StepEquations,
+    expr,
+    model,
+    variables,
+)
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.scan import run_scan, run_step
 
@@ -31,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def compare(
-    step: Step,
+    step: StepEquations,
     loop: Loop,
     inputs: Tensors,
     params: Tensors,
@@ -70,7 +82,7 @@ def compare(
 def test_leaky(reset: str, timing: str) -> None:
     params = {"beta": number(0.8), "threshold": number(0.7)}
     compare(
-        leaky(reset=reset, timing=timing).step(),
+        leaky(reset=reset, timing=timing).equations(),
         leaky_loop(reset, timing),
         {"x": randn(T, B, 5)},
         params,
@@ -81,14 +93,14 @@ def test_leaky(reset: str, timing: str) -> None:
 def test_two_states() -> None:
     params = {"alpha": number(0.6), "beta": number(0.8), "threshold": number(0.7)}
     states = {"syn": randn(B, 5, seed=1), "mem": randn(B, 5, seed=2)}
-    step = Neuron(MODELS["Synaptic"]).step()
+    step = Neuron(MODELS["Synaptic"]).equations()
     compare(step, synaptic_loop, {"x": randn(T, B, 5)}, params, states)
 
 
 @both_providers
 def test_a_static_input_is_read_at_every_step_and_its_gradient_summed(provider: Provider) -> None:
     grads = compare(
-        leaky().step(),
+        leaky().equations(),
         leaky_loop(),
         {"x": randn(B, 5)},
         {"beta": number(0.8), "threshold": number(0.7)},
@@ -104,7 +116,7 @@ def test_a_static_input_is_read_at_every_step_and_its_gradient_summed(provider: 
 def test_parameters_of_a_map_that_is_not_square(shape: tuple[int, ...], provider: Provider) -> None:
     spread = torch.linspace(0.6, 0.9, torch.Size(shape).numel(), dtype=torch.float64).reshape(shape)
     grads = compare(
-        leaky(reset="zero").step(),
+        leaky(reset="zero").equations(),
         leaky_loop("zero"),
         {"x": randn(T, B, 3, 4, 5)},
         {"beta": spread, "threshold": number(0.7)},
@@ -117,7 +129,7 @@ def test_parameters_of_a_map_that_is_not_square(shape: tuple[int, ...], provider
 def test_beta_at_and_beyond_its_bounds() -> None:
     params = {"beta": torch.tensor([-0.5, 0.0, 0.5, 1.0, 1.5], dtype=torch.float64), "threshold": number(0.7)}
     grads = compare(
-        leaky().step(),
+        leaky().equations(),
         leaky_loop(),
         {"x": randn(T, B, 5)},
         params,
@@ -129,7 +141,7 @@ def test_beta_at_and_beyond_its_bounds() -> None:
 def test_quantised_states() -> None:
     params = {"beta": number(0.8), "threshold": number(0.7), "levels": torch.linspace(-2, 2, 9).double()}
     compare(
-        leaky(quantised=True).step(),
+        leaky(quantised=True).equations(),
         leaky_loop(quantised=True),
         {"x": randn(T, B, 5)},
         params,
@@ -139,7 +151,7 @@ def test_quantised_states() -> None:
 
 def test_graded_spikes() -> None:
     params = {"beta": number(0.8), "threshold": number(0.7), "graded_spikes_factor": number(1.7)}
-    step = leaky(graded=True, timing="retest").step()
+    step = leaky(graded=True, timing="retest").equations()
     states = {"mem": randn(B, 5, seed=1)}
     grads = compare(step, leaky_loop(timing="retest"), {"x": randn(T, B, 5)}, params, states)
     assert grads["graded_spikes_factor"] != 0
@@ -172,7 +184,7 @@ def gated_loop(inputs: Tensors, params: Tensors, states: Tensors, steps: int) ->
 @pytest.mark.parametrize("static", [False, True], ids=["varying", "static"])
 def test_several_inputs(static: bool) -> None:
     inputs = {"x": randn(T, B, 4), "y": randn(B, 4, seed=3) if static else randn(T, B, 4, seed=3)}
-    step = Neuron(GATED, reset="none").step()
+    step = Neuron(GATED, reset="none").equations()
     states = {"mem": randn(B, 4, seed=1)}
     ports = frozenset({"y"} if static else ())
     compare(step, gated_loop, inputs, {"b": number(0.8)}, states, static=ports)
@@ -182,7 +194,7 @@ def test_several_inputs(static: bool) -> None:
 def test_inputs_of_a_sample_broadcast_without_the_batch(narrow: tuple[int, ...]) -> None:
     """B equals an axis of the sample here, so that aligning with it would go unnoticed otherwise."""
     wide = {"x": randn(T, B, 2, 4).requires_grad_(), "y": randn(T, B, *narrow, seed=3).requires_grad_()}
-    step = Pointwise(FrozenMap({"z": x * y + y}), ports=("x", "y")).step()
+    step = Pointwise(FrozenMap({"z": x * y + y}), ports=("x", "y")).equations()
     found, _ = run_scan(step, wide, {}, {}, steps=T, outputs=("z",), provider=EAGER)
     own = leaves(wide)
     gate = own["y"].reshape(T, B, *(1,) * (2 - len(narrow)), *narrow)
@@ -206,7 +218,7 @@ def test_inputs_of_a_sample_broadcast_without_the_batch(narrow: tuple[int, ...])
 )
 def test_a_node_without_states(function: Callable[[Expr], Expr], same: Callable[[Tensor], Tensor]) -> None:
     given, own = (randn(T, B, 5).requires_grad_() for _ in range(2))
-    step = Pointwise(FrozenMap({"y": function(x)})).step()
+    step = Pointwise(FrozenMap({"y": function(x)})).equations()
     found, ends = run_scan(step, {"x": given}, {}, {}, steps=T, outputs=("y",), provider=EAGER)
     assert ends == {}
     torch.testing.assert_close(found["y"], same(own))
@@ -232,7 +244,7 @@ def test_a_state_that_starts_from_a_parameter(shape: tuple[int, ...]) -> None:
         for _ in range(2)
     )
     signal = randn(T, B, 5)
-    step = Neuron(STARTING, reset="none").step()
+    step = Neuron(STARTING, reset="none").equations()
     found, _ = run_scan(step, {"x": signal}, ours, {}, steps=T, outputs=("mem",), provider=EAGER)
     value = own["start"].expand(B, 5)
     values = []
@@ -251,16 +263,16 @@ def test_a_state_left_out_starts_at_rest() -> None:
     params, signal = {"beta": number(0.8), "threshold": number(0.7)}, {"x": randn(T, B, 5)}
     settings: dict[str, Any] = {"steps": T, "outputs": ("spk", "mem"), "provider": EAGER}
     at_rest = {"mem": torch.zeros(B, 5, dtype=torch.float64)}
-    ours = run_scan(leaky().step(), signal, params, {}, **settings)
-    assert_same(ours, run_scan(leaky().step(), signal, params, at_rest, **settings))
+    ours = run_scan(leaky().equations(), signal, params, {}, **settings)
+    assert_same(ours, run_scan(leaky().equations(), signal, params, at_rest, **settings))
 
 
 def test_carried_states_make_one_long_run_of_two() -> None:
     params, signal = {"beta": number(0.8), "threshold": number(0.7)}, randn(2 * T, B, 5)
     settings: dict[str, Any] = {"outputs": ("spk", "mem"), "provider": EAGER}
-    whole, ends = run_scan(leaky().step(), {"x": signal}, params, {}, steps=2 * T, **settings)
-    first, between = run_scan(leaky().step(), {"x": signal[:T]}, params, {}, steps=T, **settings)
-    second, last = run_scan(leaky().step(), {"x": signal[T:]}, params, between, steps=T, **settings)
+    whole, ends = run_scan(leaky().equations(), {"x": signal}, params, {}, steps=2 * T, **settings)
+    first, between = run_scan(leaky().equations(), {"x": signal[:T]}, params, {}, steps=T, **settings)
+    second, last = run_scan(leaky().equations(), {"x": signal[T:]}, params, between, steps=T, **settings)
     assert_same((whole, ends), ({port: torch.cat([first[port], second[port]]) for port in whole}, last))
 
 
@@ -271,7 +283,7 @@ def test_any_number_of_steps(steps: int) -> None:
     ours = leaves(own)
     run = leaky_loop()({"x": own["x"]}, own, {"mem": torch.zeros(1, 3).double()}, steps)
     found = run_scan(
-        leaky().step(), {"x": ours["x"]}, ours, {}, steps=steps, outputs=("spk", "mem"), provider=EAGER
+        leaky().equations(), {"x": ours["x"]}, ours, {}, steps=steps, outputs=("spk", "mem"), provider=EAGER
     )
     seeds = {"spk": randn(steps, 1, 3, seed=1), "mem": randn(steps, 1, 3, seed=2)}
     torch.testing.assert_close(pulled(found, seeds, ours), pulled(run, seeds, own), rtol=1e-8, atol=1e-8)
@@ -281,8 +293,8 @@ def test_one_step_is_a_scan_without_an_axis_of_time() -> None:
     params, signal = {"beta": number(0.8), "threshold": number(0.7)}, randn(B, 5)
     state = {"mem": randn(B, 5, seed=1)}
     settings: dict[str, Any] = {"outputs": ("spk", "mem"), "provider": EAGER}
-    one = run_step(leaky().step(), {"x": signal}, params, state, **settings)
-    scan, ends = run_scan(leaky().step(), {"x": signal[None]}, params, state, steps=1, **settings)
+    one = run_step(leaky().equations(), {"x": signal}, params, state, **settings)
+    scan, ends = run_scan(leaky().equations(), {"x": signal[None]}, params, state, steps=1, **settings)
     assert_same(one, ({port: y[0] for port, y in scan.items()}, ends))
 
 
@@ -298,7 +310,7 @@ def test_both_providers_give_the_same_bits_in_float32() -> None:
     for provider in PROVIDERS.values():
         own = leaves({"x": signal, **params})
         result = run_scan(
-            leaky(reset="zero").step(),
+            leaky(reset="zero").equations(),
             {"x": own["x"]},
             own,
             {},
@@ -315,7 +327,7 @@ def test_both_providers_give_the_same_bits_in_float32() -> None:
 
 
 def test_gradcheck_where_the_function_is_smooth() -> None:
-    step = leaky(reset="none", surrogate=None).step()
+    step = leaky(reset="none", surrogate=None).equations()
 
     def membrane(signal: Tensor, beta: Tensor, state: Tensor) -> Tensor:
         params = {"beta": beta, "threshold": number(1.0)}

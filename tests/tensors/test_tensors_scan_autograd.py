@@ -23,7 +23,7 @@ from snnhw.tensors.scans.scan import run_scan
 def simple(signal: Tensor, beta: Tensor) -> Tensor:
     params = {"beta": beta, "threshold": torch.tensor(0.7)}
     found, _ = run_scan(
-        leaky().step(), {"x": signal}, params, {}, steps=T, outputs=("spk", "mem"), provider=EAGER
+        leaky().equations(), {"x": signal}, params, {}, steps=T, outputs=("spk", "mem"), provider=EAGER
     )
     return found["spk"].sum() + found["mem"].sum()
 
@@ -35,7 +35,9 @@ def test_memory_is_freed_at_once_without_the_collector() -> None:
     try:
         params = {"beta": torch.tensor(0.9, requires_grad=True), "threshold": torch.tensor(0.7)}
         through = signal * 1.0
-        found, ends = run_scan(leaky().step(), {"x": through}, params, {}, steps=T, outputs=("spk", "mem"))
+        found, ends = run_scan(
+            leaky().equations(), {"x": through}, params, {}, steps=T, outputs=("spk", "mem")
+        )
         watched = [weakref.ref(x) for x in (through, found["spk"], found["mem"], ends["mem"])]
         del through, found, ends
         assert [ref() for ref in watched] == [None] * 4
@@ -76,7 +78,7 @@ def test_nothing_given_is_changed() -> None:
     before = signal.clone(), state.clone()
     params = {"beta": torch.tensor(0.9), "threshold": torch.tensor(0.7)}
     found, ends = run_scan(
-        leaky().step(), {"x": signal}, params, {"mem": state}, steps=T, outputs=("spk", "mem")
+        leaky().equations(), {"x": signal}, params, {"mem": state}, steps=T, outputs=("spk", "mem")
     )
     for result in (*found.values(), *ends.values()):
         result.fill_(9.0)
@@ -88,7 +90,13 @@ def test_nothing_given_is_changed() -> None:
 def test_an_empty_batch(provider: Provider) -> None:
     params = {"beta": torch.rand(80), "threshold": torch.tensor(0.7)}
     found, ends = run_scan(
-        leaky().step(), {"x": torch.zeros(T, 0, 80)}, params, {}, steps=T, outputs=("spk",), provider=provider
+        leaky().equations(),
+        {"x": torch.zeros(T, 0, 80)},
+        params,
+        {},
+        steps=T,
+        outputs=("spk",),
+        provider=provider,
     )
     assert found["spk"].shape == (T, 0, 80)
     assert ends["mem"].shape == (0, 80)
@@ -100,7 +108,7 @@ def test_an_empty_batch(provider: Provider) -> None:
 def test_a_state_of_another_batch() -> None:
     params, state = {"beta": number(0.8), "threshold": number(0.7)}, {"mem": randn(B + 1, 5)}
     with pytest.raises(InputError) as caught:
-        run_scan(leaky().step(), {"x": randn(T, B, 5)}, params, state, steps=T, outputs=("spk",))
+        run_scan(leaky().equations(), {"x": randn(T, B, 5)}, params, state, steps=T, outputs=("spk",))
     assert str(caught.value) == (
         "state 'mem' has shape (3, 5), but the layer is (2, 5) (batch first); "
         "pass the state of the same batch, or none to start from rest"
@@ -110,7 +118,7 @@ def test_a_state_of_another_batch() -> None:
 def test_a_parameter_of_another_layer() -> None:
     params = {"beta": torch.rand(7).double(), "threshold": number(0.7)}
     with pytest.raises(InputError) as caught:
-        run_scan(leaky().step(), {"x": randn(T, B, 5)}, params, {}, steps=T, outputs=("spk",))
+        run_scan(leaky().equations(), {"x": randn(T, B, 5)}, params, {}, steps=T, outputs=("spk",))
     assert str(caught.value) == (
         "parameter 'beta' of shape [7] does not fit samples of shape [5]; "
         "give one number, or 1 or the size on every axis"

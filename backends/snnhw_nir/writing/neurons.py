@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from snnhw.errors import ExportError
-from snnhw.ir import MODELS, Model, Neuron, Shape
+from snnhw.ir import MODELS, Neuron, NeuronModel, Shape
 from snnhw.ir.models.textbook import SCHEMES, TEXTBOOK, textbook
 from snnhw_nir.graph import Array
 
@@ -106,7 +106,7 @@ NEURONS: Final[Mapping[str, Callable[[_Here], Said]]] = {
 }
 """Name of a model -> how it is said. A model of this name that is not the one known here is refused."""
 
-_KNOWN: Final[Mapping[str, Model]] = {
+_KNOWN: Final[Mapping[str, NeuronModel]] = {
     **{name: MODELS[name] for name in NEURONS if name in MODELS},
     **{textbook(kind, scheme).name: textbook(kind, scheme) for kind in TEXTBOOK for scheme in SCHEMES},
 }

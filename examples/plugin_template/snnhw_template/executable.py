@@ -25,7 +25,7 @@ from snnhw.ir import (
     substitute,
 )
 from snnhw.passes import components
-from snnhw.session import Given, Walk
+from snnhw.session import Evaluation, Given
 
 __all__ = ["DTYPE", "RULES", "TemplateNetwork"]
 
@@ -54,7 +54,7 @@ def add(_op: Add, env: Mapping[str, Array], _dt: float) -> dict[str, Array]:
 
 def pointwise(op: Neuron | Pointwise, env: Mapping[str, Array], dt: float) -> dict[str, Array]:
     """Every neuron there is: its equations, in the order in which they are written."""
-    step = op.step()
+    step = op.equations()
     rank = max(env[port].ndim for port in op.in_ports)
     seen = {**env, **{port: _lifted(env[port], rank) for port in op.in_ports}}
     roots = substitute(list(step.outputs.values()), {"dt": const(dt)})
@@ -88,7 +88,7 @@ class TemplateNetwork:
         self._lines = delay_lines(program)  # what is carried from step to step
         self._order = [name for component in components(program) for name in component.nodes]
 
-    def run(self, given: Given, ports: tuple[str, ...]) -> Walk:
+    def run(self, given: Given, ports: tuple[str, ...]) -> Evaluation:
         """All steps, for `snnhw.session.Inference`."""
         memory, static = dict(given.memory), self._program.time.static_inputs
         kept: dict[str, list[Array]] = {port: [] for port in ports}
@@ -101,7 +101,7 @@ class TemplateNetwork:
                 memory[line.key] = np.concatenate([held[1:], last[None]]) if line.edge else last.copy()
             for port, steps in kept.items():
                 steps.append(values[port])
-        return Walk({port: np.stack(steps) for port, steps in kept.items()}, memory)
+        return Evaluation({port: np.stack(steps) for port, steps in kept.items()}, memory)
 
     def _node(
         self, name: str, values: Mapping[str, Array], memory: Mapping[str, Array], given: Given

@@ -61,7 +61,7 @@ def cases() -> Iterator[LazyCase]:
 
 def _case(name: str, setting: Setting, surrogate: Surrogate) -> Iterator[LazyCase]:
     op = setting.neuron(SHAPE, surrogate)
-    step = op.step()
+    step = op.equations()
     used = {node.op for node in topological([*step.updates.values(), *step.outputs.values()])}
     if used & TRANSCENDENTAL or step.noise:
         return

@@ -16,7 +16,7 @@ from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observe
 from snnhw.conformance.cases.making.networks import tried_in
 from snnhw.conformance.cases.making.neurons import EXACT_SURROGATE, Setting, timings
 from snnhw.conformance.cases.making.search import randoms
-from snnhw.ir import MODELS, Model, Program, Shape, trainable
+from snnhw.ir import MODELS, NeuronModel, Program, Shape, trainable
 from snnhw.parity.arrays import Array
 
 __all__ = ["format_cases"]
@@ -24,7 +24,7 @@ __all__ = ["format_cases"]
 SHAPE: Final = (2, 3)
 
 
-def format_cases(models: Mapping[str, Model] = MODELS) -> Iterator[LazyCase]:
+def format_cases(models: Mapping[str, NeuronModel] = MODELS) -> Iterator[LazyCase]:
     """Every case of the class."""
     for subject in subjects():
         yield _plan(f"format/op/{subject.name}", trainable(alone(subject)))
@@ -51,7 +51,7 @@ def _from_rest(name: str, program: Program) -> Iterator[tuple[str, Program]]:
         yield f"{name}-from-rest", replace(program, edges=resting)
 
 
-def _settings(model: Model) -> Iterator[Setting]:
+def _settings(model: NeuronModel) -> Iterator[Setting]:
     """Each option by itself: what refuses one of them carries the others."""
     fires = model.fire is not None
     for reset, timing in timings(model):

@@ -15,7 +15,7 @@ from snnhw.conformance.case import Case, LazyCase
 from snnhw.conformance.cases.making.classify import classified
 from snnhw.conformance.cases.making.examples import subjects
 from snnhw.conformance.cases.making.harness import NODE, Subject, observed, probed, stepped
-from snnhw.conformance.cases.making.networks import NETWORKS, Network, dense, tried_in
+from snnhw.conformance.cases.making.networks import NETWORKS, CaseNetwork, dense, tried_in
 from snnhw.conformance.cases.making.neurons import Setting, backwards, common, settings, usual
 from snnhw.conformance.cases.making.numbers import Randoms
 from snnhw.conformance.cases.making.search import certain, chosen, lively
@@ -98,7 +98,7 @@ def _probe(case_id: str, program: Program, numbers: Randoms, given: Arrays | Non
     return stepped(case, lr=1.0)
 
 
-def _network(case_id: str, network: Network) -> LazyCase:
+def _network(case_id: str, network: CaseNetwork) -> LazyCase:
     """A loss on the output, on a hidden membrane and on the last one: with what is carried from step to
     step, three gradients meet in every neuron."""
     program = network.program
@@ -114,7 +114,7 @@ def _network(case_id: str, network: Network) -> LazyCase:
     return classified(case_id, network, loss, SGD(lr=1.0))
 
 
-def _unwatched(case_id: str, network: Network) -> LazyCase:
+def _unwatched(case_id: str, network: CaseNetwork) -> LazyCase:
     """A loss on the output alone: nobody sees what passes within, so that nodes may run as one."""
     loss = Loss((Term(CECount(), of=network.program.outputs()["out"]),))
     return classified(case_id, network, loss, SGD(lr=1.0))

@@ -13,7 +13,7 @@ from snnhw.conformance.case import Case, LazyCase
 from snnhw.conformance.cases.making.classify import classified
 from snnhw.conformance.cases.making.custom_models import LUCKY
 from snnhw.conformance.cases.making.harness import NODE, Subject, alone, observed
-from snnhw.conformance.cases.making.networks import Make, Network, chancy, dense, recurrent
+from snnhw.conformance.cases.making.networks import CaseNetwork, Make, chancy, dense, recurrent
 from snnhw.conformance.cases.making.neurons import Setting, common, usual
 from snnhw.conformance.cases.making.numbers import Dyadics, Randoms, middle
 from snnhw.conformance.cases.making.proof import proven
@@ -131,7 +131,7 @@ def _single(case: Case) -> Case:
     return replace(case, inputs={name: x[:1] for name, x in case.inputs.items()}, time_steps=1)
 
 
-def exact_network(case_id: str, network: Network, bits: int = PRECISION) -> LazyCase:
+def exact_network(case_id: str, network: CaseNetwork, bits: int = PRECISION) -> LazyCase:
     """A network on dyadic numbers of so many bits, with its proof."""
 
     def build(steps: int, numbers: Dyadics) -> Case:
@@ -141,7 +141,7 @@ def exact_network(case_id: str, network: Network, bits: int = PRECISION) -> Lazy
     return provable(case_id, build, bits)
 
 
-def _training(case_id: str, network: Network, optimizer: Optimizer = ADAM) -> LazyCase:
+def _training(case_id: str, network: CaseNetwork, optimizer: Optimizer = ADAM) -> LazyCase:
     """Two steps share an update, so that training can be interrupted between them."""
     loss = Loss((Term(CECount(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.01)))
     return classified(case_id, network, loss, optimizer, batch=BATCH, accumulate=2, turns=2, needs=())
@@ -165,7 +165,7 @@ def _sized(case_id: str, densities: tuple[float, float]) -> LazyCase:
     return LazyCase(case_id, make)
 
 
-def _step(case_id: str, network: Network, bits: int = PRECISION, batch: int = BATCH) -> LazyCase:
+def _step(case_id: str, network: CaseNetwork, bits: int = PRECISION, batch: int = BATCH) -> LazyCase:
     terms = {"lif1.spk": 0.25, "lif2.spk": 0.5, "lif2.mem": 1.0}
     loss = Loss(tuple(Term(L1Rate(), of=port, weight=weight) for port, weight in terms.items()))
 

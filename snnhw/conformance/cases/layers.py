@@ -59,7 +59,7 @@ IMAGE: Final[Shape] = (2, 4, 4)
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerCase:
     """A composite called `NAME`.
 
     Attributes:
@@ -104,7 +104,7 @@ def cases() -> Iterator[LazyCase]:
 @dataclass(frozen=True)
 class _Forward:
     case_id: str
-    layer: Layer
+    layer: LayerCase
 
     def __call__(self, numbers: Randoms) -> Case:
         program = self.layer.program()
@@ -126,24 +126,24 @@ def _neuron(model: str, **options: str) -> Neuron:
     return Neuron(MODELS[model], surrogate=EXACT_SURROGATE, **{"reset": MODELS[model].reset, **options})  # type: ignore[arg-type]  # names of resets and timings
 
 
-def _of(composite: Composite, op: Neuron, shape: Shape = (SIZE,)) -> Layer:
-    return Layer(composite, op.model.params, shape)
+def _of(composite: Composite, op: Neuron, shape: Shape = (SIZE,)) -> LayerCase:
+    return LayerCase(composite, op.model.params, shape)
 
 
-def _recurrent(op: Neuron) -> Layer:
+def _recurrent(op: Neuron) -> LayerCase:
     return _of(recurrent(NAME, single(NAME, op), Linear(SIZE, SIZE)), op)
 
 
-def _inhibited(op: Neuron) -> Layer:
+def _inhibited(op: Neuron) -> LayerCase:
     return _of(inhibited(NAME, op), op)
 
 
-def _rounded(op: Neuron) -> Layer:
+def _rounded(op: Neuron) -> LayerCase:
     filtered = single(f"{NAME}.filter", op, owner=NAME)
     return _of(rounded(NAME, filtered, replace(op, quantised=True)), op)
 
 
-def _images() -> Layer:
+def _images() -> LayerCase:
     op = _neuron("LSTMCell", reset="subtract")
     layer = convolutional_lstm(
         NAME, single(f"{NAME}.cell", op, owner=NAME), in_channels=2, channels=2, kernel=(3, 3), bias=True
@@ -151,7 +151,7 @@ def _images() -> Layer:
     return _of(pooled(NAME, layer, MaxPool2d((2, 2), (2, 2)), op), op, IMAGE)
 
 
-def _layers() -> dict[str, Layer]:
+def _layers() -> dict[str, LayerCase]:
     leaky, summed, cell = _neuron("Leaky"), _neuron("RLeakySum"), _neuron("LSTMCell", reset="zero")
     truncating, rectified = _neuron("StateLeakyTruncated"), _neuron("Rectified")
     state, matrix = _neuron("StateLeaky"), _neuron("Associative")
@@ -179,5 +179,5 @@ def _layers() -> dict[str, Layer]:
     }
 
 
-LAYERS: Final[Mapping[str, Layer]] = _layers()
+LAYERS: Final[Mapping[str, LayerCase]] = _layers()
 """Name -> the layer."""

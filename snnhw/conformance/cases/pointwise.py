@@ -57,4 +57,4 @@ def neuron_case(setting: Setting) -> LazyCase:
 
 def is_arithmetic(op: Neuron | Pointwise) -> bool:
     """Whether there is one right answer in every bit."""
-    return not forward_primitives(op.step()) & TRANSCENDENTAL
+    return not forward_primitives(op.equations()) & TRANSCENDENTAL

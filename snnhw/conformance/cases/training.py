@@ -10,7 +10,7 @@ import numpy as np
 
 from snnhw.conformance.case import Case, LazyCase, clock_of, turn_of
 from snnhw.conformance.cases.making.classify import classified
-from snnhw.conformance.cases.making.networks import Make, Network, chancy, dense, unchanging
+from snnhw.conformance.cases.making.networks import CaseNetwork, Make, chancy, dense, unchanging
 from snnhw.conformance.cases.making.neurons import common
 from snnhw.conformance.cases.making.search import lively
 from snnhw.conformance.cases.making.variants import variants
@@ -65,7 +65,7 @@ def _case(
     )
 
 
-def _network(make: Make, frozen: str) -> Network:
+def _network(make: Make, frozen: str) -> CaseNetwork:
     network = make(common(), ATan())
     program = network.program
     return replace(network, program=replace(program, trainable=program.trainable - {frozen}))

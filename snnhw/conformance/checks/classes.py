@@ -26,7 +26,7 @@ from snnhw.parity.differ import same_bits, within
 from snnhw.parity.measured import every_bit, measuring, of_parity, relative, worst_slope
 from snnhw.parity.result import NOTHING, Disagreement, Measured
 from snnhw.plugin import Result
-from snnhw.reference.trace import lines
+from snnhw.reference.unroll import lines
 
 __all__ = ["CHECKS", "Check", "check"]
 

@@ -21,9 +21,9 @@ from snnhw.parity.arrays import Array, Arrays
 from snnhw.parity.measured import worst_slope
 from snnhw.parity.tally import Mismatch
 from snnhw.plugin import Result
-from snnhw.reference.trace import schedule
+from snnhw.reference.unroll import schedule
 
-__all__ = ["Evidence", "Trace", "evidence_of"]
+__all__ = ["Curve", "Evidence", "evidence_of"]
 
 SMALL: Final = 12
 """Arrays of at most so many numbers are written out."""
@@ -33,7 +33,7 @@ LONGEST: Final = 64
 
 
 @dataclass(frozen=True)
-class Trace:
+class Curve:
     """One value over time, or a gradient entry by entry: what the backend gave, and what it should have
     given. ``over`` says which."""
 
@@ -63,7 +63,7 @@ class Evidence:
     arrays: tuple[str, ...]
     reason: str
     first: Mismatch | None = None
-    traces: tuple[Trace, ...] = ()
+    traces: tuple[Curve, ...] = ()
 
 
 def evidence_of(bench: Bench, case: Case, against: Bench | None = None) -> Evidence | None:
@@ -121,20 +121,20 @@ def _traced(bench: Bench, by: Yardstick, case: Case, found: Evidence) -> Evidenc
         return replace(found, first=first, traces=_traces(running, first, seen, wanted))
     if case.cls == "training":
         losses, _ = trained_by(bench, case, STEPS)
-        return replace(found, traces=(Trace("loss", tuple(losses), tuple(by.trained(case)[0])),))
+        return replace(found, traces=(Curve("loss", tuple(losses), tuple(by.trained(case)[0])),))
     if case.loss is not None and not case.law:
         slopes, right = stepped_by(bench, case).slopes, by.step(case).slopes
         return replace(found, traces=_gradients(case, slopes, right))
     return found
 
 
-def _gradients(case: Case, seen: Mapping[str, Array], wanted: Mapping[str, Array]) -> tuple[Trace, ...]:
+def _gradients(case: Case, seen: Mapping[str, Array], wanted: Mapping[str, Array]) -> tuple[Curve, ...]:
     """The gradients that are off by more than rounding, the worst first."""
     rounding = 0.0 if case.proof else GRADIENT
     off = {key: worst_slope({key: seen[key]}, {key: wanted[key]}) or 0.0 for key in wanted if key in seen}
     worst = sorted((key for key in off if off[key] > rounding), key=lambda key: -off[key])
     return tuple(
-        Trace(f"gradient of {key}", _entries(seen[key]), _entries(wanted[key]), "entries")
+        Curve(f"gradient of {key}", _entries(seen[key]), _entries(wanted[key]), "entries")
         for key in worst[:3]
     )
 
@@ -159,13 +159,13 @@ def _first_bit(case: Case, seen: Result, wanted: Result) -> Mismatch | None:
     return min(found, key=lambda each: (each.step, order[each.port.rpartition(".")[0]]), default=None)
 
 
-def _traces(case: Case, first: Mismatch, seen: Result, wanted: Result) -> tuple[Trace, ...]:
+def _traces(case: Case, first: Mismatch, seen: Result, wanted: Result) -> tuple[Curve, ...]:
     """Over time, in that sample: every port of the node that has this neuron; the wrong one first."""
     node = first.port.rpartition(".")[0]
     ports = [first.port, *(f"{node}.{port}" for port in case.program.nodes[node].out_ports)]
     at = (slice(None), first.sample, *first.index)
     return tuple(
-        Trace(port, _floats(seen.recordings[port][at]), _floats(wanted.recordings[port][at]))
+        Curve(port, _floats(seen.recordings[port][at]), _floats(wanted.recordings[port][at]))
         for port in dict.fromkeys(ports)
         if np.shape(seen.recordings[port]) == np.shape(seen.recordings[first.port])
     )

@@ -9,7 +9,7 @@ from typing import Final
 from snnhw.conformance.case import Case, ports_of, with_samples, with_steps
 from snnhw.ir import Edge, FrozenMap, Input, Output, Program
 from snnhw.ir.inputs import state_shapes
-from snnhw.reference.trace import schedule
+from snnhw.reference.unroll import schedule
 
 __all__ = ["TRIES", "shrunk", "upstream"]
 

@@ -7,7 +7,7 @@ from html import escape
 from math import isfinite
 from typing import Final
 
-from snnhw.conformance.checks.evidence import Trace
+from snnhw.conformance.checks.evidence import Curve
 
 __all__ = ["drawing"]
 
@@ -16,7 +16,7 @@ HEIGHT: Final = 120
 MARGIN: Final = 14
 
 
-def drawing(trace: Trace, mark: int | None = None) -> str:
+def drawing(trace: Curve, mark: int | None = None) -> str:
     """An ``<svg>`` of both, step by step or entry by entry.
 
     Args:

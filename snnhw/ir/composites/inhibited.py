@@ -96,7 +96,7 @@ def _reads_flag(op: Neuron) -> bool:
 
 def _piece(op: Neuron, outputs: dict[str, Expr], ports: tuple[str, ...]) -> Pointwise:
     """A piece of the neuron, with those of its parameters that it reads."""
-    step = Pointwise(FrozenMap(outputs), ports=ports, parameters=_all_params(op)).step()
+    step = Pointwise(FrozenMap(outputs), ports=ports, parameters=_all_params(op)).equations()
     read = {*step.params, *step.tables}
     params = tuple(param for param in _all_params(op) if param.name in read)
     shapes = {name: shape for name, shape in op.param_shapes.items() if name in read}

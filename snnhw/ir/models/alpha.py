@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import clamp, log, variables
-from snnhw.ir.models.family import RESET, Model, model, register
+from snnhw.ir.models.family import RESET, NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["ALPHA"]
@@ -29,7 +29,7 @@ tau = log(rise) / (log(fall) - log(rise)) + 1.0
 excited, inhibited = rise * syn_exc + x, fall * syn_inh - x
 shaped = tau * (excited + inhibited)
 
-ALPHA: Final[Model] = register(
+ALPHA: Final[NeuronModel] = register(
     model(
         "Alpha",
         states="syn_exc syn_inh mem",

@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import variables
-from snnhw.ir.models.family import Model, model, register
+from snnhw.ir.models.family import NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["ASSOCIATIVE"]
 
 mem, v, k, a, threshold = variables("mem v k a threshold")
 
-ASSOCIATIVE: Final[Model] = register(
+ASSOCIATIVE: Final[NeuronModel] = register(
     model(
         "Associative",
         states="mem",

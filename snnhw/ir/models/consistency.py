@@ -12,7 +12,7 @@ from snnhw.ir.surrogates.base import NOISE
 from snnhw.words import brief, listing
 
 if TYPE_CHECKING:
-    from snnhw.ir.models.family import Model
+    from snnhw.ir.models.family import NeuronModel
 
 __all__ = ["MAX_NAMES", "RESERVED", "SPK", "TIMINGS", "name_problems", "problems"]
 
@@ -28,7 +28,7 @@ RESERVED: Final = frozenset({"reset", "spike", "dt", "graded_spikes_factor", "le
 """Names that equations and the options of a `Neuron` use themselves."""
 
 
-def problems(entry: Model) -> list[str]:
+def problems(entry: NeuronModel) -> list[str]:
     """Every inconsistency of a model, in one line each."""
     names = [*entry.ports, *(state.name for state in entry.states), *(param.name for param in entry.params)]
     names += entry.noise
@@ -43,7 +43,7 @@ def problems(entry: Model) -> list[str]:
     return found
 
 
-def _own_names(entry: Model) -> Iterator[str]:
+def _own_names(entry: NeuronModel) -> Iterator[str]:
     for what, names in (("a model", [entry.name]), ("a reset", entry.resets)):
         for name in names:
             if not NAME.fullmatch(name):
@@ -61,7 +61,7 @@ def name_problems(names: Iterable[str], reserved: Collection[str]) -> Iterator[s
             yield f"the name '{name}' is used twice"
 
 
-def _numbers(entry: Model) -> Iterator[str]:
+def _numbers(entry: NeuronModel) -> Iterator[str]:
     params = [param.name for param in entry.params]
     for param in entry.params:
         numbers = [number for number in (param.default, param.low, param.high) if number is not None]
@@ -75,7 +75,7 @@ def _numbers(entry: Model) -> Iterator[str]:
             yield f"state '{state.name}' starts from {state.init!r}; give a finite number"
 
 
-def _equations(entry: Model, known: set[str]) -> Iterator[str]:
+def _equations(entry: NeuronModel, known: set[str]) -> Iterator[str]:
     states = [state.name for state in entry.states]
     yield from _stray("integrate", entry.integrate, states, known)
     for kind, equations in entry.resets.items():
@@ -112,7 +112,7 @@ def _stray(
             yield f"{where} must be a number, not a condition: {equation!r}"
 
 
-def _timings(entry: Model) -> Iterator[str]:
+def _timings(entry: NeuronModel) -> Iterator[str]:
     for timing, table in entry.post.items():
         if timing not in TIMINGS:
             yield f"unknown timing '{timing}'; known: {', '.join(TIMINGS)}"

@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import variables
-from snnhw.ir.models.family import Model, model, register
+from snnhw.ir.models.family import NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["DELTA_LEAKY"]
 
 mem, mem_prev, x, beta, delta_threshold = variables("mem mem_prev x beta delta_threshold")
 
-DELTA_LEAKY: Final[Model] = register(
+DELTA_LEAKY: Final[NeuronModel] = register(
     model(
         "DeltaLeaky",
         states="mem mem_prev",

@@ -35,7 +35,7 @@ from snnhw.ir.surrogates.base import NOISE
 from snnhw.ir.surrogates.custom import Opaque
 from snnhw.words import brief
 
-__all__ = ["MODELS", "RESET", "SPIKE", "TIMINGS", "Model", "Step", "model", "register"]
+__all__ = ["MODELS", "RESET", "SPIKE", "TIMINGS", "NeuronModel", "StepEquations", "model", "register"]
 
 RESET: Final = var("reset")
 """R in a table of resets: 1.0 where the stored states were above threshold, else 0.0."""
@@ -47,7 +47,7 @@ Equations = FrozenMap[str, Expr]  # state -> expression
 
 
 @dataclass(frozen=True)
-class Model:
+class NeuronModel:
     """A family of neurons. Build one with `model`.
 
     Attributes:
@@ -97,7 +97,7 @@ class Model:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class StepEquations:
     """One step of a pointwise node, composed: what every backend derives its kernel from.
 
     Equal neurons share one object, so that identity serves as the key of whatever is derived from it.
@@ -127,11 +127,11 @@ class Step:
     drawn: tuple[str, ...] = ()
 
 
-MODELS: Final[dict[str, Model]] = {}
+MODELS: Final[dict[str, NeuronModel]] = {}
 """Every registered model by name."""
 
 
-def register(entry: Model) -> Model:
+def register(entry: NeuronModel) -> NeuronModel:
     """Make a model known by its name: to front ends, to the conformance suite, to documentation."""
     if MODELS.setdefault(entry.name, entry) != entry:
         raise ProgramError(f"another model is already registered as '{entry.name}'; choose another name")
@@ -152,7 +152,7 @@ def model(
     threshold: str = "threshold",
     reset: str | None = None,
     noise: tuple[str, ...] = (),
-) -> Model:
+) -> NeuronModel:
     """A model from its equations; what most models share is filled in.
 
     Args:
@@ -183,7 +183,7 @@ def model(
         kinds["zero"] = base | {membrane: (1.0 - RESET) * base[membrane]}
     for kind, changed in (resets or {}).items():
         kinds[kind] = base | changed
-    return Model(
+    return NeuronModel(
         name=name,
         states=spec,
         params=params,
@@ -239,14 +239,14 @@ def _acts_on(membrane: str, kinds: Mapping[str, Equations], kind: str) -> bool:
 
 
 def compose(
-    entry: Model,
+    entry: NeuronModel,
     *,
     kind: str,
     timing: str,
     spike: Callable[[Expr], Expr],
     quantise: Callable[[Expr], Expr] | None = None,
     graded: Expr | None = None,
-) -> Step:
+) -> StepEquations:
     """One step of the model under one reset, timing, surrogate and option.
 
     Args:
@@ -273,7 +273,7 @@ def compose(
     return _step(entry.ports, entry.states, updates, outputs, z, noise=(*entry.noise, NOISE))
 
 
-def _silent(entry: Model, quantise: Callable[[Expr], Expr] | None) -> Step:
+def _silent(entry: NeuronModel, quantise: Callable[[Expr], Expr] | None) -> StepEquations:
     new = {state.name: entry.integrate[state.name] for state in entry.states}
     if quantise is not None:
         new = {state: quantise(value) for state, value in new.items()}
@@ -288,12 +288,12 @@ def _step(
     fire: Expr | None,
     *,
     noise: tuple[str, ...] = (),
-) -> Step:
+) -> StepEquations:
     roots = [*updates.values(), *outputs.values()]
     random = tuple(name for name in noise if name in free_variables(*roots))
     known = {*ports, *random, *(state.name for state in states), "dt"}
     params = free_variables(*roots) | {s.init for s in states if isinstance(s.init, str)}
-    return Step(
+    return StepEquations(
         ports=(*ports, *random),
         states=states,
         params=tuple(sorted(params - known)),
@@ -307,6 +307,6 @@ def _step(
 
 
 @lru_cache(maxsize=1024)
-def pointwise_step(ports: tuple[str, ...], outputs: Mapping[str, Expr]) -> Step:
+def pointwise_step(ports: tuple[str, ...], outputs: Mapping[str, Expr]) -> StepEquations:
     """The step of a node without states: its outputs are functions of its ports."""
     return _step(ports, (), FrozenMap(), FrozenMap(outputs), None)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import log, variables
-from snnhw.ir.models.family import Model, model, register
+from snnhw.ir.models.family import NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["LAPICQUE", "LAPICQUE_DECAY"]
@@ -34,7 +34,7 @@ THRESHOLD: Final = Param("threshold", 1.0, about="the neuron fires where mem > t
 
 lost = log(1.0 / beta)
 
-LAPICQUE: Final[Model] = register(
+LAPICQUE: Final[NeuronModel] = register(
     model(
         "Lapicque",
         states="mem",
@@ -49,7 +49,7 @@ LAPICQUE: Final[Model] = register(
     )
 )
 
-LAPICQUE_DECAY: Final[Model] = register(
+LAPICQUE_DECAY: Final[NeuronModel] = register(
     model(
         "LapicqueDecay",
         states="mem",

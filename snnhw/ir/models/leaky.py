@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import clamp, variables
-from snnhw.ir.models.family import RESET, Model, model, register
+from snnhw.ir.models.family import RESET, NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["LEAKY"]
@@ -28,7 +28,7 @@ __all__ = ["LEAKY"]
 mem, x, beta, threshold = variables("mem x beta threshold")
 decay = clamp(beta, 0.0, 1.0)
 
-LEAKY: Final[Model] = register(
+LEAKY: Final[NeuronModel] = register(
     model(
         "Leaky",
         states="mem",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import maximum, variables
-from snnhw.ir.models.family import Model, model, register
+from snnhw.ir.models.family import NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["LEAKY_PARALLEL", "RECTIFIED"]
@@ -22,7 +22,7 @@ mem, x, weight, bias, threshold = variables("mem x weight bias threshold")
 
 THRESHOLD: Final = Param("threshold", 1.0, about="the neuron fires where mem > threshold")
 
-LEAKY_PARALLEL: Final[Model] = register(
+LEAKY_PARALLEL: Final[NeuronModel] = register(
     model(
         "LeakyParallel",
         states="mem",
@@ -37,7 +37,7 @@ LEAKY_PARALLEL: Final[Model] = register(
     )
 )
 
-RECTIFIED: Final[Model] = register(
+RECTIFIED: Final[NeuronModel] = register(
     model(
         "Rectified",
         states="mem",

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import sigmoid, tanh, variables
-from snnhw.ir.models.family import Model, model, register
+from snnhw.ir.models.family import NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["LSTM_CELL"]
@@ -23,7 +23,7 @@ __all__ = ["LSTM_CELL"]
 syn, mem, i, f, g, o, threshold = variables("syn mem i f g o threshold")
 cell = sigmoid(f) * syn + sigmoid(i) * tanh(g)
 
-LSTM_CELL: Final[Model] = register(
+LSTM_CELL: Final[NeuronModel] = register(
     model(
         "LSTMCell",
         states="syn mem",

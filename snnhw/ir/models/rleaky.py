@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import clamp, variables
-from snnhw.ir.models.family import RESET, Model, model, register
+from snnhw.ir.models.family import RESET, NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["RLEAKY", "RLEAKY_SUM"]
@@ -30,7 +30,7 @@ lowered = decay * (mem - RESET * threshold) + x
 BETA: Final = Param("beta", low=0.0, high=1.0, about="decay of the membrane per step")
 THRESHOLD: Final = Param("threshold", 1.0, about="the neuron fires where mem > threshold")
 
-RLEAKY: Final[Model] = register(
+RLEAKY: Final[NeuronModel] = register(
     model(
         "RLeaky",
         states="spk mem",
@@ -41,7 +41,7 @@ RLEAKY: Final[Model] = register(
     )
 )
 
-RLEAKY_SUM: Final[Model] = register(
+RLEAKY_SUM: Final[NeuronModel] = register(
     model(
         "RLeakySum",
         states="mem",

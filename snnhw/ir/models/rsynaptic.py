@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import clamp, variables
-from snnhw.ir.models.family import RESET, Model, model, register
+from snnhw.ir.models.family import RESET, NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["RSYNAPTIC"]
@@ -26,7 +26,7 @@ spk, syn, mem, x, alpha, beta, V, threshold = variables("spk syn mem x alpha bet
 current = clamp(alpha, 0.0, 1.0) * syn + x + V * spk
 decay = clamp(beta, 0.0, 1.0)
 
-RSYNAPTIC: Final[Model] = register(
+RSYNAPTIC: Final[NeuronModel] = register(
     model(
         "RSynaptic",
         states="spk syn mem",

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import exp, variables
-from snnhw.ir.models.family import Model, model, register
+from snnhw.ir.models.family import NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["STATE_LEAKY", "STATE_LEAKY_TRUNCATED"]
@@ -26,7 +26,7 @@ filtered = exp(beta - 1.0) * mem + x
 BETA: Final = Param("beta", low=0.0, high=1.0, about="the membrane decays by exp(beta - 1) per step")
 THRESHOLD: Final = Param("threshold", 1.0, about="the neuron fires where mem > threshold")
 
-STATE_LEAKY: Final[Model] = register(
+STATE_LEAKY: Final[NeuronModel] = register(
     model(
         "StateLeaky",
         states="mem",
@@ -37,7 +37,7 @@ STATE_LEAKY: Final[Model] = register(
     )
 )
 
-STATE_LEAKY_TRUNCATED: Final[Model] = register(
+STATE_LEAKY_TRUNCATED: Final[NeuronModel] = register(
     model(
         "StateLeakyTruncated",
         states="mem",

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from snnhw.ir.expr import clamp, variables
-from snnhw.ir.models.family import RESET, Model, model, register
+from snnhw.ir.models.family import RESET, NeuronModel, model, register
 from snnhw.ir.params import Param
 
 __all__ = ["SYNAPTIC"]
@@ -23,7 +23,7 @@ syn, mem, x, alpha, beta, threshold = variables("syn mem x alpha beta threshold"
 current = clamp(alpha, 0.0, 1.0) * syn + x
 decay = clamp(beta, 0.0, 1.0)
 
-SYNAPTIC: Final[Model] = register(
+SYNAPTIC: Final[NeuronModel] = register(
     model(
         "Synaptic",
         states="syn mem",

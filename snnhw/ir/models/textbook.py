@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from snnhw.errors import InputError
 from snnhw.ir.expr import Expr, exp, stop_gradient, variables
 from snnhw.ir.frozen import FrozenMap
-from snnhw.ir.models.family import SPIKE, Model, register
+from snnhw.ir.models.family import SPIKE, NeuronModel, register
 from snnhw.ir.params import Param, State
 
 __all__ = ["SCHEMES", "TEXTBOOK", "textbook"]
@@ -88,7 +88,7 @@ def _equations(kind: str, *, exact: bool, old: bool) -> tuple[dict[str, Expr], s
     return {"syn": current, "mem": after}, "tau_syn tau_mem r v_leak w_in"
 
 
-def textbook(kind: str, scheme: str = "euler") -> Model:
+def textbook(kind: str, scheme: str = "euler") -> NeuronModel:
     """One of `TEXTBOOK` under one of `SCHEMES`; those in which it is the same share one model.
 
     Its resets: ``to_value``, to ``v_reset``; ``subtract``, of ``v_threshold``. Both act within the step.
@@ -102,7 +102,7 @@ def textbook(kind: str, scheme: str = "euler") -> Model:
     return _MODELS[kind, scheme]
 
 
-def _make(kind: str, scheme: str) -> Model:
+def _make(kind: str, scheme: str) -> NeuronModel:
     base = kind.removesuffix("F")  # the name that is left of I, LI and CubaLI is the integrator's
     fires, exact, old = base != kind, scheme.startswith("exponential"), scheme.endswith("_old")
     exact, old = exact and base != "I", old and base == "CubaLI"
@@ -111,7 +111,7 @@ def _make(kind: str, scheme: str) -> Model:
     h = stop_gradient(SPIKE)  # as R is elsewhere: the way from a membrane to the next leads past the reset
     after = {"subtract": mem - h * v_threshold, "to_value": (1.0 - h) * mem + h * v_reset}
     kinds = tuple(after) if fires else ("none",)
-    return Model(
+    return NeuronModel(
         name=kind + "Exponential" * exact + "Old" * old,
         states=tuple(State(name) for name in equations),
         params=tuple(

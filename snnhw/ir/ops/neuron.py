@@ -11,7 +11,7 @@ from snnhw.errors import ProgramError
 from snnhw.ir.expr import Expr, nearest, var
 from snnhw.ir.frozen import FrozenMap, freeze
 from snnhw.ir.models.consistency import SPK, name_problems
-from snnhw.ir.models.family import Model, Step, compose, pointwise_step
+from snnhw.ir.models.family import NeuronModel, StepEquations, compose, pointwise_step
 from snnhw.ir.ops.base import Op, Shape, is_shape, need, op
 from snnhw.ir.params import Param, ParamSpec
 from snnhw.ir.surrogates import ATan, Opaque, Surrogate, spike
@@ -43,7 +43,7 @@ class Neuron(Op):
     stateless: ClassVar[bool] = False
     any_port_tells: ClassVar[bool] = True  # the others broadcast to it, or the layer is refused
 
-    model: Model
+    model: NeuronModel
     reset: str = ""
     timing: str = "delayed"
     surrogate: Surrogate | None = field(default_factory=ATan)
@@ -53,7 +53,12 @@ class Neuron(Op):
 
     def check(self) -> None:
         freeze(self, "param_shapes")
-        need(self, isinstance(self.model, Model), "model", "a Model, such as snnhw.ir.MODELS['Leaky']")
+        need(
+            self,
+            isinstance(self.model, NeuronModel),
+            "model",
+            "a NeuronModel, such as snnhw.ir.MODELS['Leaky']",
+        )
         object.__setattr__(self, "reset", self.reset or self.model.reset)
         known, kinds = f"one of {self.model.name}'s", self.model.kinds
         need(self, self.reset in kinds, "reset", f"{known}: {', '.join(kinds)}")
@@ -74,9 +79,9 @@ class Neuron(Op):
 
     @property
     def clocked(self) -> bool:
-        return bool(self.step().noise)
+        return bool(self.equations().noise)
 
-    def step(self) -> Step:
+    def equations(self) -> StepEquations:
         """Its equations for one step, composed.
 
         Raises:
@@ -133,7 +138,7 @@ class Pointwise(Op):
         real = all(isinstance(expr, Expr) and expr.sort == "real" for expr in self.outputs.values())
         need(self, bool(self.outputs) and real, "outputs", "at least one port and its expression, a number")
         need(self, bool(self.ports), "ports", "at least one port, or it would have no shape")
-        stray = sorted({*self.step().params, *self.step().tables} - set(names))
+        stray = sorted({*self.equations().params, *self.equations().tables} - set(names))
         need(self, not stray, "outputs", f"expressions of ports and parameters only; not of {listing(stray)}")
         _check_shapes(self, self.param_shapes, names)
 
@@ -145,13 +150,13 @@ class Pointwise(Op):
     def out_ports(self) -> tuple[str, ...]:
         return tuple(self.outputs)
 
-    def step(self) -> Step:
+    def equations(self) -> StepEquations:
         """Its expressions, as the step of a neuron without states."""
         return pointwise_step(self.ports, self.outputs)
 
     def params(self) -> Mapping[str, ParamSpec]:
         specs = _specs(self.parameters, self.param_shapes)
-        return specs | dict.fromkeys(self.step().tables, TABLE)
+        return specs | dict.fromkeys(self.equations().tables, TABLE)
 
     def infer(self, shapes: Mapping[str, Shape]) -> Mapping[str, Shape]:
         return dict.fromkeys(self.out_ports, _broadcast(shapes, self.param_shapes))
@@ -161,7 +166,7 @@ class Pointwise(Op):
 
 
 @lru_cache(maxsize=1024)
-def _neuron_step(neuron: Neuron) -> Step:
+def _neuron_step(neuron: Neuron) -> StepEquations:
     found = compose(
         neuron.model,
         kind=neuron.reset,

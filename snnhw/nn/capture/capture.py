@@ -16,7 +16,7 @@ from snnhw.nn.capture.inlining import place_program
 from snnhw.nn.capture.layers import MODULES, host
 from snnhw.nn.capture.loops import one_step
 from snnhw.nn.capture.sample import bind_sample
-from snnhw.nn.capture.signals import Converted, Held, Signal, described
+from snnhw.nn.capture.signals import Converted, HeldTensor, Signal, described
 from snnhw.nn.capture.trace import place, rooted, trace
 from snnhw.nn.capture.unrolled import Unrolled, sequences
 from snnhw.nn.modules.delay import Delay
@@ -190,7 +190,7 @@ def _call(building: Building, node: fx.Node) -> None:
     """A function, or a method of a tensor."""
     arguments, options = building.arguments(node)
     for item in (*arguments, *options.values()):
-        if isinstance(item, Held):
+        if isinstance(item, HeldTensor):
             raise CaptureError(f"it uses {described(item)}")
     called = getattr(node.target, "__name__", str(node.target))
     convert = _converter(called, node, arguments)
@@ -235,7 +235,7 @@ def _names(known: Mapping[Any, Any]) -> set[str]:
 
 
 def _attribute(building: Building, node: fx.Node) -> None:
-    building.values[node] = Held(str(node.target))
+    building.values[node] = HeldTensor(str(node.target))
 
 
 _HANDLERS: Mapping[str, Callable[[Building, fx.Node], None]] = {

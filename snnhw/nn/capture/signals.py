@@ -8,7 +8,7 @@ from typing import Any
 
 from snnhw.ir import Op, Params, Shape
 
-__all__ = ["BatchSize", "Converted", "Held", "Signal", "described"]
+__all__ = ["BatchSize", "Converted", "HeldTensor", "Signal", "described"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BatchSize(int):
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldTensor:
     """A tensor that a module holds and uses by itself."""
 
     name: str
@@ -62,6 +62,6 @@ def described(value: Any) -> str:
             f"{len(value)} signals at once, as a neuron returns its spikes and states; take the first of "
             "them, or construct the neuron with init_hidden=True"
         )
-    if isinstance(value, Held):
+    if isinstance(value, HeldTensor):
         return f"the tensor '{value.name}'; only layers and neurons may hold parameters"
     return f"{value!r}"

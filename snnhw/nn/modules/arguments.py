@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.ir import ATan, Model, Param, Surrogate
+from snnhw.ir import ATan, NeuronModel, Param, Surrogate
 from snnhw.tensors.custom import of_callable
 from snnhw.words import brief
 
@@ -59,7 +59,7 @@ REQUIRED: Final = Parameter.empty
 
 
 def signature_of(
-    model: Model,
+    model: NeuronModel,
     *,
     leading: Mapping[str, object] | None = None,
     learnt: Mapping[str, object] | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import new_class
 
 from snnhw.errors import InputError
-from snnhw.ir import Model
+from snnhw.ir import NeuronModel
 from snnhw.nn.modules.arguments import OPTIONS
 from snnhw.nn.modules.neuron import SPK, SpikingNeuron
 from snnhw.nn.modules.parents import LIF
@@ -17,7 +17,7 @@ OWN = frozenset({"levels", "model", "quantised", "surrogate", "training"})
 """Attributes that a neuron gets when it is constructed, besides its options."""
 
 
-def neuron_class(model: Model, *, module: str) -> type[SpikingNeuron]:
+def neuron_class(model: NeuronModel, *, module: str) -> type[SpikingNeuron]:
     """The module class of a model; ``module`` is where it will be found, for pickle.
 
     Raises:
@@ -48,7 +48,7 @@ def neuron_class(model: Model, *, module: str) -> type[SpikingNeuron]:
     return made
 
 
-def _doc(model: Model) -> str:
+def _doc(model: NeuronModel) -> str:
     equations = [f"        {state}' = {expr!r}" for state, expr in model.integrate.items()]
     about = [f"        {param.name}: {param.about}." for param in model.params if param.about]
     lines = [

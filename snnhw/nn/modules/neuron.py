@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
-from snnhw.ir import FrozenMap, Model, Neuron, Param, Shape, Step, TimeAxis
+from snnhw.ir import FrozenMap, Neuron, NeuronModel, Param, Shape, StepEquations, TimeAxis
 from snnhw.ir.composites import Composite, inhibited, single
 from snnhw.nn.modules import graphs
 from snnhw.nn.modules.arguments import (
@@ -26,7 +26,7 @@ from snnhw.nn.modules.arguments import (
 from snnhw.nn.modules.described import described
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.firing import Firing
-from snnhw.nn.modules.running import NAME, Layer
+from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful
 from snnhw.tensors.scans.scan import run_step
@@ -47,7 +47,7 @@ DT = TimeAxis().dt
 
 
 class SpikingNeuron(Stateful, Firing):
-    """A layer of neurons of one `Model`, called step by step.
+    """A layer of neurons of one `NeuronModel`, called step by step.
 
     A call takes ``(input, *states)`` and returns ``(spk, *states)``; states left out go on from the
     call before. With ``init_hidden`` the states stay inside and only ``spk`` is returned, unless
@@ -72,12 +72,12 @@ class SpikingNeuron(Stateful, Firing):
         sizes: attributes that ``repr`` shows first.
     """
 
-    model: Model
+    model: NeuronModel
     renamed: ClassVar[Mapping[str, str]] = {}
     sizes: ClassVar[tuple[str, ...]] = ()
     __signature__: ClassVar[Signature]
 
-    def __init_subclass__(cls, *, model: Model | None = None, **arguments: Any) -> None:
+    def __init_subclass__(cls, *, model: NeuronModel | None = None, **arguments: Any) -> None:
         """Make the constructor; ``arguments`` as for `snnhw.nn.modules.arguments.signature_of`."""
         super().__init_subclass__()
         if model is not None:
@@ -102,8 +102,8 @@ class SpikingNeuron(Stateful, Firing):
         self.quantised = given["state_quant"] is not False
         if self.quantised:  # not in the state_dict, as snnTorch has it: the constructor gives them
             self.register_buffer("levels", levels_of(given["state_quant"]), persistent=False)
-        self._steps: dict[Any, Step] = {}
-        self._layers: dict[Any, Layer] = {}
+        self._steps: dict[Any, StepEquations] = {}
+        self._layers: dict[Any, CompositeRunner] = {}
         self.number = graphs.number_of(self)
         self.reset_mem()
 
@@ -248,12 +248,12 @@ class SpikingNeuron(Stateful, Firing):
             dt=DT,
         )
 
-    def _step(self) -> Step:
+    def _step(self) -> StepEquations:
         """The equations of one step under the present options; the factor of the spikes always counts,
         since asking whether it is 1 would wait for the device."""
         key = (self.reset_mechanism, self.reset_delay, self.surrogate)
         if key not in self._steps:
-            self._steps[key] = replace(self.op(0, graded=True), param_shapes=FrozenMap()).step()
+            self._steps[key] = replace(self.op(0, graded=True), param_shapes=FrozenMap()).equations()
         return self._steps[key]
 
     def tensor_names(self, shape: Shape) -> tuple[str, ...]:
@@ -284,12 +284,12 @@ class SpikingNeuron(Stateful, Firing):
         op = self.op(len(self.state_shape(shape)), graded=graded)
         return inhibited(name, op) if self.inhibition else single(name, op)
 
-    def layer(self, shape: Shape) -> Layer:
+    def layer(self, shape: Shape) -> CompositeRunner:
         """`composite`, ready to be run; the factor of the spikes always counts, as in `_step`."""
         shape = tuple(map(int, shape))  # in a traced graph they may be symbols with one value left
         key = (shape, self.reset_mechanism, self.reset_delay, self.surrogate)
         if key not in self._layers:
-            self._layers[key] = Layer(self.composite(NAME, shape, graded=True), shape)
+            self._layers[key] = CompositeRunner(self.composite(NAME, shape, graded=True), shape)
         return self._layers[key]
 
     def op(self, rank: int, *, graded: bool | None = None) -> Neuron:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from snnhw.ir import Model, Param, model, variables
+from snnhw.ir import NeuronModel, Param, model, variables
 from snnhw.ir.models.leaky import LEAKY
 from snnhw.nn.modules.arguments import REQUIRED, signature_of
 from snnhw.nn.modules.neuron import SpikingNeuron
@@ -16,7 +16,7 @@ __all__ = ["LIF"]
 
 mem, x, threshold = variables("mem x threshold")
 
-BARE: Final[Model] = model(
+BARE: Final[NeuronModel] = model(
     "SpikingNeuron",
     states="mem",
     params=(Param("threshold", 1.0, about="the neuron fires where mem > threshold"),),

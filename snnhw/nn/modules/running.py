@@ -13,7 +13,7 @@ from snnhw.ir.composites import Composite
 from snnhw.ir.noise import Clock
 from snnhw.tensors.network import Network, plan, run_network
 
-__all__ = ["NAME", "Layer"]
+__all__ = ["NAME", "CompositeRunner"]
 
 NAME = "neuron"
 """What a layer is called that runs by itself."""
@@ -25,7 +25,7 @@ class Owner(Protocol):
     def tensor_of(self, name: str) -> Tensor: ...
 
 
-class Layer:
+class CompositeRunner:
     """A `Composite` for samples of one shape, scheduled.
 
     Attributes:

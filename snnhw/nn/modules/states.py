@@ -13,7 +13,7 @@ from snnhw.errors import InputError
 from snnhw.nn.modules import graphs
 
 if TYPE_CHECKING:
-    from snnhw.ir import Model, Shape
+    from snnhw.ir import NeuronModel, Shape
 
 __all__ = ["Stateful"]
 
@@ -43,7 +43,7 @@ class _OfOneLayer:
 class Stateful(nn.Module):
     """The states of `snnhw.nn.SpikingNeuron`, each an attribute under its name."""
 
-    model: Model
+    model: NeuronModel
     init_hidden: bool
     number: int
     instances: ClassVar[tuple[()]] = ()

@@ -13,7 +13,7 @@ from snnhw.parity.arrays import Array
 from snnhw.parity.rounding.bounded import Bounded
 from snnhw.parity.rounding.forward import forward
 
-__all__ = ["Equations", "Flags", "Spikes", "equations_of", "open_at"]
+__all__ = ["Flags", "ForwardEquations", "Spikes", "equations_of", "open_at"]
 
 
 class Flags(NamedTuple):
@@ -23,7 +23,7 @@ class Flags(NamedTuple):
     stored: Expr
 
 
-class Equations(NamedTuple):
+class ForwardEquations(NamedTuple):
     """A pointwise node going forward.
 
     Attributes:
@@ -35,16 +35,16 @@ class Equations(NamedTuple):
     outputs: dict[str, Expr]
 
 
-def equations_of(op: Neuron | Pointwise, dt: float) -> Equations:
+def equations_of(op: Neuron | Pointwise, dt: float) -> ForwardEquations:
     """The equations of a node, at a given length of a step."""
-    step, length = op.step(), {"dt": const(dt)}
+    step, length = op.equations(), {"dt": const(dt)}
     outputs = forward(substitute(list(step.outputs.values()), length))
     if not isinstance(op, Neuron) or op.model.fire is None or step.fire is None:
-        return Equations(None, dict(zip(step.outputs, outputs, strict=True)))
+        return ForwardEquations(None, dict(zip(step.outputs, outputs, strict=True)))
     fire, stored = forward(substitute([step.fire, op.model.fire], length))
     outputs = replace(outputs, {heaviside(fire): SPIKE, heaviside(stored): RESET})
     (fire,) = replace([fire], {heaviside(stored): RESET})
-    return Equations(Flags(fire, stored), dict(zip(step.outputs, outputs, strict=True)))
+    return ForwardEquations(Flags(fire, stored), dict(zip(step.outputs, outputs, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snnhw.ir import Expr, Step, topological
+from snnhw.ir import Expr, StepEquations, topological
 from snnhw.ir.expr import make
 
 __all__ = ["forward", "forward_primitives"]
@@ -23,7 +23,7 @@ def forward(roots: Sequence[Expr]) -> list[Expr]:
     return [done[root] for root in roots]
 
 
-def forward_primitives(step: Step) -> frozenset[str]:
+def forward_primitives(step: StepEquations) -> frozenset[str]:
     """What a step computes with when it only runs."""
     return frozenset(
         node.op for node in topological(forward([*step.updates.values(), *step.outputs.values()]))

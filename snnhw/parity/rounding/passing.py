@@ -47,10 +47,10 @@ from snnhw.parity.arrays import Array
 from snnhw.parity.rounding.bounded import Bounded, exactly, functions
 from snnhw.reference import RULES
 from snnhw.reference.elementwise import namespace
-from snnhw.reference.ops import Here
+from snnhw.reference.ops import OpContext
 from snnhw.reference.tape import constant
 
-__all__ = ["OTHERS", "TERMS", "pass_on"]
+__all__ = ["OTHERS", "ROUNDINGS", "pass_on"]
 
 
 def _products(op: Any) -> int:
@@ -58,7 +58,7 @@ def _products(op: Any) -> int:
     return int(op.in_channels // op.groups * prod(op.kernel)) + 1
 
 
-_TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
+_ROUNDINGS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
     Linear: lambda op: op.in_features + 1,
     **dict.fromkeys((Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d), _products),
     **dict.fromkeys((AvgPool1d, AvgPool2d, SumPool1d, SumPool2d), lambda op: prod(op.kernel) + 1),
@@ -69,7 +69,7 @@ _TERMS: Final[Mapping[type[Op], Callable[[Any], int]]] = {
     Dropout: lambda op: 0,  # a run leaves nothing out
 }
 
-TERMS: Final = Table("snnhw.parity.rounding.passing.TERMS", _TERMS, otherwise=PARTS)
+ROUNDINGS: Final = Table("snnhw.parity.rounding.passing.ROUNDINGS", _ROUNDINGS, otherwise=PARTS)
 """Op -> how many roundings one result may collect. Each of them is linear in its inputs, or takes a maximum
 of them; an op that is neither has a rule in `OTHERS`."""
 
@@ -89,7 +89,7 @@ def pass_on(op: Op, env: Mapping[str, Bounded], unit: float) -> dict[str, Bounde
     """
     if type(op) in OTHERS:
         return {"y": OTHERS[type(op)](op, env, unit)}
-    slack = TERMS[type(op)](op) * unit
+    slack = ROUNDINGS[type(op)](op) * unit
     xs = {port: env[port] for port in op.in_ports}
     weights = {name: np.abs(part.value) for name, part in env.items() if name not in xs}
     errors = {
@@ -104,7 +104,7 @@ def pass_on(op: Op, env: Mapping[str, Bounded], unit: float) -> dict[str, Bounde
 def _rule(op: Op, env: Mapping[str, Array]) -> dict[str, Array]:
     seen = {name: constant(array) for name, array in env.items()}
     # dt is none of a stateless op's business
-    return {port: y.value for port, y in RULES[type(op)](Here(op, seen, _FLOAT64, dt=1.0)).items()}
+    return {port: y.value for port, y in RULES[type(op)](OpContext(op, seen, _FLOAT64, dt=1.0)).items()}
 
 
 def _matmul(op: Op, env: Mapping[str, Bounded], unit: float) -> Bounded:  # noqa: ARG001  # as all

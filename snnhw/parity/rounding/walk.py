@@ -35,9 +35,9 @@ from snnhw.ir import (
 from snnhw.parity.arrays import Array, Arrays, batch_of
 from snnhw.parity.rounding.bounded import ULPS, Bounded, exactly, functions, plus
 from snnhw.parity.rounding.firing import Spikes, equations_of, open_at
-from snnhw.parity.rounding.passing import OTHERS, TERMS, pass_on
+from snnhw.parity.rounding.passing import OTHERS, ROUNDINGS, pass_on
 from snnhw.passes import expand
-from snnhw.reference.trace import lines, schedule
+from snnhw.reference.unroll import lines, schedule
 
 __all__ = ["Moment", "walk"]
 
@@ -97,7 +97,7 @@ class _Given:
         observed: Arrays,
         clock: Clock,
     ) -> None:
-        program = expand(program, {*TERMS, *OTHERS, Input, Output, *POINTWISE})
+        program = expand(program, {*ROUNDINGS, *OTHERS, Input, Output, *POINTWISE})
         self.program, self.dtype, self.observed, self.clock = program, dtype, observed, clock
         self.unit = ULPS * float(np.finfo(dtype).eps)  # type: ignore[type-var]  # of a dtype known here only
         self.functions = functions(self.unit)
@@ -181,7 +181,7 @@ class _Given:
         env |= {port: _lifted(env[port], 1 + len(sample)) for port in op.in_ports}
         flags, outputs = self.equations[name]
         clock = self.clock.later(step)
-        env |= {port: exactly(uniform(clock, name, port, (batch, *sample))) for port in op.step().drawn}
+        env |= {port: exactly(uniform(clock, name, port, (batch, *sample))) for port in op.equations().drawn}
         fired = {}
         if flags is not None:
             env["reset"] = self.reset(name, flags.stored, env, step)

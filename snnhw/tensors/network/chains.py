@@ -98,7 +98,7 @@ def _around(
 
 def _scans(op: Op) -> bool:
     """Whether it is a neuron whose adjoint is derived, and not left to a user's function."""
-    return isinstance(op, Neuron) and op.step().opaque is None
+    return isinstance(op, Neuron) and op.equations().opaque is None
 
 
 def _normalises(op: Op) -> bool:

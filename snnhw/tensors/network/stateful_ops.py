@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from snnhw.ir import BatchNorm, BatchNorm1d, BatchNorm2d, Clock, Dropout, Op, Table
 from snnhw.tensors.scans.provider import Draw, Provider
 
-__all__ = ["TIMED", "Found", "Span"]
+__all__ = ["TIMED", "Computed", "Span"]
 
 Tensors = Mapping[str, Tensor]
 
@@ -42,14 +42,14 @@ class Span:
         return self.provider.uniform(Draw(clocks, self.node, name, shape, held), self.device)
 
 
-class Found(NamedTuple):
+class Computed(NamedTuple):
     """What an op gives: its output, and new values of its statistics by name."""
 
     y: Tensor
     statistics: Tensors
 
 
-def _batch_norm(op: BatchNorm, x: Tensor, params: Tensors, span: Span) -> Found:
+def _batch_norm(op: BatchNorm, x: Tensor, params: Tensors, span: Span) -> Computed:
     if op.time_steps is not None:
         x = x.expand(span.steps, *x.shape[1:])
         own = {name: param[span.clock.step :][: span.steps] for name, param in params.items()}
@@ -62,10 +62,10 @@ def _batch_norm(op: BatchNorm, x: Tensor, params: Tensors, span: Span) -> Found:
         x = x.expand(span.steps, *x.shape[1:])  # the unbiased variance counts every value
     rows = x.flatten(0, 1)
     y, found = _normalised(op, rows, params, training=span.training)
-    return Found(y.view(x.shape), _moved(op, params, found, 1))
+    return Computed(y.view(x.shape), _moved(op, params, found, 1))
 
 
-def _by_step(op: BatchNorm, x: Tensor, params: Tensors, own: Tensors, span: Span) -> Found:
+def _by_step(op: BatchNorm, x: Tensor, params: Tensors, own: Tensors, span: Span) -> Computed:
     """Steps side by side, as if each had channels of its own; ``own`` parameters are ``[T, C]``."""
     columns = x.transpose(0, 1).flatten(1, 2)  # [B, T * C, ...]
     y, found = _normalised(
@@ -74,12 +74,12 @@ def _by_step(op: BatchNorm, x: Tensor, params: Tensors, own: Tensors, span: Span
     y = y.reshape(len(y), len(x), -1, *y.shape[2:]).transpose(0, 1)
     found = {name: value.view(len(x), -1) for name, value in found.items()}
     if op.time_steps is None:
-        return Found(y, _moved(op, params, found, span.steps))
+        return Computed(y, _moved(op, params, found, span.steps))
     after = {}
     for name, value in found.items():
         after[name] = params[name].clone()
         after[name][span.clock.step :][: span.steps] = _moved(op, own, {name: value}, 1)[name]
-    return Found(y, after)
+    return Computed(y, after)
 
 
 def _normalised(
@@ -121,14 +121,14 @@ def _moved(op: BatchNorm, params: Tensors, found: Tensors, steps: int) -> dict[s
     return after
 
 
-def _dropout(op: Dropout, x: Tensor, params: Tensors, span: Span) -> Found:  # noqa: ARG001  # it has none
+def _dropout(op: Dropout, x: Tensor, params: Tensors, span: Span) -> Computed:  # noqa: ARG001  # it has none
     if not span.training:
-        return Found(x, {})
+        return Computed(x, {})
     kept = span.uniform("mask", tuple(x.shape[1:]), held=op.mask == "held") >= op.p
-    return Found(x * (kept.to(x.dtype) * op.scale), {})
+    return Computed(x * (kept.to(x.dtype) * op.scale), {})
 
 
-_TIMED: Final[Mapping[type[Op], Callable[[Any, Tensor, Tensors, Span], Found]]] = {
+_TIMED: Final[Mapping[type[Op], Callable[[Any, Tensor, Tensors, Span], Computed]]] = {
     BatchNorm1d: _batch_norm,
     BatchNorm2d: _batch_norm,
     Dropout: _dropout,

@@ -209,7 +209,7 @@ class Walk:
         fixed = {port for port, (_, constant) in arriving.items() if constant}
         idle = {port for port, (_, drawn) in noise.items() if not drawn}
         return use_of(
-            op.step(),
+            op.equations(),
             {port: x for port, (x, _) in {**arriving, **noise}.items()},
             self.params_of(name),
             self.states_of(name),
@@ -226,7 +226,7 @@ class Walk:
         xs = {**xs, **self.noise_at(name, step, derivatives=torch.is_grad_enabled())}
         op = self._neuron(name)
         return run_step(
-            op.step(), xs, self.params_of(name), states, outputs=self.used(name), **self._how(name)
+            op.equations(), xs, self.params_of(name), states, outputs=self.used(name), **self._how(name)
         )
 
     def noise_at(self, name: str, step: int, *, derivatives: bool) -> dict[str, Tensor]:
@@ -238,7 +238,7 @@ class Walk:
         """A stateless node over rows ``[M, ...]``."""
         op, params = self.network.program.nodes[name], self.params_of(name)
         if isinstance(op, Pointwise):
-            return run_step(op.step(), rows, params, {}, outputs=op.out_ports, **self._how(name))[0]
+            return run_step(op.equations(), rows, params, {}, outputs=op.out_ports, **self._how(name))[0]
         return {"y": self.operation(name)(op, rows, params)}
 
     def operation(self, name: str) -> Operation:
@@ -261,7 +261,7 @@ class Walk:
         nobody asks for."""
         op = self.network.program.nodes[name]
         assert isinstance(op, (Neuron, Pointwise))
-        step, span = op.step(), self._span(name, clock, steps)
+        step, span = op.equations(), self._span(name, clock, steps)
         if not step.noise:
             return {}
         shape = (self.batch, *self.network.shapes[f"{name}.{op.out_ports[0]}"])

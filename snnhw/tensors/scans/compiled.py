@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from snnhw.ir import Step
-from snnhw.tensors.scans.layer import Layer, layer_of
+from snnhw.ir import StepEquations
 from snnhw.tensors.scans.passes import computed, differentiated
 from snnhw.tensors.scans.provider import Provider
+from snnhw.tensors.scans.site import ScanSite, site_of
 
 __all__ = ["backward", "forward"]
 
@@ -26,7 +26,7 @@ __all__ = ["backward", "forward"]
 class TracedScan(NamedTuple):
     """What is computed, but for sizes."""
 
-    step: Step
+    step: StepEquations
     outputs: tuple[str, ...]
     static: tuple[bool, ...]
     dt: float
@@ -41,13 +41,13 @@ _USES: Final[list[TracedScan]] = []
 _LOCK: Final = RLock()  # two threads that add one each would both have the later number
 
 
-def forward(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def forward(layer: ScanSite, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Outputs and final states, as a node of the graph that is being traced."""
     return tuple(_forward(_number(layer, provider), layer.steps, layer.shape, list(tensors)))
 
 
 def backward(
-    layer: Layer,
+    layer: ScanSite,
     provider: Provider,
     tensors: Sequence[Tensor],
     adjoints: Sequence[Tensor | None],
@@ -59,7 +59,7 @@ def backward(
     return tuple(next(found) if need else None for need in needs)
 
 
-def _number(layer: Layer, provider: Provider) -> int:
+def _number(layer: ScanSite, provider: Provider) -> int:
     use = TracedScan(layer.step, layer.outputs, layer.static, layer.dt, layer.single, provider)
     with _LOCK:
         if use not in _NUMBERS:
@@ -68,10 +68,10 @@ def _number(layer: Layer, provider: Provider) -> int:
         return _NUMBERS[use]
 
 
-def _found(number: int, steps: int, shape: Sequence[int]) -> tuple[Layer, Provider]:
+def _found(number: int, steps: int, shape: Sequence[int]) -> tuple[ScanSite, Provider]:
     use = _USES[number]
     how = {"static": use.static, "dt": use.dt, "single": use.single}
-    return layer_of(use.step, tuple(shape), steps, use.outputs, **how), use.provider
+    return site_of(use.step, tuple(shape), steps, use.outputs, **how), use.provider
 
 
 @torch.library.custom_op(

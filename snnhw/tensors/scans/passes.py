@@ -14,15 +14,15 @@ from snnhw.errors import InputError
 from snnhw.ir import State, evaluate
 from snnhw.passes import ScanKernel
 from snnhw.tensors.namespace import torch_namespace
-from snnhw.tensors.scans.layer import Layer
 from snnhw.tensors.scans.provider import Provider, ScanInputs
+from snnhw.tensors.scans.site import ScanSite
 
 __all__ = ["computed", "differentiated", "epilogue", "fold", "initial", "split"]
 
 Tensors = Mapping[str, Tensor]
 
 
-def initial(layer: Layer, state: State, states: Tensors, params: Tensors, like: Tensor) -> Tensor:
+def initial(layer: ScanSite, state: State, states: Tensors, params: Tensors, like: Tensor) -> Tensor:
     """A state before the first step: what is passed, or its initial value."""
     if state.name in states:
         given = states[state.name]
@@ -37,7 +37,7 @@ def initial(layer: Layer, state: State, states: Tensors, params: Tensors, like: 
     return torch.full(layer.shape, state.init, dtype=like.dtype, device=like.device)
 
 
-def split(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
+def split(layer: ScanSite, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
     """Inputs, parameters, tables, states."""
     step = layer.step
     one = len(step.ports)
@@ -46,7 +46,7 @@ def split(layer: Layer, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ..
     return tensors[:one], tensors[one:two], tensors[two:three], tensors[three:]
 
 
-def fold(layer: Layer, tensors: Sequence[Tensor]) -> ScanInputs:
+def fold(layer: ScanSite, tensors: Sequence[Tensor]) -> ScanInputs:
     """The tensors of a use in a kernel's shapes."""
     inputs, params, tables, states = split(layer, tensors)
     return ScanInputs(
@@ -58,7 +58,7 @@ def fold(layer: Layer, tensors: Sequence[Tensor]) -> ScanInputs:
     )
 
 
-def computed(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def computed(layer: ScanSite, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Outputs and final states, without a graph."""
     given = fold(layer, tensors)
     _, scan = layer.scan(provider, given.inputs[0], given.params)
@@ -70,7 +70,7 @@ def computed(layer: Layer, provider: Provider, tensors: Sequence[Tensor]) -> tup
 
 
 def differentiated(
-    layer: Layer,
+    layer: ScanSite,
     provider: Provider,
     tensors: Sequence[Tensor],
     adjoints: Sequence[Tensor | None],
@@ -102,7 +102,7 @@ def differentiated(
 
 def epilogue(
     kernel: ScanKernel,
-    layer: Layer,
+    layer: ScanSite,
     params: Sequence[Tensor],
     tables: Sequence[Tensor],
     adjoints: Sequence[Tensor | None],

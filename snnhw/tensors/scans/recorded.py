@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnhw.ir import Expr, Namespace, Opaque, Step, evaluate, spike, var
+from snnhw.ir import Expr, Namespace, Opaque, StepEquations, evaluate, spike, var
 from snnhw.ir.expr import replace
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.custom import spikes_of
 from snnhw.tensors.namespace import torch_namespace
-from snnhw.tensors.scans.layer import Layer
 from snnhw.tensors.scans.provider import ScanInputs
+from snnhw.tensors.scans.site import ScanSite
 
 __all__ = ["record"]
 
 SPIKE = "spike"  # no model may use the name
 
 
-def record(layer: Layer, surrogate: Opaque, given: ScanInputs) -> tuple[Tensor, ...]:
+def record(layer: ScanSite, surrogate: Opaque, given: ScanInputs) -> tuple[Tensor, ...]:
     """Outputs and final states of a layer whose spikes a user's function makes."""
     step, like = layer.step, given.inputs[0]
     namespace = _recording(like.dtype, like.device)
@@ -42,7 +42,9 @@ def record(layer: Layer, surrogate: Opaque, given: ScanInputs) -> tuple[Tensor, 
     return (*map(layer.unfold_output, outputs), *map(layer.unfold_state, states))
 
 
-def _around_spike(step: Step, surrogate: Opaque, outputs: tuple[str, ...]) -> tuple[Expr, list[Expr]]:
+def _around_spike(
+    step: StepEquations, surrogate: Opaque, outputs: tuple[str, ...]
+) -> tuple[Expr, list[Expr]]:
     """The fire condition, and next states and outputs in which the spike is a variable."""
     assert step.fire is not None
     roots = [*step.updates.values(), *(step.outputs[port] for port in outputs)]

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling as tracing
 
-from snnhw.ir import Step
+from snnhw.ir import StepEquations
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.scans import compiled
 from snnhw.tensors.scans.installed import provider_for
-from snnhw.tensors.scans.layer import Layer, broadcast_shape, layer_of
 from snnhw.tensors.scans.passes import computed, differentiated, fold, initial
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.recorded import record
+from snnhw.tensors.scans.site import ScanSite, broadcast_shape, site_of
 
 __all__ = ["BoundScan", "Found", "run_scan", "run_step", "run_use", "use_of"]
 
@@ -28,7 +28,9 @@ Tensors = Mapping[str, Tensor]
 Found = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 
-def run_scan(step: Step, inputs: Tensors, params: Tensors, states: Tensors, **settings: Any) -> Found:
+def run_scan(
+    step: StepEquations, inputs: Tensors, params: Tensors, states: Tensors, **settings: Any
+) -> Found:
     """One pointwise node over all steps, with what `use_of` takes; differentiable to inputs, parameters and
     initial states.
 
@@ -39,7 +41,7 @@ def run_scan(step: Step, inputs: Tensors, params: Tensors, states: Tensors, **se
 
 
 def run_step(
-    step: Step,
+    step: StepEquations,
     inputs: Tensors,
     params: Tensors,
     states: Tensors,
@@ -50,7 +52,7 @@ def run_step(
 ) -> Found:
     """`run_scan` for one step, without a time axis: inputs and outputs are ``[B, *shape]``."""
     xs = [inputs[port] for port in step.ports]
-    layer = _layer_of()(
+    layer = _site_of()(
         step,
         broadcast_shape(xs, [1] * len(xs)),
         1,
@@ -65,13 +67,13 @@ def run_step(
 class BoundScan(NamedTuple):
     """A layer of neurons, who runs it, and the tensors it reads: inputs, parameters, tables, states."""
 
-    layer: Layer
+    layer: ScanSite
     provider: Provider
     tensors: list[Tensor]
 
 
 def use_of(
-    step: Step,
+    step: StepEquations,
     inputs: Tensors,
     params: Tensors,
     states: Tensors,
@@ -96,17 +98,17 @@ def use_of(
     xs = [inputs[port] for port in step.ports]
     flags = tuple(port in static for port in step.ports)
     shape = broadcast_shape(xs, [1 if flag else 2 for flag in flags])
-    layer = _layer_of()(step, shape, steps, tuple(outputs), static=flags, dt=dt, single=False)
+    layer = _site_of()(step, shape, steps, tuple(outputs), static=flags, dt=dt, single=False)
     return _use(layer, xs, params, states, provider)
 
 
-def _layer_of() -> Callable[..., Layer]:
+def _site_of() -> Callable[..., ScanSite]:
     """Sizes in a traced graph may be symbols, which no cache can hold."""
-    return layer_of.__wrapped__ if tracing() else layer_of
+    return site_of.__wrapped__ if tracing() else site_of
 
 
 def _use(
-    layer: Layer, xs: list[Tensor], params: Tensors, states: Tensors, provider: Provider | None
+    layer: ScanSite, xs: list[Tensor], params: Tensors, states: Tensors, provider: Provider | None
 ) -> BoundScan:
     step, like = layer.step, xs[0].dtype
     tensors = [
@@ -139,7 +141,7 @@ def run_use(use: BoundScan) -> Found:
 
 class _ScanFunction(Function):
     @staticmethod
-    def forward(ctx: Any, layer: Layer, provider: Provider, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, layer: ScanSite, provider: Provider, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.layer, ctx.provider = layer, provider
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from snnhw.conformance.case import Case, LazyCase
 from snnhw.conformance.cases.making.harness import observed
-from snnhw.conformance.cases.making.networks import Network
+from snnhw.conformance.cases.making.networks import CaseNetwork
 from snnhw.conformance.cases.making.numbers import Randoms
 from snnhw.conformance.cases.making.search import certain, chosen, lively
 from snnhw.ir import ClassLoss, Loss, Optimizer, infer_shapes
@@ -21,7 +21,7 @@ __all__ = ["classified"]
 
 def classified(
     case_id: str,
-    network: Network,
+    network: CaseNetwork,
     loss: Loss,
     optimizer: Optimizer,
     *,
@@ -52,7 +52,7 @@ def classified(
     return chosen(case_id, build, *needs)
 
 
-def _targets(case_id: str, network: Network, loss: Loss, batch: int) -> Arrays:
+def _targets(case_id: str, network: CaseNetwork, loss: Loss, batch: int) -> Arrays:
     shapes = infer_shapes(network.program).shapes
     generator = np.random.default_rng(crc32(case_id.encode()))
     classes = {

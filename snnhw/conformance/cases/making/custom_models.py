@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from snnhw.ir import RESET, Model, Param, State, clamp, greater, maximum, model, var, where
+from snnhw.ir import RESET, NeuronModel, Param, State, clamp, greater, maximum, model, var, where
 
 __all__ = ["CUSTOM_MODELS", "LUCKY"]
 
@@ -17,7 +17,7 @@ held, rest, drive, gate = var("class"), var("def"), var("in"), var("is")
 leak, floor, threshold = var("lambda"), var("None"), var("threshold")
 won = greater(var("luck"), 0.5)
 
-WORDS: Final[Model] = model(
+WORDS: Final[NeuronModel] = model(
     "import",
     states=(State("class", init="None"), State("def")),
     ports=("in", "is"),
@@ -34,7 +34,7 @@ WORDS: Final[Model] = model(
     reset="halve",
 )
 
-INTEGRATOR: Final[Model] = model(
+INTEGRATOR: Final[NeuronModel] = model(
     "Integrator",
     states="total",
     params=(Param("gain", 0.5),),
@@ -42,7 +42,7 @@ INTEGRATOR: Final[Model] = model(
     fire=None,
 )
 
-LUCKY: Final[Model] = model(
+LUCKY: Final[NeuronModel] = model(
     "Lucky",
     states="mem",
     params=(Param("beta", low=0.0, high=1.0), Param("threshold", 1.0)),

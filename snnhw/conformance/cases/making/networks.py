@@ -24,7 +24,7 @@ from snnhw.ir import (
     Input,
     Linear,
     MaxPool2d,
-    Model,
+    NeuronModel,
     Op,
     Output,
     Program,
@@ -34,11 +34,11 @@ from snnhw.ir import (
 from snnhw.ir.ops import Shape
 from snnhw.parity.arrays import Array
 
-__all__ = ["NETWORKS", "Make", "Network", "chancy", "dense", "recurrent", "tried_in", "unchanging"]
+__all__ = ["NETWORKS", "CaseNetwork", "Make", "chancy", "dense", "recurrent", "tried_in", "unchanging"]
 
 
 @dataclass(frozen=True)
-class Network:
+class CaseNetwork:
     """A program, and which of its nodes are neurons: node -> setting and shape of its parameters."""
 
     program: Program
@@ -52,7 +52,7 @@ class Network:
         return found
 
 
-Make = Callable[[Setting, "Surrogate | None"], Network]
+Make = Callable[[Setting, "Surrogate | None"], CaseNetwork]
 
 
 class _Draft:
@@ -86,14 +86,16 @@ class _Draft:
         """One more edge into the first port of a neuron."""
         self.edges.append(Edge(source, f"{name}.{self.setting.model.ports[0]}", delay=delay))
 
-    def network(self, **outputs: str) -> Network:
+    def network(self, **outputs: str) -> CaseNetwork:
         for name, source in outputs.items():
             self.nodes[name] = Output()
             self.edges.append(Edge(source, f"{name}.x"))
-        return Network(trainable(Program(FrozenMap(self.nodes), tuple(self.edges), TIME)), self.neurons)
+        return CaseNetwork(trainable(Program(FrozenMap(self.nodes), tuple(self.edges), TIME)), self.neurons)
 
 
-def dense(setting: Setting, surrogate: Surrogate | None, sizes: tuple[int, int, int] = (6, 8, 4)) -> Network:
+def dense(
+    setting: Setting, surrogate: Surrogate | None, sizes: tuple[int, int, int] = (6, 8, 4)
+) -> CaseNetwork:
     """Two layers behind dense products."""
     inside, hidden, outside = sizes
     draft = _Draft(setting, surrogate, (inside,))
@@ -101,7 +103,7 @@ def dense(setting: Setting, surrogate: Surrogate | None, sizes: tuple[int, int, 
     return draft.network(out=draft.neuron("lif2", Linear(hidden, outside), first, (outside,)))
 
 
-def chancy(setting: Setting, surrogate: Surrogate | None) -> Network:
+def chancy(setting: Setting, surrogate: Surrogate | None) -> CaseNetwork:
     """Two layers, one normalised at every step by its own statistics, one with parameters for every step;
     between them elements are left out."""
     network = dense(setting, surrogate)
@@ -126,7 +128,7 @@ def chancy(setting: Setting, surrogate: Surrogate | None) -> Network:
     return replace(network, program=replace(whole, trainable=whole.trainable - still))
 
 
-def unchanging(setting: Setting, surrogate: Surrogate | None) -> Network:
+def unchanging(setting: Setting, surrogate: Surrogate | None) -> CaseNetwork:
     """As `chancy`, of an input that does not change over time: its product is computed once, and what is
     normalised by its own statistics moves the running ones at every step."""
     network = chancy(setting, surrogate)
@@ -134,7 +136,7 @@ def unchanging(setting: Setting, surrogate: Surrogate | None) -> Network:
     return replace(network, program=replace(network.program, time=time))
 
 
-def recurrent(setting: Setting, surrogate: Surrogate | None) -> Network:
+def recurrent(setting: Setting, surrogate: Surrogate | None) -> CaseNetwork:
     """A layer that feeds itself through a Linear, one step late; read out now and from two steps ago."""
     draft = _Draft(setting, surrogate, (6,))
     spikes = draft.neuron("lif1", Linear(6, 5), "x.y", (5,))
@@ -148,7 +150,7 @@ def recurrent(setting: Setting, surrogate: Surrogate | None) -> Network:
     return draft.network(out=last)
 
 
-def residual(setting: Setting, surrogate: Surrogate | None) -> Network:
+def residual(setting: Setting, surrogate: Surrogate | None) -> CaseNetwork:
     """Three edges into one port, one of them past a layer, one from a state a step ago; two outputs."""
     draft = _Draft(setting, surrogate, (6,))
     first = draft.neuron("lif1", Linear(6, 5), "x.y", (5,))
@@ -160,7 +162,7 @@ def residual(setting: Setting, surrogate: Surrogate | None) -> Network:
 
 
 def _images(pool: Op) -> Make:
-    def make(setting: Setting, surrogate: Surrogate | None) -> Network:
+    def make(setting: Setting, surrogate: Surrogate | None) -> CaseNetwork:
         draft = _Draft(setting, surrogate, (2, 5, 4))
         first = draft.neuron("lif1", Conv2d(2, 3, (3, 3), padding=(1, 1)), "x.y", (3, 1, 1))
         flat = draft.layer("flat", Flatten(), draft.layer("pool", pool, first))
@@ -169,7 +171,7 @@ def _images(pool: Op) -> Make:
     return make
 
 
-def deep(setting: Setting, surrogate: Surrogate | None) -> Network:
+def deep(setting: Setting, surrogate: Surrogate | None) -> CaseNetwork:
     """Images through three layers of neurons: a product and a pool behind one, a view behind another."""
     draft = _Draft(setting, surrogate, (2, 6, 6))
     first = draft.neuron("lif1", Conv2d(2, 3, (3, 3), padding=(1, 1)), "x.y", (3, 1, 1))
@@ -191,7 +193,7 @@ NETWORKS: Final[Mapping[str, Make]] = {
 """Name -> the network for a setting and a surrogate."""
 
 
-def tried_in(model: Model) -> Mapping[str, Make]:
+def tried_in(model: NeuronModel) -> Mapping[str, Make]:
     """The networks that a model is tried in: the common model in all of them, every other in a chain and
     in a loop. What else a network does, it does to any neuron."""
     return NETWORKS if model is common().model else {name: NETWORKS[name] for name in ("dense", "recurrent")}

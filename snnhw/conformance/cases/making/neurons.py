@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from snnhw.conformance.cases.making.numbers import Numbers
-from snnhw.ir import MODELS, FrozenMap, Model, Neuron, Param, StraightThrough, Surrogate
+from snnhw.ir import MODELS, FrozenMap, Neuron, NeuronModel, Param, StraightThrough, Surrogate
 from snnhw.ir.ops import Shape
 from snnhw.parity.arrays import Array
 
@@ -33,7 +33,7 @@ class Setting:
         graded, quantised: as for `snnhw.ir.Neuron`.
     """
 
-    model: Model
+    model: NeuronModel
     reset: str
     timing: str
     shaped: bool = False
@@ -69,7 +69,7 @@ class Setting:
         return found | ({f"{node}.levels": levels} if self.quantised else {})
 
 
-def settings(models: Mapping[str, Model] = MODELS) -> Iterator[Setting]:
+def settings(models: Mapping[str, NeuronModel] = MODELS) -> Iterator[Setting]:
     """Every model under every reset and timing it offers, plain and with all options at once.
 
     Two that come out as the same equations, such as no reset under any timing, count once: backends
@@ -83,7 +83,7 @@ def settings(models: Mapping[str, Model] = MODELS) -> Iterator[Setting]:
                 setting = Setting(
                     model, reset, timing, shaped=options, graded=options and fires, quantised=options
                 )
-                step = setting.neuron(()).step()
+                step = setting.neuron(()).equations()
                 equations = (step.updates, step.outputs, options)
                 if equations not in seen:
                     seen.add(equations)
@@ -96,14 +96,14 @@ def backwards(setting: Setting) -> bool:
     return not setting.quantised or setting.reset == setting.model.reset
 
 
-def timings(model: Model) -> Iterator[tuple[str, str]]:
+def timings(model: NeuronModel) -> Iterator[tuple[str, str]]:
     """Every reset with every timing under which the model offers it."""
     for reset in model.kinds:
         for timing in model.timings_of(reset):
             yield reset, timing
 
 
-def usual(model: Model) -> tuple[str, str]:
+def usual(model: NeuronModel) -> tuple[str, str]:
     """What a user gets who asks for nothing: the model's own reset, under its first timing."""
     return model.reset, model.timings_of(model.reset)[0]
 

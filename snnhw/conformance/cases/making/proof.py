@@ -18,7 +18,7 @@ from snnhw.reference.elementwise import namespace
 from snnhw.reference.losses import loss_value
 from snnhw.reference.losses import ports_of as ports_read
 from snnhw.reference.tape import Var, constant, leaf, pull
-from snnhw.reference.trace import Memory, Trace, lines, rest, trace
+from snnhw.reference.unroll import Memory, Trace, lines, rest, trace
 
 __all__ = ["prove", "proven"]
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
-from snnhw.ir import Conv2d, Linear, Model, Op, Shape
+from snnhw.ir import Conv2d, Linear, NeuronModel, Op, Shape
 from snnhw.ir.composites import Composite, recurrent
 from snnhw.ir.models.rleaky import RLEAKY, RLEAKY_SUM
 from snnhw.ir.models.rsynaptic import RSYNAPTIC
@@ -35,7 +35,7 @@ class _Recurrent(LIF):
         summed: the equations of a neuron to which input and recurrent current come as one.
     """
 
-    summed: ClassVar[Model]
+    summed: ClassVar[NeuronModel]
     recurrent: nn.Linear | nn.Conv2d
 
     def prepare(self, given: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ class RLeaky(
         InputError: the sizes do not say what the connection is.
     """
 
-    summed: ClassVar[Model] = RLEAKY_SUM
+    summed: ClassVar[NeuronModel] = RLEAKY_SUM
 
     def init_rleaky(self) -> Any:
         """`reset_mem` under snnTorch's older name."""
@@ -140,7 +140,7 @@ class RSynaptic(
         V: as for `RLeaky`, and so are the other arguments.
     """
 
-    summed: ClassVar[Model] = SYNAPTIC
+    summed: ClassVar[NeuronModel] = SYNAPTIC
 
     def init_rsynaptic(self) -> Any:
         """`reset_mem` under snnTorch's older name."""

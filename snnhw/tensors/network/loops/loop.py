@@ -38,7 +38,7 @@ def _derived(walk: Walk, nodes: tuple[str, ...]) -> bool:
     if not walk.network.sizes.derived:
         return False
     ops = [walk.network.program.nodes[name] for name in nodes]
-    cells = [op.step() for op in ops if isinstance(op, (Neuron, Pointwise))]
+    cells = [op.equations() for op in ops if isinstance(op, (Neuron, Pointwise))]
     opaque = any(step.opaque is not None for step in cells)
     return walk.steps > 1 and not (tracing() or opaque or any(type(op) in TIMED for op in ops))
 

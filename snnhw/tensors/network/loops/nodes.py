@@ -12,11 +12,11 @@ from torch import Tensor
 from snnhw.tensors.network.adjoints import Adjoint
 from snnhw.tensors.network.loops.buffers import Rooms
 from snnhw.tensors.network.ops import Operation
-from snnhw.tensors.scans.layer import Layer
 from snnhw.tensors.scans.passes import epilogue
 from snnhw.tensors.scans.provider import Provider, ScanGrads, ScanInputs, ScanOutputs
+from snnhw.tensors.scans.site import ScanSite
 
-__all__ = ["Back", "Cell", "Part", "Place", "Stateless"]
+__all__ = ["Back", "Cell", "LoopNode", "Place", "Stateless"]
 
 Tensors = Mapping[str, Tensor]
 Grads = Sequence[Tensor | None]
@@ -38,7 +38,7 @@ class Back(NamedTuple):
     values: Grads = ()
 
 
-class Part(Protocol):
+class LoopNode(Protocol):
     """A node, and what all its steps read alike."""
 
     @property
@@ -71,7 +71,7 @@ class Cell:
     """
 
     name: str
-    layer: Layer
+    layer: ScanSite
     provider: Provider
     params: Sequence[Tensor]
     tables: Sequence[Tensor]

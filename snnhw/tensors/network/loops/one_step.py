@@ -11,10 +11,10 @@ from torch import Tensor
 from snnhw.ir import Edge
 from snnhw.tensors.network.adjoints import adjoint_of
 from snnhw.tensors.network.loops.buffers import follow
-from snnhw.tensors.network.loops.nodes import Cell, Part, Place, Stateless
-from snnhw.tensors.network.loops.steps import Adjoints, Moment, Pending, Record, Steps
+from snnhw.tensors.network.loops.nodes import Cell, LoopNode, Place, Stateless
+from snnhw.tensors.network.loops.steps import Adjoints, Carry, Pending, Record, Steps
 from snnhw.tensors.network.walk import Tensors
-from snnhw.tensors.scans.layer import Layer
+from snnhw.tensors.scans.site import ScanSite
 
 __all__ = ["Running"]
 
@@ -28,11 +28,11 @@ class Running:
         self._keys = {name: steps.keys(name) for name in steps.nodes}
         self._cells = {name: self._cell(name, layer) for name, layer in steps.layers.items()}
         self._others = {name: self._other(name) for name in steps.nodes if name not in self._cells}
-        self._parts: dict[str, Part] = {
+        self._parts: dict[str, LoopNode] = {
             name: self._cells.get(name) or self._others[name] for name in steps.nodes
         }
 
-    def _cell(self, name: str, layer: Layer) -> Cell:
+    def _cell(self, name: str, layer: ScanSite) -> Cell:
         steps, step, keys = self._steps, layer.step, self._keys[name]
         derivatives = bool(steps.trained)
         return Cell(
@@ -66,7 +66,7 @@ class Running:
 
     # -- forward ----------------------------------------------------------------------------------
 
-    def forward(self, moment: Moment, at: Place) -> tuple[Moment, Record]:
+    def forward(self, moment: Carry, at: Place) -> tuple[Carry, Record]:
         """The moment after a step, and the step's record."""
         steps = self._steps
         now: dict[str, Tensor] = {}
@@ -81,7 +81,7 @@ class Running:
             now |= ports
             arrived[name] = xs
         lines = {key: (*moment.lines[key][1:], now[edge.src]) for key, edge in steps.lines.items()}
-        return Moment(states, lines), Record(moment.states, arrived)
+        return Carry(states, lines), Record(moment.states, arrived)
 
     def _sum(self, signals: list[Tensor], at: Place, name: str) -> Tensor:
         """What arrives at a port: its edges, left to right."""
@@ -94,7 +94,7 @@ class Running:
             total += x
         return total
 
-    def _signal(self, edge: Edge, now: Tensors, moment: Moment, step: int) -> Tensor:
+    def _signal(self, edge: Edge, now: Tensors, moment: Carry, step: int) -> Tensor:
         if edge.key in self._outside:
             changing = self._outside[edge.key]
             return self._given[edge.key] if changing is None else changing[step]

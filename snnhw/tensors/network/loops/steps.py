@@ -13,25 +13,25 @@ from torch import Tensor
 from snnhw.ir import Neuron, Op, Pointwise
 from snnhw.tensors.network.loops.buffers import Rooms, follow
 from snnhw.tensors.network.walk import Tensors, Walk
-from snnhw.tensors.scans.layer import Layer, layer_of
 from snnhw.tensors.scans.passes import initial
+from snnhw.tensors.scans.site import ScanSite, site_of
 
-__all__ = ["Adjoints", "Moment", "Pending", "Record", "Steps"]
+__all__ = ["Adjoints", "Carry", "Pending", "Record", "Steps"]
 
 Grads = Sequence[Tensor | None]
 
 
-class Moment(NamedTuple):
+class Carry(NamedTuple):
     """What one step leaves to the next: states ``[B, N]`` by node, and by edge what is under way on it,
     oldest first."""
 
     states: Mapping[str, Sequence[Tensor]]
     lines: Mapping[str, tuple[Tensor, ...]]
 
-    def kept(self) -> Moment:
+    def kept(self) -> Carry:
         """A copy, which keeps nothing else in memory."""
         states = {name: [state.clone() for state in states] for name, states in self.states.items()}
-        return Moment(states, {key: tuple(x.clone() for x in line) for key, line in self.lines.items()})
+        return Carry(states, {key: tuple(x.clone() for x in line) for key, line in self.lines.items()})
 
 
 class Record(NamedTuple):
@@ -50,7 +50,7 @@ class Adjoints:
     """What has come together on the way back; None is zero.
 
     Attributes:
-        states, lines: of the `Moment` after the step at hand.
+        states, lines: of the `Carry` after the step at hand.
         given: of what the loop is given, by name; of signals that change over time ``signals``, step by step.
         values: of a cell's, by node.
         pending: node -> what arrived and the adjoint of y, of steps whose part of the gradients of its
@@ -108,13 +108,13 @@ class Steps:
         # Autograd's graph holds on to this object; it must not hold the signals that the graph leads to.
         self.walk = replace(walk, params={}, before={}, ports={}, after={}, statistics={})
 
-    def _layer(self, name: str) -> Layer:
-        network, step = self.walk.network, self.op(name).step()
+    def _layer(self, name: str) -> ScanSite:
+        network, step = self.walk.network, self.op(name).equations()
         ports = self.walk.used(name)
         shape = (self.walk.batch, *network.shapes[f"{name}.{ports[0]}"])
         static = (True,) * len(step.ports)
         dt = network.program.time.dt
-        return layer_of(step, shape, 1, tuple(ports), static=static, dt=dt, single=True)
+        return site_of(step, shape, 1, tuple(ports), static=static, dt=dt, single=True)
 
     def op(self, name: str) -> Any:
         return self.walk.network.program.nodes[name]
@@ -150,15 +150,15 @@ class Steps:
         states = (f"{name}.{state.name}" for name, x in self.layers.items() for state in x.step.states)
         return (*states, *self.lines)
 
-    def beginning(self, given: Tensors) -> Moment:
+    def beginning(self, given: Tensors) -> Carry:
         states = {
             name: [layer.fold_state(given[f"{name}.{state.name}"]) for state in layer.step.states]
             for name, layer in self.layers.items()
         }
         others = dict.fromkeys(self.nodes, ())
-        return Moment({**others, **states}, {key: given[key].unbind() for key in self.lines})
+        return Carry({**others, **states}, {key: given[key].unbind() for key in self.lines})
 
-    def ending(self, moment: Moment) -> list[Tensor]:
+    def ending(self, moment: Carry) -> list[Tensor]:
         states = [
             layer.unfold_state(state).clone()  # the slice would keep the states of other steps alive
             for name, layer in self.layers.items()

@@ -15,7 +15,7 @@ from torch import Tensor
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.network.loops.nodes import Place
 from snnhw.tensors.network.loops.one_step import Running
-from snnhw.tensors.network.loops.steps import Moment, Record, Steps
+from snnhw.tensors.network.loops.steps import Carry, Record, Steps
 from snnhw.tensors.network.walk import Tensors
 
 __all__ = ["sweep"]
@@ -39,7 +39,7 @@ def sweep(steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 class Kept(NamedTuple):
     """For the way back: where each chunk begins, and the steps of the last one."""
 
-    moments: list[Moment]
+    moments: list[Carry]
     records: list[Record]
 
 

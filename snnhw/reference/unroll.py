@@ -11,7 +11,7 @@ from snnhw.ir import BatchNorm, Clock, Input, Namespace, Neuron, Op, Program, in
 from snnhw.reference.arrays import broadcast
 from snnhw.reference.batchnorm import Moments, measure, moved
 from snnhw.reference.elementwise import add
-from snnhw.reference.ops import Here, margin, rule_of
+from snnhw.reference.ops import OpContext, margin, rule_of
 from snnhw.reference.tape import Var, result
 
 __all__ = ["Line", "Memory", "Trace", "arrival", "lines", "rest", "schedule", "trace"]
@@ -192,7 +192,7 @@ class _Step:
         for name in self.order:
             op = self.program.nodes[name]
             env = self._surroundings(name, inputs, values, memory)
-            here = Here(
+            here = OpContext(
                 op,
                 env,
                 self.functions,

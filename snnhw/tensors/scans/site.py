@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.ir import FrozenMap, Step
+from snnhw.ir import FrozenMap, StepEquations
 from snnhw.passes import Layout, Request, ScanKernel, derive
 from snnhw.tensors.scans.provider import Provider, Scan
 
-__all__ = ["Layer", "layer_of"]
+__all__ = ["ScanSite", "site_of"]
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """A layer of neurons over some steps. Equal uses share one object, made by `layer_of`.
+class ScanSite:
+    """A layer of neurons over some steps. Equal uses share one object, made by `site_of`.
 
     Attributes:
         shape: ``[B, *sample]``.
@@ -32,7 +32,7 @@ class Layer:
         single: one step, and no time axis anywhere.
     """
 
-    step: Step
+    step: StepEquations
     shape: Shape
     steps: int
     outputs: tuple[str, ...]
@@ -141,8 +141,8 @@ class Layer:
 
 
 @lru_cache(maxsize=4096)
-def layer_of(
-    step: Step,
+def site_of(
+    step: StepEquations,
     shape: Shape,
     steps: int,
     outputs: tuple[str, ...],
@@ -150,9 +150,9 @@ def layer_of(
     static: tuple[bool, ...],
     dt: float,
     single: bool,
-) -> Layer:
+) -> ScanSite:
     """The layer of one use; its kernels are found again with it."""
-    return Layer(step, shape, steps, outputs, static, dt, single)
+    return ScanSite(step, shape, steps, outputs, static, dt, single)
 
 
 def broadcast_shape(inputs: Sequence[Tensor], leads: Sequence[int]) -> Shape:
