@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnhw import registry
 from snnhw.arrays import hosts
-from snnhw.check import check_job, prepared, reasons_against
-from snnhw.errors import InputError, SnnhwError, Unsupported
-from snnhw.ir import Input, Loss, Optimizer, Params, Program, check_params, files, init_params, require_valid
+from snnhw.errors import InputError
+from snnhw.ir import Input, Loss, Optimizer, Params, Program, files, init_params, require_valid
+from snnhw.lowering import lower, make_job
 from snnhw.options import check_format_options, check_keywords
-from snnhw.passes import became, resolve_loss
-from snnhw.plugin import (
-    BACKENDS,
-    FORMATS,
-    Array,
-    Arrays,
-    Backend,
-    Executable,
-    Explanation,
-    Probe,
-    Report,
-    Run,
-    Train,
-)
+from snnhw.plugin import BACKENDS, FORMATS, Array, Arrays, Probe, Report
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,12 +25,8 @@ __all__ = [
     "SUFFIX",
     "backends",
     "compile",
-    "explain",
     "export",
     "load",
-    "lower",
-    "make_job",
-    "require_supported",
     "save",
 ]
 
@@ -122,104 +104,6 @@ def compile(  # the verb of the design, reached as snnhw.compile
         accumulate=accumulate,
     )
     return Model(lower(plugin, program, params, job), program, names, plugin, job)
-
-
-def make_job(
-    plugin: Backend,
-    program: Program,
-    *,
-    time_steps: int,
-    batch: int,
-    loss: Loss | None = None,
-    optimizer: Optimizer | None = None,
-    record: Sequence[str] = (),
-    seed: int = 0,
-    options: Mapping[str, object] | None = None,
-    clip_norm: float | None = None,
-    accumulate: int = 1,
-) -> Run | Train:
-    """The job in a backend's terms: its own options, and a loss that names its ports."""
-    if (loss is None) != (optimizer is None):
-        raise InputError("training needs both a loss and an optimizer; give both, or neither to only run")
-    if loss is None and not (clip_norm is None and accumulate == 1):
-        raise InputError("clip_norm and accumulate are of training; give a loss and an optimizer, too")
-    shapes = {name: op.shape for name, op in program.nodes.items() if isinstance(op, Input)}
-    run = Run(
-        time_steps,
-        shapes,
-        batch,
-        tuple(record),
-        registry.build_options(plugin, {} if options is None else options),
-        seed,
-    )
-    if loss is None or optimizer is None:
-        return run
-    return Train(
-        run.time_steps,
-        run.sample_shapes,
-        run.batch,
-        run.record,
-        run.options,
-        run.seed,
-        loss=resolve_loss(program, loss),
-        optimizer=optimizer,
-        clip_norm=clip_norm,
-        accumulate=accumulate,
-    )
-
-
-def lower(plugin: Backend, program: Program, params: Params, job: Run | Train) -> Executable:
-    """Validate, check against the backend's capabilities, compile."""
-    require_valid(program)
-    check_params(program, params)
-    require_supported(plugin, program, job)
-    with _others_named(plugin, program, job):
-        return plugin.compile(prepared(program, plugin.capabilities()), params, job)
-
-
-def explain(plugin: Backend, program: Program, job: Run | Train) -> Explanation:
-    """What the backend would do; raises as `lower` does."""
-    require_supported(plugin, program, job)
-    with _others_named(plugin, program, job):
-        given = prepared(program, plugin.capabilities())
-        found = plugin.explain(given, job)
-    if given is program:
-        return found
-    rows = [(name, program.nodes[name].summary(), ", ".join(made)) for name, made in became(program, given)]
-    table = (("node", "op", "runs as"), *rows)
-    return replace(found, tables={"ops made of others": table, **found.tables})
-
-
-@contextmanager
-def _others_named(plugin: Backend, program: Program, job: Run | Train) -> Iterator[None]:
-    """A plugin that refuses more than its capabilities say knows of no other; core does."""
-    try:
-        yield
-    except Unsupported as error:
-        raise Unsupported(plugin.name, error.reasons, _others(plugin.name, program, job)) from error
-
-
-def require_supported(plugin: Backend, program: Program, job: Run | Train) -> None:
-    """Raise `Unsupported`, with every reason and who else could, or `InputError` for a job without sense."""
-    check_job(program, job)
-    reasons = reasons_against(program, plugin.capabilities(), job)
-    if reasons:
-        raise Unsupported(plugin.name, reasons, _others(plugin.name, program, job))
-
-
-def _others(name: str, program: Program, job: Run | Train) -> tuple[str, ...]:
-    """Installed backends that could do the job; a broken one is passed over, it is no answer."""
-    found = []
-    for other in registry.names(BACKENDS):
-        if other == name:
-            continue
-        try:
-            reasons = reasons_against(program, registry.load(BACKENDS, other).capabilities(), job)
-        except SnnhwError:
-            continue
-        if not reasons:
-            found.append(other)
-    return tuple(found)
 
 
 def _take(net: Network, sample: Any, static: bool) -> tuple[Program, Params, Mapping[str, str]]:

@@ -33,11 +33,12 @@ LAYERS: dict[str, set[str]] = {
     "passes": COMMON | {"ir"},
     "reference": COMMON | {"ir"},
     "check": COMMON | {"ir", "passes", "plugin"},
+    "lowering": COMMON | {"ir", "passes", "plugin", "registry", "check"},
     "tensors": COMMON | {"ir", "passes", "plugin", "arrays", "registry", "session"},
-    "parity": COMMON | {"ir", "passes", "reference", "plugin", "api"},
-    "verify": COMMON | {"ir", "plugin", "arrays", "reader", "registry", "api", "parity"},
+    "parity": COMMON | {"ir", "passes", "reference", "plugin", "lowering"},
+    "verify": COMMON | {"ir", "plugin", "arrays", "reader", "registry", "lowering", "parity"},
     "conformance": COMMON
-    | {"ir", "passes", "reference", "plugin", "options", "registry", "check", "api", "parity"},
+    | {"ir", "passes", "reference", "plugin", "options", "registry", "check", "lowering", "parity"},
 }
 """Layer -> the other layers it may import. A layer is a file or a folder directly under snnhw/."""
 

@@ -31,13 +31,13 @@ def command(
 
     Neither the device nor its SDK is needed.
     """
-    from snnhw import api, registry
+    from snnhw import api, lowering, registry
     from snnhw.ir import Adam, CERate, Loss, Term
     from snnhw.plugin import BACKENDS
 
     program, _ = api.load(file)
     plugin = registry.load(BACKENDS, backend)
-    job = api.make_job(
+    job = lowering.make_job(
         plugin,
         program,
         time_steps=time_steps,
@@ -46,7 +46,7 @@ def command(
         optimizer=Adam() if train else None,
         options=parse_options(option),
     )
-    _show(api.explain(plugin, program, job))
+    _show(lowering.explain(plugin, program, job))
 
 
 def _show(found: Explanation) -> None:

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 
 from snnhw import registry
-from snnhw.api import make_job
 from snnhw.check import prepared
 from snnhw.conformance.case import Case, turn_of
 from snnhw.errors import InputError
 from snnhw.ir import Params
+from snnhw.lowering import make_job
 from snnhw.parity.arrays import Array, Arrays, host, hosts
 from snnhw.parity.result import Disagreement
 from snnhw.plugin import Backend, Capabilities, Executable, Result, Run, Train, label_of

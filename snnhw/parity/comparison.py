@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from snnhw.api import lower, make_job
 from snnhw.ir import Clock, Neuron, Params, Program, infer_shapes
+from snnhw.lowering import lower, make_job
 from snnhw.parity.arrays import Arrays, batch_of, hosts
 from snnhw.parity.result import Disagreement
 from snnhw.parity.rounding.bounded import Bounded
@@ -77,7 +77,7 @@ def parity(
         inputs: ``[T, B, ...]``, or ``[B, ...]`` when static.
 
     Raises:
-        InputError, ProgramError, Unsupported: as `snnhw.api.lower`.
+        InputError, ProgramError, Unsupported: as `snnhw.lowering.lower`.
     """
     arrays, ports = hosts(inputs), neuron_ports(program)
     batch = batch_of(program, arrays)

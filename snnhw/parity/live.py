@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snnhw.api import lower
 from snnhw.ir import Clock, Program
+from snnhw.lowering import lower
 from snnhw.parity.arrays import Arrays, hosts
 from snnhw.parity.comparison import Parity, hold, neuron_ports
 from snnhw.parity.differ import same_result

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from snnhw import registry
-from snnhw.api import lower, make_job
 from snnhw.errors import DeviceError, ExportError, InputError, LoadError
 from snnhw.ir import Params, Program
+from snnhw.lowering import lower, make_job
 from snnhw.parity.arrays import Arrays, batch_of, hosts
 from snnhw.plugin import Backend, Format, label_of
 from snnhw.reader import Reader

@@ -11,7 +11,6 @@ import torch
 
 import snnhw as snn
 from snnhw import registry, surrogate
-from snnhw.api import lower, make_job
 from snnhw.check import reasons_against
 from snnhw.errors import ProgramError
 from snnhw.ir import (
@@ -37,6 +36,7 @@ from snnhw.ir import (
     trainable,
     variables,
 )
+from snnhw.lowering import lower, make_job
 from snnhw.plugin import Executable
 
 mem, x, u, beta, threshold = variables("mem x u beta threshold")

@@ -24,9 +24,9 @@ from backends_nets import (
 from torch import Tensor
 
 import snnhw.functional as SF
-from snnhw.api import lower, make_job
 from snnhw.errors import InputError
 from snnhw.ir import SGD, Add, Edge, FrozenMap, Input, Linear, Op, Output, Param, Pointwise, Program, var
+from snnhw.lowering import lower, make_job
 from snnhw.plugin import Arrays
 from snnhw.registry import backend
 from snnhw.tensors.network import Walk

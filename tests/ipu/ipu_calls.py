@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from snnhw.api import lower, make_job
 from snnhw.conformance.bench import Bench
 from snnhw.ir import (
     MODELS,
@@ -26,6 +25,7 @@ from snnhw.ir import (
     sequential,
 )
 from snnhw.ir.params import Params
+from snnhw.lowering import lower, make_job
 from snnhw.plugin import Backend, Run, Train
 from snnhw_ipu.executable import IpuExecutable
 from snnhw_ipu.plugin import IpuBackend

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pytest
 from ipu_calls import B, T, backend, compiled, data, job_of, network
 
-from snnhw.api import lower, make_job
 from snnhw.errors import InputError, Unsupported
 from snnhw.ir import (
     MODELS,
@@ -30,6 +29,7 @@ from snnhw.ir import (
     init_params,
     trainable,
 )
+from snnhw.lowering import lower, make_job
 from snnhw.plugin import Arrays, Backend, Executable, Run, Train
 from snnhw_ipu.forms import forms_of
 from snnhw_ipu.options import IpuOptions

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import snnhw as snn
-from snnhw.api import lower, make_job
 from snnhw.ir import Input, Output
+from snnhw.lowering import lower, make_job
 from snnhw.nn import Captured, capture
 from snnhw.registry import backend
 

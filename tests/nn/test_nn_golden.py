@@ -13,7 +13,7 @@ from torch import Tensor
 
 import snnhw as snn
 import snnhw.functional as SF
-from snnhw.api import lower, make_job
+from snnhw.lowering import lower, make_job
 from snnhw.registry import backend
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")

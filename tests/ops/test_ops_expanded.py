@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snnhw import api
+from snnhw import lowering
 from snnhw.conformance.outcome import CaseResult
 from snnhw.conformance.suite import run_on
 from snnhw.errors import Unsupported
@@ -100,7 +100,7 @@ def test_in_a_loop_states_and_gradients_are_those_of_the_op() -> None:
     for plugin, other in ((CoreOnly(), ReferenceBackend()), (ReferenceBackend(), CoreOnly())):
         kept: list[Mapping[str, object]] = []
         for each in (other, plugin):
-            job = api.make_job(
+            job = lowering.make_job(
                 each,
                 program,
                 time_steps=6,
@@ -109,7 +109,7 @@ def test_in_a_loop_states_and_gradients_are_those_of_the_op() -> None:
                 loss=Loss((Term(CERate()),)),
                 optimizer=SGD(lr=1.0),
             )
-            with api.lower(each, program, params, job) as executable:
+            with lowering.lower(each, program, params, job) as executable:
                 result = executable.run({"x": x}, kept[-1] if kept else None)
                 kept.append(result.state)
                 if each is plugin:
@@ -126,10 +126,10 @@ def test_in_a_loop_states_and_gradients_are_those_of_the_op() -> None:
 def test_what_is_lacking_is_said_with_the_node() -> None:
     program = sequential({"x": Input((2, 4)), "norm": LayerNorm((4,)), "up": Upsample((2,))})
     plugin = CoreOnly(Sum, MaxPool2d)
-    job = api.make_job(plugin, program, time_steps=1, batch=1)
+    job = lowering.make_job(plugin, program, time_steps=1, batch=1)
     message = (
         r"norm \(LayerNorm\): this kind of op is not supported, nor, of what it is made of, Sum\n"
         r"Installed backends that could: .*reference"
     )
     with pytest.raises(Unsupported, match=message):
-        api.lower(plugin, program, init_params(program), job)
+        lowering.lower(plugin, program, init_params(program), job)

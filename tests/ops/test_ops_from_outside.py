@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import snnhw as snn
-from snnhw import api, registry
+from snnhw import api, lowering, registry
 from snnhw.conformance.cases.making.examples import EXAMPLES, INEXACT
 from snnhw.conformance.outcome import CaseResult
 from snnhw.conformance.suite import all_cases, run_on
@@ -177,8 +177,8 @@ def test_a_module_of_it_is_captured_saved_loaded_and_trained(tmp_path: Path) -> 
 def test_it_is_explained_as_what_it_runs_as() -> None:
     program = sequential({"x": Input((4,)), "norm": Rms(4)})
     plugin = registry.backend("cpu")
-    job = api.make_job(plugin, program, time_steps=2, batch=1)
-    found = api.explain(plugin, program, job)
+    job = lowering.make_job(plugin, program, time_steps=2, batch=1)
+    found = lowering.explain(plugin, program, job)
     assert found.tables["ops made of others"] == (
         ("node", "op", "runs as"),
         ("norm", "Rms", "Pointwise, Sum, Reshape, Parameter, Pointwise"),
@@ -250,7 +250,9 @@ def test_without_parts_and_rows_it_is_refused_by_name(kind: type[Rms]) -> None:
     program = sequential({"x": Input((4,)), "norm": kind(4)})
     plugin = registry.backend("cpu")
     with pytest.raises(Unsupported, match=rf"norm \({kind.__name__}\): this kind of op is not supported\n"):
-        api.lower(plugin, program, init_params(program), api.make_job(plugin, program, time_steps=1, batch=1))
+        lowering.lower(
+            plugin, program, init_params(program), lowering.make_job(plugin, program, time_steps=1, batch=1)
+        )
     message = rf"no row for .*\.{kind.__name__}; give it parts\(\) .*, or add a row with RULES\.add\("
     with pytest.raises(ProgramError, match=message):
         execute(program, init_params(program), {"x": np.ones((1, 1, 4))})

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from snnhw import registry
-from snnhw.api import lower, make_job
 from snnhw.ir import (
     MODELS,
     Adam,
@@ -27,6 +26,7 @@ from snnhw.ir import (
     init_params,
     sequential,
 )
+from snnhw.lowering import lower, make_job
 from snnhw.plugin import Arrays, Executable
 
 __all__ = ["BACKENDS", "LOSS", "B", "T", "batch", "compiled", "copied", "network", "same", "step"]
