@@ -87,6 +87,7 @@ def load(
         require_valid(program)
         params = _arrays(data)
         check_params(program, params, allow_nonfinite=allow_nonfinite)
+        params = {key: params[key] for key in program.params()}  # safetensors gives them in any order
     except (LoadError, ProgramError) as error:
         raise LoadError(f"cannot load '{name}': {error}") from error
     return program, params

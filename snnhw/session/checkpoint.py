@@ -60,7 +60,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dic
     try:
         data = read_bytes(Path(name), sys.maxsize)
         mark = _mark(data)
-        arrays = load(data)
+        arrays = dict(sorted(load(data).items()))  # safetensors gives them in any order
     except LoadError as error:
         raise LoadError(f"cannot load '{name}': {error}") from error
     except (SafetensorError, KeyError, ValueError) as error:  # dtypes and ranks that NumPy lacks

@@ -24,6 +24,7 @@ from snnhw.ir import (
     Input,
     Linear,
     Neuron,
+    Op,
     Params,
     Program,
     init_params,
@@ -97,6 +98,15 @@ def test_names_of_files_may_be_strings(path: Path) -> None:
 def test_any_reader_of_safetensors_sees_the_arrays(path: Path) -> None:
     save(path, SMALL, VALUES)
     assert same(load_tensors(path.read_bytes()), VALUES)
+
+
+def test_parameters_come_back_in_the_order_of_the_program(tmp_path: Path) -> None:
+    """Whatever order the reader of the file has them in."""
+    layers: dict[str, Op] = {"x": Input((2,)), **{f"fc{n}": Linear(2, 2) for n in (3, 1, 2)}}
+    program = sequential(layers)
+    save(tmp_path / "net.snn", program, init_params(program))
+    for _ in range(3):
+        assert list(load(tmp_path / "net.snn")[1]) == list(program.params())
 
 
 def test_equal_content_gives_equal_bytes_in_every_process(tmp_path: Path) -> None:

@@ -165,12 +165,12 @@ def test_a_module_of_it_is_captured_saved_loaded_and_trained(tmp_path: Path) -> 
         with make((program, params), x[0], backend=name) as model:
             run = model.executable.run({"input": x})
             model.executable.step({"input": x}, {})
-            found[name] = [run.recordings["1.y"], *model.executable.get_params().values()]
+            found[name] = {"y": run.recordings["1.y"], **model.executable.get_params()}
     wanted = net[1](net[0](x)).detach()
-    np.testing.assert_allclose(found["cpu"][0], wanted, atol=1e-6)
-    for one, other in zip(*found.values(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
-    assert np.abs(found["cpu"][1:][2] - 1.0).max() > 0
+    np.testing.assert_allclose(found["cpu"]["y"], wanted, atol=1e-6)
+    for key, array in found["reference"].items():
+        np.testing.assert_allclose(found["cpu"][key], array, atol=1e-6, err_msg=key)
+    assert np.abs(found["cpu"]["1.weight"] - 1.0).max() > 0
 
 
 @pytest.mark.usefixtures("written")
