@@ -18,6 +18,8 @@ from snnhw.ir import (
     SGD,
     SSO,
     ATan,
+    Clock,
+    Dropout,
     Edge,
     FrozenMap,
     Input,
@@ -33,11 +35,16 @@ from snnhw.ir import (
     Term,
     init_params,
     model,
+    sequential,
     trainable,
+    uniform,
     variables,
 )
 from snnhw.lowering import lower, make_job
 from snnhw.plugin import Executable
+from snnhw.tensors.network import Network, ProgramModule, plan
+from snnhw.tensors.scans.eager import EagerProvider
+from snnhw.tensors.scans.provider import Draw
 
 mem, x, u, beta, threshold = variables("mem x u beta threshold")
 
@@ -106,6 +113,51 @@ def test_training_draws_the_same_on_every_backend(grad: Surrogate, recurrent: bo
     for key, array in after[0].items():
         ours, theirs = np.asarray(after[1][key], float), np.asarray(array, float)
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5, err_msg=key)
+
+
+class OwnNumbers(EagerProvider):
+    """Draws on its device: half of what the host would have drawn, so that one can see who did."""
+
+    def uniform(self, draw: Draw, device: torch.device) -> torch.Tensor:
+        ASKED.append((draw, device))
+        return super().uniform(draw, device) / 2
+
+
+ASKED: list[tuple[Draw, torch.device]] = []
+
+
+@both
+def test_a_provider_may_draw_on_its_device(recurrent: bool) -> None:
+    """It is asked for every number that a node reads, and for no other."""
+    ASKED.clear()
+    made, params = program(None, recurrent=recurrent)
+    tensors = {key: torch.as_tensor(array) for key, array in params.items()}
+    found = []
+    for provider in (EagerProvider(), OwnNumbers()):
+        module = ProgramModule(Network(made, plan(made), provider), tensors, seed=5, record=("lif.mem",))
+        outputs, _ = module.eval()(torch.from_numpy(X))
+        found.append(outputs["lif.mem"].detach())
+    drawn = {clock.step for draw, _ in ASKED for clock in draw.clocks}
+    assert drawn == set(range(STEPS))
+    assert {(draw.node, draw.name, draw.shape, draw.held) for draw, _ in ASKED} == {
+        ("lif", "u", (BATCH, 4), False)
+    }
+    assert {clock.seed for draw, _ in ASKED for clock in draw.clocks} == {5}
+    assert {device.type for _, device in ASKED} == {"cpu"}
+    first = torch.from_numpy(uniform(Clock(5), "lif", "u", (BATCH, 4)))
+    torch.testing.assert_close(found[0][0] - found[1][0], first / 2)
+
+
+def test_a_provider_draws_masks_too() -> None:
+    """One for every step, or one that is held, which it is asked for once."""
+    for drop, steps in ((Dropout(0.5), STEPS), (Dropout(0.5, mask="held"), 1)):
+        ASKED.clear()
+        net = sequential({"x": Input((4,)), "drop": drop})
+        module = ProgramModule(Network(net, plan(net), OwnNumbers()), {})
+        outputs, _ = module.train()(torch.ones(STEPS, BATCH, 4))
+        ((draw, _),) = ASKED
+        assert (len(draw.clocks), draw.name, draw.held) == (steps, "mask", drop.mask == "held")
+        assert not outputs["output"].any(), "half of a number below 1 is dropped"
 
 
 def test_a_backend_that_draws_nothing_refuses() -> None:
