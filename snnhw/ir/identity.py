@@ -39,8 +39,14 @@ class _Words:
     def once(self, value: Any) -> str:
         if id(value) not in self.known:
             inside = (f"{item.name}={self.of(getattr(value, item.name))}" for item in fields(value))
-            self.known[id(value)] = _short(f"{type(value).__qualname__}({', '.join(inside)})")
+            self.known[id(value)] = _short(f"{_name(type(value))}({', '.join(inside)})")
         return self.known[id(value)]
+
+
+def _name(kind: type) -> str:
+    """Of a class that was renamed, the name that saved runs know it by."""
+    known: str = kind.__dict__.get("known_as", kind.__qualname__)
+    return known
 
 
 def _short(words: str) -> str:

@@ -150,7 +150,7 @@ WRONG: dict[str, tuple[Callable[[], Op], str]] = {
     "Concat of many": (call(Concat, 0, (1,) * 1025), r"one per input, at most 1024"),
     "Neuron model": (
         call(Neuron, "Leaky"),
-        r"Neuron\(model='Leaky'\): give a Model, such as snnhw.ir.MODELS",
+        r"Neuron\(model='Leaky'\): give a NeuronModel, such as snnhw.ir.MODELS",
     ),
     "Neuron reset": (
         call(Neuron, LEAKY, reset="sub"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import ClassVar, Final
 
 from snnhw.errors import ProgramError
 from snnhw.ir.expr import (
@@ -63,6 +63,8 @@ class NeuronModel:
         reset: the kind a front end takes when the user names none.
         noise: variables that hold a random number in [0, 1), another for every element and step.
     """
+
+    known_as: ClassVar[str] = "Model"  # see `snnhw.ir.identity`
 
     name: str
     states: tuple[State, ...]
