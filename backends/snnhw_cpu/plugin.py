@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from snnhw.ir import LOSS_TERMS, OPTIMIZERS, PRIMITIVES, Params, Program
-from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Support, Train
-from snnhw.tensors.execution.claims import claims
+from snnhw.ir import Params, Program
+from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Train
+from snnhw.tensors.execution.claims import torch_capabilities
 from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.paths import forced, ways
 
@@ -68,16 +68,7 @@ class CpuBackend:
         return Probe("ready", version=f"torch {torch.__version__}", device=f"CPU, {threads} threads")
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            ops=dict.fromkeys(claims(), Support()),
-            expressions=frozenset(PRIMITIVES),
-            losses=frozenset(LOSS_TERMS.values()),
-            optimizers=frozenset(OPTIMIZERS.values()),
-            dtypes=("float32", "float64"),
-            noise=True,
-            callables=True,
-            paths=ways(),
-        )
+        return torch_capabilities(paths=ways())
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
