@@ -30,6 +30,7 @@ from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful
 from snnhw.tensors.scans.scan import run_step
+from snnhw.tensors.scans.watched import watched
 
 __all__ = ["SpikingNeuron", "computed"]
 
@@ -201,14 +202,15 @@ class SpikingNeuron(Stateful, Firing):
         before = self._before(given, x, alone=alone)
         advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
         spikes, after = advance(self, x, before)
-        if self.validate_args and not torch.compiler.is_compiling():
+        if self.validate_args and not torch.compiler.is_compiling() and not watched([x]):
             refuse_silence(self, x, before, after)
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
         self.__dict__.update(after)  # as setattr would, which asks at every step whether they are modules
         if input_.dtype != x.dtype and input_.is_floating_point():
-            spikes = {port: spk.to(input_.dtype) for port, spk in spikes.items()}
+            fired = {port: spikes[port].to(input_.dtype) for port in self.fires}  # states stay as they are
+            spikes = {**spikes, **fired}
         return self.returned({**after, **spikes})
 
     def returned(self, ports: Mapping[str, Any]) -> Any:

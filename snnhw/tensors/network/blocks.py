@@ -23,6 +23,7 @@ from snnhw.tensors.network.walk import Walk
 from snnhw.tensors.scans.passes import computed, differentiated
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.scan import BoundScan
+from snnhw.tensors.scans.watched import watched
 
 __all__ = ["joins", "run_chain"]
 
@@ -31,7 +32,9 @@ def joins(walk: Walk, chain: Chain) -> bool:
     """Whether the nodes can run as one: nobody wants a signal that passes between them."""
     program = walk.network.program
     inner = [edge.src for name in chain.nodes[1:] for edge in program.into(name, "x")]
-    if tracing() or walk.wanted & {*inner} or (chain.norm and torch.is_grad_enabled()):
+    if tracing() or walk.autocast or watched([walk.like]):
+        return False
+    if walk.wanted & {*inner} or (chain.norm and torch.is_grad_enabled()):
         return False
     return not chain.neuron or [f"{chain.neuron}.{port}" for port in walk.used(chain.neuron)] == inner[:1]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import NamedTuple, TypedDict
+from functools import cached_property, partial
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from snnhw.tensors.network.stateful_ops import TIMED, Span
 from snnhw.tensors.scans.installed import provider_for
 from snnhw.tensors.scans.provider import UNMEASURED, Provider, Sizes
 from snnhw.tensors.scans.scan import BoundScan, run_step, use_of
+from snnhw.tensors.scans.watched import watched
 
 __all__ = ["Network", "Pass", "Tensors", "Walk"]
 
@@ -102,6 +103,11 @@ class Network:
     def _into(self, name: str) -> Iterator[Edge]:
         for port in self.program.nodes[name].in_ports:
             yield from self.program.into(name, port)
+
+
+def _cast_back(operation: Operation, op: Any, xs: Tensors, params: Tensors) -> Tensor:
+    """What autocast made of a result, in the dtype that neurons compute in."""
+    return operation(op, xs, params).to(next(iter(xs.values())).dtype)
 
 
 class How(TypedDict):
@@ -244,7 +250,15 @@ class Walk:
     def operation(self, name: str) -> Operation:
         """What computes a stateless node."""
         layer = self.network.layers.get(name) or OPERATIONS[type(self.network.program.nodes[name])]
-        return layer.at(name, self.memo) if isinstance(layer, Remembering) else layer
+        if watched([self.like]):  # a layer of one's own has kernels that nobody sees
+            layer = OPERATIONS[type(self.network.program.nodes[name])]
+        found = layer.at(name, self.memo) if isinstance(layer, Remembering) else layer
+        return partial(_cast_back, found) if self.autocast else found
+
+    @property
+    def autocast(self) -> bool:
+        """Whether torch computes products at a lower precision than signals have."""
+        return torch.is_autocast_enabled(self.like.device.type)
 
     def timed(self, name: str, x: Tensor, clock: Clock, steps: int) -> Tensor:
         """A node that tells steps apart: ``[T, B, ...]``, or ``[1, B, ...]`` where nothing changes."""

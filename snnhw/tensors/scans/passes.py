@@ -6,12 +6,13 @@ What is given is folded into a kernel's shapes, and what it gives is unfolded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.ir import State, evaluate
+from snnhw.ir import State, const, evaluate
 from snnhw.passes import ScanKernel
 from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.scans.provider import Provider, ScanInputs
@@ -20,6 +21,9 @@ from snnhw.tensors.scans.site import ScanSite
 __all__ = ["computed", "differentiated", "epilogue", "fold", "initial", "split"]
 
 Tensors = Mapping[str, Tensor]
+
+NOWHERE: Final = const(0.0)
+"""The derivative to what is not read; expressions that are equal are one object."""
 
 
 def initial(layer: ScanSite, state: State, states: Tensors, params: Tensors, like: Tensor) -> Tensor:
@@ -107,7 +111,8 @@ def epilogue(
     tables: Sequence[Tensor],
     adjoints: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    """The gradient of every parameter from the values' adjoints, computed in float64."""
+    """The gradient of every parameter from the values' adjoints, computed in float64; None where nothing that
+    has a gradient reads it, which is something else than 0 to who decays weights."""
     if not kernel.epilogue:
         return [None] * len(params)
     env = {f"p{number}": param.double() for number, param in enumerate(params)}
@@ -116,7 +121,8 @@ def epilogue(
         if adjoint is not None:
             env[f"c{number}"] = adjoint.reshape(layer.shape[1:]) if adjoint.ndim else adjoint
     namespace = torch_namespace(torch.float64, params[0].device)
-    found = dict(zip(kernel.epilogue, evaluate([*kernel.epilogue.values()], env, namespace), strict=True))
+    reached = {name: expr for name, expr in kernel.epilogue.items() if expr is not NOWHERE}
+    found = dict(zip(reached, evaluate([*reached.values()], env, namespace), strict=True))
     return [
         _reduce(found[name], param, layer.shape[1:]) if name in found else None
         for name, param in zip(kernel.params, params, strict=True)

@@ -1,4 +1,8 @@
-"""A pointwise node in torch's own autograd: slow, but for what no expression says the derivative of."""
+"""A pointwise node in torch's own operations, step by step: slow, and seen by whoever looks at those.
+
+For what no expression says the derivative of, for derivatives of derivatives, and wherever operations are
+traced, faked or transformed.
+"""
 
 from __future__ import annotations
 
@@ -21,44 +25,54 @@ __all__ = ["record"]
 SPIKE = "spike"  # no model may use the name
 
 
-def record(layer: ScanSite, surrogate: Opaque, given: ScanInputs) -> tuple[Tensor, ...]:
-    """Outputs and final states of a layer whose spikes a user's function makes."""
-    step, like = layer.step, given.inputs[0]
+def record(site: ScanSite, given: ScanInputs) -> tuple[Tensor, ...]:
+    """Outputs and final states of a layer, differentiable by torch as often as one likes. A surrogate that
+    only torch knows is called as the user wrote it."""
+    step, like = site.step, given.inputs[0]
     namespace = _recording(like.dtype, like.device)
     fixed = dict(zip((*step.params, *step.tables), (*given.params, *given.tables), strict=True))
-    fixed["dt"] = torch.tensor(layer.dt, dtype=like.dtype, device=like.device)
-    condition, roots = _around_spike(step, surrogate, layer.outputs)
+    fixed["dt"] = torch.tensor(site.dt, dtype=like.dtype, device=like.device)
+    condition, roots = _around_spike(step, site.outputs)
     names = [state.name for state in step.states]
     states, stacks = list(given.states), []
     for t in range(given.steps):
-        inputs = [x if static else x[t] for x, static in zip(given.inputs, layer.static, strict=True)]
+        inputs = [x if static else x[t] for x, static in zip(given.inputs, site.static, strict=True)]
         env = fixed | dict(zip((*step.ports, *names), (*inputs, *states), strict=True))
-        (z,) = evaluate([condition], env, namespace)
-        env[SPIKE] = spikes_of(surrogate, z.expand(layer.flat).reshape(layer.shape)).reshape(layer.flat)
-        found = [value.expand(layer.flat) for value in evaluate(roots, env, namespace)]
+        if condition is not None and step.opaque is not None:
+            (z,) = evaluate([condition], env, namespace)
+            env[SPIKE] = spikes_of(step.opaque, z.expand(site.flat).reshape(site.shape)).reshape(site.flat)
+        found = [value.expand(site.flat) for value in evaluate(roots, env, namespace)]
         states = found[: len(states)]
         stacks.append(found[len(states) :])
     outputs = [torch.stack(values) for values in zip(*stacks, strict=True)]
-    return (*map(layer.unfold_output, outputs), *map(layer.unfold_state, states))
+    return (*map(site.unfold_output, outputs), *map(site.unfold_state, states))
 
 
-def _around_spike(
-    step: StepEquations, surrogate: Opaque, outputs: tuple[str, ...]
-) -> tuple[Expr, list[Expr]]:
-    """The fire condition, and next states and outputs in which the spike is a variable."""
-    assert step.fire is not None
+def _around_spike(step: StepEquations, outputs: tuple[str, ...]) -> tuple[Expr | None, list[Expr]]:
+    """The fire condition, and next states and outputs; in these the spike is a variable where a user's
+    function makes it."""
     roots = [*step.updates.values(), *(step.outputs[port] for port in outputs)]
+    surrogate: Opaque | None = step.opaque
+    if step.fire is None or surrogate is None:
+        return None, roots
     return step.fire, replace(roots, {spike(step.fire, surrogate): var(SPIKE)})
 
 
 class _Graft(Function):
     """``graft`` of the language: a value, and its derivative to each x."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, value: Tensor, *pairs: Tensor) -> Tensor:
-        ctx.save_for_backward(*pairs[1::2])
-        ctx.shapes = [x.shape for x in pairs[::2]]
+    def forward(value: Tensor, *_: Tensor) -> Tensor:
         return value.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        pairs = inputs[1:]
+        ctx.save_for_backward(*pairs[1::2])
+        ctx.save_for_forward(*pairs[1::2])
+        ctx.shapes = [x.shape for x in pairs[::2]]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -67,8 +81,15 @@ class _Graft(Function):
             found += [(grad * d).sum_to_size(shape), None]
         return tuple(found)
 
+    @staticmethod
+    def jvp(ctx: Any, _: Tensor | None, *tangents: Tensor | None) -> Tensor | None:
+        parts = [d * x for d, x in zip(ctx.saved_tensors, tangents[::2], strict=True) if x is not None]
+        return sum(parts[1:], start=parts[0]) if parts else None
+
 
 def _graft(value: Tensor, *pairs: Tensor) -> Tensor:
+    if torch._C._is_tracing():  # a trace holds torch's own operations, and is for what a network gives
+        return value
     found: Tensor = _Graft.apply(value.detach(), *pairs) if pairs else value.detach()
     return found
 

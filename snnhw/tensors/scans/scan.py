@@ -21,6 +21,7 @@ from snnhw.tensors.scans.passes import computed, differentiated, fold, initial
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.recorded import record
 from snnhw.tensors.scans.site import ScanSite, broadcast_shape, site_of
+from snnhw.tensors.scans.watched import watched
 
 __all__ = ["BoundScan", "Found", "run_scan", "run_step", "run_use", "use_of"]
 
@@ -104,7 +105,7 @@ def use_of(
 
 def _site_of() -> Callable[..., ScanSite]:
     """Sizes in a traced graph may be symbols, which no cache can hold."""
-    return site_of.__wrapped__ if tracing() else site_of
+    return site_of.__wrapped__ if tracing() or watched(()) else site_of
 
 
 def _use(
@@ -125,11 +126,11 @@ def run_use(use: BoundScan) -> Found:
     """Its outputs by port, and its states by name."""
     layer, provider, tensors = use
     step = layer.step
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        if step.opaque is not None:
-            found = record(layer, step.opaque, fold(layer, tensors))
-        else:
-            found = _ScanFunction.apply(layer, provider, *tensors)
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if (learns and step.opaque is not None) or watched(tensors):
+        found = record(layer, fold(layer, tensors))
+    elif learns:
+        found = _ScanFunction.apply(layer, provider, *tensors)
     else:
         found = (compiled.forward if tracing() else computed)(layer, provider, tensors)
     ends = found[len(layer.outputs) :]
@@ -139,17 +140,40 @@ def run_use(use: BoundScan) -> Found:
     )
 
 
+def _again(
+    layer: ScanSite, tensors: Sequence[Tensor], adjoints: Sequence[Tensor | None], needs: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """Adjoints of all tensors, as a graph: the layer once more, in operations that torch differentiates."""
+    found = record(layer, fold(layer, tensors))
+    arrived = [(y, g) for y, g in zip(found, adjoints, strict=True) if g is not None and y.requires_grad]
+    wanted = [x for x, need in zip(tensors, needs, strict=True) if need]
+    grads = iter(
+        torch.autograd.grad(
+            [y for y, _ in arrived],
+            wanted,
+            [g for _, g in arrived],
+            create_graph=True,
+            allow_unused=True,
+        )
+        if arrived
+        else [None] * len(wanted)
+    )
+    return tuple(next(grads) if need else None for need in needs)
+
+
 class _ScanFunction(Function):
     @staticmethod
     def forward(ctx: Any, layer: ScanSite, provider: Provider, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.layer, ctx.provider = layer, provider
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        return (compiled.forward if tracing() else computed)(layer, provider, tensors)
+        found = (compiled.forward if tracing() else computed)(layer, provider, tensors)
+        return tuple(x.detach() for x in found)  # no views, so that a user may change them in place
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *adjoints: Tensor | None) -> tuple[Any, ...]:
         needs = tuple(ctx.needs_input_grad[2:])
+        if torch.is_grad_enabled() and not tracing():  # somebody wants to differentiate what this gives
+            return (None, None, *_again(ctx.layer, ctx.saved_tensors, adjoints, needs))
         run = compiled.backward if tracing() else differentiated
         return (None, None, *run(ctx.layer, ctx.provider, ctx.saved_tensors, adjoints, needs))

@@ -13,6 +13,7 @@ from snnhw.tensors.network.loops.steps import Steps
 from snnhw.tensors.network.loops.sweep import sweep
 from snnhw.tensors.network.stateful_ops import TIMED
 from snnhw.tensors.network.walk import Tensors, Walk
+from snnhw.tensors.scans.watched import watched
 
 __all__ = ["run_loop"]
 
@@ -35,7 +36,7 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
 
 def _derived(walk: Walk, nodes: tuple[str, ...]) -> bool:
     """Whether the way back can be derived, and is worth it."""
-    if not walk.network.sizes.derived:
+    if not walk.network.sizes.derived or watched([walk.like]):
         return False
     ops = [walk.network.program.nodes[name] for name in nodes]
     cells = [op.equations() for op in ops if isinstance(op, (Neuron, Pointwise))]
