@@ -137,9 +137,11 @@ class _Linear(Function):
         return layer.forward(op, x, weight, bias)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         x, weight = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for who differentiates what this gives: in torch's own
+            rows, grads = x.flatten(0, -2), grad.flatten(0, -2)
+            return None, grad @ weight, grads.t() @ rows, grads.sum(0) if ctx.needs_input_grad[3] else None
         names = ("x", "weight", "bias")
         wanted = frozenset(name for name, need in zip(names, ctx.needs_input_grad[1:], strict=True) if need)
         found = ctx.layer.adjoint(ctx.op, {"x": x}, {"weight": weight}, grad, wanted)

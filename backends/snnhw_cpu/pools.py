@@ -15,13 +15,18 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import MaxPool2d
-from snnhw.tensors.autograd import Function
+from snnhw.tensors.autograd import Function, only_once
 from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.memory import empty
 from snnhw_cpu.threads import share
 
 __all__ = ["MaxPool", "pools"]
+
+TWICE: Final = (
+    "a pool that keeps one byte for each window has a derivative that has none; where it is needed, take "
+    "torch's own: option paths=pools:torch"
+)
 
 HEAD: Final = """\
 from numba import carray
@@ -78,10 +83,11 @@ class _MaxPool(Function):
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         (at,) = ctx.saved_tensors
-        return None, None, ctx.layer.back(ctx.op, at, grad, ctx.shape)
+        with torch.no_grad():
+            found = ctx.layer.back(ctx.op, at, grad, ctx.shape)
+        return None, None, *only_once([found], TWICE)
 
 
 def _run(name: str, op: MaxPool2d, limits: Limits, *tensors: Tensor) -> None:

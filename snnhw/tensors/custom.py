@@ -14,6 +14,7 @@ from snnhw.errors import InputError
 from snnhw.ir import Custom, Expr, Opaque, Surrogate, heaviside, var
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.tracing import Untraceable, place, trace
+from snnhw.tensors.watched import watched
 
 __all__ = ["custom_surrogate", "of_callable", "spikes_of"]
 
@@ -72,7 +73,7 @@ def spikes_of(surrogate: Opaque, z: Tensor) -> Tensor:
             f"spike_grad={surrogate.name} returns {given} for an input of shape {tuple(z.shape)}; return a "
             "spike for every element"
         )
-    if not torch.compiler.is_compiling() and not torch.equal(found.detach() != 0, z > 0):
+    if not (torch.compiler.is_compiling() or watched([z])) and not torch.equal(found.detach() != 0, z > 0):
         raise InputError(
             f"spike_grad={surrogate.name} gives other spikes than 1 where z > 0 and 0 elsewhere; return "
             "(z > 0).to(z.dtype) from its forward, and its gradient from its backward"

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from snnhw.tensors.autograd import Function
 
@@ -26,7 +25,6 @@ class _SpikeSteps(Function):
         return steps.to(spikes.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (steps,) = ctx.saved_tensors
         return grad.new_zeros(ctx.shape).scatter_add_(0, steps, -grad), None

@@ -30,7 +30,7 @@ from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful
 from snnhw.tensors.scans.scan import run_step
-from snnhw.tensors.scans.watched import watched
+from snnhw.tensors.watched import refuse_strict_export, tracing, watched
 
 __all__ = ["SpikingNeuron", "computed"]
 
@@ -193,6 +193,7 @@ class SpikingNeuron(Stateful, Firing):
             TypeError: states were passed although ``init_hidden`` keeps them inside.
             InputError: a state or a parameter has not the shape of the input; or a membrane is NaN.
         """
+        refuse_strict_export()
         given = self._given(states, named)
         x = computed(input_)
         alone = self.alone(x)
@@ -200,14 +201,17 @@ class SpikingNeuron(Stateful, Firing):
             x = x.unsqueeze(0)
             given = {name: _unsqueezed(state) for name, state in given.items()}
         before = self._before(given, x, alone=alone)
-        advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
+        advance = graphs.advance if tracing() else type(self).advance
         spikes, after = advance(self, x, before)
-        if self.validate_args and not torch.compiler.is_compiling() and not watched([x]):
+        if self.validate_args and not tracing() and not watched([x]):
             refuse_silence(self, x, before, after)
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
-        self.__dict__.update(after)  # as setattr would, which asks at every step whether they are modules
+        if len(given) < len(self.state_names) or not watched([x]):
+            # As setattr would, which asks at every step whether they are modules. What is traced or faked
+            # stays out, where a call does not need it.
+            self.__dict__.update(after)
         if input_.dtype != x.dtype and input_.is_floating_point():
             fired = {port: spikes[port].to(input_.dtype) for port in self.fires}  # states stay as they are
             spikes = {**spikes, **fired}

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from snnhw.ir import FrozenMap, Shape
+from snnhw.tensors.watched import sizes
 
 __all__ = ["param_shapes"]
 
@@ -16,7 +17,7 @@ def param_shapes(params: Iterable[tuple[str, Tensor]], rank: int) -> FrozenMap[s
     """Of those that are no scalars: of ``rank`` axes. Torch aligns shapes on the right; so does this."""
     found = {}
     for name, tensor in params:
-        shape = tuple(tensor.shape)
+        shape = sizes(tensor)
         while len(shape) > rank and shape[0] == 1:  # an axis for the batch
             shape = shape[1:]
         if math.prod(shape) != 1:

@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling as tracing
 
-from snnhw.tensors.autograd import Function
+from snnhw.tensors.autograd import Function, only_once
 from snnhw.tensors.network.adjoints import Adjoint, adjoint_of
 from snnhw.tensors.network.chains import Chain
 from snnhw.tensors.network.ops import Operation
@@ -23,9 +22,14 @@ from snnhw.tensors.network.walk import Walk
 from snnhw.tensors.scans.passes import computed, differentiated
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.scan import BoundScan
-from snnhw.tensors.scans.watched import watched
+from snnhw.tensors.watched import tracing, watched
 
 __all__ = ["joins", "run_chain"]
+
+TWICE = (
+    "{} run as one, whose derivative has none itself; where it is needed, have them run apart: option "
+    "paths=chains:apart, where a backend has it"
+)
 
 
 def joins(walk: Walk, chain: Chain) -> bool:
@@ -47,6 +51,7 @@ def run_chain(walk: Walk, chain: Chain) -> tuple[Tensor, dict[str, Tensor]]:
     work = _Work(
         use,
         walk.provider(chain.neuron),
+        chain.nodes,
         block=_rows(walk, chain),
         views=tuple((nodes[name], walk.operation(name)) for name in chain.views),
         op=nodes[chain.product],
@@ -92,6 +97,7 @@ class _Work:
     Attributes:
         use: of the neuron; without one, the chain reads rows ``[M, ...]``.
         block: how many rows run at a time.
+        nodes: what stands in the chain, by name.
         op: the product's, which ``product`` computes; ``names`` are its parameters.
         norm: rows -> rows, in evaluation; there is no way back through it.
         views, pool: ops before and behind, and what computes them.
@@ -99,6 +105,7 @@ class _Work:
 
     use: BoundScan | None
     provider: Provider
+    nodes: tuple[str, ...]
     block: int
     views: tuple[tuple[Any, Operation], ...]
     op: Any
@@ -198,9 +205,10 @@ class _Chain(Function):
         return work.forward(ctx.x, tensors, ctx.kept), *ends
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         work, tensors = ctx.work, ctx.saved_tensors
-        x = work.signal(tensors)[0] if ctx.x is None else ctx.x  # again, for a second time back
-        ctx.x = None
-        return None, *work.backward(x, tensors, ctx.kept, ctx.needs_input_grad[1:], grads)
+        with torch.no_grad():
+            x = work.signal(tensors)[0] if ctx.x is None else ctx.x  # again, for a second time back
+            ctx.x = None
+            found = work.backward(x, tensors, ctx.kept, ctx.needs_input_grad[1:], grads)
+        return None, *only_once(found, TWICE.format(", ".join(work.nodes)))

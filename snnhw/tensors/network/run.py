@@ -15,6 +15,7 @@ from snnhw.tensors.network.memo import Memo
 from snnhw.tensors.network.schedule import Mode, Stage
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 from snnhw.tensors.scans.scan import run_use
+from snnhw.tensors.watched import watched
 
 __all__ = ["Network", "Pass", "run_network"]
 
@@ -64,6 +65,8 @@ def run_network(
 
 def _apart(found: Tensors, inputs: Tensors) -> dict[str, Tensor]:
     """The same signals, none of them in the memory of an input: a caller may fill that anew."""
+    if watched(inputs.values()):  # what is transformed has no memory that one could look at
+        return {port: x.clone() for port, x in found.items()}
     given = {_memory(x) for x in inputs.values()}
     return {port: x.clone() if _memory(x) in given else x for port, x in found.items()}
 

@@ -19,7 +19,7 @@ from snnhw.tensors.network.stateful_ops import TIMED, Span
 from snnhw.tensors.scans.installed import provider_for
 from snnhw.tensors.scans.provider import UNMEASURED, Provider, Sizes
 from snnhw.tensors.scans.scan import BoundScan, run_step, use_of
-from snnhw.tensors.scans.watched import watched
+from snnhw.tensors.watched import watched
 
 __all__ = ["Network", "Pass", "Tensors", "Walk"]
 

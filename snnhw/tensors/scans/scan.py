@@ -7,21 +7,21 @@ derived rather than recorded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling as tracing
 
 from snnhw.ir import StepEquations
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.scans import compiled
+from snnhw.tensors.scans.eager import EagerProvider
 from snnhw.tensors.scans.installed import provider_for
 from snnhw.tensors.scans.passes import computed, differentiated, fold, initial
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.recorded import record
 from snnhw.tensors.scans.site import ScanSite, broadcast_shape, site_of
-from snnhw.tensors.scans.watched import watched
+from snnhw.tensors.watched import tracing, watched
 
 __all__ = ["BoundScan", "Found", "run_scan", "run_step", "run_use", "use_of"]
 
@@ -63,6 +63,9 @@ def run_step(
         single=True,
     )
     return run_use(_use(layer, xs, params, states, provider))
+
+
+EAGER: Final = EagerProvider()
 
 
 class BoundScan(NamedTuple):
@@ -119,7 +122,12 @@ def _use(
         *(p if (p := params[name]).dtype == like else p.to(like) for name in step.tables),
         *(initial(layer, state, states, params, xs[0]) for state in step.states),
     ]
-    return BoundScan(layer, provider or provider_for(xs[0].device.type), tensors)
+    return BoundScan(layer, provider or _provider(xs[0]), tensors)
+
+
+def _provider(like: Tensor) -> Provider:
+    """Who runs kernels for a device; nobody, where none will run."""
+    return EAGER if watched([like]) else provider_for(like.device.type)
 
 
 def run_use(use: BoundScan) -> Found:

@@ -21,6 +21,7 @@ from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.neuron import SpikingNeuron, computed
 from snnhw.nn.modules.parents import LIF
+from snnhw.tensors.watched import refuse_strict_export, tracing, watched
 
 __all__ = ["AssociativeLeaky", "LeakyParallel", "LinearLeaky", "StateLeaky"]
 
@@ -43,11 +44,12 @@ class _Sequence(SpikingNeuron):
         """
         if states or named:
             raise TypeError(f"{type(self).__name__} starts every call from rest; it takes an input alone")
+        refuse_strict_export()
         alone = input_.ndim == 2
         x = computed(input_).unsqueeze(1) if alone else computed(input_)
-        advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
+        advance = graphs.advance if tracing() else type(self).advance
         ports, _ = advance(self, x, {})
-        if self.validate_args and not torch.compiler.is_compiling():
+        if self.validate_args and not tracing() and not watched([x]):
             refuse_silence(self, x, {}, ports)
         if alone:
             ports = {name: y.squeeze(1) for name, y in ports.items()}

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling as tracing
 
 from snnhw.ir import Edge, Neuron, Pointwise
 from snnhw.tensors.network.loops.steps import Steps
 from snnhw.tensors.network.loops.sweep import sweep
 from snnhw.tensors.network.stateful_ops import TIMED
 from snnhw.tensors.network.walk import Tensors, Walk
-from snnhw.tensors.scans.watched import watched
+from snnhw.tensors.watched import tracing, watched
 
 __all__ = ["run_loop"]
 

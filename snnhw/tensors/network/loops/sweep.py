@@ -12,13 +12,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from snnhw.tensors.autograd import Function
+from snnhw.tensors.autograd import Function, only_once
 from snnhw.tensors.network.loops.nodes import Place
 from snnhw.tensors.network.loops.one_step import Running
 from snnhw.tensors.network.loops.steps import Carry, Record, Steps
 from snnhw.tensors.network.walk import Tensors
 
 __all__ = ["sweep"]
+
+TWICE = (
+    "{} feed each other through time, and the derivative of their loop has none itself; where it is needed, "
+    "have autograd record the loop: option paths=loops:recorded, where a backend has it"
+)
 
 
 def sweep(steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -72,8 +77,13 @@ class _Sweep(Function):
         return found
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        with torch.no_grad():
+            found = _Sweep._backward(ctx, grads)
+        return None, None, *only_once(found, TWICE.format(", ".join(ctx.steps.nodes)))
+
+    @staticmethod
+    def _backward(ctx: Any, grads: tuple[Tensor | None, ...]) -> list[Tensor | None]:
         if any(port._version != version for port, version in ctx.seen):
             raise RuntimeError(
                 "a signal that a loop over time gave was changed in place before its backward pass, which "
@@ -92,7 +102,7 @@ class _Sweep(Function):
             run.settle(adjoints)
         run.finish(adjoints)
         found = steps.collected(given, adjoints)
-        return None, None, *(found.get(name) for name in ctx.names)
+        return [found.get(name) for name in ctx.names]
 
 
 def _chunks(steps: Steps, run: Running, kept: Kept, chunk: int) -> Iterator[tuple[int, list[Record]]]:

@@ -1,0 +1,61 @@
+"""Whether somebody looks at torch's operations themselves, who would see nothing of a kernel of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from snnhw.errors import InputError
+
+__all__ = ["refuse_strict_export", "sizes", "tracing", "watched"]
+
+PLAIN = (Tensor, nn.Parameter, nn.Buffer)
+
+
+def tracing() -> bool:
+    """Whether `torch.compile` is making a graph."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+
+
+def refuse_strict_export() -> None:
+    """Raise where Dynamo would have to look into equations, which it cannot."""
+    if torch.compiler.is_exporting() and torch.compiler.is_dynamo_compiling():
+        raise InputError(
+            "torch.export(strict=True) cannot look into neurons; export with strict=False, torch's default"
+        )
+
+
+def sizes(x: Tensor) -> tuple[int, ...]:
+    """A tensor's shape in numbers: a trace has it as tensors, from which other shapes than these may come."""
+    if not torch._C._is_tracing():
+        return tuple(x.shape)
+    put: Any = torch._C._set_tracing_state  # type: ignore[attr-defined]  # torch declares the other one only
+    state = torch._C._get_tracing_state()
+    put(None)
+    try:
+        return tuple(x.shape)
+    finally:
+        put(state)
+
+
+def watched(tensors: Iterable[Tensor]) -> bool:
+    """Whether operations are traced (``torch.jit.trace``, ONNX, ``make_fx``), faked, counted, transformed
+    (``torch.func``, forward-mode derivatives), or done on tensors that are not torch's own kind.
+
+    `torch.compile` is none of these: it has `snnhw.tensors.scans.compiled`. ``torch.export`` is, as its
+    programs are read where nobody knows of us.
+    """
+    if tracing():
+        return False
+    return bool(
+        torch.compiler.is_exporting()
+        or torch._C._is_tracing()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or any(type(x) not in PLAIN for x in tensors)
+    )
