@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def build(**changes: Any) -> NeuronModel:
 
 def raw(**changes: Any) -> NeuronModel:
     """A model from its parts, without what `model` fills in."""
-    parts = {field: getattr(LEAKY, field) for field in LEAKY.__dataclass_fields__}
+    parts = {field.name: getattr(LEAKY, field.name) for field in fields(LEAKY)}
     return NeuronModel(**{**parts, "name": "Test", **changes})
 
 
