@@ -26,7 +26,7 @@ def accuracy_rate(
         InputError: shapes that do not fit, or neurons that cannot be shared evenly.
     """
     _check("accuracy_rate", spk_out, targets)
-    counts = spk_out.sum(0)
+    counts = _wide(spk_out).sum(0)
     if population_code:
         neurons = spk_out.shape[2]
         if not num_classes or neurons % num_classes:
@@ -54,6 +54,13 @@ def accuracy_temporal(spk_out: Any, targets: Any) -> np.float64:
     fired = spk_out != 0
     fired[-1] = True
     return _share((fired * 1).argmax(0).argmin(1) == targets)
+
+
+def _wide(spikes: Any) -> Any:
+    """At least float32: counts beyond 256 have no number of their own in half precision."""
+    if str(spikes.dtype).rpartition(".")[2] not in ("float16", "bfloat16"):
+        return spikes
+    return spikes.float() if hasattr(spikes, "float") else spikes.astype(np.float32)
 
 
 def _share(right: Any) -> np.float64:

@@ -112,7 +112,13 @@ Kinds that are no part of the language, since only tensors have what they take, 
 
 def each(kind: ClassLoss, signal: Tensor, targets: Tensor) -> Tensor:
     """The value for each sample, ``[B]`` or ``[B, classes]``, weighted by its class, not reduced."""
+    signal = _wide(signal)
     return _weighted(kind, signal, _classes(kind, signal, targets))[0]
+
+
+def _wide(signal: Tensor) -> Tensor:
+    """At least float32: spikes of half precision, as under autocast, cannot be counted beyond 256 in it."""
+    return signal.float() if signal.dtype in (torch.float16, torch.bfloat16) else signal
 
 
 def _weighted(kind: ClassLoss, signal: Tensor, target: Tensor) -> tuple[Tensor, Tensor | int]:
@@ -146,6 +152,7 @@ def total_loss(loss: Loss, signals: Mapping[str, Tensor], targets: Mapping[str, 
 
 def _value(term: Term, signal: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
     kind, name = term.kind, type(term.kind).__name__
+    signal = _wide(signal)
     if kind.target == "none":
         return OTHER_LOSSES[type(kind)](kind, signal, signal)
     if signal.ndim != 3:
