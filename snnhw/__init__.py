@@ -158,9 +158,23 @@ def __getattr__(name: str) -> Any:
 
         value = version(__name__)
     else:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'.{_hint(name)}")
     globals()[name] = value  # found here from now on
     return value
+
+
+def _hint(name: str) -> str:
+    """Where a name is that somebody looks for here."""
+    from importlib.util import find_spec
+
+    from snnhw.words import did_you_mean
+
+    if name.startswith("_") or find_spec(f"{__name__}.{name}"):  # asked by tools; by an import, which goes on
+        return ""
+    for module in ("optim", "surrogate", "functional", "utils"):
+        if hasattr(_imported(f"{__name__}.{module}"), name):
+            return f" It is snnhw.{module}.{name}."
+    return did_you_mean(name, [*__all__, *_SUBMODULES])
 
 
 def _imported(module: str) -> Any:

@@ -32,6 +32,10 @@ PATIENCE = 30.0
 
 CHANGES = "docs/writing_a_backend.md tells its author what has changed"
 
+DEVICES = ("gpu", "cuda", "mps", "xpu", "tpu", "rocm", "hip")
+
+_OF_DEVICES = " A backend is named after what runs; none of those that are installed runs on such a device."
+
 _PURPOSE = {
     BACKENDS: "a backend, which runs programs",
     FORMATS: "a format, which reads and writes files",
@@ -260,7 +264,7 @@ def _unknown(group: str, name: str) -> str:
     for other, purpose in _PURPOSE.items():
         if other != group and _owners(other, name):
             return f"'{name}' is {purpose}; a {kind} was asked for. {_installed(group)}"
-    hint = did_you_mean(name, names(group))
+    hint = did_you_mean(name.lower(), names(group)) if name.lower() not in DEVICES else _OF_DEVICES
     return f"no installed distribution offers a {kind} '{name}'.{hint} {_installed(group)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from snnhw.arrays import check_forwards
 from snnhw.errors import InputError, ProgramError, Unsupported
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.nn.alone import OneAtATime
+from snnhw.nn.habits import instead
 from snnhw.nn.sound import Sound
 from snnhw.plugin import Arrays, Backend, Executable, Result, Run, Train, label_of
 from snnhw.session.checkpoint import check_carried, read_checkpoint, write_checkpoint
@@ -97,7 +99,19 @@ class Model:
         for name, array in given.items():
             check_forwards("input", name, array)
             found[name] = as_tensor("input", name, array)
+            self._look_at_axes(name, tuple(found[name].shape))
         return found
+
+    def _look_at_axes(self, name: str, shape: tuple[int, ...]) -> None:
+        """Warn where the first two axes are those that the network was compiled for, the other way round."""
+        steps, batch = self._job.time_steps, self._job.batch
+        if steps != batch and shape[:2] == (batch, steps) and name not in self.program.time.static_inputs:
+            warnings.warn(
+                f"input '{name}' has shape {list(shape)}, and the network was compiled for {steps} steps of "
+                f"a batch of {batch}. Time comes first here, [T, B, ...]: if its first axis is the batch, "
+                "give x.transpose(0, 1); if not, ignore this",
+                stacklevel=4,
+            )
 
     def _returned(self, outputs: Arrays) -> Signals:
         tensors = _tensors(outputs)
@@ -232,6 +246,9 @@ class Model:
             )
             raise Unsupported(self._plugin.name, [reason])
         return given()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"a compiled network has no '{name}'{instead(name)}")
 
     def __repr__(self) -> str:
         job, label = self._job, label_of(self._plugin, self._job.options)
