@@ -1,7 +1,7 @@
 """What an array may be, on every backend alike: dense, of real numbers, of any library.
 
 Backends that compute in main memory take it as NumPy's, by `hosts`; those on torch by
-`snnhw.tensors.as_tensor`, which asks here what is refused. Gradients are recorded for neither.
+`snnhw.tensors.arrays.as_tensor`, which asks here what is refused. Gradients are recorded for neither.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -169,3 +169,25 @@ def test_the_page_names_the_entry_point_and_the_version_of_the_interface() -> No
     assert list(project["entry-points"]) == [BACKENDS]
     assert f"| {INTERFACE} | " in PAGE.read_text(encoding="utf-8"), "what this version has changed"
     assert f"interface = {INTERFACE}  #" in (TEMPLATE / "snnhw_template" / "plugin.py").read_text()
+
+
+def test_the_backend_on_torch_that_the_page_shows_trains_and_is_explained() -> None:
+    import torch
+
+    import snnhw as snn
+    from snnhw.conformance import CaseResult, run_on
+    from snnhw.lowering import explain, make_job
+
+    page: dict[str, Any] = {}
+    (shown,) = blocks("py")
+    exec(shown, page)
+    plugin: Backend = page["XpuBackend"]()
+    found: list[CaseResult] = []
+    run_on(plugin, quick=True, on_result=found.append)
+    assert len(found) > 50
+    assert [f"{each.id}: {each.reason}" for each in found if each.outcome != "passed"] == []
+    net = torch.nn.Sequential(torch.nn.Linear(6, 5), snn.Leaky(beta=0.9, init_hidden=True))
+    program = snn.capture(net, torch.zeros(4, 6)).program
+    told = explain(plugin, program, make_job(plugin, program, time_steps=3, batch=4))
+    assert [row[0] for row in told.tables["kernels"]] == ["node", "1"]
+    assert [text.startswith("ScanLoop(name='forward'") for text in told.sources.values()] == [True]

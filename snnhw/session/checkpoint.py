@@ -81,7 +81,7 @@ def check_carried(program: Program, carried: Mapping[str, Array]) -> None:
     try:
         check_state(program, {key: x.shape for key, x in carried.items()}, sizes[0] if sizes else 1)
     except InputError as error:
-        raise InputError(f"{error} Is it a checkpoint of this network?") from error
+        raise InputError(f"{str(error).rstrip('.')}. Is it a checkpoint of this network?") from error
 
 
 def _mark(data: bytes) -> str:

@@ -45,6 +45,20 @@ def two_delays() -> Program:
     return network(nodes, wires)
 
 
+def side_by_side() -> Program:
+    """Edges that join the same two ports, one of them late, into a loop and within it; one is there twice."""
+    nodes: dict[str, Op] = {
+        "x": Input((5,)), "fc": Linear(5, 5), "a": leaky(), "back": Linear(5, 5),
+        "spk": Output(), "y": Output(),
+    }  # fmt: skip
+    wires = [
+        Edge("x.y", "fc.x"), Edge("fc.y", "a.x"), Edge("fc.y", "a.x", delay=2), Edge("fc.y", "a.x"),
+        Edge("a.mem", "back.x"), Edge("a.mem", "back.x", delay=3), Edge("back.y", "a.x", delay=1),
+        Edge("a.spk", "spk.x"), Edge("back.y", "y.x"),
+    ]  # fmt: skip
+    return network(nodes, wires)
+
+
 def captured(module: nn.Module, shape: tuple[int, ...]) -> Program:
     return trainable(snn.capture(nn.Sequential(module), torch.zeros(B, *shape)).program)
 
@@ -54,6 +68,7 @@ PROGRAMS = {
     "static": recurrent(static=True),
     "delayed by two": recurrent(delay=2, init=0.5),
     "two delays": two_delays(),
+    "side by side": side_by_side(),
     "RLeaky": captured(snn.RLeaky(beta=torch.rand(5), linear_features=5, learn_beta=True), (5,)),
     "RSynaptic": captured(snn.RSynaptic(alpha=0.9, beta=0.8, linear_features=5), (5,)),
     "RLeaky, convolution": captured(

@@ -137,6 +137,14 @@ def test_a_carried_state_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         assert model.state is before
 
 
+def test_a_carried_state_that_lacks_something_is_told_in_whole_sentences(tmp_path: Path) -> None:
+    with compiled() as model:
+        model.state = {}
+        model.save_checkpoint(tmp_path / "run")
+        with pytest.raises(InputError, match=r"is missing; given: none\. Is it a checkpoint of this"):
+            model.load_checkpoint(tmp_path / "run")
+
+
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     with compiled() as model:
         with pytest.raises(OSError, match="run"):

@@ -59,6 +59,7 @@ def cases() -> Iterator[LazyCase]:
     yield from _exact("itself", _feeding_back("lif.spk"))
     yield from _exact("itself-two-late", _feeding_back("back.y", delay=2))
     yield from _exact("past-beside", _past_beside())
+    yield from _exact("side-by-side", _side_by_side())
     yield from _exact("inhibition", _inhibition())
     yield from _exact("long-delay", _delayed(init=0.5), steps=2, state=True)
     yield from _exact("start-of-a-delay", _delayed(init="fc.bias"))
@@ -110,6 +111,30 @@ def _past_beside() -> Program:
     }
     edges = [("x.y", "both.x0"), ("both.y", "fc.x"), ("fc.y", "lif.x"), ("lif.spk", "out.x")]
     return _net(nodes, edges, Edge("lif.spk", "both.x1", delay=1))
+
+
+def _side_by_side() -> Program:
+    """Edges that join the same two ports, one of them late, into a loop and within it; one is there twice."""
+    nodes = {
+        "x": Input(SHAPE),
+        "fc": Linear(WIDTH, WIDTH),
+        "lif": SCALAR.neuron(SHAPE),
+        "back": Linear(WIDTH, WIDTH),
+        "out": Output(),
+    }
+    edges = [
+        ("x.y", "fc.x"),
+        ("fc.y", "lif.x"),
+        ("fc.y", "lif.x"),
+        ("lif.spk", "back.x"),
+        ("lif.spk", "out.x"),
+    ]
+    late = [
+        Edge("fc.y", "lif.x", delay=2),
+        Edge("lif.spk", "back.x", delay=3),
+        Edge("back.y", "lif.x", delay=1),
+    ]
+    return _net(nodes, edges, *late)
 
 
 def _inhibition() -> Program:

@@ -3,7 +3,7 @@
     U' = max(X + (w * U + b), 0)             each neuron hears itself alone
 
 Where a full matrix connects the neurons (``weight_hh_enable``), ``Rectified`` is the neuron, and the
-product of the matrix arrives with the input (`snnhw.ir.composites.parallel`).
+product of the matrix arrives with the input (`snnhw.ir.composites.fully_connected`).
 
 Source: snnTorch 1.0's ``LeakyParallel``, on ``torch.nn.RNN(nonlinearity="relu")``.
 """

@@ -12,7 +12,7 @@ from snnhw.ir import Edge
 from snnhw.tensors.network.adjoints import adjoint_of
 from snnhw.tensors.network.loops.buffers import follow
 from snnhw.tensors.network.loops.nodes import Cell, LoopNode, Place, Stateless
-from snnhw.tensors.network.loops.steps import Adjoints, Carry, Pending, Record, Steps
+from snnhw.tensors.network.loops.steps import Adjoints, Carry, Pending, Record, Steps, called
 from snnhw.tensors.network.walk import Tensors
 from snnhw.tensors.scans.site import ScanSite
 
@@ -95,9 +95,10 @@ class Running:
         return total
 
     def _signal(self, edge: Edge, now: Tensors, moment: Carry, step: int) -> Tensor:
-        if edge.key in self._outside:
-            changing = self._outside[edge.key]
-            return self._given[edge.key] if changing is None else changing[step]
+        name = called(edge)
+        if name in self._outside:
+            changing = self._outside[name]
+            return self._given[name] if changing is None else changing[step]
         return moment.lines[edge.key][0] if edge.delay else now[edge.src]
 
     # -- back -------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class Running:
         self, edge: Edge, grad: Tensor, step: int, ports: dict[str, Tensor], adjoints: Adjoints
     ) -> None:
         """Hand an adjoint on to where the edge comes from."""
-        steps, key = self._steps, edge.key
+        steps, key = self._steps, called(edge)
         if key in steps.lines:
             adjoints.lines[key] = [grad, *adjoints.lines[key][1:]]
         elif key not in steps.outside:
@@ -140,7 +141,9 @@ class Running:
         elif key in steps.trained and key in steps.fixed:
             _add(adjoints.given, key, grad)
         elif key in steps.trained:
-            adjoints.signals.setdefault(key, [None] * steps.count)[step] = grad
+            signal = adjoints.signals.setdefault(key, [None] * steps.count)
+            before = signal[step]  # of an edge that is there more than once
+            signal[step] = grad if before is None else before + grad
 
     def settle(self, adjoints: Adjoints) -> None:
         """The gradients of weights, as far as the steps since the last call have a part in them."""

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from snnhw.ir import Neuron, Op, Pointwise
+from snnhw.ir import Edge, Neuron, Op, Pointwise
 from snnhw.tensors.network.loops.buffers import Rooms, follow
 from snnhw.tensors.network.walk import Tensors, Walk
 from snnhw.tensors.scans.passes import initial
 from snnhw.tensors.scans.site import ScanSite, site_of
 
-__all__ = ["Adjoints", "Carry", "Pending", "Record", "Steps"]
+__all__ = ["Adjoints", "Carry", "Pending", "Record", "Steps", "called"]
 
 Grads = Sequence[Tensor | None]
 
@@ -65,6 +65,12 @@ class Adjoints:
     pending: dict[str, list[Pending]] = field(default_factory=dict)
 
 
+def called(edge: Edge) -> str:
+    """The name of an edge in a loop. One with a delay and one without may join the same two ports, and have
+    the same key."""
+    return edge.key if edge.delay else f"{edge.key} at once"
+
+
 class Steps:
     """The nodes of a loop, in the order in which they run within a step, and what they are given.
 
@@ -86,7 +92,7 @@ class Steps:
         edges = [edge for ports in self.into.values() for _, _, into in ports for edge in into]
         inner = {edge for edge in edges if edge.source.node in nodes}
         self.lines = {edge.key: edge for edge in edges if edge in inner and edge.delay}
-        outside = {edge.key: walk.signal(edge) for edge in edges if edge not in inner}
+        outside = {called(edge): walk.signal(edge) for edge in edges if edge not in inner}
         self.fixed = {key for key, (_, fixed) in outside.items() if fixed}
         self.layers = {name: self._layer(name) for name in nodes if _is_cell(program.nodes[name])}
         self.given: dict[str, Tensor] = {
@@ -101,7 +107,7 @@ class Steps:
             name: frozenset(
                 port
                 for port, _, into in ports
-                if any(edge in inner or edge.key in self.trained for edge in into)
+                if any(edge in inner or called(edge) in self.trained for edge in into)
             )
             for name, ports in self.into.items()
         }
