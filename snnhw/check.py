@@ -24,7 +24,8 @@ def reasons_against(program: Program, capabilities: Capabilities, job: Run | Tra
 def prepared(program: Program, capabilities: Capabilities) -> Program:
     """What a backend with these capabilities is given for a program: ops that it does not list, but what they
     are made of, are written as that."""
-    return expand(program, capabilities.ops)
+    given = expand(program, capabilities.ops)
+    return program if given is program else given.made_of(program)
 
 
 def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]:

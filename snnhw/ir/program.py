@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -162,6 +162,19 @@ class Program:
         """Parameter name of one node -> its key."""
         op = self.nodes[node]
         return {param: key_of(node, param, op.keys) for param in op.params()}
+
+    @property
+    def written(self) -> Program:
+        """What a user wrote, where this program was made of that for a backend; else itself."""
+        found: Program = self.__dict__.get("_written", self)
+        return found
+
+    def made_of(self, written: Program) -> Program:
+        """The same program, which knows what was written: a saved run is of that one, however a backend runs
+        it. Equal to the one without."""
+        found = replace(self)
+        object.__setattr__(found, "_written", written)
+        return found
 
     def __str__(self) -> str:
         from snnhw.ir.printing import describe  # printing needs shapes, which need programs

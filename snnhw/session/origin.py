@@ -25,7 +25,7 @@ class Origin:
     """Which run a state is of. Everything in it decides what the next step computes.
 
     Attributes:
-        program: digest of structure, equations and constants; trained: of the keys that are.
+        program: digest of structure, equations and constants, as they were written; trained: of the keys that are.
         loss: digest; optimizer: its form; accumulate, clip_norm: the job's.
         seed: where something depends on chance or on time; None elsewhere.
         layout: how the state is kept.
@@ -42,7 +42,7 @@ class Origin:
 
     @staticmethod
     def of(program: Program, job: Run | Train, layout: Layout) -> Origin:
-        body = identity(replace(program, trainable=frozenset()))
+        body = identity(replace(program.written, trainable=frozenset()))
         if not isinstance(job, Train):
             return Origin(body)
         return Origin(

@@ -23,6 +23,7 @@ from snnhw.ir import (
     FrozenMap,
     Input,
     LayerNorm,
+    Linear,
     Loss,
     MaxPool2d,
     Neuron,
@@ -133,3 +134,27 @@ def test_what_is_lacking_is_said_with_the_node() -> None:
     )
     with pytest.raises(Unsupported, match=message):
         lowering.lower(plugin, program, init_params(program), job)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_saved_run_is_of_what_was_written_however_it_runs(turned: bool) -> None:
+    """So that it outlives the day on which a backend gets a rule of its own for an op."""
+    layers: dict[str, Op] = {
+        "x": Input((4,)),
+        "fc": Linear(4, 4),
+        "norm": LayerNorm((4,)),
+        "lif": Neuron(MODELS["Leaky"]),
+    }
+    program = sequential(layers)
+    params = init_params(program, given={"lif.beta": 0.5})
+    x = np.random.default_rng(0).normal(0.5, 1.0, (3, 2, 4)).astype(np.float32)
+    loss = Loss((Term(CERate(), of="lif.spk"),))
+    made = []
+    for plugin in (CoreOnly(), CpuBackend()):
+        job = lowering.make_job(plugin, program, time_steps=3, batch=2, loss=loss, optimizer=SGD(lr=0.5))
+        made.append(lowering.lower(plugin, program, params, job))
+    here, there = made[::-1] if turned else made
+    here.step({"x": x}, {"target": np.array([0, 1])})
+    there.load_state(here.save_state())
+    for key, array in here.get_params().items():
+        np.testing.assert_array_equal(there.get_params()[key], array, err_msg=key)
