@@ -25,7 +25,8 @@ class Origin:
     """Which run a state is of. Everything in it decides what the next step computes.
 
     Attributes:
-        program: digest of structure, equations and constants, as they were written; trained: of the keys that are.
+        program: digest of structure, equations and constants, as they were written; trained: of the keys that
+            are.
         loss: digest; optimizer: its form; accumulate, clip_norm: the job's.
         seed: where something depends on chance or on time; None elsewhere.
         layout: how the state is kept.
