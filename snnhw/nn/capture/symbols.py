@@ -17,6 +17,12 @@ STEPS = 3
 """How many steps a sequence is taken to have, where a forward asks: the first has no step before it, and
 the last no step after it."""
 
+COMPARISONS = (
+    *(operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
+    *(operator.add, operator.sub, operator.mul, operator.mod, operator.floordiv),
+)
+"""What sizes may be put through on the way to a choice."""
+
 RETURNED = "snnhw.returned"
 """Set where a neuron is called: the names of what it returns."""
 
@@ -132,6 +138,27 @@ class Symbols(fx.Tracer):
             what = "the number of time steps" if timed else "the size of the batch"
             raise TypeError(f"'{node.name}' may be {what}, which a program does not know.")
         return float(value)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """A choice by the shape of the input, which the sample tells, is followed as for the sample."""
+        found = self._by_shape(obj.node)
+        return super().to_bool(obj) if found is None else bool(found)
+
+    def _by_shape(self, value: Any) -> Any:
+        """What sizes, numbers of axes, and comparisons of them come to; None for anything else."""
+        if not isinstance(value, fx.Node):
+            return value if isinstance(value, (int, float)) else None
+        source = value.args[0] if value.args else None
+        given = isinstance(source, fx.Node) and source.op == "placeholder"
+        if given and (value.target == "dim" or (value.target is getattr and value.args[1] == "ndim")):
+            shape = self.shapes.get(str(source.target))  # type: ignore[union-attr]  # given says it is a node
+            return None if shape is None else len(shape)
+        if _size_of(value)[0] is not None:
+            return self.number(value)
+        if value.target in COMPARISONS:
+            found = [self._by_shape(arg) for arg in value.args]
+            return None if None in found else value.target(*found)
+        return None
 
     def length(self, node: fx.Node) -> int:
         """Of what a neuron returns, or of an input."""

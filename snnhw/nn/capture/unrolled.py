@@ -69,6 +69,11 @@ class Called:
                 f"{place(self.calls[1])}: '{self.path}' is called twice within a step, but has one state; "
                 "use two neurons"
             )
+        if axis := _taken_apart(node):
+            return CaptureError(
+                f"{place(node)}: '{self.path}' {why}: its input is taken apart along axis {axis}, and time "
+                "comes first here, [T, B, ...]. Give x.transpose(0, 1), and take x[step]"
+            )
         change = CHANGE.format(kind=type(self.module).__name__, path=self.path)
         return CaptureError(f"{place(node)}: '{self.path}' {why}. {change}")
 
@@ -90,6 +95,23 @@ class Called:
         call, index = node.args
         taken = index in (order.index(name), order.index(name) - len(order))
         return call if taken and isinstance(call, fx.Node) and call.target == self.path else None
+
+
+def _taken_apart(node: fx.Node) -> int:
+    """The axis along which an input is taken apart on the way to a node, as 1 in ``x[:, step]``; 0 where that
+    is the first one, or nothing is."""
+    seen, left = {node}, [node]
+    while left:
+        found = left.pop()
+        if found.target is operator.getitem:
+            source, index = found.args
+            if isinstance(source, fx.Node) and source.op == "placeholder":
+                items = index if isinstance(index, tuple) else ()
+                return next((axis for axis, item in enumerate(items) if isinstance(item, int)), 0)
+        new = [each for each in found.all_input_nodes if each not in seen]
+        seen.update(new)
+        left += new
+    return 0
 
 
 def fed(call: fx.Node) -> Any:
