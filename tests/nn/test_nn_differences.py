@@ -211,6 +211,8 @@ def graded() -> None:
     with pytest.raises(RuntimeError):
         theirs.GradedSpikes(3, 2.0)(x)
     assert torch.equal(snn.GradedSpikes(3, 2.0)(x), 2 * x)
+    for library in (theirs, snn):
+        assert torch.equal(library.GradedSpikes(3, 2.0)(x[..., None]), 2 * x[..., None])
 
 
 BEHAVIOUR: dict[str, Callable[[], None]] = {
@@ -234,7 +236,7 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "`copy.deepcopy` after a backward pass, and `pickle`": copies,
     "`DeltaLeaky` in a state dict": moving,
     "a state far beyond the levels of `state_quant`": beyond,
-    "`GradedSpikes`": graded,
+    "`GradedSpikes` of `[B, size]`": graded,
 }
 
 
