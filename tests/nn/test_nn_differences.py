@@ -66,7 +66,8 @@ def instances() -> None:
         del layer
         gc.collect()
         assert (gone() is not None) is kept
-    assert not snn.SpikingNeuron.instances
+    layer = snn.Leaky(0.5)
+    assert layer in snn.SpikingNeuron.instances
 
 
 def nan() -> None:

@@ -184,7 +184,8 @@ def test_one_layer_becomes_a_node_of_nir() -> None:
         snn.RLeaky(0.9, linear_features=2): "NIRGraph",
     }
     for layer, wanted in kinds.items():
-        with warnings.catch_warnings(record=True):  # of what NIR does not say: when a reset acts
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what NIR does not say: when a reset acts
             assert type(extract(layer)).__name__ == wanted
     assert extract(nn.Sigmoid()) is None
 

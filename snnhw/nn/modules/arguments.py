@@ -104,8 +104,11 @@ def bind(owner: str, signature: Signature, args: tuple[Any, ...], kwargs: dict[s
 
 
 def own_tensor(value: Any) -> Tensor:
-    """A floating tensor of the neuron's own, in the dtype given where it is one."""
+    """A floating tensor of the neuron's own, in the dtype given where it is one; one that requires a gradient
+    is kept itself, so that the gradient reaches whoever made it."""
     tensor = torch.as_tensor(value)
+    if tensor.requires_grad:
+        return tensor
     floating = isinstance(value, Tensor) and value.is_floating_point()
     return tensor.detach().clone().to(tensor.dtype if floating else torch.get_default_dtype())
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+import snnhw.tensors.surrogates  # noqa: F401  # what a surrogate called on a tensor means
 from snnhw.ir import Surrogate
 from snnhw.nn.modules.arguments import FACTOR, surrogate_of
 

@@ -42,6 +42,9 @@ RESETS = ("subtract", "zero", "none")
 TIMINGS = {True: ("delayed",), False: ("retest", "immediate")}
 """``reset_delay`` -> timings, of which the first that the reset knows is meant."""
 
+ORDER = ("threshold", FACTOR, "beta", "V", "alpha")
+"""The order in which snnTorch registers parameters, and its optimizers count them; others follow."""
+
 DT = TimeAxis().dt
 """Length of a step called by itself: that of a program which says nothing else."""
 
@@ -88,7 +91,7 @@ class SpikingNeuron(Stateful, Firing):
         given = bind(type(self).__name__, type(self).__signature__, args, kwargs)
         self.validate_args = bool(given["validate_args"])
         self.prepare(given)
-        for param in (*self.model.params, Param(FACTOR)):
+        for param in sorted((*self.model.params, Param(FACTOR)), key=_in_order):
             if self.validate_args:
                 check_value(type(self).__name__, param, given[param.name])
             self.keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
@@ -105,7 +108,8 @@ class SpikingNeuron(Stateful, Firing):
         self._steps: dict[Any, StepEquations] = {}
         self._layers: dict[Any, CompositeRunner] = {}
         self.number = graphs.number_of(self)
-        self.reset_mem()
+        self._init_mem()
+        self.instances.append(self)
 
     def prepare(self, given: dict[str, Any]) -> None:
         """What a subclass does with its own arguments, before parameters are kept: it may change them,
@@ -115,7 +119,8 @@ class SpikingNeuron(Stateful, Firing):
         """A parameter where it is learnt, else a buffer, under the name that a state_dict has."""
         path = self.renamed.get(name, name)
         if learn:
-            setattr(self, path, nn.Parameter(own_tensor(value)))
+            own = value if isinstance(value, nn.Parameter) else nn.Parameter(own_tensor(value).detach())
+            setattr(self, path, own)
         else:
             self.register_buffer(path, own_tensor(value))
 
@@ -206,7 +211,7 @@ class SpikingNeuron(Stateful, Firing):
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
-        self.__dict__.update(after)  # as setattr would, which asks at every step whether they are modules
+        self._keep_states(after)
         if input_.dtype != x.dtype and input_.is_floating_point():
             spikes = {port: spk.to(input_.dtype) for port, spk in spikes.items()}
         return self.returned({**after, **spikes})
@@ -310,10 +315,19 @@ class SpikingNeuron(Stateful, Firing):
     def graded(self) -> bool:
         """Whether the factor is more than a constant 1."""
         factor = getattr(self, FACTOR)
-        return isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
+        return factor.requires_grad or isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
+
+    def learns(self, name: str) -> bool:
+        """Whether a parameter of the equations is one of the module, which an optimizer finds."""
+        owner, _, last = self.renamed.get(name, name).rpartition(".")
+        return last in self.get_submodule(owner)._parameters
 
     def extra_repr(self) -> str:
         return described(self)
+
+
+def _in_order(param: Param) -> int:
+    return ORDER.index(param.name) if param.name in ORDER else len(ORDER)
 
 
 def _unsqueezed(state: Tensor | None) -> Tensor | None:
