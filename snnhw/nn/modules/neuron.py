@@ -18,14 +18,12 @@ from snnhw.nn.modules.arguments import (
     FACTOR,
     bind,
     check_value,
-    levels_of,
     own_tensor,
     signature_of,
-    surrogate_of,
 )
 from snnhw.nn.modules.described import described
 from snnhw.nn.modules.finite import refuse_silence
-from snnhw.nn.modules.firing import Firing
+from snnhw.nn.modules.hooks import Hooked, overridden
 from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful
@@ -49,7 +47,7 @@ DT = TimeAxis().dt
 """Length of a step called by itself: that of a program which says nothing else."""
 
 
-class SpikingNeuron(Stateful, Firing):
+class SpikingNeuron(Stateful, Hooked):
     """A layer of neurons of one `NeuronModel`, called step by step.
 
     A call takes ``(input, *states)`` and returns ``(spk, *states)``; states left out go on from the
@@ -79,10 +77,12 @@ class SpikingNeuron(Stateful, Firing):
     renamed: ClassVar[Mapping[str, str]] = {}
     sizes: ClassVar[tuple[str, ...]] = ()
     __signature__: ClassVar[Signature]
+    dt: ClassVar[float] = DT
 
     def __init_subclass__(cls, *, model: NeuronModel | None = None, **arguments: Any) -> None:
         """Make the constructor; ``arguments`` as for `snnhw.nn.modules.arguments.signature_of`."""
         super().__init_subclass__()
+        cls._overrides = overridden(cls)
         if model is not None:
             cls.model, cls.__signature__ = model, signature_of(model, **arguments)
 
@@ -90,6 +90,8 @@ class SpikingNeuron(Stateful, Firing):
         super().__init__()
         given = bind(type(self).__name__, type(self).__signature__, args, kwargs)
         self.validate_args = bool(given["validate_args"])
+        self._set_surrogate(given["spike_grad"], disabled=given["surrogate_disable"])
+        self.state_quant = given["state_quant"]
         self.prepare(given)
         for param in sorted((*self.model.params, Param(FACTOR)), key=_in_order):
             if self.validate_args:
@@ -97,16 +99,10 @@ class SpikingNeuron(Stateful, Firing):
             self.keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
         self.init_hidden, self.output = bool(given["init_hidden"]), bool(given["output"])
         self.inhibition = bool(given["inhibition"])
-        self.surrogate = surrogate_of(given["spike_grad"], disabled=given["surrogate_disable"])
         self.reset_mechanism = given["reset_mechanism"]
         nn.Module.register_load_state_dict_post_hook(self, _follow_state_dict)
         self.reset_delay = bool(given["reset_delay"])
         self._check_options()
-        self.quantised = given["state_quant"] is not False
-        if self.quantised:  # not in the state_dict, as snnTorch has it: the constructor gives them
-            self.register_buffer("levels", levels_of(given["state_quant"]), persistent=False)
-        self._steps: dict[Any, StepEquations] = {}
-        self._layers: dict[Any, CompositeRunner] = {}
         self.number = graphs.number_of(self)
         self._init_mem()
         self.instances.append(self)
@@ -204,14 +200,19 @@ class SpikingNeuron(Stateful, Firing):
             x = x.unsqueeze(0)
             given = {name: _unsqueezed(state) for name, state in given.items()}
         before = self._before(given, x, alone=alone)
-        advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
-        spikes, after = advance(self, x, before)
+        if self.by_hand:
+            spikes, after = self.advance_by_hand(x, before)
+        else:
+            advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
+            spikes, after = advance(self, x, before)
         if self.validate_args and not torch.compiler.is_compiling():
             refuse_silence(self, x, before, after)
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
         self._keep_states(after)
+        if not torch.compiler.is_compiling() and not self.by_hand:
+            self.__dict__.update(_stored=before, _reset_flag=None)
         if input_.dtype != x.dtype and input_.is_floating_point():
             spikes = {port: spk.to(input_.dtype) for port, spk in spikes.items()}
         return self.returned({**after, **spikes})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from snnhw.ir import NeuronModel, Shape
 
 __all__ = ["Stateful"]
+
+
+FORGOTTEN: Final = {"_stored": None, "_reset_flag": None, "_fired_last": None}
+"""What the last call leaves, which copies do without."""
 
 
 class _OfOneLayer:
@@ -114,7 +118,7 @@ class Stateful(nn.Module):
             name: held if held is None or held.is_leaf else held.detach()
             for name, held in self._buffers.items()
         }
-        return {**self.__dict__, "_buffers": buffers, "_stored": None, "_steps": {}, "_layers": {}}
+        return {**self.__dict__, "_buffers": buffers, **FORGOTTEN, "_steps": {}, "_layers": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         restore: Callable[[dict[str, Any]], None] = super().__setstate__

@@ -16,7 +16,7 @@ from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.scans.provider import ScanInputs
 from snnhw.tensors.scans.site import ScanSite
 
-__all__ = ["record"]
+__all__ = ["record", "recording"]
 
 SPIKE = "spike"  # no model may use the name
 
@@ -24,7 +24,7 @@ SPIKE = "spike"  # no model may use the name
 def record(layer: ScanSite, surrogate: Opaque, given: ScanInputs) -> tuple[Tensor, ...]:
     """Outputs and final states of a layer whose spikes a user's function makes."""
     step, like = layer.step, given.inputs[0]
-    namespace = _recording(like.dtype, like.device)
+    namespace = recording(like.dtype, like.device)
     fixed = dict(zip((*step.params, *step.tables), (*given.params, *given.tables), strict=True))
     fixed["dt"] = torch.tensor(layer.dt, dtype=like.dtype, device=like.device)
     condition, roots = _around_spike(step, surrogate, layer.outputs)
@@ -74,7 +74,7 @@ def _graft(value: Tensor, *pairs: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _recording(dtype: torch.dtype, device: torch.device) -> Namespace:
+def recording(dtype: torch.dtype, device: torch.device) -> Namespace:
     """Torch's functions under autograd, with the language's gradients where torch's differ."""
     plain = torch_namespace(dtype, device)
 

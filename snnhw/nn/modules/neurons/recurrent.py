@@ -13,6 +13,7 @@ from snnhw.ir.models.rleaky import RLEAKY, RLEAKY_SUM
 from snnhw.ir.models.rsynaptic import RSYNAPTIC
 from snnhw.ir.models.synaptic import SYNAPTIC
 from snnhw.nn.modules.arguments import REQUIRED
+from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.parents import LIF
 
 __all__ = ["RLeaky", "RSynaptic"]
@@ -36,7 +37,10 @@ class _Recurrent(LIF):
     """
 
     summed: ClassVar[NeuronModel]
-    recurrent: nn.Linear | nn.Conv2d
+    recurrent: Any
+    linear_features: int | None
+    conv2d_channels: int | None
+    kernel_size: Any
 
     def prepare(self, given: dict[str, Any]) -> None:
         self.all_to_all = bool(given["all_to_all"])
@@ -46,14 +50,40 @@ class _Recurrent(LIF):
         if not self.all_to_all:
             return
         self.model = self.summed
-        features, channels, kernel = sizes.values()
-        if features is not None:
-            self.recurrent = nn.Linear(features, features)
+        self.__dict__.update(sizes)
+        if self.linear_features is not None:
+            self._init_recurrent_linear()
         else:
-            height, width = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
-            padding = height // 2, width // 2
-            self.recurrent = nn.Conv2d(channels, channels, (height, width), padding=padding)
-        self.recurrent.requires_grad_(bool(given["learn_recurrent"]))
+            self._init_recurrent_conv2d()
+        if not given["learn_recurrent"]:
+            self.recurrent.requires_grad_(False)
+
+    def _init_recurrent_linear(self) -> None:
+        """Make ``self.recurrent`` for neurons ``[B, N]``; a subclass may make another module."""
+        assert self.linear_features is not None
+        self.recurrent = nn.Linear(self.linear_features, self.linear_features)
+
+    def _init_recurrent_conv2d(self) -> None:
+        """Make ``self.recurrent`` for neurons ``[B, C, H, W]``; a subclass may make another module."""
+        assert self.conv2d_channels is not None
+        kernel = self.kernel_size
+        height, width = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+        padding = height // 2, width // 2
+        channels = self.conv2d_channels
+        self.recurrent = nn.Conv2d(channels, channels, (height, width), padding=padding)
+
+    def _unusual(self) -> str | None:
+        if not self.all_to_all:
+            return None
+        layer = self.recurrent
+        return (
+            None
+            if plain(layer, nn.Linear) or (plain(layer, nn.Conv2d) and _same_size(layer))
+            else "recurrent"
+        )
+
+    def _ports(self, input_: Any) -> dict[str, Any]:
+        return {"x": input_ + self.recurrent(self._state("spk")) if self.all_to_all else input_}
 
     @property
     def composed(self) -> bool:
@@ -66,13 +96,14 @@ class _Recurrent(LIF):
     def _connection(self) -> Op:
         layer = self.recurrent
         if isinstance(layer, nn.Linear):
-            return Linear(layer.in_features, layer.out_features)
+            return Linear(layer.in_features, layer.out_features, layer.bias is not None)
         height, width = layer.kernel_size
         return Conv2d(
             layer.in_channels,
             layer.out_channels,
             kernel=(height, width),
             padding=(height // 2, width // 2),
+            bias=layer.bias is not None,
         )
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -89,7 +120,7 @@ class _Recurrent(LIF):
     def alone(self, x: Tensor) -> bool:
         if not self.all_to_all:
             return super().alone(x)
-        return x.ndim == (1 if isinstance(self.recurrent, nn.Linear) else 3)
+        return x.ndim == (3 if self.linear_features is None else 1)
 
 
 class RLeaky(
@@ -145,6 +176,12 @@ class RSynaptic(
     def init_rsynaptic(self) -> Any:
         """`reset_mem` under snnTorch's older name."""
         return self.reset_mem()
+
+
+def _same_size(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is one that this module makes."""
+    made = (layer.stride, layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), (1, 1), 1, "zeros")
+    return made and layer.padding == tuple(side // 2 for side in layer.kernel_size)
 
 
 def _check_sizes(owner: str, all_to_all: bool, sizes: dict[str, Any]) -> None:

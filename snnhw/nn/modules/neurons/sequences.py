@@ -12,20 +12,20 @@ from torch import Tensor, nn
 
 from snnhw.errors import InputError
 from snnhw.ir import Linear, Shape
-from snnhw.ir.composites import Composite, associative, behind, fully_connected, rounded, single, truncated
+from snnhw.ir.composites import Composite, associative, behind, rounded, single, truncated
 from snnhw.ir.models.associative import ASSOCIATIVE
-from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
 from snnhw.ir.models.state_leaky import STATE_LEAKY, STATE_LEAKY_TRUNCATED
 from snnhw.nn.modules import graphs
 from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
+from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.neuron import SpikingNeuron, computed
 from snnhw.nn.modules.parents import LIF
 
-__all__ = ["AssociativeLeaky", "LeakyParallel", "LinearLeaky", "StateLeaky"]
+__all__ = ["AssociativeLeaky", "LinearLeaky", "SequenceNeuron", "StateLeaky", "per_channel"]
 
 
-class _Sequence(SpikingNeuron):
+class SequenceNeuron(SpikingNeuron):
     """A layer called once for all steps. Within a captured network it is a layer like any other."""
 
     @property
@@ -45,8 +45,11 @@ class _Sequence(SpikingNeuron):
             raise TypeError(f"{type(self).__name__} starts every call from rest; it takes an input alone")
         alone = input_.ndim == 2
         x = computed(input_).unsqueeze(1) if alone else computed(input_)
-        advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
-        ports, _ = advance(self, x, {})
+        if self.by_hand:
+            ports = self.all_by_hand(x)
+        else:
+            advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
+            ports, _ = advance(self, x, {})
         if self.validate_args and not torch.compiler.is_compiling():
             refuse_silence(self, x, {}, ports)
         if alone:
@@ -58,6 +61,13 @@ class _Sequence(SpikingNeuron):
         ports, _ = self.layer(tuple(x.shape[2:])).run(self, x, before)
         return ports, {}
 
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        """All steps of ``x [T, B, ...]``, through the methods that a subclass may override."""
+        raise InputError(
+            f"{type(self).__name__} computes its equations alone, but this one "
+            f"{self.apart() or 'has a function for a surrogate'}; give it a surrogate of snnhw.surrogate"
+        )
+
     def sample_of(self, x: Tensor) -> Shape:
         return tuple(x.shape[2:])
 
@@ -67,134 +77,8 @@ class _Sequence(SpikingNeuron):
         return ()
 
 
-class LeakyParallel(
-    _Sequence,
-    model=LEAKY_PARALLEL,
-    leading={
-        "input_size": REQUIRED,
-        "hidden_size": REQUIRED,
-        "beta": None,
-        "bias": True,
-        "threshold": 1.0,
-        "dropout": 0.0,
-    },
-    learnt={"learn_beta": False, "learn_threshold": False},
-    without=(*SEQUENCE, "state_quant", "output"),
-    defaults={"weight_hh_enable": False, "device": None, "dtype": None},
-):
-    """`snnhw.ir.models.leaky_parallel` behind a product: ``[T, B, input_size]`` to spikes.
-
-    ``rnn`` holds the weights under the names of ``torch.nn.RNN``. Its recurrent matrix is diagonal, and
-    kept as its diagonal, unless ``weight_hh_enable``; a state_dict holds the matrix either way.
-
-    Args:
-        input_size: features of the input.
-        hidden_size: neurons.
-        beta: what each membrane keeps per step: a number, or one for every neuron, which snnTorch 1.0
-            forgets; None: random, as torch initialises.
-        bias: whether both products have biases.
-        threshold: the neuron fires where its membrane is greater.
-        dropout: accepted as snnTorch does, where it has no effect on one layer; must be 0.
-        weight_hh_enable: a full recurrent matrix.
-        device, dtype: of the weights.
-    """
-
-    sizes: ClassVar[tuple[str, ...]] = ("input_size", "hidden_size")
-    renamed: ClassVar[Mapping[str, str]] = {
-        "weight": "rnn.weight_hh_l0",
-        "bias": "rnn.bias_hh_l0",
-        "input.weight": "rnn.weight_ih_l0",
-        "input.bias": "rnn.bias_ih_l0",
-        "hidden.weight": "rnn.weight_hh_l0",
-        "hidden.bias": "rnn.bias_hh_l0",
-    }
-
-    def prepare(self, given: dict[str, Any]) -> None:
-        if given["dropout"]:
-            raise InputError(
-                "LeakyParallel(dropout=...): one layer has no place for it; use nn.Dropout around it"
-            )
-        if given["dtype"] is not None and not given["dtype"].is_floating_point:
-            raise InputError(f"LeakyParallel(dtype={given['dtype']}): give a floating dtype")
-        self.input_size, self.hidden_size = int(given["input_size"]), int(given["hidden_size"])
-        self.full = bool(given["weight_hh_enable"])
-        bias = bool(given["bias"])
-        self.rnn = _Weights(self.input_size, self.hidden_size, bias=bias, full=self.full)
-        if given["beta"] is not None:
-            self.rnn.fill(_per_channel("LeakyParallel", given["beta"], self.hidden_size))
-        self.rnn.get_parameter("weight_hh_l0").requires_grad_(bool(given["learn_beta"]))
-        self.rnn.to(given["device"], given["dtype"])
-        if self.full:
-            self.model = RECTIFIED
-        given["weight"], given["bias"] = self.rnn.weight_hh_l0, self.rnn.bias_hh_l0
-
-    def keep(self, name: str, value: Any, *, learn: bool) -> None:
-        if name not in self.renamed:  # what `rnn` holds is kept already
-            super().keep(name, value, learn=learn)
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        del destination[f"{prefix}reset_mechanism_val"]  # snnTorch has none here, and there is no reset
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        state_dict.pop(f"{prefix}beta", None)  # what snnTorch began from; the matrix is what counts
-        state_dict.setdefault(f"{prefix}reset_mechanism_val", self.get_buffer("reset_mechanism_val"))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
-        bias = self.rnn.bias
-        neurons = single(name, self.op(len(shape), graded=graded))
-        if self.full:
-            neurons = fully_connected(name, neurons, Linear(self.hidden_size, self.hidden_size, bias=bias))
-        return behind(name, Linear(self.input_size, self.hidden_size, bias=bias), neurons, node="input")
-
-    def state_shape(self, shape: Shape) -> Shape:
-        return (*shape[:-1], self.hidden_size)
-
-    def returned(self, ports: Mapping[str, Any]) -> Any:
-        return ports["spk"]
-
-
-class _Weights(nn.Module):
-    """Weights under the names, and with the initial values, of ``torch.nn.RNN``."""
-
-    bias_ih_l0: Tensor
-    bias_hh_l0: Tensor
-
-    def __init__(self, inputs: int, hidden: int, *, bias: bool, full: bool) -> None:
-        super().__init__()
-        rnn = nn.RNN(inputs, hidden, bias=bias, nonlinearity="relu")
-        given = dict(rnn.named_parameters())
-        matrix = given["weight_hh_l0"].detach()
-        self.bias, self.full = bias, full
-        self.weight_ih_l0 = nn.Parameter(given["weight_ih_l0"].detach())
-        self.weight_hh_l0 = nn.Parameter(matrix if full else matrix.diagonal().clone())
-        for name in ("bias_ih_l0", "bias_hh_l0"):
-            if bias:
-                self.register_parameter(name, nn.Parameter(given[name].detach()))
-            else:
-                self.register_buffer(name, torch.zeros(hidden), persistent=False)
-
-    def fill(self, beta: Tensor) -> None:
-        """Let each neuron keep ``beta`` of its membrane, and hear no other."""
-        own = self.get_parameter("weight_hh_l0")
-        own.data.copy_(torch.diag(beta) if self.full else beta)
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if not self.full:
-            name = f"{prefix}weight_hh_l0"
-            destination[name] = torch.diag(destination[name])
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        name = f"{prefix}weight_hh_l0"
-        if not self.full and name in state_dict and state_dict[name].ndim == 2:
-            state_dict[name] = state_dict[name].diagonal()
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
-
 class StateLeaky(
-    _Sequence,
+    SequenceNeuron,
     LIF,
     model=STATE_LEAKY,
     leading={"beta": REQUIRED, "channels": REQUIRED},
@@ -219,7 +103,7 @@ class StateLeaky(
 
     def prepare(self, given: dict[str, Any]) -> None:
         self.channels = int(given["channels"])
-        _per_channel(type(self).__name__, given["beta"], self.channels)
+        per_channel(type(self).__name__, given["beta"], self.channels)
         steps = given["kernel_truncation_steps"]
         if steps is not None and (type(steps) is not int or steps < 1):
             raise InputError(
@@ -247,6 +131,31 @@ class StateLeaky(
 
     def returned(self, ports: Mapping[str, Any]) -> Any:
         return (ports["spk"], ports["mem"]) if self.output else ports["mem"]
+
+    def _base_state_function(self, input_: Any) -> Any:
+        """The membranes of all steps, of what they are driven by ``[T, B, channels]``."""
+        decay = (self.tensor_of("beta") - 1).exp()
+        steps, mem, mems = self.kernel_truncation_steps, torch.zeros_like(input_[0]), []
+        for t, now in enumerate(input_):
+            mem = decay * mem + now
+            if steps is not None and t >= steps:
+                mem = mem - decay**steps * input_[t - steps]
+            mems.append(mem)
+        return torch.stack(mems)
+
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        mem = self._quantised(self._base_state_function(x))
+        return {"mem": mem, **({"spk": self.fire(mem)} if self.output else {})}
+
+    def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
+        """Refused, as in snnTorch: nothing inhibits here."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no inhibition; use snnhw.Leaky(inhibition=True)"
+        )
+
+    def mem_reset(self, mem: Tensor) -> Tensor:
+        """Refused, as in snnTorch: nothing is reset here."""
+        raise NotImplementedError(f"{type(self).__name__} is never reset; use snnhw.Leaky for a reset")
 
     @property
     def tau(self) -> Tensor:
@@ -296,6 +205,12 @@ class LinearLeaky(
         given["channels"] = given["out_features"]
         super().prepare(given)
 
+    def _unusual(self) -> str | None:
+        return None if plain(self.linear, nn.Linear) else "linear"
+
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        return super().all_by_hand(self.linear(x))
+
     def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         layer = self.linear
         product = Linear(layer.in_features, layer.out_features, layer.bias is not None)
@@ -306,7 +221,7 @@ class LinearLeaky(
 
 
 class AssociativeLeaky(
-    _Sequence,
+    SequenceNeuron,
     model=ASSOCIATIVE,
     leading={
         "in_dim": REQUIRED,
@@ -385,7 +300,7 @@ TINY = 1e-12
 """What keeps snnTorch's time constant finite at a decay of 1."""
 
 
-def _per_channel(owner: str, beta: Any, channels: int) -> Tensor:
+def per_channel(owner: str, beta: Any, channels: int) -> Tensor:
     """A decay for every channel."""
     tensor = own_tensor(beta)
     if tensor.numel() not in (1, channels) or tensor.ndim > 1:
