@@ -4,62 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from nn_pairs import MAKE, RESETS, N, Soft, T, pair, same, signal, theirs
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
 import snnhw as snn
-from snnhw.errors import CaptureError, InputError
-from snnhw.functional import quant
+from snnhw.errors import CaptureError
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread", "plain_torch"),
     pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature:UserWarning"),  # snnTorch's own
 ]
-
-theirs: Any = pytest.importorskip("snntorch", reason="snntorch is the oracle: pip install snntorch==1.0.0")
-
-T, B, N = 6, 3, 4
-
-MAKE: dict[str, Callable[..., Any]] = {
-    "Leaky": lambda c, **k: c(0.9, **k),
-    "Lapicque": lambda c, **k: c(0.9, **k),
-    "Synaptic": lambda c, **k: c(0.8, 0.9, **k),
-    "Alpha": lambda c, **k: c(0.9, 0.8, **k),
-    "RLeaky": lambda c, **k: c(0.9, linear_features=N, **k),
-    "RSynaptic": lambda c, **k: c(0.8, 0.9, all_to_all=False, V=0.3, **k),
-    "SLSTM": lambda c, **k: c(N, N, **{"threshold": 0.1, **k}),
-    "SConv2dLSTM": lambda c, **k: c(1, 2, 3, **{"threshold": 0.05, **k}),
-}
-RESETS = ("subtract", "zero", "none")
-
-
-def signal(name: str) -> Tensor:
-    shape = (B, 1, 5, 5) if name == "SConv2dLSTM" else (B, N)
-    return torch.rand(T, *shape, generator=torch.Generator().manual_seed(0)) * 2
-
-
-def pair(name: str, change: Callable[[Any], Any] = lambda kind: kind, **options: Any) -> tuple[Any, Any]:
-    """A neuron of ours and of snnTorch, with the same weights; ``change`` makes their classes."""
-    ours, other = (MAKE[name](change(getattr(library, name)), **options) for library in (snn, theirs))
-    state = {key: value for key, value in other.state_dict().items() if "." in key}
-    ours.load_state_dict(state, strict=False)
-    return ours, other
-
-
-def same(ours: Any, other: Any, x: Tensor, **close: Any) -> None:
-    """Spikes, states and gradients to the input, over all steps."""
-    found = []
-    for layer in (ours, other):
-        given = x.clone().requires_grad_()
-        parts = [part for now in given for part in layer(now)]
-        sum((part * (k % 5 + 1)).sum() for k, part in enumerate(parts)).backward()
-        found.append([*(part.detach() for part in parts), given.grad])
-    for mine, wanted in zip(*found, strict=True):
-        torch.testing.assert_close(mine, wanted, **{"rtol": 1e-5, "atol": 1e-5, **close})
 
 
 def halved(kind: Any) -> Any:
@@ -142,7 +102,7 @@ def test_inhibition_of_ones_own_runs() -> None:
     def last(kind: Any) -> Any:
         class Last(kind):  # type: ignore[misc]  # of either library
             def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
-                spikes = super().fire_inhibition(batch_size, mem)
+                spikes: Tensor = super().fire_inhibition(batch_size, mem)
                 return spikes.roll(1, 1)
 
         return Last
@@ -172,7 +132,7 @@ def test_a_recurrent_layer_of_ones_own_is_made_by_its_hook() -> None:
     same(*pair("RLeaky", thin), signal("RLeaky"))
 
 
-def spectral(layer: nn.Module) -> nn.Module:
+def spectral(layer: nn.Module) -> Any:
     return nn.utils.parametrizations.weight_norm(layer)
 
 
@@ -205,11 +165,11 @@ def test_what_is_inside_a_neuron_is_called_as_the_module_it_is(what: str) -> Non
 
 def test_hooks_on_a_layer_inside_are_heard() -> None:
     for name, path in {"SLSTM": "lstm_cell", "SConv2dLSTM": "conv", "RLeaky": "recurrent"}.items():
-        layer, seen = MAKE[name](getattr(snn, name)), []
+        layer, seen = MAKE[name](getattr(snn, name)), list[int]()
         layer.get_submodule(path).register_forward_hook(lambda *_, seen=seen: seen.append(1))
         layer(signal(name)[0])
         assert seen
-    linear, seen = snn.LinearLeaky(0.5, N, N), []
+    linear, seen = snn.LinearLeaky(0.5, N, N), list[int]()
     linear.linear.register_forward_hook(lambda *_: seen.append(1))
     wanted = copy.deepcopy(linear)
     wanted.linear._forward_hooks.clear()
@@ -218,118 +178,11 @@ def test_hooks_on_a_layer_inside_are_heard() -> None:
     assert seen
 
 
-FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "soft": torch.sigmoid,
-    "ternary": lambda z: torch.sign(z) + z - z.detach(),
-    "levels": lambda z: torch.floor(z + 1).clamp(0, 3) + z - z.detach(),
-    "at the threshold": lambda z: (z >= 0).float() + z - z.detach(),
-    "random": lambda z: torch.bernoulli(torch.sigmoid(z).detach()) + z - z.detach(),
-}
-
-
-@pytest.mark.parametrize("reset", RESETS)
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_spikes_are_what_a_function_returns(function: str, reset: str) -> None:
-    for name in ("Leaky", "Synaptic", "RLeaky"):
-        ours, other = pair(
-            name, spike_grad=FUNCTIONS[function], reset_mechanism=reset, reset_delay=reset == "none"
-        )
-        x, found = signal(name), []
-        for layer in (ours, other):
-            torch.manual_seed(3)
-            given = x.clone().requires_grad_()
-            steps = [layer(now) for now in given]
-            sum(part.square().sum() for parts in steps for part in parts).backward()
-            found.append([*(part.detach() for parts in steps for part in parts), given.grad])
-        for mine, wanted in zip(*found, strict=True):
-            torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-4)
-    assert snn.Leaky(0.9, spike_grad=FUNCTIONS[function]).spike_grad is FUNCTIONS[function]
-
-
-def test_so_are_they_of_layers_that_take_sequences() -> None:
-    x = signal("Leaky")
-    ours, other = (library.StateLeaky(0.5, N, spike_grad=torch.sigmoid) for library in (snn, theirs))
-    for mine, wanted in zip(ours(x), other(x), strict=True):
-        torch.testing.assert_close(mine, wanted)
-    parallel, other = (library.LeakyParallel(N, 5, spike_grad=torch.sigmoid) for library in (snn, theirs))
-    parallel.load_state_dict(other.state_dict())
-    torch.testing.assert_close(parallel(x), other(x))
-    with pytest.raises(
-        InputError, match="AssociativeLeaky computes its equations alone, but this one fires what"
-    ):
-        snn.AssociativeLeaky(N, 2, 2, spike_grad=torch.sigmoid)(x)
-
-
-class Soft(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.slope = nn.Parameter(torch.tensor(2.0))
-
-    def forward(self, z: Tensor) -> Tensor:
-        soft = torch.sigmoid(self.slope * z)
-        return ((z > 0).to(z.dtype) - soft).detach() + soft
-
-
-def test_a_surrogate_that_is_a_module_is_part_of_the_network() -> None:
-    net = nn.Sequential(nn.Linear(N, 2), snn.Leaky(0.9, spike_grad=Soft(), learn_beta=True, init_hidden=True))
-    other = nn.Sequential(
-        nn.Linear(N, 2), theirs.Leaky(0.9, spike_grad=Soft(), learn_beta=True, init_hidden=True)
-    )
-    assert [n for n, _ in net.named_parameters()] == [n for n, _ in other.named_parameters()]
-    assert "1.spike_grad.slope" in net.state_dict()
-    layer: Any = net[1]
-    net(signal("Leaky")[0]).sum().backward()
-    assert layer.spike_grad.slope.grad is not None
-    assert net.double()[1].get_submodule("spike_grad").slope.dtype == torch.float64
-    layer.spike_grad = snn.surrogate.atan()
-    assert "spike_grad" not in dict(layer.named_children())
-    layer.spike_grad = Soft()
-    assert "spike_grad.slope" in layer.state_dict()
-    assert copy.deepcopy(layer).spike_grad is not layer.spike_grad
-
-
-QUANTISERS: dict[str, Any] = {
-    "a clamp": torch.relu,
-    "a fixed point": lambda m: torch.round(m * 16) / 16 + m - m.detach(),
-    "a module": nn.Hardtanh(),
-}
-
-
-@pytest.mark.parametrize("name", QUANTISERS)
-def test_states_are_rounded_by_any_function(name: str) -> None:
-    for kind in ("Leaky", "Synaptic", "RLeaky", "SLSTM"):
-        same(*pair(kind, state_quant=QUANTISERS[name]), signal(kind))
-
-
-def test_rounding_may_be_set_and_switched_off() -> None:
-    levels = quant.state_quant(num_bits=3)
-    layer, x = snn.Leaky(0.9, state_quant=levels), signal("Leaky")[0]
-    wanted = layer(x)[1]
-    later: Any = snn.Leaky(0.9)
-    exact = later(x)[1]
-    assert later.state_quant is False
-    for given, mem in (
-        (levels, wanted),
-        (False, exact),
-        (torch.relu, exact),
-        (levels.levels, wanted),
-        (None, exact),
-    ):
-        later.state_quant = given
-        later.reset_mem()
-        assert torch.equal(later(x)[1], mem)
-    later.state_quant = nn.Hardtanh()
-    assert isinstance(dict(later.named_children())["state_quant"], nn.Hardtanh)
-    with pytest.raises(
-        InputError, match=r"state_quant is False, a tensor of levels .* or a function of a state, not 3"
-    ):
-        later.state_quant = 3
-
-
 def linearly(**options: Any) -> Any:
     class Linearly(snn.Leaky):
-        def _base_state_function(self, input_: Tensor) -> Tensor:
-            return (self.mem - self.beta + input_).clamp(min=0)
+        def _base_state_function(self, input_: Tensor) -> Any:
+            mem, beta = self.get_buffer("mem"), self.get_buffer("beta")
+            return (mem - beta + input_).clamp(min=0)
 
     return Linearly(0.1, init_hidden=True, **options)
 
@@ -390,11 +243,40 @@ def test_what_a_step_was_reset_by_is_there_as_in_snntorch() -> None:
     assert copy.deepcopy(ours).reset is None
 
 
+def test_tau_is_what_is_learnt_of_a_decay_and_options_without_an_effect_are_warned_of() -> None:
+    given = torch.linspace(0.2, 0.9, N)
+    for steps in (None, 2):
+        options: dict[str, Any] = {"learn_beta": True, "kernel_truncation_steps": steps}
+        ours, other = (library.StateLeaky(given, N, **options) for library in (snn, theirs))
+        names = [[name for name, _ in layer.named_parameters()] for layer in (ours, other)]
+        assert names == [["beta", "tau"]] * 2
+        for layer in (ours, other):
+            layer(signal("Leaky"))[1].square().sum().backward()
+        torch.testing.assert_close(ours.tau.grad, other.tau.grad)
+        torch.testing.assert_close(ours.beta, other.beta)
+        other.load_state_dict(ours.state_dict())
+        assert "learn_beta=True" in repr(ours)
+        own = copy.deepcopy(ours)
+        own.fire = partial(type(own).fire, own)
+        for mine, wanted in zip(own(signal("Leaky")), ours(signal("Leaky")), strict=True):
+            torch.testing.assert_close(mine, wanted)
+    for library in (snn, theirs):
+        with pytest.warns(UserWarning, match="StateLeaky"):
+            library.StateLeaky(0.5, N, output=False, learn_threshold=True)
+
+
+def test_a_full_matrix_is_made_diagonal_by_the_method_of_snntorch() -> None:
+    layer: Any = snn.LeakyParallel(N, 3, weight_hh_enable=True)
+    layer.weight_hh_enable()
+    weight = layer.state_dict()["rnn.weight_hh_l0"]
+    assert torch.equal(weight, weight.diagonal().diag())
+    assert layer.grad_hook(torch.ones(2, 2)).tolist() == [[1, 0], [0, 1]]
+
+
 def test_methods_without_a_meaning_are_refused_as_in_snntorch() -> None:
     for library in (snn, theirs):
-        for call in (
-            lambda layer: layer.mem_reset(torch.ones(2)),
-            lambda layer: layer.fire_inhibition(1, torch.ones(1, 2)),
-        ):
-            with pytest.raises(NotImplementedError):
-                call(library.StateLeaky(0.5, 2))
+        layer: Any = library.StateLeaky(0.5, 2)
+        with pytest.raises(NotImplementedError):
+            layer.mem_reset(torch.ones(2))
+        with pytest.raises(NotImplementedError):
+            layer.fire_inhibition(1, torch.ones(1, 2))

@@ -230,7 +230,8 @@ def test_a_gradient_reaches_the_tensor_that_a_constructor_is_given(name: str) ->
         if name == "StateLeaky"
         else [layer(x, *[(0, 0)] * (name == "DeltaLeaky" and not i)) for i, x in enumerate(signal())]
     )
-    sum((part**2).sum() for step in found for part in step if isinstance(part, Tensor)).backward()
+    parts = [(part**2).sum() for step in found for part in step if isinstance(part, Tensor)]
+    torch.stack(parts).sum().backward()
     assert w.grad is not None
     assert w.grad.item() != 0
     assert "beta" not in dict(layer.named_parameters())

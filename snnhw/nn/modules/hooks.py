@@ -202,7 +202,9 @@ class Hooked(Firing):
 
     def _evaluated(self, roots: list[Expr], input_: Any, **more: Any) -> list[Any]:
         like = self._state(self.state_names[-1])
-        env = {param.name: self.tensor_of(param.name).to(like.dtype) for param in self.model.params}
+        env: dict[str, Any] = {
+            param.name: self.tensor_of(param.name).to(like.dtype) for param in self.model.params
+        }
         env |= {name: self._state(name) for name in self.state_names}
         env |= {name: torch.rand_like(like) for name in self.model.noise}
         env |= {"dt": like.new_tensor(self.dt), "reset": self.__dict__.get("_reset_flag"), **more}

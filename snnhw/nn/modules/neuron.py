@@ -78,6 +78,8 @@ class SpikingNeuron(Stateful, Hooked):
     sizes: ClassVar[tuple[str, ...]] = ()
     __signature__: ClassVar[Signature]
     dt: ClassVar[float] = DT
+    _steps: dict[Any, StepEquations]
+    _layers: dict[Any, CompositeRunner]
 
     def __init_subclass__(cls, *, model: NeuronModel | None = None, **arguments: Any) -> None:
         """Make the constructor; ``arguments`` as for `snnhw.nn.modules.arguments.signature_of`."""

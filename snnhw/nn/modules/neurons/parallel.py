@@ -79,6 +79,17 @@ class LeakyParallel(
             self.model = RECTIFIED
         given["weight"], given["bias"] = self.rnn.weight_hh_l0, self.rnn.bias_hh_l0
 
+    def weight_hh_enable(self) -> None:
+        """Let every neuron hear itself alone, under snnTorch's name: nothing beside the diagonal remains."""
+        own = self.rnn.get_parameter("weight_hh_l0")
+        if self.full:
+            own.data.mul_(torch.eye(self.hidden_size, dtype=own.dtype, device=own.device))
+
+    @staticmethod
+    def grad_hook(grad: Tensor) -> Tensor:
+        """snnTorch's: the diagonal of a gradient ``[hidden, hidden]``, and zeros beside it."""
+        return grad.diagonal().diag()
+
     def keep(self, name: str, value: Any, *, learn: bool) -> None:
         if name not in self.renamed:  # what `rnn` holds is kept already
             super().keep(name, value, learn=learn)

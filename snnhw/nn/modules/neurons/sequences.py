@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,14 @@ from snnhw.errors import InputError
 from snnhw.ir import Linear, Shape
 from snnhw.ir.composites import Composite, associative, behind, rounded, single, truncated
 from snnhw.ir.models.associative import ASSOCIATIVE
-from snnhw.ir.models.state_leaky import STATE_LEAKY, STATE_LEAKY_TRUNCATED
+from snnhw.ir.models.state_leaky import (
+    STATE_LEAKY,
+    STATE_LEAKY_TAU,
+    STATE_LEAKY_TAU_TRUNCATED,
+    STATE_LEAKY_TRUNCATED,
+)
 from snnhw.nn.modules import graphs
-from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE, own_tensor
+from snnhw.nn.modules.arguments import FACTOR, REQUIRED, SEQUENCE, check_value, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.neuron import SpikingNeuron, computed
@@ -110,13 +116,30 @@ class StateLeaky(
                 f"{type(self).__name__}(kernel_truncation_steps={steps!r}): give 1 or more, or None"
             )
         self.kernel_truncation_steps = steps
-        if steps is not None:
-            self.model = STATE_LEAKY_TRUNCATED
-            given["kept"] = float(steps)
+        self.model = MODELS[bool(given["learn_beta"]), steps is not None]
+        given["kept"] = float(steps or 0)
+        if given["learn_beta"]:
+            if given["validate_args"]:
+                check_value(type(self).__name__, STATE_LEAKY.params[0], given["beta"])
+            given["tau"] = _lasting(own_tensor(given["beta"]).detach())
+            self.given_beta = own_tensor(given["beta"]).detach().clone()
+        if not given["output"] and (unheard := [name for name in FOR_SPIKES if _set(given[name])]):
+            warnings.warn(
+                f"{type(self).__name__}(output=False) returns membranes alone, so that {', '.join(unheard)} "
+                "has no effect; leave it out, or give output=True",
+                stacklevel=4,
+            )
 
     def keep(self, name: str, value: Any, *, learn: bool) -> None:
         if name == "kept":  # not learnt, and not in snnTorch's state_dict
             self.register_buffer(name, own_tensor(value), persistent=False)
+        elif name == "tau":  # past `register_parameter`: the names are those of properties
+            self._parameters |= {
+                "beta": nn.Parameter(self.given_beta),
+                "tau": nn.Parameter(value),
+            }
+        elif name == "beta":
+            self._buffers[name] = own_tensor(value)
         else:
             super().keep(name, value, learn=learn)
 
@@ -134,7 +157,7 @@ class StateLeaky(
 
     def _base_state_function(self, input_: Any) -> Any:
         """The membranes of all steps, of what they are driven by ``[T, B, channels]``."""
-        decay = (self.tensor_of("beta") - 1).exp()
+        decay = (-1 / self.tau).exp() if "tau" in self._parameters else (self.tensor_of("beta") - 1).exp()
         steps, mem, mems = self.kernel_truncation_steps, torch.zeros_like(input_[0]), []
         for t, now in enumerate(input_):
             mem = decay * mem + now
@@ -158,18 +181,31 @@ class StateLeaky(
         raise NotImplementedError(f"{type(self).__name__} is never reset; use snnhw.Leaky for a reset")
 
     @property
+    def beta(self) -> Tensor:
+        """The decay of which `tau` is made."""
+        if "tau" in self._parameters:
+            return (self.tau - 1) / self.tau
+        return self.tensor_of("beta")
+
+    @property
     def tau(self) -> Tensor:
-        """The time constant in steps, ``1 / (1 - beta)``."""
-        beta: Tensor = self.tensor_of("beta")
-        return 1 / (1 - beta + TINY)
+        """The time constant in steps, ``1 / (1 - beta)``: the parameter that ``learn_beta`` learns."""
+        learnt = self._parameters.get("tau")
+        return _lasting(self.tensor_of("beta")) if learnt is None else learnt
+
+    def extra_repr(self) -> str:
+        return super().extra_repr().replace("learn_tau", "learn_beta")
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[f"{prefix}tau"] = self.tau.detach()  # what snnTorch's own module loads
+        destination.setdefault(f"{prefix}tau", self.tau.detach())  # what snnTorch's own module loads
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        tau = state_dict.pop(f"{prefix}tau", None)
-        if tau is not None:  # snnTorch trains tau, and leaves beta as it was
+        tau = state_dict.get(f"{prefix}tau")
+        if (
+            "tau" not in self._parameters and tau is not None
+        ):  # snnTorch trains tau, and leaves beta as it was
+            del state_dict[f"{prefix}tau"]
             state_dict[f"{prefix}beta"] = 1 + TINY - 1 / tau
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -298,6 +334,28 @@ class AssociativeLeaky(
 
 TINY = 1e-12
 """What keeps snnTorch's time constant finite at a decay of 1."""
+
+
+MODELS: Final = {
+    (False, False): STATE_LEAKY,
+    (False, True): STATE_LEAKY_TRUNCATED,
+    (True, False): STATE_LEAKY_TAU,
+    (True, True): STATE_LEAKY_TAU_TRUNCATED,
+}
+"""Whether the decay is learnt, and whether old inputs are left out -> equations."""
+
+FOR_SPIKES: Final = ("spike_grad", "surrogate_disable", "learn_threshold", FACTOR, f"learn_{FACTOR}")
+"""Options that mean nothing to a layer that returns no spikes."""
+
+
+def _set(value: Any) -> bool:
+    """Whether an option is another than the usual: nothing, False, or a factor of 1."""
+    return bool((torch.as_tensor(value) != 1).any()) if isinstance(value, (float, Tensor)) else bool(value)
+
+
+def _lasting(beta: Tensor) -> Tensor:
+    """snnTorch's time constant of a decay."""
+    return 1 / (1 - beta + TINY)
 
 
 def per_channel(owner: str, beta: Any, channels: int) -> Tensor:
