@@ -98,6 +98,14 @@ def test_methods_that_are_set_on_a_layer_run() -> None:
         same(changed, other, signal("Leaky"))
 
 
+def test_methods_that_are_set_on_a_class_run_in_layers_made_after_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for library in (snn, theirs):
+        monkeypatch.setattr(library.Leaky, "fire", lambda _, mem: mem * 7, raising=False)
+    same(*pair("Leaky"), signal("Leaky"))
+
+
 def test_inhibition_of_ones_own_runs() -> None:
     def last(kind: Any) -> Any:
         class Last(kind):  # type: ignore[misc]  # of either library
@@ -161,6 +169,30 @@ def test_what_is_inside_a_neuron_is_called_as_the_module_it_is(what: str) -> Non
             CaptureError, match=r"a RLeaky that has a 'recurrent' that is a .* put a plain layer there"
         ):
             snn.capture(ours, sample)
+
+
+def test_a_connection_may_be_put_in_place_of_a_weight_for_each_neuron() -> None:
+    for name, options in {"RLeaky": (0.9,), "RSynaptic": (0.8, 0.9)}.items():
+        ours, other = (getattr(each, name)(*options, all_to_all=False, V=0.3) for each in (snn, theirs))
+        for layer in (ours, other):
+            torch.manual_seed(4)
+            layer.recurrent = nn.Sequential(nn.Linear(N, N), nn.ReLU())
+        same(ours, other, signal(name))
+
+
+def test_products_inside_layers_that_take_sequences_may_be_replaced() -> None:
+    x = signal("Leaky")
+    for query in (True, False):
+        plain: Any = snn.AssociativeLeaky(N, 2, 3, use_q_projection=query, threshold=0.2)
+        own = copy.deepcopy(plain)
+        own.to_v = nn.Sequential(own.to_v)
+        assert (plain.by_hand, own.by_hand) == (False, True)
+        torch.testing.assert_close(own(x), plain(x))
+    ours, other = (each.LeakyParallel(N, 3) for each in (snn, theirs))
+    for layer in (ours, other):
+        torch.manual_seed(4)
+        layer.rnn = nn.RNN(N, 3, nonlinearity="relu")
+    torch.testing.assert_close(ours(x), other(x))
 
 
 def test_hooks_on_a_layer_inside_are_heard() -> None:
@@ -233,6 +265,10 @@ def test_a_function_that_fires_as_usual_is_compiled() -> None:
     wanted = torch.stack([net(now) for now in x])
     with snn.compile(net, x[0], backend="cpu", time_steps=T) as model:
         assert torch.equal(torch.as_tensor(model.run(x).outputs["output"]), wanted)
+
+
+def test_kinds_of_reset_have_their_numbers() -> None:
+    assert dict(snn.Leaky.reset_dict) == theirs.Leaky.reset_dict
 
 
 def test_what_a_step_was_reset_by_is_there_as_in_snntorch() -> None:

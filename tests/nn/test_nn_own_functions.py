@@ -54,10 +54,11 @@ def test_so_are_they_of_layers_that_take_sequences() -> None:
     parallel, other = (library.LeakyParallel(N, 5, spike_grad=torch.sigmoid) for library in (snn, theirs))
     parallel.load_state_dict(other.state_dict())
     torch.testing.assert_close(parallel(x), other(x))
-    with pytest.raises(
-        InputError, match="AssociativeLeaky computes its equations alone, but this one fires what"
-    ):
-        snn.AssociativeLeaky(N, 2, 2, spike_grad=torch.sigmoid)(x)
+    theirs_alone = theirs.AssociativeLeaky(N, 2, 2, 4)
+    alone: Any = snn.AssociativeLeaky(N, 2, 2)
+    theirs_alone.spike_grad = alone.spike_grad = torch.sigmoid
+    alone.load_state_dict(theirs_alone.state_dict())
+    torch.testing.assert_close(alone(x), theirs_alone(x), rtol=1e-4, atol=1e-5)
 
 
 def test_a_surrogate_that_is_a_module_is_part_of_the_network() -> None:

@@ -45,11 +45,14 @@ SPK: Final = "spk"
 
 
 def overridden(cls: type) -> frozenset[str]:
-    """The hooks that a class has from somebody else than snnhw."""
-    owners = {hook: next((kind for kind in cls.__mro__ if hook in vars(kind)), None) for hook in HOOKS}
-    return frozenset(
-        hook for hook, kind in owners.items() if kind and not kind.__module__.startswith("snnhw.")
-    )
+    """The hooks that a class has from somebody else than snnhw: in their class, or set on one of ours."""
+    return frozenset(hook for hook in HOOKS if not _ours(cls, hook))
+
+
+def _ours(cls: type, hook: str) -> bool:
+    kind = next((kind for kind in cls.__mro__ if hook in vars(kind)), None)
+    modules = () if kind is None else (kind.__module__, getattr(vars(kind)[hook], "__module__", None))
+    return all(str(module).startswith("snnhw.") for module in modules)
 
 
 class Hooked(Firing):
@@ -61,7 +64,7 @@ class Hooked(Firing):
     reset_mechanism: Any
     timing: Any
     dt: ClassVar[float]
-    _overrides: ClassVar[frozenset[str]] = frozenset()
+    _overrides: frozenset[str] = frozenset()
 
     if TYPE_CHECKING:
 

@@ -70,10 +70,12 @@ class SpikingNeuron(Stateful, Hooked):
     Class attributes:
         model: the equations; an instance may have others of the same states.
         renamed: parameter of the equations -> attribute of the module, where it is not the same.
+        reset_dict: snnTorch's numbers for the kinds of reset.
         sizes: attributes that ``repr`` shows first.
     """
 
     model: NeuronModel
+    reset_dict: ClassVar[Mapping[str, int]] = {kind: number for number, kind in enumerate(RESETS)}
     renamed: ClassVar[Mapping[str, str]] = {}
     sizes: ClassVar[tuple[str, ...]] = ()
     __signature__: ClassVar[Signature]
@@ -84,12 +86,12 @@ class SpikingNeuron(Stateful, Hooked):
     def __init_subclass__(cls, *, model: NeuronModel | None = None, **arguments: Any) -> None:
         """Make the constructor; ``arguments`` as for `snnhw.nn.modules.arguments.signature_of`."""
         super().__init_subclass__()
-        cls._overrides = overridden(cls)
         if model is not None:
             cls.model, cls.__signature__ = model, signature_of(model, **arguments)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
+        self._overrides = overridden(type(self))  # now, since a class may have been changed
         given = bind(type(self).__name__, type(self).__signature__, args, kwargs)
         self.validate_args = bool(given["validate_args"])
         self._set_surrogate(given["spike_grad"], disabled=given["surrogate_disable"])

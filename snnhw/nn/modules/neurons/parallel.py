@@ -13,6 +13,7 @@ from snnhw.ir import Linear, Shape
 from snnhw.ir.composites import Composite, behind, fully_connected, single
 from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
 from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE
+from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.neurons.sequences import SequenceNeuron, per_channel
 
 __all__ = ["LeakyParallel"]
@@ -110,7 +111,12 @@ class LeakyParallel(
             neurons = fully_connected(name, neurons, Linear(self.hidden_size, self.hidden_size, bias=bias))
         return behind(name, Linear(self.input_size, self.hidden_size, bias=bias), neurons, node="input")
 
+    def _unusual(self) -> str | None:
+        return None if plain(self.rnn, _Weights) else "rnn"
+
     def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        if self._unusual():
+            return {"spk": self.fire(self.rnn(x)[0])}
         rnn, mems = self.rnn, []
         driven = nn.functional.linear(x, rnn.get_parameter("weight_ih_l0"), rnn.bias_ih_l0) + rnn.bias_hh_l0
         weight, mem = rnn.get_parameter("weight_hh_l0"), driven.new_zeros(driven.shape[1:])

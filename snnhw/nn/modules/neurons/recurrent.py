@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
@@ -46,17 +47,25 @@ class _Recurrent(LIF):
         self.all_to_all = bool(given["all_to_all"])
         sizes = {name: given[name] for name in SIZES}
         _check_sizes(type(self).__name__, self.all_to_all, sizes)
-        given["learn_V"] = given["learn_recurrent"]
+        given["learn_V"] = self.learn_recurrent = bool(given["learn_recurrent"])
+        self.__dict__.update(sizes)
         if not self.all_to_all:
             return
         self.model = self.summed
-        self.__dict__.update(sizes)
+        self._init_recurrent_net()
+        if not self.learn_recurrent:
+            self._disable_recurrent_grad()
+
+    def _init_recurrent_net(self) -> None:
+        """Make ``self.recurrent``."""
         if self.linear_features is not None:
             self._init_recurrent_linear()
         else:
             self._init_recurrent_conv2d()
-        if not given["learn_recurrent"]:
-            self.recurrent.requires_grad_(False)
+
+    def _disable_recurrent_grad(self) -> None:
+        """Learn nothing in ``self.recurrent``."""
+        self.recurrent.requires_grad_(False)
 
     def _init_recurrent_linear(self) -> None:
         """Make ``self.recurrent`` for neurons ``[B, N]``; a subclass may make another module."""
@@ -73,17 +82,17 @@ class _Recurrent(LIF):
         self.recurrent = nn.Conv2d(channels, channels, (height, width), padding=padding)
 
     def _unusual(self) -> str | None:
-        if not self.all_to_all:
+        layer: Any = self._modules.get("recurrent")
+        if layer is None:
             return None
-        layer = self.recurrent
-        return (
-            None
-            if plain(layer, nn.Linear) or (plain(layer, nn.Conv2d) and _same_size(layer))
-            else "recurrent"
-        )
+        made = plain(layer, nn.Linear) or (plain(layer, nn.Conv2d) and _same_size(layer))
+        return None if made and self.all_to_all else "recurrent"  # else put there by somebody, in place of V
 
     def _ports(self, input_: Any) -> dict[str, Any]:
-        return {"x": input_ + self.recurrent(self._state("spk")) if self.all_to_all else input_}
+        layer = self._modules.get("recurrent")
+        if layer is None:
+            return {"x": input_}
+        return {"x": input_ + layer(self._state("spk")), "V": torch.zeros_like(input_)}
 
     @property
     def composed(self) -> bool:

@@ -69,10 +69,7 @@ class SequenceNeuron(SpikingNeuron):
 
     def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
         """All steps of ``x [T, B, ...]``, through the methods that a subclass may override."""
-        raise InputError(
-            f"{type(self).__name__} computes its equations alone, but this one "
-            f"{self.apart() or 'has a function for a surrogate'}; give it a surrogate of snnhw.surrogate"
-        )
+        raise NotImplementedError
 
     def sample_of(self, x: Tensor) -> Shape:
         return tuple(x.shape[2:])
@@ -324,6 +321,22 @@ class AssociativeLeaky(
             query=self.use_q_projection,
         )
 
+    def _unusual(self) -> str | None:
+        names = ("to_v", "to_k", "to_alpha", *["to_q"] * self.use_q_projection)
+        return next((name for name in names if not _biased(self._modules[name])), None)
+
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        written = self.to_v(x).unsqueeze(-1) * self.to_k(x).unsqueeze(-2)
+        decays, mem, mems = self.to_alpha(x).sigmoid().unsqueeze(-2), torch.zeros_like(written[0]), []
+        for decay, now in zip(decays, written, strict=True):
+            mem = decay * mem + now
+            mems.append(mem)
+        spikes = self.fire(torch.stack(mems).flatten(-2))
+        if not self.use_q_projection:
+            return {"y": spikes}
+        query = self.to_q(x).unflatten(-1, (self.d_key, self.d_value))
+        return {"y": (spikes.unflatten(-1, (self.d_value, self.d_key)) @ query).flatten(-2)}
+
     @property
     def fires(self) -> tuple[str, ...]:
         return () if self.use_q_projection else ("y",)
@@ -346,6 +359,11 @@ MODELS: Final = {
 
 FOR_SPIKES: Final = ("spike_grad", "surrogate_disable", "learn_threshold", FACTOR, f"learn_{FACTOR}")
 """Options that mean nothing to a layer that returns no spikes."""
+
+
+def _biased(layer: Any) -> bool:
+    """Whether a product is one that a constructor here makes."""
+    return plain(layer, nn.Linear) and layer.bias is not None
 
 
 def _set(value: Any) -> bool:
