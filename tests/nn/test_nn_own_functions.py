@@ -61,6 +61,16 @@ def test_so_are_they_of_layers_that_take_sequences() -> None:
     torch.testing.assert_close(alone(x), theirs_alone(x), rtol=1e-4, atol=1e-5)
 
 
+def test_so_are_they_of_a_neuron_with_another_condition() -> None:
+    ours, other = (library.DeltaLeaky(0.3, beta=0.5, spike_grad=torch.sigmoid) for library in (snn, theirs))
+    states = [(torch.zeros(3, N), torch.zeros(3, N))] * 2
+    for now in signal("Leaky"):
+        (mine, states[0]), (wanted, states[1]) = ours(now, states[0]), other(now, states[1])
+        torch.testing.assert_close(mine, wanted)
+    alone: Any = snn.DeltaLeaky(0.3, beta=0.5, spike_grad=torch.sigmoid, inhibition=True)
+    assert alone(signal("Leaky")[0], (0, 0))[0].count_nonzero(1).tolist() == [1, 1, 1]
+
+
 def test_a_surrogate_that_is_a_module_is_part_of_the_network() -> None:
     net = nn.Sequential(nn.Linear(N, 2), snn.Leaky(0.9, spike_grad=Soft(), learn_beta=True, init_hidden=True))
     other = nn.Sequential(

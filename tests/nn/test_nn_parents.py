@@ -158,6 +158,44 @@ def test_what_would_reach_every_network_says_what_to_do() -> None:
     assert layer.mem.numel() == 0
 
 
+def test_a_parent_leaves_the_states_of_a_subclass_to_it() -> None:
+    for library in (snn, pytest.importorskip("snntorch", reason="snntorch is the oracle")):
+
+        def made(parent: Any) -> Any:
+            class Laid(parent):  # type: ignore[misc]  # of either library
+                mem: Tensor
+                trace: Tensor
+
+                def __init__(self) -> None:
+                    super().__init__(0.9)
+                    self.size = 2
+                    self._init_mem()
+
+                def _init_mem(self) -> None:
+                    self.register_buffer("mem", torch.zeros(self.size), False)
+                    self.register_buffer("trace", torch.zeros(self.size), False)
+
+                def forward(self, x: Tensor) -> Any:
+                    self.reset = self.mem_reset(self.mem)
+                    self.mem = self.beta * self.mem + x - self.reset * self.threshold
+                    self.trace = self.trace + self.mem
+                    return self.fire(self.mem)
+
+            return Laid()
+
+        layer = made(library.LIF)
+        spikes = [layer(torch.tensor([0.4, 1.2])).tolist() for _ in range(3)]
+        assert spikes == [[0, 1], [0, 1], [1, 1]]
+        assert not {"mem", "trace"} & layer.state_dict().keys()
+
+
+def test_a_decay_of_a_layer_of_sequences_may_be_another_parameter() -> None:
+    layer: Any = snn.StateLeaky(0.5, N)
+    layer.beta = nn.Parameter(torch.tensor(0.7))
+    layer(signal())[1].sum().backward()
+    assert layer.beta.grad is not None
+
+
 def test_neurons_are_listed_as_long_as_they_live() -> None:
     layer, other = snn.Leaky(0.5), snn.SLSTM(2, 2)
     assert list(snn.SpikingNeuron.instances)[-2:] == [layer, other]

@@ -32,6 +32,7 @@ class Firing(nn.Module):
 
     surrogate: Surrogate | None
     quantised: bool
+    inhibition: bool
     threshold: Tensor
     _functions: bool = False
     """Whether a function makes its spikes or rounds its states."""
@@ -44,8 +45,7 @@ class Firing(nn.Module):
         """As `fire`, where a membrane ``[B, N, ...]`` is the largest of its sample; of equals the first."""
         above = mem - self.threshold
         spikes = self._spikes(above)
-        largest = torch.zeros_like(spikes).scatter(1, above.argmax(1, keepdim=True), 1.0)
-        return self._worth(spikes * largest[:batch_size])
+        return self._worth(spikes * _largest(above)[:batch_size])
 
     def mem_reset(self, mem: Tensor) -> Tensor:
         """1 where a membrane ``[B, ...]`` exceeds the threshold, else 0; a constant to the gradient. Where a
@@ -138,6 +138,11 @@ class Firing(nn.Module):
         spikes: Tensor = self.spike_grad(z) if own is None else returned(own, z)
         return spikes
 
+    def _spikes_at(self, z: Tensor) -> Tensor:
+        """What it fires where its own condition, not a membrane, is z."""
+        spikes = self._spikes(z)
+        return self._worth(spikes * _largest(z) if self.inhibition else spikes)
+
     def _worth(self, spikes: Tensor) -> Tensor:
         """Spikes times the factor; remembers both, since a factor may be 0."""
         worth: Tensor = spikes * getattr(self, FACTOR)
@@ -165,6 +170,11 @@ class Firing(nn.Module):
         """Cut tensors off the graph behind them, in place."""
         for state in args:
             state.detach_()
+
+
+def _largest(z: Tensor) -> Tensor:
+    """1 where ``z [B, N, ...]`` is the largest along its second axis, of equals the first; else 0."""
+    return torch.zeros_like(z).scatter(1, z.argmax(1, keepdim=True), 1.0)
 
 
 def _plain(z: Tensor) -> Tensor:

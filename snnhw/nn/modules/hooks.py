@@ -60,7 +60,6 @@ class Hooked(Firing):
 
     model: NeuronModel
     init_hidden: bool
-    inhibition: bool
     reset_mechanism: Any
     timing: Any
     dt: ClassVar[float]
@@ -161,11 +160,8 @@ class Hooked(Firing):
         )
         new = self._rounded(self._by_name(self.state_function(x)))
         self._keep_states(new)
-        spk = (
-            self._fired(x)
-            if standard or "fire" in self._overrides
-            else self._worth(self._spikes(self._condition(x)))
-        )
+        own = standard or "fire" in self._overrides or "fire" in self.__dict__
+        spk = self._fired(x) if own else self._spikes_at(self._condition(x))
         new = {**new, **self._after_firing(x, spk)}
         states = {name: new.get(name, spk) for name in self.state_names}
         self._keep_states(states)

@@ -182,7 +182,10 @@ class StateLeaky(
         """The decay of which `tau` is made."""
         if "tau" in self._parameters:
             return (self.tau - 1) / self.tau
-        return self.tensor_of("beta")
+        held = self._parameters.get("beta", self._buffers.get("beta"))
+        if held is None:  # while torch puts another in its place
+            raise AttributeError("beta")
+        return held
 
     @property
     def tau(self) -> Tensor:
