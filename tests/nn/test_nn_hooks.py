@@ -267,6 +267,32 @@ def test_a_function_that_fires_as_usual_is_compiled() -> None:
         assert torch.equal(torch.as_tensor(model.run(x).outputs["output"]), wanted)
 
 
+ATTRIBUTES: dict[str, tuple[tuple[Any, ...], str]] = {
+    "Leaky": (
+        (0.9,),
+        "surrogate_disable reset_mechanism_val state_function reset_delay mem",
+    ),
+    "RLeaky": ((0.9, 0.4, False), "V recurrent learn_recurrent all_to_all linear_features kernel_size spk"),
+    "SLSTM": ((2, 2), "bias input_size hidden_size lstm_cell syn"),
+    "SConv2dLSTM": ((1, 2, 3), "bias padding max_pool avg_pool in_channels out_channels conv"),
+    "LeakyParallel": ((2, 2, 0.5), "beta hidden_size rnn grad_hook weight_hh_enable surrogate_disable"),
+}
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_attributes_that_code_reads_are_there(name: str) -> None:
+    given, names = ATTRIBUTES[name]
+    layers = [getattr(library, name)(*given) for library in (snn, theirs)]
+    for attribute in names.split():
+        ours, other = (getattr(layer, attribute) for layer in layers)
+        if isinstance(other, (bool, int, str, type(None))):
+            assert ours == other, attribute
+    if name == "RLeaky":
+        spikes = torch.ones(1, 2)
+        assert torch.equal(layers[0].recurrent(spikes), layers[1].recurrent(spikes))
+        assert layers[0].recurrent.V is layers[0].V
+
+
 def test_kinds_of_reset_have_their_numbers() -> None:
     assert dict(snn.Leaky.reset_dict) == theirs.Leaky.reset_dict
 

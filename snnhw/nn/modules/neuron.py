@@ -173,6 +173,11 @@ class SpikingNeuron(Stateful, Hooked):
             number.fill_(value)
 
     @property
+    def _reset_mechanism(self) -> str:
+        """snnTorch's name of what `reset_mechanism` gives."""
+        return self._reset
+
+    @property
     def _numbered(self) -> tuple[str, ...]:
         return (*RESETS, *(kind for kind in self.model.kinds if kind not in RESETS))
 

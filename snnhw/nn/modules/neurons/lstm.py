@@ -50,6 +50,7 @@ class SLSTM(
 
     def prepare(self, given: dict[str, Any]) -> None:
         self.input_size, self.hidden_size = int(given["input_size"]), int(given["hidden_size"])
+        self.bias = bool(given["bias"])
         self.lstm_cell = nn.LSTMCell(self.input_size, self.hidden_size, bias=given["bias"])
 
     def _unusual(self) -> str | None:
@@ -123,11 +124,12 @@ class SConv2dLSTM(
             raise InputError("SConv2dLSTM(inhibition=True) does not go with a pool; leave one of them out")
         self.in_channels, self.out_channels = int(given["in_channels"]), int(given["out_channels"])
         self.max_pool, self.avg_pool = given["max_pool"], given["avg_pool"]
+        self.bias, self.padding = bool(given["bias"]), (self.kernel_size[0] // 2, self.kernel_size[1] // 2)
         self.conv = nn.Conv2d(
             self.in_channels + self.out_channels,
             4 * self.out_channels,
             self.kernel_size,
-            padding=(self.kernel_size[0] // 2, self.kernel_size[1] // 2),
+            padding=self.padding,
             bias=given["bias"],
         )
 

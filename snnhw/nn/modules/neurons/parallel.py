@@ -12,7 +12,7 @@ from snnhw.errors import InputError
 from snnhw.ir import Linear, Shape
 from snnhw.ir.composites import Composite, behind, fully_connected, single
 from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
-from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE
+from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE, own_tensor
 from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.neurons.sequences import SequenceNeuron, per_channel
 
@@ -72,6 +72,7 @@ class LeakyParallel(
         self.full = bool(given["weight_hh_enable"])
         bias = bool(given["bias"])
         self.rnn = _Weights(self.input_size, self.hidden_size, bias=bias, full=self.full)
+        self.beta = None if given["beta"] is None else own_tensor(given["beta"])  # what it began from
         if given["beta"] is not None:
             self.rnn.fill(per_channel("LeakyParallel", given["beta"], self.hidden_size))
         self.rnn.get_parameter("weight_hh_l0").requires_grad_(bool(given["learn_beta"]))

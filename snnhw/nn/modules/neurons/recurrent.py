@@ -38,7 +38,6 @@ class _Recurrent(LIF):
     """
 
     summed: ClassVar[NeuronModel]
-    recurrent: Any
     linear_features: int | None
     conv2d_channels: int | None
     kernel_size: Any
@@ -95,6 +94,19 @@ class _Recurrent(LIF):
         return {"x": input_ + layer(self._state("spk")), "V": torch.zeros_like(input_)}
 
     @property
+    def recurrent(self) -> Any:
+        """The layer that spikes come back through; where each neuron hears itself, what multiplies by V."""
+        if (layer := self._modules.get("recurrent")) is not None:
+            return layer
+        if self.all_to_all:
+            raise AttributeError("recurrent")
+        return _OneToOne(self)
+
+    @recurrent.setter
+    def recurrent(self, layer: nn.Module) -> None:
+        self._modules["recurrent"] = layer  # torch does so itself, and knows of no setter
+
+    @property
     def composed(self) -> bool:
         return self.all_to_all or super().composed
 
@@ -130,6 +142,20 @@ class _Recurrent(LIF):
         if not self.all_to_all:
             return super().alone(x)
         return x.ndim == (3 if self.linear_features is None else 1)
+
+
+class _OneToOne:
+    """`recurrent` of neurons that hear themselves alone: ``spikes * V``."""
+
+    def __init__(self, layer: _Recurrent) -> None:
+        self._layer = layer
+
+    @property
+    def V(self) -> Tensor:  # noqa: N802  # snnTorch's name
+        return self._layer.tensor_of("V")
+
+    def __call__(self, spikes: Tensor) -> Tensor:
+        return spikes * self.V
 
 
 class RLeaky(
