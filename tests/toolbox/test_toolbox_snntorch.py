@@ -151,6 +151,9 @@ ON_PURPOSE: dict[str, Callable[[Any], Any]] = {
     "`mse_temporal_loss(on_target=1, off_target=-1)`": lambda s: s.mse_temporal_loss(
         on_target=1, off_target=-1
     ),
+    "`mse_temporal_loss(multi_spike=True)`": lambda s: s.mse_temporal_loss(
+        on_target=[1, 3], off_target=[2, 4], multi_spike=True
+    ),
     "`ce_count_loss(weight=...)`": lambda s: s.ce_count_loss(weight=torch.tensor(WEIGHTS)),
     "`ce_max_membrane_loss(weight=...)`": lambda s: s.ce_max_membrane_loss(weight=torch.tensor(WEIGHTS)),
     "`mse_count_loss(weight=...)`": lambda s: s.mse_count_loss(weight=torch.tensor(WEIGHTS)),
