@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from snnhw import registry
-from snnhw.errors import InputError, PluginUnavailable
+from snnhw.errors import CaptureError, ExportError, InputError, PluginUnavailable
 from snnhw.ir import Input
-from snnhw.nn import capture
+from snnhw.nn import SpikingNeuron, capture
 from snnhw.plugin import ObjectFormat
 
 __all__ = ["export_to_nir", "objects"]
@@ -61,3 +62,53 @@ def export_to_nir(
     for note in report.lost:
         warnings.warn(note, stacklevel=2)
     return made
+
+
+def _extract_snntorch_module(module: nn.Module) -> Any:
+    """snnTorch's inner function: one layer as a NIR node, or as a subgraph where it takes several; None for
+    what has no form there.
+
+    Raises:
+        PluginError: the package ``nir`` is not installed.
+    """
+    objects()
+    sample = _sample(module)
+    if sample is None:
+        return None
+    try:
+        graph = export_to_nir(_Spikes(module), sample)
+    except (CaptureError, ExportError):
+        return None
+    inside = [node for node in graph.nodes.values() if type(node).__name__ not in ("Input", "Output")]
+    return inside[0] if len(inside) == 1 else graph
+
+
+class _Spikes(nn.Module):
+    """A layer whose states nobody asks for."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.several = isinstance(layer, SpikingNeuron) and (layer.output or not layer.init_hidden)
+
+    def forward(self, x: Tensor) -> Any:
+        found = self.layer(x)
+        return found[0] if self.several else found
+
+
+def _sample(layer: nn.Module) -> Tensor | None:
+    """An input that a layer takes."""
+    if isinstance(layer, SpikingNeuron):
+        recurrent = getattr(layer, "recurrent", None)
+        if isinstance(recurrent, nn.Module):
+            return _sample(recurrent)
+        shapes = [layer.tensor_of(param.name).shape for param in layer.model.params]
+        return torch.zeros(1, *(torch.broadcast_shapes(*shapes) or (1,)))
+    if isinstance(layer, nn.Linear):
+        return torch.zeros(1, layer.in_features)
+    if isinstance(layer, nn.Conv2d):
+        return torch.zeros(1, layer.in_channels, *layer.kernel_size)
+    if isinstance(layer, nn.AvgPool2d):
+        size = layer.kernel_size
+        return torch.zeros(1, 1, *((size, size) if isinstance(size, int) else size))
+    return torch.zeros(1, 1, 1) if isinstance(layer, nn.Flatten) else None

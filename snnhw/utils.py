@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 from torch import nn
@@ -12,6 +13,7 @@ import snnhw.nn  # noqa: F401  # whole, before a part of it: another thread may 
 from snnhw.errors import InputError
 from snnhw.nn.capture.carrying import CARRYING
 from snnhw.nn.modules.finite import check_finite
+from snnhw.nn.modules.neuron import SPK, SpikingNeuron
 from snnhw.words import brief
 
 __all__ = ["check_finite", "data_subset", "reset", "valid_split"]
@@ -29,6 +31,28 @@ def reset(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, CARRYING):
             module.reset_mem()  # type: ignore[operator]  # all of them have it
+
+
+def _layer_check(net: nn.Module) -> None:
+    """snnTorch's first half of `reset`: note a network, for `_layer_reset`. It is not kept alive."""
+    _CHECKED.add(net)
+
+
+def _layer_reset() -> None:
+    """snnTorch's second half of `reset`: put the networks at rest that `_layer_check` has noted."""
+    for net in list(_CHECKED):
+        reset(net)
+    _CHECKED.clear()
+
+
+def _final_layer_check(net: nn.Module) -> int:
+    """How many values the last layer of a network returns, as snnTorch counts them: spikes and states."""
+    last = list(net.children())[-1]
+    states = last.state_names if isinstance(last, SpikingNeuron) else ()
+    return 1 + len([name for name in states if name != SPK])
+
+
+_CHECKED: Final[WeakSet[nn.Module]] = WeakSet()
 
 
 def data_subset(dataset: D, subset: int, idx: int = 0) -> D:

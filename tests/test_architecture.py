@@ -23,6 +23,8 @@ COMMON = {"errors", "words"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "words": set(),
+    "_version": set(),
+    "spikevision": set(),
     "ir": COMMON,
     "plugin": COMMON,
     "arrays": COMMON | {"plugin"},
@@ -46,6 +48,8 @@ FOR_TYPES_ONLY = {"plugin": {"ir"}}
 """What a layer may import for type checkers alone."""
 
 TORCH_SIDE = {
+    "_layers",
+    "_neurons",
     "backprop",
     "datasets",
     "export_nir",

@@ -9,6 +9,8 @@ import snnhw.tensors.losses  # noqa: F401  # what a call on tensors means
 from snnhw.functional import probe, quant, stdp_learner
 from snnhw.functional.acc import accuracy_rate, accuracy_temporal
 from snnhw.functional.loss import (
+    LossFunctions,
+    SpikeTime,
     ce_count_loss,
     ce_max_membrane_loss,
     ce_membrane_loss,
@@ -20,6 +22,7 @@ from snnhw.functional.loss import (
 )
 from snnhw.functional.probe import (
     AttributeMonitor,
+    BaseMonitor,
     GradInputMonitor,
     GradOutputMonitor,
     InputMonitor,
@@ -29,10 +32,13 @@ from snnhw.functional.reg import l1_rate_sparsity
 
 __all__ = [
     "AttributeMonitor",
+    "BaseMonitor",
     "GradInputMonitor",
     "GradOutputMonitor",
     "InputMonitor",
+    "LossFunctions",
     "OutputMonitor",
+    "SpikeTime",
     "accuracy_rate",
     "accuracy_temporal",
     "ce_count_loss",

@@ -74,3 +74,22 @@ def _check(name: str, spk: Any, targets: Any) -> None:
             f"{name} takes spikes [T, B, C] and targets [B], "
             f"not {tuple(spk.shape)} and {tuple(targets.shape)}"
         )
+
+
+def _prediction_check(spk_out: Any) -> tuple[Any, int, int]:
+    """snnTorch's helper: the device, the number of steps and that of neurons of spikes ``[T, ..., N]``."""
+    return spk_out.device, spk_out.shape[0], spk_out.shape[-1]
+
+
+def _population_code(spk_out: Any, num_classes: int | Literal[False], num_outputs: int) -> Any:
+    """snnTorch's helper: spikes ``[T, B, N]`` of each class's neurons, counted over time, ``[B, classes]``.
+
+    Raises:
+        InputError: the neurons cannot be shared evenly.
+    """
+    if not num_classes or num_outputs % num_classes:
+        raise InputError(
+            f"a population code cannot share {num_outputs} neurons among num_classes={num_classes}; "
+            "give a number that divides them"
+        )
+    return spk_out.sum(0).reshape(spk_out.shape[1], num_classes, -1).sum(2)

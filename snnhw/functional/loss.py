@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from snnhw.errors import InputError
+from snnhw.functional.loss_parts import LossFunctions, SpikeTime
 from snnhw.functional.tensor_losses import MembraneOverTime, SpikeSteps, Unreduced
 from snnhw.ir import (
     CECount,
@@ -35,6 +36,8 @@ from snnhw.ir import (
 from snnhw.words import brief
 
 __all__ = [
+    "LossFunctions",
+    "SpikeTime",
     "ce_count_loss",
     "ce_max_membrane_loss",
     "ce_membrane_loss",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from torch import nn
 from torch.utils.hooks import RemovableHandle
@@ -23,6 +23,7 @@ from snnhw.words import did_you_mean
 
 __all__ = [
     "AttributeMonitor",
+    "BaseMonitor",
     "GradInputMonitor",
     "GradOutputMonitor",
     "InputMonitor",
@@ -40,15 +41,73 @@ def _same(value: Any) -> Any:
     return value
 
 
-class Monitor:
-    """What all monitors share.
+class BaseMonitor:
+    """What all monitors share, for one of your own: it attaches ``hooks`` to modules, which append what they
+    see to ``records`` while `is_enable`, and the place of it to ``name_records_index``.
 
     ``monitor[3]`` is the fourth record, ``monitor["encoder.lif"]`` the records of one module.
 
     Attributes:
         records: what was seen, in the order of the calls.
         monitored_layers: the names of the modules watched.
+        name_records_index: name of a module -> where its records stand.
+        hooks: what `remove_hooks` takes off.
     """
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.monitored_layers: list[str] = []
+        self.name_records_index: dict[str, list[int]] = {}
+        self.hooks: list[RemovableHandle] = []
+        self._enable = True
+
+    def __getitem__(self, key: int | str) -> Any:
+        if isinstance(key, int):
+            return self.records[key]
+        if key not in self.name_records_index:
+            known = ", ".join(map(repr, self.name_records_index)) or "none"
+            raise InputError(
+                f"no module '{key}' is watched.{did_you_mean(key, self.name_records_index)} Watched: {known}."
+            )
+        return [self.records[place] for place in self.name_records_index[key]]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def clear_recorded_data(self) -> None:
+        """Forget all records."""
+        self.records.clear()
+        for places in self.name_records_index.values():
+            places.clear()
+
+    def enable(self) -> None:
+        """Record again."""
+        self._enable = True
+
+    def disable(self) -> None:
+        """Record nothing until `enable`."""
+        self._enable = False
+
+    def is_enable(self) -> bool:  # snnTorch's spelling
+        """Whether it records."""
+        return self._enable
+
+    def remove_hooks(self) -> None:
+        """Stop watching for good; the records stay."""
+        for hook in self.hooks:
+            hook.remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove_hooks()
+
+
+class Monitor(BaseMonitor):
+    """A monitor of all modules of some classes."""
 
     def __init__(
         self, net: nn.Module, instance: Kinds, hook: Callable[[nn.Module, Note], RemovableHandle]
@@ -59,63 +118,20 @@ class Monitor:
                 None: the network's own class.
             hook: attaches itself to a module.
         """
+        super().__init__()
         kinds = type(net) if instance is None else instance
         watched = {name: module for name, module in net.named_modules() if isinstance(module, kinds)}
-        self.records: list[Any] = []
         self.monitored_layers = list(watched)
-        self._of: dict[str, list[int]] = {name: [] for name in watched}
-        self._enabled = True
+        self.name_records_index = {name: [] for name in watched}
         self.hooks = [hook(module, self._note(name)) for name, module in watched.items()]
 
     def _note(self, name: str) -> Note:
         def note(value: Any) -> None:
-            if self._enabled:
-                self._of[name].append(len(self.records))
+            if self._enable:
+                self.name_records_index[name].append(len(self.records))
                 self.records.append(value)
 
         return note
-
-    def __getitem__(self, key: int | str) -> Any:
-        if isinstance(key, int):
-            return self.records[key]
-        if key not in self._of:
-            known = ", ".join(map(repr, self._of)) or "none"
-            raise InputError(f"no module '{key}' is watched.{did_you_mean(key, self._of)} Watched: {known}.")
-        return [self.records[place] for place in self._of[key]]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def clear_recorded_data(self) -> None:
-        """Forget all records."""
-        self.records.clear()
-        for places in self._of.values():
-            places.clear()
-
-    def enable(self) -> None:
-        """Record again."""
-        self._enabled = True
-
-    def disable(self) -> None:
-        """Record nothing until `enable`."""
-        self._enabled = False
-
-    def is_enable(self) -> bool:  # snnTorch's spelling
-        """Whether it records."""
-        return self._enabled
-
-    def remove_hooks(self) -> None:
-        """Stop watching for good; the records stay."""
-        for hook in self.hooks:
-            hook.remove()
-
-    def __enter__(self) -> Monitor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.remove_hooks()
 
 
 class OutputMonitor(Monitor):

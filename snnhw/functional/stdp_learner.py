@@ -83,18 +83,7 @@ def _step(
     f_pre: Weighing = _same,
     f_post: Weighing = _same,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of the rule.
-
-    Args:
-        synapse: its weights stay as they are.
-        in_spike: what it was given, ``[B, ...]``; out_spike: what its neurons fired, ``[B, ...]``.
-        trace_pre, trace_post: of the step before; None at the first.
-        tau_pre, tau_post: how many steps a trace lasts.
-        f_pre, f_post: how much change a weight of a given value takes.
-
-    Returns:
-        the traces, and the change of the weights.
-    """
+    """One step of the rule, for every kind of synapse."""
     pairs, weight = _PAIRS[_kind(synapse)], synapse.weight.detach()
     seen = _padded(synapse, in_spike)
     pre, post = 0.0 if trace_pre is None else trace_pre, 0.0 if trace_post is None else trace_post
@@ -103,8 +92,48 @@ def _step(
     return pre, post, change
 
 
-stdp_linear_single_step = stdp_conv1d_single_step = stdp_conv2d_single_step = _step
-"""One rule for every kind of synapse; three names, as snnTorch has it."""
+def stdp_linear_single_step(
+    fc: nn.Linear,
+    in_spike: Tensor,
+    out_spike: Tensor,
+    trace_pre: Trace,
+    trace_post: Trace,
+    tau_pre: float,
+    tau_post: float,
+    f_pre: Weighing = _same,
+    f_post: Weighing = _same,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of the rule for a product.
+
+    Args:
+        fc: the synapse; its weights stay as they are.
+        in_spike: what it was given, ``[B, in]``; out_spike: what its neurons fired, ``[B, out]``.
+        trace_pre, trace_post: of the step before; None at the first.
+        tau_pre, tau_post: how many steps a trace lasts.
+        f_pre, f_post: how much change a weight of a given value takes.
+
+    Returns:
+        the traces, and the change of the weights.
+    """
+    return _step(fc, in_spike, out_spike, trace_pre, trace_post, tau_pre, tau_post, f_pre, f_post)
+
+
+def stdp_conv2d_single_step(
+    conv: nn.Conv1d | nn.Conv2d,
+    in_spike: Tensor,
+    out_spike: Tensor,
+    trace_pre: Trace,
+    trace_post: Trace,
+    tau_pre: float,
+    tau_post: float,
+    f_pre: Weighing = _same,
+    f_post: Weighing = _same,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of the rule for a convolution; as `stdp_linear_single_step`, with axes for places."""
+    return _step(conv, in_spike, out_spike, trace_pre, trace_post, tau_pre, tau_post, f_pre, f_post)
+
+
+stdp_conv1d_single_step = stdp_conv2d_single_step
 
 
 def _kind(synapse: nn.Module) -> type[nn.Module]:

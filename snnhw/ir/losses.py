@@ -285,6 +285,18 @@ class Loss:
 
     __rmul__ = __mul__
 
+    @property
+    def reduction(self) -> str | None:
+        """How samples are reduced, where all terms agree: ``mean``, ``sum``, ``none``; else None."""
+        found = {_reduction(term.kind) for term in self.terms}
+        return found.pop() if len(found) == 1 else None
+
+    @property
+    def weight(self) -> tuple[float, ...] | None:
+        """How much a sample of each class counts, where all terms agree; None: all alike."""
+        found = {getattr(getattr(term.kind, "kind", term.kind), "class_weights", None) for term in self.terms}
+        return found.pop() if len(found) == 1 else None
+
     def of(self, port: str) -> Loss:
         """The same terms, reading the given port."""
         return Loss(tuple(replace(term, of=port) for term in self.terms))
@@ -292,6 +304,10 @@ class Loss:
     def __call__(self, signal: Any, targets: Any = None) -> Any:
         """The loss of one signal ``[T, B, C]`` against its targets; differentiable on tensors."""
         return apply_loss(signal, targets, self)
+
+
+def _reduction(kind: LossKind) -> str | None:
+    return "none" if hasattr(kind, "kind") else getattr(kind, "reduction", None)  # one without is unreduced
 
 
 @singledispatch

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snnhw.errors import InputError
 from snnhw.ir import Custom, Expr, Opaque, Surrogate, heaviside, var
@@ -16,7 +16,7 @@ from snnhw.tensors.autograd import Function
 from snnhw.tensors.tracing import Untraceable, place, trace
 from snnhw.tensors.watched import watched
 
-__all__ = ["custom_surrogate", "of_callable", "spikes_of"]
+__all__ = ["custom_surrogate", "of_callable", "probed", "returned", "spikes_of"]
 
 Gradient = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -40,15 +40,11 @@ def custom_surrogate(custom_surrogate_function: Gradient) -> Surrogate:
 
 
 def of_callable(function: Callable[[Any], Any]) -> Surrogate:
-    """The surrogate of a function ``z -> spikes``: its spikes are 1 where z > 0, its gradient its own.
-
-    Raises:
-        InputError: it reads a tensor that requires a gradient.
-    """
+    """The surrogate of a function ``z -> spikes``, in programs: its spikes are 1 where z > 0, its gradient
+    its own. A module calls the function itself; see `probed`."""
     owner = getattr(function, "__self__", None)
     if isinstance(owner, type) and issubclass(owner, Surrogate):  # ATan.apply
         return owner()
-    _check(function)
     z = var("z")
     try:
         found = function(z)
@@ -66,19 +62,49 @@ def spikes_of(surrogate: Opaque, z: Tensor) -> Tensor:
     Raises:
         InputError: the function gives something else than 1 where z > 0 and 0 elsewhere.
     """
-    found = surrogate.function(z)
-    if not isinstance(found, Tensor) or found.shape != z.shape:
-        given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise InputError(
-            f"spike_grad={surrogate.name} returns {given} for an input of shape {tuple(z.shape)}; return a "
-            "spike for every element"
-        )
+    found = returned(surrogate.function, z)
     if not (torch.compiler.is_compiling() or watched([z])) and not torch.equal(found.detach() != 0, z > 0):
         raise InputError(
             f"spike_grad={surrogate.name} gives other spikes than 1 where z > 0 and 0 elsewhere; return "
             "(z > 0).to(z.dtype) from its forward, and its gradient from its backward"
         )
+    return found
+
+
+def returned(function: Callable[[Tensor], Any], z: Tensor) -> Tensor:
+    """What a user's function of ``membrane - threshold`` returns, in the dtype of z.
+
+    Raises:
+        InputError: it is not one number for each element.
+    """
+    found = function(z)
+    if not isinstance(found, Tensor) or found.shape != z.shape:
+        given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(
+            f"spike_grad={place(function)} returns {given} for an input of shape {tuple(z.shape)}; return a "
+            "spike for every element"
+        )
     return found.to(z.dtype)
+
+
+def probed(function: Callable[[Tensor], Any]) -> str | None:
+    """Why a program cannot say the spikes of a function, and what to do; None: they are 1 where z > 0."""
+    learnt = [name for name, _ in function.named_parameters()] if isinstance(function, nn.Module) else []
+    learnt += [name for name, tensor in _around(function) if tensor.requires_grad]
+    if learnt:
+        return (
+            f"has spike_grad={place(function)}, whose '{learnt[0]}' would not be learnt in a compiled model; "
+            "train in torch, or use a number"
+        )
+    z = torch.cat([torch.linspace(-4, 4, 257), torch.tensor([-100.0, -1e-3, 1e-3, 100.0])])
+    with torch.no_grad():
+        same = torch.equal(returned(function, z), (z > 0).to(z.dtype))
+    if same:
+        return None
+    return (
+        f"fires what spike_grad={place(function)} returns, which is not 1 where z > 0 and 0 elsewhere; train "
+        "in torch, or return (z > 0).to(z.dtype) from its forward, and its gradient from its backward"
+    )
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ def instances() -> None:
         del layer
         gc.collect()
         assert (gone() is not None) is kept
-    assert not snn.SpikingNeuron.instances
+    layer = snn.Leaky(0.5)
+    assert layer in snn.SpikingNeuron.instances
 
 
 def nan() -> None:
@@ -143,17 +144,6 @@ def decays() -> None:
     assert layer.state_dict()["rnn.weight_hh_l0"].diagonal().tolist() == beta.tolist()
 
 
-def dead() -> None:
-    other = theirs.StateLeaky(0.5, 3, learn_beta=True)
-    other(X[None])[1].sum().backward()
-    named = dict(other.named_parameters())
-    assert (named["beta"].grad, set(named)) == (None, {"beta", "tau"})
-    layer = snn.StateLeaky(0.5, 3, learn_beta=True)
-    layer(torch.ones(2, 1, 3))[1].sum().backward()
-    assert [name for name, param in layer.named_parameters() if param.grad is not None] == ["beta"]
-    assert {"beta", "tau"} <= layer.state_dict().keys()
-
-
 def assigned() -> None:
     for library, counts in ((theirs, False), (snn, True)):
         layer = library.RLeaky(0.5, all_to_all=False, learn_recurrent=False)
@@ -211,6 +201,26 @@ def graded() -> None:
     with pytest.raises(RuntimeError):
         theirs.GradedSpikes(3, 2.0)(x)
     assert torch.equal(snn.GradedSpikes(3, 2.0)(x), 2 * x)
+    for library in (theirs, snn):
+        assert torch.equal(library.GradedSpikes(3, 2.0)(x[..., None]), 2 * x[..., None])
+
+
+def state_functions() -> None:
+    def own(library: Any) -> Any:
+        class Own(library.Leaky):  # type: ignore[misc]  # of either library
+            def state_function(self, input_: Tensor) -> Tensor:
+                return input_ * 0
+
+        return Own(0.5)
+
+    assert own(theirs)(X)[1].count_nonzero()
+    assert not own(snn)(X)[1].count_nonzero()
+
+
+def given_parameters() -> None:
+    for library, one in ((theirs, False), (snn, True)):
+        beta = nn.Parameter(torch.tensor(0.5))
+        assert (library.Leaky(beta, learn_beta=True).beta is beta) is one
 
 
 BEHAVIOUR: dict[str, Callable[[], None]] = {
@@ -227,14 +237,15 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "`AssociativeLeaky` over more than 25 steps": fading,
     "`AssociativeLeaky` without `num_spiking_neurons`": sizes,
     "`LeakyParallel` with a decay for every neuron": decays,
-    "`StateLeaky` with `learn_beta=True`": dead,
     "`RLeaky.V` assigned": assigned,
     "`Lapicque` with a vector of decays": vector,
     "`inhibition` of a layer of images": images,
     "`copy.deepcopy` after a backward pass, and `pickle`": copies,
     "`DeltaLeaky` in a state dict": moving,
     "a state far beyond the levels of `state_quant`": beyond,
-    "`GradedSpikes`": graded,
+    "`state_function` that a class has": state_functions,
+    "a parameter given, with `learn_beta=True`": given_parameters,
+    "`GradedSpikes` of `[B, size]`": graded,
 }
 
 

@@ -306,7 +306,7 @@ def test_whole_numbers_become_floats(value: Any, learn: bool) -> None:
 def test_what_is_learnt_is_a_parameter() -> None:
     layer = leaky(learn_beta=True, learn_graded_spikes_factor=True)
     assert set(dict(layer.named_parameters())) == {"beta", "graded_spikes_factor"}
-    assert set(dict(layer.named_buffers())) == {"threshold", "reset_mechanism_val"}
+    assert set(dict(layer.named_buffers())) == {"threshold", "reset_mechanism_val", "mem"}
 
 
 def test_a_factor_changed_in_place_counts() -> None:

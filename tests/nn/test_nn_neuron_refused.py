@@ -42,10 +42,13 @@ pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
             {"spike_grad": "atan"},
             "spike_grad is a surrogate such as snnhw.surrogate.fast_sigmoid(slope=25), or a function",
         ),
-        ({"state_quant": True}, "state_quant is False or a tensor of levels [L], not True"),
+        (
+            {"state_quant": True},
+            "state_quant is False, a tensor of levels [L], or a function of a state, not True",
+        ),
         (
             {"state_quant": torch.zeros(2, 2)},
-            "state_quant is False or a tensor of levels [L], not tensor([[0., 0.],",
+            "state_quant is False, a tensor of levels [L], or a function of a state, not tensor([[0., 0.],",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

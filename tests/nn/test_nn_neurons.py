@@ -87,7 +87,7 @@ def test_sequences_as_in_snntorch(name: str) -> None:
     wanted_grads = {key: param.grad for key, param in theirs.named_parameters()}
     for key, param in ours.named_parameters():
         wanted_grad = wanted_grads[key]
-        if param.grad is None or wanted_grad is None:  # snnTorch learns tau in place of beta
+        if param.grad is None or wanted_grad is None:  # of StateLeaky, tau is learnt in place of beta
             assert key in ("beta", "rnn.weight_hh_l0")
         elif param.ndim < wanted_grad.ndim:  # kept as its diagonal
             torch.testing.assert_close(param.grad, wanted_grad.diagonal(), rtol=1e-4, atol=1e-5)

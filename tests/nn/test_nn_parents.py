@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import gc
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import snnhw as snn
+from snnhw import functional as SF
+from snnhw.errors import CaptureError, InputError
 from snnhw.functional import quant
 
 pytestmark = [
@@ -141,7 +146,6 @@ def test_a_graph_is_cut_in_place() -> None:
 
 
 def test_what_would_reach_every_network_says_what_to_do() -> None:
-    assert snn.Leaky.instances == ()
     with pytest.raises(
         TypeError, match=r"Leaky.reset_hidden\(\) would reach .* call snnhw.utils.reset\(net\)"
     ):
@@ -152,3 +156,181 @@ def test_what_would_reach_every_network_says_what_to_do() -> None:
     layer(torch.ones(1, 2))
     layer.reset_hidden()
     assert layer.mem.numel() == 0
+
+
+def test_a_parent_leaves_the_states_of_a_subclass_to_it() -> None:
+    for library in (snn, pytest.importorskip("snntorch", reason="snntorch is the oracle")):
+
+        def made(parent: Any) -> Any:
+            class Laid(parent):  # type: ignore[misc]  # of either library
+                mem: Tensor
+                trace: Tensor
+
+                def __init__(self) -> None:
+                    super().__init__(0.9)
+                    self.size = 2
+                    self._init_mem()
+
+                def _init_mem(self) -> None:
+                    self.register_buffer("mem", torch.zeros(self.size), False)
+                    self.register_buffer("trace", torch.zeros(self.size), False)
+
+                def forward(self, x: Tensor) -> Any:
+                    self.reset = self.mem_reset(self.mem)
+                    self.mem = self.beta * self.mem + x - self.reset * self.threshold
+                    self.trace = self.trace + self.mem
+                    return self.fire(self.mem)
+
+            return Laid()
+
+        layer = made(library.LIF)
+        spikes = [layer(torch.tensor([0.4, 1.2])).tolist() for _ in range(3)]
+        assert spikes == [[0, 1], [0, 1], [1, 1]]
+        assert not {"mem", "trace"} & layer.state_dict().keys()
+
+
+def test_a_decay_of_a_layer_of_sequences_may_be_another_parameter() -> None:
+    layer: Any = snn.StateLeaky(0.5, N)
+    layer.beta = nn.Parameter(torch.tensor(0.7))
+    layer(signal())[1].sum().backward()
+    assert layer.beta.grad is not None
+
+
+def test_neurons_are_listed_as_long_as_they_live() -> None:
+    layer, other = snn.Leaky(0.5), snn.SLSTM(2, 2)
+    assert list(snn.SpikingNeuron.instances)[-2:] == [layer, other]
+    assert snn.Leaky.instances is snn.SpikingNeuron.instances
+    assert snn.SpikingNeuron.instances[-1] is other
+    count = len(snn.SpikingNeuron.instances)
+    del other
+    gc.collect()
+    assert len(snn.SpikingNeuron.instances) < count
+    assert copy.deepcopy(layer) is not snn.SpikingNeuron.instances[0]
+    snn.SpikingNeuron.init()
+    assert len(snn.SpikingNeuron.instances) == 0
+    del layer
+    gc.collect()
+    assert isinstance(snn.SpikingNeuron.instances[:], list)
+
+
+def test_states_are_buffers_that_no_state_dict_holds() -> None:
+    library = pytest.importorskip("snntorch", reason="snntorch is the oracle: pip install snntorch==1.0.0")
+    for name, given in {"Leaky": (0.5,), "RSynaptic": (0.5, 0.5, 1.0, False), "SLSTM": (2, 2)}.items():
+        ours, theirs = (getattr(each, name)(*given) for each in (snn, library))
+        assert {n for n, _ in ours.named_buffers()} == {n for n, _ in theirs.named_buffers()}
+        assert not {"mem", "syn", "spk"} & ours.state_dict().keys()
+    layer: Any = snn.Leaky(0.5, init_hidden=True)
+    layer(torch.ones(1, 2))
+    assert layer.double().mem.dtype == torch.float64
+
+
+def test_zeros_has_no_effect_and_says_so() -> None:
+    mem = torch.ones(2)
+    with pytest.warns(UserWarning, match=r"zeros\(...\) has no effect, as in snnTorch"):
+        snn.Leaky.zeros(mem)
+    assert mem.tolist() == [1, 1]
+
+
+def test_states_may_be_numbers_or_arrays() -> None:
+    x = torch.ones(2, 3)
+    wanted = snn.Leaky(0.9)(x, torch.full((2, 3), 0.5))
+    for given in (0.5, np.full((2, 3), 0.5), torch.tensor(0.5)):
+        for mine, theirs in zip(snn.Leaky(0.9)(x, given), wanted, strict=True):
+            assert torch.equal(mine, theirs)
+    assert torch.equal(snn.Synaptic(0.8, 0.9)(x, 0, mem=0.0)[2], x)
+    with pytest.raises(InputError, match="Leaky: state 'mem' is 'rest'; pass a tensor of the input's shape"):
+        snn.Leaky(0.9)(x, "rest")
+    with pytest.raises(TypeError, match="keeps its states inside"):
+        snn.Leaky(0.9, init_hidden=True)(x, 0.0)
+
+
+OUTER: dict[str, Callable[[Tensor], Any]] = {
+    "Synaptic": lambda w: snn.Synaptic(alpha=w * 0.8, beta=0.9),
+    "Alpha": lambda w: snn.Alpha(alpha=w * 0.9, beta=0.8),
+    "Lapicque": lambda w: snn.Lapicque(R=w * 2.0, C=3.0),
+    "Lapicque's decay": lambda w: snn.Lapicque(beta=w * 0.7),
+    "RLeaky": lambda w: snn.RLeaky(beta=w * 0.9, V=0.5, all_to_all=False),
+    "RLeaky's V": lambda w: snn.RLeaky(beta=0.9, V=w * 0.5, all_to_all=False, learn_recurrent=False),
+    "the threshold": lambda w: snn.RSynaptic(0.8, 0.9, threshold=w, V=0.5, all_to_all=False),
+    "the factor": lambda w: snn.Leaky(beta=0.9, graded_spikes_factor=w * 1.0),
+    "SLSTM": lambda w: snn.SLSTM(5, 5, threshold=w * 0.1),
+    "StateLeaky": lambda w: snn.StateLeaky(beta=w * 0.9, channels=5),
+    "DeltaLeaky": lambda w: snn.DeltaLeaky(w * 0.3, beta=0.5),
+}
+
+
+@pytest.mark.parametrize("name", OUTER)
+def test_a_gradient_reaches_the_tensor_that_a_constructor_is_given(name: str) -> None:
+    w = nn.Parameter(torch.tensor(1.0))
+    layer = OUTER[name](w)
+    found = (
+        [layer(signal())]
+        if name == "StateLeaky"
+        else [layer(x, *[(0, 0)] * (name == "DeltaLeaky" and not i)) for i, x in enumerate(signal())]
+    )
+    parts = [(part**2).sum() for step in found for part in step if isinstance(part, Tensor)]
+    torch.stack(parts).sum().backward()
+    assert w.grad is not None
+    assert w.grad.item() != 0
+    assert "beta" not in dict(layer.named_parameters())
+
+
+def test_a_parameter_may_be_shared_between_layers() -> None:
+    threshold = nn.Parameter(torch.tensor(0.7))
+    first, second = (snn.Leaky(0.9, threshold=threshold, learn_threshold=learn) for learn in (False, True))
+    assert first.threshold is second.threshold is threshold
+    assert [name for name, _ in first.named_parameters()] == []
+    assert list(second.parameters()) == [threshold]
+    assert "learn_threshold" not in repr(first)
+    assert "learn_threshold=True" in repr(second)
+    twin = copy.deepcopy(nn.ModuleList([first, second]))
+    assert twin[0].threshold is twin[1].threshold
+
+
+LEARNT: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "Leaky": ((0.5,), {"learn_beta": True, "learn_threshold": True, "learn_graded_spikes_factor": True}),
+    "Synaptic": ((0.5, 0.6), {"learn_alpha": True, "learn_beta": True, "learn_threshold": True}),
+    "RLeaky": ((0.5,), {"V": 0.5, "all_to_all": False, "learn_beta": True, "learn_threshold": True}),
+    "RSynaptic": (
+        (0.5, 0.6),
+        {"linear_features": 2, "learn_alpha": True, "learn_beta": True, "learn_threshold": True},
+    ),
+    "SLSTM": ((2, 3), {"learn_threshold": True}),
+    "SConv2dLSTM": ((1, 2, 3), {"learn_threshold": True}),
+    "LeakyParallel": (
+        (2, 3),
+        {"learn_beta": True, "learn_threshold": True, "learn_graded_spikes_factor": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_parameters_come_in_the_order_in_which_optimizers_of_snntorch_count_them(name: str) -> None:
+    library = pytest.importorskip("snntorch", reason="snntorch is the oracle: pip install snntorch==1.0.0")
+    given, options = LEARNT[name]
+    ours, theirs = (getattr(each, name)(*given, **options) for each in (snn, library))
+    assert [n for n, _ in ours.named_parameters()] == [n for n, _ in theirs.named_parameters()]
+
+
+def test_a_shared_parameter_is_trained_by_a_compiled_model_and_a_computed_one_refused() -> None:
+    threshold = nn.Parameter(torch.tensor(0.7))
+    net = nn.Sequential(
+        nn.Linear(N, N), snn.Leaky(0.9, threshold=threshold, init_hidden=True), nn.Linear(N, N),
+        snn.Leaky(0.9, threshold=threshold, init_hidden=True, output=False),
+    )  # fmt: skip
+    with snn.compile(
+        net,
+        signal()[0],
+        backend="cpu",
+        time_steps=T,
+        loss=SF.ce_count_loss(),
+        optimizer=snn.optim.SGD(lr=0.1),
+    ) as model:
+        model.step(signal(), torch.tensor([0, 1, 2]))
+        model.write_back(net)
+    assert threshold.item() != pytest.approx(0.7)
+    net[1] = snn.Leaky(0.9, threshold=threshold * 2, init_hidden=True)
+    with pytest.raises(
+        CaptureError, match=r"the 'threshold' of '1' is computed from a tensor .* not reach; give"
+    ):
+        snn.capture(net, signal()[0])

@@ -17,7 +17,8 @@ class Asks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.lif = nn.Conv2d(1, 2, 3), snn.Leaky(beta=0.9, init_hidden=True)
+        torch.manual_seed(0)
+        self.conv, self.lif = nn.Conv2d(1, 2, 3), snn.Leaky(0.9, threshold=0.05, init_hidden=True)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() == 2:

@@ -323,10 +323,8 @@ def _whole(layer: Any) -> bool:
 
 
 def gradients(layer: Any) -> dict[str, Tensor]:
-    """By our names; where snnTorch learns tau, of the beta that it stands for."""
+    """By our names."""
     found = {key: param.grad for key, param in layer.named_parameters() if param.grad is not None}
-    if isinstance(layer, snntorch.StateLeaky) and "tau" in found:  # the chain rule: d tau / d beta = tau^2
-        found["beta"] = found.pop("tau") * layer.tau.detach() ** 2
     return {key.replace("recurrent.V", "V"): grad for key, grad in found.items()}
 
 

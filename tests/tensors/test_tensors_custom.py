@@ -15,6 +15,7 @@ import snnhw as snn
 from snnhw import ir, surrogate
 from snnhw.errors import InputError, ProgramError, Unsupported
 from snnhw.ir import ATan, Custom, FastSigmoid, Opaque
+from snnhw.tensors.custom import of_callable
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 
@@ -198,7 +199,6 @@ def test_quantised_states_and_a_clamped_beta() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (lambda z: (z >= -0.5).float(), r"<lambda>.* gives other spikes than 1 where z > 0"),
         (lambda z: z.sum(), r"<lambda>.* returns \(\) for an input of shape \(1,\)"),
         (lambda z: 1.0, r"<lambda>.* returns float for an input of shape \(1,\)"),
     ],
@@ -207,6 +207,12 @@ def test_functions_that_give_no_spikes(given: Any, message: str) -> None:
     layer = snn.Leaky(0.9, spike_grad=given)
     with pytest.raises(InputError, match=message):
         layer(torch.tensor([0.8], requires_grad=True))
+
+
+def test_in_a_program_a_function_that_fires_otherwise_is_refused_at_the_step_that_shows_it() -> None:
+    surrogate: Any = of_callable(lambda z: (z >= -0.5).float())
+    with pytest.raises(InputError, match=r"<lambda>.* gives other spikes than 1 where z > 0"):
+        surrogate(torch.tensor([-0.2]))
 
 
 # -- In programs ----------------------------------------------------------------------------------

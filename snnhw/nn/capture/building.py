@@ -113,6 +113,12 @@ class Building:
         for key, spec in alone.params().items():
             name = key.removeprefix(f"{layer_name}.")
             tensor = module.tensor_of(name)
+            if not tensor.is_leaf:
+                raise CaptureError(
+                    f"the '{name}' of '{path}' is computed from a tensor that requires a gradient, which a "
+                    "compiled model would not reach; give the constructor that tensor itself, or its value: "
+                    f"{name}=....detach()"
+                )
             owner = self.owners.setdefault(id(tensor), key)
             if owner != key:
                 moved[key] = owner

@@ -109,6 +109,8 @@ def _check_forwards(root: nn.Module, graph: fx.Graph) -> None:
                 f"{place(node)}: '{node.target}' is a {type(module).__name__}, whose forward is its own and "
                 "runs in torch only; write its equations with snnhw.neuron, as in examples/custom_neuron.py"
             )
+        if isinstance(module, SpikingNeuron) and (why := module.apart()):
+            raise CaptureError(f"{place(node)}: '{node.target}' is a {type(module).__name__} that {why}")
 
 
 def _input(building: Building, node: fx.Node) -> None:

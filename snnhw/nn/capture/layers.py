@@ -120,7 +120,8 @@ def _layer_norm(module: nn.LayerNorm, x: Signal) -> Converted:
 
 
 def _graded_spikes(module: GradedSpikes, x: Signal) -> Converted:
-    op = Scale((1,) * (len(x.shape) - 1) + (module.size,))
+    columns = x.shape[-2:] == (module.size, 1)
+    op = Scale((1,) * (len(x.shape) - 1 - columns) + (module.size,) + (1,) * columns)
     weights = host(module, "weights").reshape(op.shape)
     return Converted(op, {"x": (x.port,)}, {"weight": weights}, sources={"weight": "weights"})
 

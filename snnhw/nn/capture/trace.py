@@ -133,7 +133,7 @@ class _Tracer(Symbols):
         self.tensor_attrs = {
             value: f"{path}.{name}".lstrip(".")
             for path, module in self.root.named_modules()
-            for name, value in vars(module).items()
+            for name, value in (*vars(module).items(), *_states(module))
             if isinstance(value, Tensor)
         }
         args, named = self._arguments(self.root.forward)
@@ -175,7 +175,8 @@ class _Tracer(Symbols):
         return super().create_arg(a)
 
     def _is_buffer(self, tensor: Tensor) -> bool:
-        return any(tensor is buffer for buffer in self.root.buffers())
+        states = {id(state) for module in self.root.modules() for _, state in _states(module)}
+        return id(tensor) not in states and any(tensor is buffer for buffer in self.root.buffers())
 
     def module_called(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if not self.is_leaf(m):
@@ -208,6 +209,12 @@ class _Tracer(Symbols):
 
     def is_leaf(self, module: nn.Module) -> bool:
         return _is_leaf(module)
+
+
+def _states(module: nn.Module) -> list[tuple[str, Tensor | None]]:
+    """The states of a neuron, which are buffers that no graph reads: it hands them on itself."""
+    names = module.state_names if isinstance(module, SpikingNeuron) else ()
+    return [(name, module._buffers.get(name)) for name in names]
 
 
 class _Alone(nn.Module):

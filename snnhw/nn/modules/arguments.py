@@ -104,8 +104,11 @@ def bind(owner: str, signature: Signature, args: tuple[Any, ...], kwargs: dict[s
 
 
 def own_tensor(value: Any) -> Tensor:
-    """A floating tensor of the neuron's own, in the dtype given where it is one."""
+    """A floating tensor of the neuron's own, in the dtype given where it is one; one that requires a gradient
+    is kept itself, so that the gradient reaches whoever made it."""
     tensor = torch.as_tensor(value)
+    if tensor.requires_grad:
+        return tensor
     floating = isinstance(value, Tensor) and value.is_floating_point()
     return tensor.detach().clone().to(tensor.dtype if floating else torch.get_default_dtype())
 
@@ -145,12 +148,22 @@ def surrogate_of(given: Any, *, disabled: bool) -> Surrogate | None:
     )
 
 
-def levels_of(given: Any) -> Tensor:
-    """The levels meant by ``state_quant``."""
-    levels = getattr(given, "levels", given)
-    if not isinstance(levels, Tensor) or levels.ndim != 1 or levels.numel() == 0:
-        raise InputError(f"state_quant is False or a tensor of levels [L], not {brief(given)}")
-    return own_tensor(levels)
+def levels_of(given: Any) -> Tensor | None:
+    """The levels meant by ``state_quant``; None where there are none: it is a function, or off.
+
+    Raises:
+        InputError: it is nothing that rounds.
+    """
+    from snnhw.functional.quant import StateQuant  # which imports torch's parts that few need
+
+    levels = given.levels if isinstance(given, StateQuant) else given
+    if isinstance(levels, Tensor) and levels.ndim == 1 and levels.numel():
+        return own_tensor(levels)
+    if given is False or given is None or (callable(given) and not isinstance(given, (type, Tensor))):
+        return None
+    raise InputError(
+        f"state_quant is False, a tensor of levels [L], or a function of a state, not {brief(given)}"
+    )
 
 
 def shown(value: Any) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from snnhw.nn.modules.arguments import FACTOR, shown
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ def described(layer: SpikingNeuron) -> str:
     names = [param.name for param in layer.model.params]
     parts = [f"{name}={getattr(layer, name)}" for name in layer.sizes]
     parts += [f"{name}={shown(layer.tensor_of(name))}" for name in names]
-    learnt = [name for name in (*names, FACTOR) if isinstance(layer.tensor_of(name), nn.Parameter)]
+    learnt = [name for name in (*names, FACTOR) if layer.learns(name)]
     parts += [f"learn_{name}=True" for name in learnt]
     if layer.graded:
         parts.append(f"{FACTOR}={shown(layer.tensor_of(FACTOR))}")

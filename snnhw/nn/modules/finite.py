@@ -35,7 +35,11 @@ def check_finite(net: nn.Module) -> Iterator[None]:
         InputError: names the layer, the step, and how many values are not finite.
     """
     with ExitStack() as hooks:
+        neurons = [path for path, layer in net.named_modules() if hasattr(layer, "state_names")]
+        inside = tuple(f"{path}." if path else "" for path in neurons)
         for path, layer in net.named_modules():
+            if path and path.startswith(inside):  # part of a neuron, which is looked at as a whole
+                continue
             if next(layer.children(), None) is None or hasattr(layer, "state_names"):
                 watch = _Watch(f"'{path}' ({type(layer).__name__})" if path else type(layer).__name__)
                 hooks.enter_context(_removed(layer.register_forward_pre_hook(watch.before, with_kwargs=True)))

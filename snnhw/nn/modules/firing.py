@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from snnhw.ir import Surrogate
-from snnhw.nn.modules.arguments import FACTOR, surrogate_of
+import snnhw.tensors.surrogates  # noqa: F401  # what a surrogate called on a tensor means
+from snnhw.ir import Opaque, Surrogate
+from snnhw.nn.modules.arguments import FACTOR, levels_of, surrogate_of
+from snnhw.tensors.custom import returned
 
 __all__ = ["Firing"]
+
+SET = ("spike_grad", "state_quant")
+"""What has a setter, although it may be a module."""
 
 
 class Firing(nn.Module):
@@ -26,32 +32,64 @@ class Firing(nn.Module):
 
     surrogate: Surrogate | None
     quantised: bool
+    inhibition: bool
     threshold: Tensor
+    _functions: bool = False
+    """Whether a function makes its spikes or rounds its states."""
 
     def fire(self, mem: Tensor) -> Tensor:
         """Spikes where a membrane ``[B, ...]`` exceeds the threshold, each worth the graded factor."""
-        spikes: Tensor = self.spike_grad(self._quantised(mem) - self.threshold) * getattr(self, FACTOR)
-        return spikes
+        return self._worth(self._spikes(self._quantised(mem) - self.threshold))
 
     def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
-        """As `fire`, where a membrane ``[B, N]`` is the largest of its sample; of equals the first."""
+        """As `fire`, where a membrane ``[B, N, ...]`` is the largest of its sample; of equals the first."""
         above = mem - self.threshold
-        spikes: Tensor = self.spike_grad(above)
-        largest = nn.functional.one_hot(above.argmax(1), above.shape[1])
-        return spikes * largest[:batch_size].to(spikes.dtype)
+        spikes = self._spikes(above)
+        return self._worth(spikes * _largest(above)[:batch_size])
 
     def mem_reset(self, mem: Tensor) -> Tensor:
-        """1 where a membrane ``[B, ...]`` exceeds the threshold, else 0; a constant to the gradient."""
+        """1 where a membrane ``[B, ...]`` exceeds the threshold, else 0; a constant to the gradient. Where a
+        function makes the spikes, what it returns."""
+        if self._spike_function is not None:
+            return self._spikes(mem - self.threshold).clone().detach()
         return (mem > self.threshold).to(mem.dtype)
 
     @property
+    def reset(self) -> Any:
+        """What the last step was reset by: 1 where the membrane before it exceeded the threshold."""
+        flag, before = self.__dict__.get("_reset_flag"), self.__dict__.get("_stored")
+        if flag is not None or before is None:
+            return flag
+        mem: Tensor = before["mem"] if "mem" in before else torch.zeros_like(self.get_buffer("mem"))
+        return self.mem_reset(mem)
+
+    @reset.setter
+    def reset(self, flag: Any) -> None:
+        self.__dict__["_reset_flag"] = flag
+
+    # -- what may be a function ---------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in SET:
+            object.__setattr__(self, name, value)  # torch would enter a module past the setter
+        else:
+            super().__setattr__(name, value)
+
+    @property
     def spike_grad(self) -> Any:
-        """The surrogate; may be set. Called on ``membrane - threshold`` it gives spikes."""
-        return _plain if self.surrogate is None else self.surrogate
+        """What makes spikes of ``membrane - threshold``: a surrogate, or a function or module of yours, whose
+        values are the spikes. May be set."""
+        own = self._spike_function
+        return own if own is not None else _plain if self.surrogate is None else self.surrogate
 
     @spike_grad.setter
     def spike_grad(self, given: Any) -> None:
-        self.surrogate = surrogate_of(given, disabled=False)
+        self._set_surrogate(given, disabled=False)
+
+    def _set_surrogate(self, given: Any, *, disabled: bool) -> None:
+        self.surrogate = surrogate_of(given, disabled=disabled)
+        own = isinstance(self.surrogate, Opaque) and not isinstance(given, Surrogate)
+        self._set_function("spike_grad", given if own else None)
 
     @property
     def surrogate_disable(self) -> bool:
@@ -60,22 +98,87 @@ class Firing(nn.Module):
 
     @property
     def state_quant(self) -> Any:
-        """What rounds states to the nearest level, or False."""
-        return self._quantised if self.quantised else False
+        """What rounds states: levels, or a function or module of yours; or False. May be set."""
+        own = self._quantiser
+        return own if own is not None else self._quantised if self.quantised else False
 
-    def _quantised(self, mem: Tensor) -> Tensor:
+    @state_quant.setter
+    def state_quant(self, given: Any) -> None:
+        levels = levels_of(given)
+        self.quantised = levels is not None
+        self._buffers.pop("levels", None)
+        if levels is not None:  # not in the state_dict, as snnTorch has it: the constructor gives them
+            self.register_buffer("levels", levels, persistent=False)
+        off = given is False or given is None or levels is not None
+        self._set_function("state_quant", None if off else given)
+        self.__dict__.update(_steps={}, _layers={})
+
+    def _set_function(self, name: str, given: Any) -> None:
+        """Keep a user's function; a module among the modules, so that it is trained, saved and moved."""
+        module = isinstance(given, nn.Module)
+        self._modules.pop(name, None)
+        if module:
+            self._modules[name] = given
+        self.__dict__[f"_{name}_function"] = None if module else given
+        self._functions = self._spike_function is not None or self._quantiser is not None
+
+    @property
+    def _spike_function(self) -> Any:
+        return self._modules.get("spike_grad") or self.__dict__.get("_spike_grad_function")
+
+    @property
+    def _quantiser(self) -> Any:
+        return self._modules.get("state_quant") or self.__dict__.get("_state_quant_function")
+
+    # -- parts --------------------------------------------------------------------------------------
+
+    def _spikes(self, z: Tensor) -> Tensor:
+        """What it fires at ``membrane - threshold``, before the factor."""
+        own = self._spike_function
+        spikes: Tensor = self.spike_grad(z) if own is None else returned(own, z)
+        return spikes
+
+    def _spikes_at(self, z: Tensor) -> Tensor:
+        """What it fires where its own condition, not a membrane, is z."""
+        spikes = self._spikes(z)
+        return self._worth(spikes * _largest(z) if self.inhibition else spikes)
+
+    def _worth(self, spikes: Tensor) -> Tensor:
+        """Spikes times the factor; remembers both, since a factor may be 0."""
+        worth: Tensor = spikes * getattr(self, FACTOR)
+        self.__dict__["_fired_last"] = (worth, spikes)
+        return worth
+
+    def _alone_spike(self, worth: Any) -> Any:
+        """The spikes without their factor, of what `fire` returned."""
+        last = self.__dict__.pop("_fired_last", None)
+        if last is not None and last[0] is worth:
+            return last[1]
+        return worth / getattr(self, FACTOR)
+
+    def _quantised(self, mem: Any) -> Any:
+        if (own := self._quantiser) is not None:
+            return own(mem)
         if not self.quantised:
             return mem
         from snnhw.functional.quant import StateQuant  # which imports torch's parts that few need
 
-        rounded: Tensor = StateQuant(self.get_buffer("levels"))(mem)
-        return rounded
+        return StateQuant(self.get_buffer("levels"))(mem)
+
+    @staticmethod
+    def _surrogate_bypass(input_: Tensor) -> Tensor:
+        return _plain(input_)
 
     @staticmethod
     def detach(*args: Tensor) -> None:
         """Cut tensors off the graph behind them, in place."""
         for state in args:
             state.detach_()
+
+
+def _largest(z: Tensor) -> Tensor:
+    """1 where ``z [B, N, ...]`` is the largest along its second axis, of equals the first; else 0."""
+    return torch.zeros_like(z).scatter(1, z.argmax(1, keepdim=True), 1.0)
 
 
 def _plain(z: Tensor) -> Tensor:

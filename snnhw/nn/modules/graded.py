@@ -11,17 +11,17 @@ __all__ = ["GradedSpikes"]
 
 
 class GradedSpikes(nn.Module):
-    """Multiplies each feature by a learnt weight: ``[..., size]`` to ``[..., size]``.
+    """Multiplies each feature by a learnt weight.
 
-    ``weights`` is ``[size, 1]``, as in a state_dict of snnTorch, which multiplies along the first axis
-    and so takes no batch; here it is the last.
+    ``[..., size]``, or columns ``[..., size, 1]`` as in snnTorch, which takes no others: its ``weights``
+    are ``[size, 1]``. Where both fit, ``[..., 1, 1]``, they are one.
 
     Args:
         size: number of features.
         constant_factor: what every weight starts from; 0 or None: random, uniform from 0.5 to 1.5.
 
     Raises:
-        InputError: the last axis of an input is not ``size``.
+        InputError: neither is an axis of ``size``.
     """
 
     def __init__(self, size: int, constant_factor: float | None = None) -> None:
@@ -34,6 +34,8 @@ class GradedSpikes(nn.Module):
 
     def forward(self, input_: Tensor) -> Tensor:
         """The input, each feature times its weight."""
+        if input_.ndim > 1 and tuple(input_.shape[-2:]) == (self.size, 1):
+            return input_ * self.weights
         if not input_.ndim or input_.shape[-1] != self.size:
             raise InputError(
                 f"GradedSpikes({self.size}): the last axis of its input has {self.size} features, not "

@@ -38,7 +38,7 @@ def number_of(layer: SpikingNeuron) -> int:
 
 def advance(layer: SpikingNeuron, x: Tensor, before: Ports) -> tuple[Ports, Ports]:
     """`SpikingNeuron.advance`, as one node of the graph that is being traced."""
-    options = f"{layer.reset_mechanism}, {layer.reset_delay}, {id(layer.surrogate)}"
+    options = f"{layer.reset_mechanism}, {layer.reset_delay}, {layer.quantised}, {id(layer.surrogate)}"
     # Several ops are scheduled for one shape. `range` makes a symbol a number: another, another graph.
     shape = tuple(len(range(size)) for size in layer.sample_of(x)) if layer.composed else ()
     names, ports, after = _names(layer.number, options, shape)

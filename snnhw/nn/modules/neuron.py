@@ -18,14 +18,12 @@ from snnhw.nn.modules.arguments import (
     FACTOR,
     bind,
     check_value,
-    levels_of,
     own_tensor,
     signature_of,
-    surrogate_of,
 )
 from snnhw.nn.modules.described import described
 from snnhw.nn.modules.finite import refuse_silence
-from snnhw.nn.modules.firing import Firing
+from snnhw.nn.modules.hooks import Hooked, overridden
 from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful
@@ -43,11 +41,14 @@ RESETS = ("subtract", "zero", "none")
 TIMINGS = {True: ("delayed",), False: ("retest", "immediate")}
 """``reset_delay`` -> timings, of which the first that the reset knows is meant."""
 
+ORDER = ("threshold", FACTOR, "beta", "V", "alpha")
+"""The order in which snnTorch registers parameters, and its optimizers count them; others follow."""
+
 DT = TimeAxis().dt
 """Length of a step called by itself: that of a program which says nothing else."""
 
 
-class SpikingNeuron(Stateful, Firing):
+class SpikingNeuron(Stateful, Hooked):
     """A layer of neurons of one `NeuronModel`, called step by step.
 
     A call takes ``(input, *states)`` and returns ``(spk, *states)``; states left out go on from the
@@ -70,13 +71,18 @@ class SpikingNeuron(Stateful, Firing):
     Class attributes:
         model: the equations; an instance may have others of the same states.
         renamed: parameter of the equations -> attribute of the module, where it is not the same.
+        reset_dict: snnTorch's numbers for the kinds of reset.
         sizes: attributes that ``repr`` shows first.
     """
 
     model: NeuronModel
+    reset_dict: ClassVar[Mapping[str, int]] = {kind: number for number, kind in enumerate(RESETS)}
     renamed: ClassVar[Mapping[str, str]] = {}
     sizes: ClassVar[tuple[str, ...]] = ()
     __signature__: ClassVar[Signature]
+    dt: ClassVar[float] = DT
+    _steps: dict[Any, StepEquations]
+    _layers: dict[Any, CompositeRunner]
 
     def __init_subclass__(cls, *, model: NeuronModel | None = None, **arguments: Any) -> None:
         """Make the constructor; ``arguments`` as for `snnhw.nn.modules.arguments.signature_of`."""
@@ -86,27 +92,28 @@ class SpikingNeuron(Stateful, Firing):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
+        self._overrides = overridden(type(self))  # now, since a class may have been changed
         given = bind(type(self).__name__, type(self).__signature__, args, kwargs)
         self.validate_args = bool(given["validate_args"])
+        self._set_surrogate(given["spike_grad"], disabled=given["surrogate_disable"])
+        self.state_quant = given["state_quant"]
         self.prepare(given)
-        for param in (*self.model.params, Param(FACTOR)):
+        for param in sorted((*self.model.params, Param(FACTOR)), key=_in_order):
             if self.validate_args:
                 check_value(type(self).__name__, param, given[param.name])
             self.keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
         self.init_hidden, self.output = bool(given["init_hidden"]), bool(given["output"])
         self.inhibition = bool(given["inhibition"])
-        self.surrogate = surrogate_of(given["spike_grad"], disabled=given["surrogate_disable"])
         self.reset_mechanism = given["reset_mechanism"]
         nn.Module.register_load_state_dict_post_hook(self, _follow_state_dict)
         self.reset_delay = bool(given["reset_delay"])
         self._check_options()
-        self.quantised = given["state_quant"] is not False
-        if self.quantised:  # not in the state_dict, as snnTorch has it: the constructor gives them
-            self.register_buffer("levels", levels_of(given["state_quant"]), persistent=False)
-        self._steps: dict[Any, StepEquations] = {}
-        self._layers: dict[Any, CompositeRunner] = {}
         self.number = graphs.number_of(self)
-        self.reset_mem()
+        if _bare(type(self)):
+            Stateful._init_mem(self)  # a subclass calls its own when the rest of it is made
+        else:
+            self._init_mem()
+        self.instances.append(self)
 
     def prepare(self, given: dict[str, Any]) -> None:
         """What a subclass does with its own arguments, before parameters are kept: it may change them,
@@ -116,7 +123,8 @@ class SpikingNeuron(Stateful, Firing):
         """A parameter where it is learnt, else a buffer, under the name that a state_dict has."""
         path = self.renamed.get(name, name)
         if learn:
-            setattr(self, path, nn.Parameter(own_tensor(value)))
+            own = value if isinstance(value, nn.Parameter) else nn.Parameter(own_tensor(value).detach())
+            setattr(self, path, own)
         else:
             self.register_buffer(path, own_tensor(value))
 
@@ -166,6 +174,11 @@ class SpikingNeuron(Stateful, Firing):
             number.fill_(value)
 
     @property
+    def _reset_mechanism(self) -> str:
+        """snnTorch's name of what `reset_mechanism` gives."""
+        return self._reset
+
+    @property
     def _numbered(self) -> tuple[str, ...]:
         return (*RESETS, *(kind for kind in self.model.kinds if kind not in RESETS))
 
@@ -201,17 +214,21 @@ class SpikingNeuron(Stateful, Firing):
             x = x.unsqueeze(0)
             given = {name: _unsqueezed(state) for name, state in given.items()}
         before = self._before(given, x, alone=alone)
-        advance = graphs.advance if tracing() else type(self).advance
-        spikes, after = advance(self, x, before)
+        by_hand = self.by_hand
+        if by_hand:
+            spikes, after = self.advance_by_hand(x, before)
+        else:
+            advance = graphs.advance if tracing() else type(self).advance
+            spikes, after = advance(self, x, before)
         if self.validate_args and not tracing() and not watched([x]):
             refuse_silence(self, x, before, after)
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
         if len(given) < len(self.state_names) or not watched([x]):
-            # As setattr would, which asks at every step whether they are modules. What is traced or faked
-            # stays out, where a call does not need it.
-            self.__dict__.update(after)
+            self._keep_states(after)  # what is traced or faked stays out, where a call does not need it
+        if not torch.compiler.is_compiling() and not by_hand and not watched([x]):
+            self.__dict__.update(_stored=before, _reset_flag=None)
         if input_.dtype != x.dtype and input_.is_floating_point():
             fired = {port: spikes[port].to(input_.dtype) for port in self.fires}  # states stay as they are
             spikes = {**spikes, **fired}
@@ -316,10 +333,25 @@ class SpikingNeuron(Stateful, Firing):
     def graded(self) -> bool:
         """Whether the factor is more than a constant 1."""
         factor = getattr(self, FACTOR)
-        return isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
+        return factor.requires_grad or isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
+
+    def learns(self, name: str) -> bool:
+        """Whether a parameter of the equations is one of the module, which an optimizer finds."""
+        owner, _, last = self.renamed.get(name, name).rpartition(".")
+        return last in self.get_submodule(owner)._parameters
 
     def extra_repr(self) -> str:
         return described(self)
+
+
+def _bare(cls: type) -> bool:
+    """Whether a class descends from one that is a parent alone, which in snnTorch has no states."""
+    nearest = next(kind for kind in cls.__mro__ if kind.__module__.startswith("snnhw."))
+    return nearest.__name__ in ("SpikingNeuron", "LIF")
+
+
+def _in_order(param: Param) -> int:
+    return ORDER.index(param.name) if param.name in ORDER else len(ORDER)
 
 
 def _unsqueezed(state: Tensor | None) -> Tensor | None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
 from snnhw.nn.modules import graphs
+from snnhw.nn.modules.instances import Instances
+from snnhw.words import brief
 
 if TYPE_CHECKING:
     from snnhw.ir import NeuronModel, Shape
 
 __all__ = ["Stateful"]
+
+
+FORGOTTEN: Final = {"_stored": None, "_reset_flag": None, "_fired_last": None}
+"""What the last call leaves, which copies do without."""
 
 
 class _OfOneLayer:
@@ -46,8 +53,22 @@ class Stateful(nn.Module):
     model: NeuronModel
     init_hidden: bool
     number: int
-    instances: ClassVar[tuple[()]] = ()
-    """Empty: no neuron is kept alive, or reached from another network, through a list."""
+    instances: ClassVar[Instances] = Instances()
+    """The neurons of this process that are alive. Nothing here resets or detaches by it."""
+
+    @classmethod
+    def init(cls) -> None:
+        """Forget what `instances` has."""
+        cls.instances.clear()
+
+    @staticmethod
+    def zeros(*args: Tensor) -> None:  # noqa: ARG004  # snnTorch's signature
+        """No effect, as in snnTorch, whose scripts may call it; says what has one."""
+        warnings.warn(
+            "SpikingNeuron.zeros(...) has no effect, as in snnTorch: it cannot change a caller's variables; "
+            "call snnhw.utils.reset(net), or pass what reset_mem() returns",
+            stacklevel=2,
+        )
 
     def state_shape(self, shape: Shape) -> Shape:
         """The shape of a state of one sample, for an input of ``shape``."""
@@ -58,34 +79,57 @@ class Stateful(nn.Module):
         """The states, in the order in which a call takes and returns them."""
         return tuple(state.name for state in type(self).model.states)
 
+    def _init_mem(self) -> None:
+        """Register the states: buffers that no state_dict holds, so that they move with the layer."""
+        for name in self.state_names:
+            self.register_buffer(name, torch.zeros(0), persistent=False)
+
     def reset_mem(self) -> Any:
         """Put the neurons at rest; returns what to pass as states to start from rest."""
         for name in self.state_names:
-            setattr(self, name, torch.zeros(0))  # of no shape: the next input decides
-        states = tuple(getattr(self, name) for name in self.state_names)
+            setattr(self, name, self._state(name).new_zeros(0))  # of no shape: the next input decides
+        states = tuple(self._state(name) for name in self.state_names)
         return states[0] if len(states) == 1 else states
+
+    def _state(self, name: str) -> Tensor:
+        """A state as it stands."""
+        found = self._buffers.get(name)
+        return getattr(self, name) if found is None else found
+
+    def _keep_states(self, states: Mapping[str, Tensor]) -> None:
+        """What the next call goes on from."""
+        if torch.compiler.is_compiling() or not states.keys() <= self._buffers.keys():
+            for name, state in states.items():
+                setattr(self, name, state)
+        else:  # as setattr would, which asks at every step whether they are modules
+            self._buffers.update(states)
 
     def _detach(self) -> None:
         """Cut the graph of earlier steps, keeping the values: truncated backpropagation."""
         for name in self.state_names:
-            setattr(self, name, getattr(self, name).detach())
+            setattr(self, name, self._state(name).detach())
 
     detach_hidden = _OfOneLayer(_detach, "call detach_hidden() of each neuron of the network")
     reset_hidden = _OfOneLayer(lambda self: self.reset_mem(), "call snnhw.utils.reset(net)")
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles keep the values of the states, not the graph behind them.
-        states = {name: getattr(self, name).detach() for name in self.state_names}
-        return {**self.__dict__, **states, "_steps": {}, "_layers": {}}
+        buffers = {
+            name: held if held is None or held.is_leaf else held.detach()
+            for name, held in self._buffers.items()
+        }
+        return {**self.__dict__, "_buffers": buffers, **FORGOTTEN, "_steps": {}, "_layers": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         restore: Callable[[dict[str, Any]], None] = super().__setstate__
         restore(state)
+        for name in self.state_names:
+            if name in self.__dict__:  # saved when states were plain attributes
+                self.register_buffer(name, self.__dict__.pop(name), persistent=False)
         self.number = graphs.number_of(self)  # type: ignore[arg-type]  # a copy is another layer
+        self.instances.append(self)
 
-    def _given(
-        self, states: Sequence[Tensor | None], named: Mapping[str, Tensor | None]
-    ) -> dict[str, Tensor | None]:
+    def _given(self, states: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Tensor | None]:
         """The states of a call by name."""
         name, known = type(self).__name__, self.state_names
         given = dict(zip(known, states, strict=False))
@@ -97,7 +141,7 @@ class Stateful(nn.Module):
                 f"{name} keeps its states inside (init_hidden=True), so none can be passed; "
                 "leave them out, or construct it with init_hidden=False"
             )
-        return given
+        return {state: as_state(name, state, value) for state, value in given.items()}
 
     def _before(
         self, given: Mapping[str, Tensor | None], x: Tensor, *, alone: bool = False
@@ -108,7 +152,7 @@ class Stateful(nn.Module):
         for name in self.state_names:
             state, passed = given.get(name), True
             if state is None:
-                state, passed = getattr(self, name), False
+                state, passed = self._state(name), False
                 state = state.unsqueeze(0) if alone and state.numel() else state
             if state.numel() == 0:
                 continue
@@ -122,3 +166,20 @@ class Stateful(nn.Module):
                 )
             found[name] = state.to(x.device, x.dtype)
         return found
+
+
+def as_state(owner: str, name: str, value: Any) -> Tensor | None:
+    """A state that a call is given: a tensor, or what becomes one, such as a number for all neurons.
+
+    Raises:
+        InputError: it does not.
+    """
+    if value is None or isinstance(value, Tensor):
+        return value
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"{owner}: state '{name}' is {brief(value)}; pass a tensor of the input's shape, a number for "
+            "all neurons, or None to go on from the last call"
+        ) from None

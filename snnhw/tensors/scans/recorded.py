@@ -20,7 +20,7 @@ from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.scans.provider import ScanInputs
 from snnhw.tensors.scans.site import ScanSite
 
-__all__ = ["record"]
+__all__ = ["record", "recording"]
 
 SPIKE = "spike"  # no model may use the name
 
@@ -29,7 +29,7 @@ def record(site: ScanSite, given: ScanInputs) -> tuple[Tensor, ...]:
     """Outputs and final states of a layer, differentiable by torch as often as one likes. A surrogate that
     only torch knows is called as the user wrote it."""
     step, like = site.step, given.inputs[0]
-    namespace = _recording(like.dtype, like.device)
+    namespace = recording(like.dtype, like.device)
     fixed = dict(zip((*step.params, *step.tables), (*given.params, *given.tables), strict=True))
     fixed["dt"] = torch.tensor(site.dt, dtype=like.dtype, device=like.device)
     condition, roots = _around_spike(step, site.outputs)
@@ -95,7 +95,7 @@ def _graft(value: Tensor, *pairs: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _recording(dtype: torch.dtype, device: torch.device) -> Namespace:
+def recording(dtype: torch.dtype, device: torch.device) -> Namespace:
     """Torch's functions under autograd, with the language's gradients where torch's differ."""
     plain = torch_namespace(dtype, device)
 

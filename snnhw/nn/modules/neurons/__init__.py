@@ -10,8 +10,9 @@ from snnhw.nn.modules.neurons.delta import DeltaLeaky
 from snnhw.nn.modules.neurons.lapicque import Lapicque
 from snnhw.nn.modules.neurons.leaky import Leaky
 from snnhw.nn.modules.neurons.lstm import SLSTM, SConv2dLSTM
+from snnhw.nn.modules.neurons.parallel import LeakyParallel
 from snnhw.nn.modules.neurons.recurrent import RLeaky, RSynaptic
-from snnhw.nn.modules.neurons.sequences import AssociativeLeaky, LeakyParallel, LinearLeaky, StateLeaky
+from snnhw.nn.modules.neurons.sequences import AssociativeLeaky, LinearLeaky, StateLeaky
 
 __all__ = [
     "SLSTM",

@@ -35,6 +35,26 @@ class Alpha(LIF, model=ALPHA):
                 "exchange the two, or pass validate_args=False"
             )
 
+    def _base_state_reset_zero(self, input_: Any) -> Any:
+        return self._base_state_function(input_)
+
+    def _base_zero(self, input_: Any) -> Any:
+        return self._less(input_, self._base_state_reset_zero(input_))
+
+    def _base_state_reset_sub_function(self, input_: Any) -> Any:
+        """What a reset by subtraction takes from excitation, inhibition and membrane."""
+        inhibited = self.tensor_of("beta").clamp(0, 1) * self._state("syn_inh") - input_
+        return self.threshold, inhibited, -self._state("syn_inh")
+
+    def _base_sub(self, input_: Any) -> Any:
+        return self._less(input_, self._base_state_reset_sub_function(input_))
+
+    def _less(self, input_: Any, taken: Any) -> Any:
+        return tuple(
+            state - each * self.reset
+            for state, each in zip(self._base_state_function(input_), taken, strict=True)
+        )
+
     def init_alpha(self) -> Any:
         """`reset_mem` under snnTorch's older name."""
         return self.reset_mem()

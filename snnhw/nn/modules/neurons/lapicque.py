@@ -47,7 +47,10 @@ class Lapicque(
             raise InputError(f"Lapicque: R, C and beta are not enough to know the membrane; {GIVE}")
         if given["learn_beta"] and (beta is None or C is not None):
             raise InputError("Lapicque(learn_beta=True): C follows from beta; give beta alone, or beta and R")
-        if given["learn_beta"]:
+        followed = (
+            beta is not None and beta.requires_grad and C is None
+        )  # at every step, as if it were learnt
+        if given["learn_beta"] or followed:
             self.model = LAPICQUE_DECAY
         if beta is None:
             assert R is not None

@@ -22,6 +22,10 @@ class Leaky(LIF, model=LEAKY, last=("reset_delay",)):
         reset_delay: whether a reset comes one step after its spike.
     """
 
+    def _base_zero(self, input_: Any) -> Any:
+        self._keep_states({"mem": (1 - self.reset) * self._state("mem")})
+        return self._base_state_function(input_)
+
     def init_leaky(self) -> Any:
         """`reset_mem` under snnTorch's older name."""
         return self.reset_mem()

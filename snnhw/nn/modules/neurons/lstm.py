@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
@@ -11,6 +12,7 @@ from snnhw.ir import AvgPool2d, MaxPool2d, Op, Shape
 from snnhw.ir.composites import Composite, convolutional_lstm, dense_lstm, inhibited, pooled, single
 from snnhw.ir.models.lstm import LSTM_CELL
 from snnhw.nn.modules.arguments import REQUIRED
+from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.neuron import SpikingNeuron
 
 __all__ = ["SLSTM", "SConv2dLSTM"]
@@ -48,7 +50,15 @@ class SLSTM(
 
     def prepare(self, given: dict[str, Any]) -> None:
         self.input_size, self.hidden_size = int(given["input_size"]), int(given["hidden_size"])
+        self.bias = bool(given["bias"])
         self.lstm_cell = nn.LSTMCell(self.input_size, self.hidden_size, bias=given["bias"])
+
+    def _unusual(self) -> str | None:
+        return None if plain(self.lstm_cell, nn.LSTMCell) else "lstm_cell"
+
+    def _integrated(self, input_: Any) -> Any:
+        mem, syn = self.lstm_cell(input_, (self._state("mem"), self._state("syn")))
+        return syn, mem
 
     def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         return dense_lstm(
@@ -114,13 +124,36 @@ class SConv2dLSTM(
             raise InputError("SConv2dLSTM(inhibition=True) does not go with a pool; leave one of them out")
         self.in_channels, self.out_channels = int(given["in_channels"]), int(given["out_channels"])
         self.max_pool, self.avg_pool = given["max_pool"], given["avg_pool"]
+        self.bias, self.padding = bool(given["bias"]), (self.kernel_size[0] // 2, self.kernel_size[1] // 2)
         self.conv = nn.Conv2d(
             self.in_channels + self.out_channels,
             4 * self.out_channels,
             self.kernel_size,
-            padding=(self.kernel_size[0] // 2, self.kernel_size[1] // 2),
+            padding=self.padding,
             bias=given["bias"],
         )
+
+    def _unusual(self) -> str | None:
+        return None if plain(self.conv, nn.Conv2d) and self._usual_conv() else "conv"
+
+    def _usual_conv(self) -> bool:
+        conv = self.conv
+        made = (conv.stride, conv.dilation, conv.groups, conv.padding_mode) == ((1, 1), (1, 1), 1, "zeros")
+        return made and conv.kernel_size == self.kernel_size
+
+    def _integrated(self, input_: Any) -> Any:
+        gates = self.conv(torch.cat([input_, self._state("mem")], 1)).split(self.out_channels, 1)
+        i, f, o = (gate.sigmoid() for gate in gates[:3])
+        syn = f * self._state("syn") + i * gates[3].tanh()
+        return syn, o * syn.tanh()
+
+    def _fired(self, x: Tensor) -> Any:
+        mem = self._state("mem")
+        if self.max_pool:
+            return self.fire(nn.functional.max_pool2d(mem, self.max_pool))
+        if self.avg_pool:
+            return self.fire(nn.functional.avg_pool2d(mem, self.avg_pool))
+        return super()._fired(x)
 
     def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         pool = self._pool()

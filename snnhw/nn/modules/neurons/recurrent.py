@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
@@ -13,6 +14,7 @@ from snnhw.ir.models.rleaky import RLEAKY, RLEAKY_SUM
 from snnhw.ir.models.rsynaptic import RSYNAPTIC
 from snnhw.ir.models.synaptic import SYNAPTIC
 from snnhw.nn.modules.arguments import REQUIRED
+from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.parents import LIF
 
 __all__ = ["RLeaky", "RSynaptic"]
@@ -36,24 +38,73 @@ class _Recurrent(LIF):
     """
 
     summed: ClassVar[NeuronModel]
-    recurrent: nn.Linear | nn.Conv2d
+    linear_features: int | None
+    conv2d_channels: int | None
+    kernel_size: Any
 
     def prepare(self, given: dict[str, Any]) -> None:
         self.all_to_all = bool(given["all_to_all"])
         sizes = {name: given[name] for name in SIZES}
         _check_sizes(type(self).__name__, self.all_to_all, sizes)
-        given["learn_V"] = given["learn_recurrent"]
+        given["learn_V"] = self.learn_recurrent = bool(given["learn_recurrent"])
+        self.__dict__.update(sizes)
         if not self.all_to_all:
             return
         self.model = self.summed
-        features, channels, kernel = sizes.values()
-        if features is not None:
-            self.recurrent = nn.Linear(features, features)
+        self._init_recurrent_net()
+        if not self.learn_recurrent:
+            self._disable_recurrent_grad()
+
+    def _init_recurrent_net(self) -> None:
+        """Make ``self.recurrent``."""
+        if self.linear_features is not None:
+            self._init_recurrent_linear()
         else:
-            height, width = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
-            padding = height // 2, width // 2
-            self.recurrent = nn.Conv2d(channels, channels, (height, width), padding=padding)
-        self.recurrent.requires_grad_(bool(given["learn_recurrent"]))
+            self._init_recurrent_conv2d()
+
+    def _disable_recurrent_grad(self) -> None:
+        """Learn nothing in ``self.recurrent``."""
+        self.recurrent.requires_grad_(False)
+
+    def _init_recurrent_linear(self) -> None:
+        """Make ``self.recurrent`` for neurons ``[B, N]``; a subclass may make another module."""
+        assert self.linear_features is not None
+        self.recurrent = nn.Linear(self.linear_features, self.linear_features)
+
+    def _init_recurrent_conv2d(self) -> None:
+        """Make ``self.recurrent`` for neurons ``[B, C, H, W]``; a subclass may make another module."""
+        assert self.conv2d_channels is not None
+        kernel = self.kernel_size
+        height, width = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+        padding = height // 2, width // 2
+        channels = self.conv2d_channels
+        self.recurrent = nn.Conv2d(channels, channels, (height, width), padding=padding)
+
+    def _unusual(self) -> str | None:
+        layer: Any = self._modules.get("recurrent")
+        if layer is None:
+            return None
+        made = plain(layer, nn.Linear) or (plain(layer, nn.Conv2d) and _same_size(layer))
+        return None if made and self.all_to_all else "recurrent"  # else put there by somebody, in place of V
+
+    def _ports(self, input_: Any) -> dict[str, Any]:
+        layer = self._modules.get("recurrent")
+        if layer is None:
+            return {"x": input_}
+        return {"x": input_ + layer(self._state("spk")), "V": torch.zeros_like(input_)}
+
+    @property
+    def recurrent(self) -> Any:
+        """The layer that spikes come back through; where each neuron hears itself, what multiplies by V."""
+        if (layer := self._modules.get("recurrent")) is not None:
+            return layer
+        if self.all_to_all:
+            raise AttributeError("recurrent")
+        return _OneToOne(self)
+
+    @recurrent.setter
+    def recurrent(self, layer: nn.Module) -> None:
+        self._modules["recurrent"] = layer  # torch does so itself, and knows of no setter
 
     @property
     def composed(self) -> bool:
@@ -66,13 +117,14 @@ class _Recurrent(LIF):
     def _connection(self) -> Op:
         layer = self.recurrent
         if isinstance(layer, nn.Linear):
-            return Linear(layer.in_features, layer.out_features)
+            return Linear(layer.in_features, layer.out_features, layer.bias is not None)
         height, width = layer.kernel_size
         return Conv2d(
             layer.in_channels,
             layer.out_channels,
             kernel=(height, width),
             padding=(height // 2, width // 2),
+            bias=layer.bias is not None,
         )
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -89,7 +141,21 @@ class _Recurrent(LIF):
     def alone(self, x: Tensor) -> bool:
         if not self.all_to_all:
             return super().alone(x)
-        return x.ndim == (1 if isinstance(self.recurrent, nn.Linear) else 3)
+        return x.ndim == (3 if self.linear_features is None else 1)
+
+
+class _OneToOne:
+    """`recurrent` of neurons that hear themselves alone: ``spikes * V``."""
+
+    def __init__(self, layer: _Recurrent) -> None:
+        self._layer = layer
+
+    @property
+    def V(self) -> Tensor:  # noqa: N802  # snnTorch's name
+        return self._layer.tensor_of("V")
+
+    def __call__(self, spikes: Tensor) -> Tensor:
+        return spikes * self.V
 
 
 class RLeaky(
@@ -145,6 +211,12 @@ class RSynaptic(
     def init_rsynaptic(self) -> Any:
         """`reset_mem` under snnTorch's older name."""
         return self.reset_mem()
+
+
+def _same_size(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is one that this module makes."""
+    made = (layer.stride, layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), (1, 1), 1, "zeros")
+    return made and layer.padding == tuple(side // 2 for side in layer.kernel_size)
 
 
 def _check_sizes(owner: str, all_to_all: bool, sizes: dict[str, Any]) -> None:

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
 
 from snnhw.errors import InputError
 from snnhw.ir import Linear, Shape
-from snnhw.ir.composites import Composite, associative, behind, fully_connected, rounded, single, truncated
+from snnhw.ir.composites import Composite, associative, behind, rounded, single, truncated
 from snnhw.ir.models.associative import ASSOCIATIVE
-from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
-from snnhw.ir.models.state_leaky import STATE_LEAKY, STATE_LEAKY_TRUNCATED
+from snnhw.ir.models.state_leaky import (
+    STATE_LEAKY,
+    STATE_LEAKY_TAU,
+    STATE_LEAKY_TAU_TRUNCATED,
+    STATE_LEAKY_TRUNCATED,
+)
 from snnhw.nn.modules import graphs
-from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE, own_tensor
+from snnhw.nn.modules.arguments import FACTOR, REQUIRED, SEQUENCE, check_value, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
+from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.neuron import SpikingNeuron, computed
 from snnhw.nn.modules.parents import LIF
 from snnhw.tensors.watched import refuse_strict_export, tracing, watched
 
-__all__ = ["AssociativeLeaky", "LeakyParallel", "LinearLeaky", "StateLeaky"]
+__all__ = ["AssociativeLeaky", "LinearLeaky", "SequenceNeuron", "StateLeaky", "per_channel"]
 
 
-class _Sequence(SpikingNeuron):
+class SequenceNeuron(SpikingNeuron):
     """A layer called once for all steps. Within a captured network it is a layer like any other."""
 
     @property
@@ -47,8 +53,11 @@ class _Sequence(SpikingNeuron):
         refuse_strict_export()
         alone = input_.ndim == 2
         x = computed(input_).unsqueeze(1) if alone else computed(input_)
-        advance = graphs.advance if tracing() else type(self).advance
-        ports, _ = advance(self, x, {})
+        if self.by_hand:
+            ports = self.all_by_hand(x)
+        else:
+            advance = graphs.advance if tracing() else type(self).advance
+            ports, _ = advance(self, x, {})
         if self.validate_args and not tracing() and not watched([x]):
             refuse_silence(self, x, {}, ports)
         if alone:
@@ -60,6 +69,10 @@ class _Sequence(SpikingNeuron):
         ports, _ = self.layer(tuple(x.shape[2:])).run(self, x, before)
         return ports, {}
 
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        """All steps of ``x [T, B, ...]``, through the methods that a subclass may override."""
+        raise NotImplementedError
+
     def sample_of(self, x: Tensor) -> Shape:
         return tuple(x.shape[2:])
 
@@ -69,134 +82,8 @@ class _Sequence(SpikingNeuron):
         return ()
 
 
-class LeakyParallel(
-    _Sequence,
-    model=LEAKY_PARALLEL,
-    leading={
-        "input_size": REQUIRED,
-        "hidden_size": REQUIRED,
-        "beta": None,
-        "bias": True,
-        "threshold": 1.0,
-        "dropout": 0.0,
-    },
-    learnt={"learn_beta": False, "learn_threshold": False},
-    without=(*SEQUENCE, "state_quant", "output"),
-    defaults={"weight_hh_enable": False, "device": None, "dtype": None},
-):
-    """`snnhw.ir.models.leaky_parallel` behind a product: ``[T, B, input_size]`` to spikes.
-
-    ``rnn`` holds the weights under the names of ``torch.nn.RNN``. Its recurrent matrix is diagonal, and
-    kept as its diagonal, unless ``weight_hh_enable``; a state_dict holds the matrix either way.
-
-    Args:
-        input_size: features of the input.
-        hidden_size: neurons.
-        beta: what each membrane keeps per step: a number, or one for every neuron, which snnTorch 1.0
-            forgets; None: random, as torch initialises.
-        bias: whether both products have biases.
-        threshold: the neuron fires where its membrane is greater.
-        dropout: accepted as snnTorch does, where it has no effect on one layer; must be 0.
-        weight_hh_enable: a full recurrent matrix.
-        device, dtype: of the weights.
-    """
-
-    sizes: ClassVar[tuple[str, ...]] = ("input_size", "hidden_size")
-    renamed: ClassVar[Mapping[str, str]] = {
-        "weight": "rnn.weight_hh_l0",
-        "bias": "rnn.bias_hh_l0",
-        "input.weight": "rnn.weight_ih_l0",
-        "input.bias": "rnn.bias_ih_l0",
-        "hidden.weight": "rnn.weight_hh_l0",
-        "hidden.bias": "rnn.bias_hh_l0",
-    }
-
-    def prepare(self, given: dict[str, Any]) -> None:
-        if given["dropout"]:
-            raise InputError(
-                "LeakyParallel(dropout=...): one layer has no place for it; use nn.Dropout around it"
-            )
-        if given["dtype"] is not None and not given["dtype"].is_floating_point:
-            raise InputError(f"LeakyParallel(dtype={given['dtype']}): give a floating dtype")
-        self.input_size, self.hidden_size = int(given["input_size"]), int(given["hidden_size"])
-        self.full = bool(given["weight_hh_enable"])
-        bias = bool(given["bias"])
-        self.rnn = _Weights(self.input_size, self.hidden_size, bias=bias, full=self.full)
-        if given["beta"] is not None:
-            self.rnn.fill(_per_channel("LeakyParallel", given["beta"], self.hidden_size))
-        self.rnn.get_parameter("weight_hh_l0").requires_grad_(bool(given["learn_beta"]))
-        self.rnn.to(given["device"], given["dtype"])
-        if self.full:
-            self.model = RECTIFIED
-        given["weight"], given["bias"] = self.rnn.weight_hh_l0, self.rnn.bias_hh_l0
-
-    def keep(self, name: str, value: Any, *, learn: bool) -> None:
-        if name not in self.renamed:  # what `rnn` holds is kept already
-            super().keep(name, value, learn=learn)
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        del destination[f"{prefix}reset_mechanism_val"]  # snnTorch has none here, and there is no reset
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        state_dict.pop(f"{prefix}beta", None)  # what snnTorch began from; the matrix is what counts
-        state_dict.setdefault(f"{prefix}reset_mechanism_val", self.get_buffer("reset_mechanism_val"))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
-        bias = self.rnn.bias
-        neurons = single(name, self.op(len(shape), graded=graded))
-        if self.full:
-            neurons = fully_connected(name, neurons, Linear(self.hidden_size, self.hidden_size, bias=bias))
-        return behind(name, Linear(self.input_size, self.hidden_size, bias=bias), neurons, node="input")
-
-    def state_shape(self, shape: Shape) -> Shape:
-        return (*shape[:-1], self.hidden_size)
-
-    def returned(self, ports: Mapping[str, Any]) -> Any:
-        return ports["spk"]
-
-
-class _Weights(nn.Module):
-    """Weights under the names, and with the initial values, of ``torch.nn.RNN``."""
-
-    bias_ih_l0: Tensor
-    bias_hh_l0: Tensor
-
-    def __init__(self, inputs: int, hidden: int, *, bias: bool, full: bool) -> None:
-        super().__init__()
-        rnn = nn.RNN(inputs, hidden, bias=bias, nonlinearity="relu")
-        given = dict(rnn.named_parameters())
-        matrix = given["weight_hh_l0"].detach()
-        self.bias, self.full = bias, full
-        self.weight_ih_l0 = nn.Parameter(given["weight_ih_l0"].detach())
-        self.weight_hh_l0 = nn.Parameter(matrix if full else matrix.diagonal().clone())
-        for name in ("bias_ih_l0", "bias_hh_l0"):
-            if bias:
-                self.register_parameter(name, nn.Parameter(given[name].detach()))
-            else:
-                self.register_buffer(name, torch.zeros(hidden), persistent=False)
-
-    def fill(self, beta: Tensor) -> None:
-        """Let each neuron keep ``beta`` of its membrane, and hear no other."""
-        own = self.get_parameter("weight_hh_l0")
-        own.data.copy_(torch.diag(beta) if self.full else beta)
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if not self.full:
-            name = f"{prefix}weight_hh_l0"
-            destination[name] = torch.diag(destination[name])
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        name = f"{prefix}weight_hh_l0"
-        if not self.full and name in state_dict and state_dict[name].ndim == 2:
-            state_dict[name] = state_dict[name].diagonal()
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
-
 class StateLeaky(
-    _Sequence,
+    SequenceNeuron,
     LIF,
     model=STATE_LEAKY,
     leading={"beta": REQUIRED, "channels": REQUIRED},
@@ -221,20 +108,37 @@ class StateLeaky(
 
     def prepare(self, given: dict[str, Any]) -> None:
         self.channels = int(given["channels"])
-        _per_channel(type(self).__name__, given["beta"], self.channels)
+        per_channel(type(self).__name__, given["beta"], self.channels)
         steps = given["kernel_truncation_steps"]
         if steps is not None and (type(steps) is not int or steps < 1):
             raise InputError(
                 f"{type(self).__name__}(kernel_truncation_steps={steps!r}): give 1 or more, or None"
             )
         self.kernel_truncation_steps = steps
-        if steps is not None:
-            self.model = STATE_LEAKY_TRUNCATED
-            given["kept"] = float(steps)
+        self.model = MODELS[bool(given["learn_beta"]), steps is not None]
+        given["kept"] = float(steps or 0)
+        if given["learn_beta"]:
+            if given["validate_args"]:
+                check_value(type(self).__name__, STATE_LEAKY.params[0], given["beta"])
+            given["tau"] = _lasting(own_tensor(given["beta"]).detach())
+            self.given_beta = own_tensor(given["beta"]).detach().clone()
+        if not given["output"] and (unheard := [name for name in FOR_SPIKES if _set(given[name])]):
+            warnings.warn(
+                f"{type(self).__name__}(output=False) returns membranes alone, so that {', '.join(unheard)} "
+                "has no effect; leave it out, or give output=True",
+                stacklevel=4,
+            )
 
     def keep(self, name: str, value: Any, *, learn: bool) -> None:
         if name == "kept":  # not learnt, and not in snnTorch's state_dict
             self.register_buffer(name, own_tensor(value), persistent=False)
+        elif name == "tau":  # past `register_parameter`: the names are those of properties
+            self._parameters |= {
+                "beta": nn.Parameter(self.given_beta),
+                "tau": nn.Parameter(value),
+            }
+        elif name == "beta":
+            self._buffers[name] = own_tensor(value)
         else:
             super().keep(name, value, learn=learn)
 
@@ -250,19 +154,60 @@ class StateLeaky(
     def returned(self, ports: Mapping[str, Any]) -> Any:
         return (ports["spk"], ports["mem"]) if self.output else ports["mem"]
 
+    def _base_state_function(self, input_: Any) -> Any:
+        """The membranes of all steps, of what they are driven by ``[T, B, channels]``."""
+        decay = (-1 / self.tau).exp() if "tau" in self._parameters else (self.tensor_of("beta") - 1).exp()
+        steps, mem, mems = self.kernel_truncation_steps, torch.zeros_like(input_[0]), []
+        for t, now in enumerate(input_):
+            mem = decay * mem + now
+            if steps is not None and t >= steps:
+                mem = mem - decay**steps * input_[t - steps]
+            mems.append(mem)
+        return torch.stack(mems)
+
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        mem = self._quantised(self._base_state_function(x))
+        return {"mem": mem, **({"spk": self.fire(mem)} if self.output else {})}
+
+    def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
+        """Refused, as in snnTorch: nothing inhibits here."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no inhibition; use snnhw.Leaky(inhibition=True)"
+        )
+
+    def mem_reset(self, mem: Tensor) -> Tensor:
+        """Refused, as in snnTorch: nothing is reset here."""
+        raise NotImplementedError(f"{type(self).__name__} is never reset; use snnhw.Leaky for a reset")
+
+    @property
+    def beta(self) -> Tensor:
+        """The decay of which `tau` is made."""
+        if "tau" in self._parameters:
+            return (self.tau - 1) / self.tau
+        held = self._parameters.get("beta", self._buffers.get("beta"))
+        if held is None:  # while torch puts another in its place
+            raise AttributeError("beta")
+        return held
+
     @property
     def tau(self) -> Tensor:
-        """The time constant in steps, ``1 / (1 - beta)``."""
-        beta: Tensor = self.tensor_of("beta")
-        return 1 / (1 - beta + TINY)
+        """The time constant in steps, ``1 / (1 - beta)``: the parameter that ``learn_beta`` learns."""
+        learnt = self._parameters.get("tau")
+        return _lasting(self.tensor_of("beta")) if learnt is None else learnt
+
+    def extra_repr(self) -> str:
+        return super().extra_repr().replace("learn_tau", "learn_beta")
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[f"{prefix}tau"] = self.tau.detach()  # what snnTorch's own module loads
+        destination.setdefault(f"{prefix}tau", self.tau.detach())  # what snnTorch's own module loads
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        tau = state_dict.pop(f"{prefix}tau", None)
-        if tau is not None:  # snnTorch trains tau, and leaves beta as it was
+        tau = state_dict.get(f"{prefix}tau")
+        if (
+            "tau" not in self._parameters and tau is not None
+        ):  # snnTorch trains tau, and leaves beta as it was
+            del state_dict[f"{prefix}tau"]
             state_dict[f"{prefix}beta"] = 1 + TINY - 1 / tau
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -298,6 +243,12 @@ class LinearLeaky(
         given["channels"] = given["out_features"]
         super().prepare(given)
 
+    def _unusual(self) -> str | None:
+        return None if plain(self.linear, nn.Linear) else "linear"
+
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        return super().all_by_hand(self.linear(x))
+
     def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         layer = self.linear
         product = Linear(layer.in_features, layer.out_features, layer.bias is not None)
@@ -308,7 +259,7 @@ class LinearLeaky(
 
 
 class AssociativeLeaky(
-    _Sequence,
+    SequenceNeuron,
     model=ASSOCIATIVE,
     leading={
         "in_dim": REQUIRED,
@@ -375,6 +326,22 @@ class AssociativeLeaky(
             query=self.use_q_projection,
         )
 
+    def _unusual(self) -> str | None:
+        names = ("to_v", "to_k", "to_alpha", *["to_q"] * self.use_q_projection)
+        return next((name for name in names if not _biased(self._modules[name])), None)
+
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        written = self.to_v(x).unsqueeze(-1) * self.to_k(x).unsqueeze(-2)
+        decays, mem, mems = self.to_alpha(x).sigmoid().unsqueeze(-2), torch.zeros_like(written[0]), []
+        for decay, now in zip(decays, written, strict=True):
+            mem = decay * mem + now
+            mems.append(mem)
+        spikes = self.fire(torch.stack(mems).flatten(-2))
+        if not self.use_q_projection:
+            return {"y": spikes}
+        query = self.to_q(x).unflatten(-1, (self.d_key, self.d_value))
+        return {"y": (spikes.unflatten(-1, (self.d_value, self.d_key)) @ query).flatten(-2)}
+
     @property
     def fires(self) -> tuple[str, ...]:
         return () if self.use_q_projection else ("y",)
@@ -387,7 +354,34 @@ TINY = 1e-12
 """What keeps snnTorch's time constant finite at a decay of 1."""
 
 
-def _per_channel(owner: str, beta: Any, channels: int) -> Tensor:
+MODELS: Final = {
+    (False, False): STATE_LEAKY,
+    (False, True): STATE_LEAKY_TRUNCATED,
+    (True, False): STATE_LEAKY_TAU,
+    (True, True): STATE_LEAKY_TAU_TRUNCATED,
+}
+"""Whether the decay is learnt, and whether old inputs are left out -> equations."""
+
+FOR_SPIKES: Final = ("spike_grad", "surrogate_disable", "learn_threshold", FACTOR, f"learn_{FACTOR}")
+"""Options that mean nothing to a layer that returns no spikes."""
+
+
+def _biased(layer: Any) -> bool:
+    """Whether a product is one that a constructor here makes."""
+    return plain(layer, nn.Linear) and layer.bias is not None
+
+
+def _set(value: Any) -> bool:
+    """Whether an option is another than the usual: nothing, False, or a factor of 1."""
+    return bool((torch.as_tensor(value) != 1).any()) if isinstance(value, (float, Tensor)) else bool(value)
+
+
+def _lasting(beta: Tensor) -> Tensor:
+    """snnTorch's time constant of a decay."""
+    return 1 / (1 - beta + TINY)
+
+
+def per_channel(owner: str, beta: Any, channels: int) -> Tensor:
     """A decay for every channel."""
     tensor = own_tensor(beta)
     if tensor.numel() not in (1, channels) or tensor.ndim > 1:

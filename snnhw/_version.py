@@ -1,0 +1,9 @@
+"""The version, where snnTorch has it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+__all__ = ["__version__"]
+
+__version__ = version("snnhw")

@@ -1,0 +1,171 @@
+"""Leaky neurons that hear each other, over whole sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from snnhw.errors import InputError
+from snnhw.ir import Linear, Shape
+from snnhw.ir.composites import Composite, behind, fully_connected, single
+from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
+from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE, own_tensor
+from snnhw.nn.modules.hooks import plain
+from snnhw.nn.modules.neurons.sequences import SequenceNeuron, per_channel
+
+__all__ = ["LeakyParallel"]
+
+
+class LeakyParallel(
+    SequenceNeuron,
+    model=LEAKY_PARALLEL,
+    leading={
+        "input_size": REQUIRED,
+        "hidden_size": REQUIRED,
+        "beta": None,
+        "bias": True,
+        "threshold": 1.0,
+        "dropout": 0.0,
+    },
+    learnt={"learn_beta": False, "learn_threshold": False},
+    without=(*SEQUENCE, "state_quant", "output"),
+    defaults={"weight_hh_enable": False, "device": None, "dtype": None},
+):
+    """`snnhw.ir.models.leaky_parallel` behind a product: ``[T, B, input_size]`` to spikes.
+
+    ``rnn`` holds the weights under the names of ``torch.nn.RNN``. Its recurrent matrix is diagonal, and
+    kept as its diagonal, unless ``weight_hh_enable``; a state_dict holds the matrix either way.
+
+    Args:
+        input_size: features of the input.
+        hidden_size: neurons.
+        beta: what each membrane keeps per step: a number, or one for every neuron, which snnTorch 1.0
+            forgets; None: random, as torch initialises.
+        bias: whether both products have biases.
+        threshold: the neuron fires where its membrane is greater.
+        dropout: accepted as snnTorch does, where it has no effect on one layer; must be 0.
+        weight_hh_enable: a full recurrent matrix.
+        device, dtype: of the weights.
+    """
+
+    sizes: ClassVar[tuple[str, ...]] = ("input_size", "hidden_size")
+    renamed: ClassVar[Mapping[str, str]] = {
+        "weight": "rnn.weight_hh_l0",
+        "bias": "rnn.bias_hh_l0",
+        "input.weight": "rnn.weight_ih_l0",
+        "input.bias": "rnn.bias_ih_l0",
+        "hidden.weight": "rnn.weight_hh_l0",
+        "hidden.bias": "rnn.bias_hh_l0",
+    }
+
+    def prepare(self, given: dict[str, Any]) -> None:
+        if given["dropout"]:
+            raise InputError(
+                "LeakyParallel(dropout=...): one layer has no place for it; use nn.Dropout around it"
+            )
+        if given["dtype"] is not None and not given["dtype"].is_floating_point:
+            raise InputError(f"LeakyParallel(dtype={given['dtype']}): give a floating dtype")
+        self.input_size, self.hidden_size = int(given["input_size"]), int(given["hidden_size"])
+        self.full = bool(given["weight_hh_enable"])
+        bias = bool(given["bias"])
+        self.rnn = _Weights(self.input_size, self.hidden_size, bias=bias, full=self.full)
+        self.beta = None if given["beta"] is None else own_tensor(given["beta"])  # what it began from
+        if given["beta"] is not None:
+            self.rnn.fill(per_channel("LeakyParallel", given["beta"], self.hidden_size))
+        self.rnn.get_parameter("weight_hh_l0").requires_grad_(bool(given["learn_beta"]))
+        self.rnn.to(given["device"], given["dtype"])
+        if self.full:
+            self.model = RECTIFIED
+        given["weight"], given["bias"] = self.rnn.weight_hh_l0, self.rnn.bias_hh_l0
+
+    def weight_hh_enable(self) -> None:
+        """Let every neuron hear itself alone, under snnTorch's name: nothing beside the diagonal remains."""
+        own = self.rnn.get_parameter("weight_hh_l0")
+        if self.full:
+            own.data.mul_(torch.eye(self.hidden_size, dtype=own.dtype, device=own.device))
+
+    @staticmethod
+    def grad_hook(grad: Tensor) -> Tensor:
+        """snnTorch's: the diagonal of a gradient ``[hidden, hidden]``, and zeros beside it."""
+        return grad.diagonal().diag()
+
+    def keep(self, name: str, value: Any, *, learn: bool) -> None:
+        if name not in self.renamed:  # what `rnn` holds is kept already
+            super().keep(name, value, learn=learn)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        del destination[f"{prefix}reset_mechanism_val"]  # snnTorch has none here, and there is no reset
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        state_dict.pop(f"{prefix}beta", None)  # what snnTorch began from; the matrix is what counts
+        state_dict.setdefault(f"{prefix}reset_mechanism_val", self.get_buffer("reset_mechanism_val"))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+        bias = self.rnn.bias
+        neurons = single(name, self.op(len(shape), graded=graded))
+        if self.full:
+            neurons = fully_connected(name, neurons, Linear(self.hidden_size, self.hidden_size, bias=bias))
+        return behind(name, Linear(self.input_size, self.hidden_size, bias=bias), neurons, node="input")
+
+    def _unusual(self) -> str | None:
+        return None if plain(self.rnn, _Weights) else "rnn"
+
+    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        if self._unusual():
+            return {"spk": self.fire(self.rnn(x)[0])}
+        rnn, mems = self.rnn, []
+        driven = nn.functional.linear(x, rnn.get_parameter("weight_ih_l0"), rnn.bias_ih_l0) + rnn.bias_hh_l0
+        weight, mem = rnn.get_parameter("weight_hh_l0"), driven.new_zeros(driven.shape[1:])
+        for now in driven:
+            mem = (now + (nn.functional.linear(mem, weight) if self.full else weight * mem)).relu()
+            mems.append(mem)
+        return {"spk": self.fire(torch.stack(mems))}
+
+    def state_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.hidden_size)
+
+    def returned(self, ports: Mapping[str, Any]) -> Any:
+        return ports["spk"]
+
+
+class _Weights(nn.Module):
+    """Weights under the names, and with the initial values, of ``torch.nn.RNN``."""
+
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
+    def __init__(self, inputs: int, hidden: int, *, bias: bool, full: bool) -> None:
+        super().__init__()
+        rnn = nn.RNN(inputs, hidden, bias=bias, nonlinearity="relu")
+        given = dict(rnn.named_parameters())
+        matrix = given["weight_hh_l0"].detach()
+        self.bias, self.full = bias, full
+        self.weight_ih_l0 = nn.Parameter(given["weight_ih_l0"].detach())
+        self.weight_hh_l0 = nn.Parameter(matrix if full else matrix.diagonal().clone())
+        for name in ("bias_ih_l0", "bias_hh_l0"):
+            if bias:
+                self.register_parameter(name, nn.Parameter(given[name].detach()))
+            else:
+                self.register_buffer(name, torch.zeros(hidden), persistent=False)
+
+    def fill(self, beta: Tensor) -> None:
+        """Let each neuron keep ``beta`` of its membrane, and hear no other."""
+        own = self.get_parameter("weight_hh_l0")
+        own.data.copy_(torch.diag(beta) if self.full else beta)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if not self.full:
+            name = f"{prefix}weight_hh_l0"
+            destination[name] = torch.diag(destination[name])
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        name = f"{prefix}weight_hh_l0"
+        if not self.full and name in state_dict and state_dict[name].ndim == 2:
+            state_dict[name] = state_dict[name].diagonal()
+        super()._load_from_state_dict(state_dict, prefix, *rest)

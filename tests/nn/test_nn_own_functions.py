@@ -1,0 +1,127 @@
+"""What of a neuron may be a function or module of somebody's own: its spikes, and what rounds its states."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from nn_pairs import RESETS, N, Soft, pair, same, signal, theirs
+from torch import Tensor, nn
+
+import snnhw as snn
+from snnhw.errors import InputError
+from snnhw.functional import quant
+
+pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
+
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "soft": torch.sigmoid,
+    "ternary": lambda z: torch.sign(z) + z - z.detach(),
+    "levels": lambda z: torch.floor(z + 1).clamp(0, 3) + z - z.detach(),
+    "at the threshold": lambda z: (z >= 0).float() + z - z.detach(),
+    "random": lambda z: torch.bernoulli(torch.sigmoid(z).detach()) + z - z.detach(),
+}
+
+
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_spikes_are_what_a_function_returns(function: str, reset: str) -> None:
+    for name in ("Leaky", "Synaptic", "RLeaky"):
+        ours, other = pair(
+            name, spike_grad=FUNCTIONS[function], reset_mechanism=reset, reset_delay=reset == "none"
+        )
+        x, found = signal(name), []
+        for layer in (ours, other):
+            torch.manual_seed(3)
+            given = x.clone().requires_grad_()
+            steps = [layer(now) for now in given]
+            sum(part.square().sum() for parts in steps for part in parts).backward()
+            found.append([*(part.detach() for parts in steps for part in parts), given.grad])
+        for mine, wanted in zip(*found, strict=True):
+            torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-4)
+    assert snn.Leaky(0.9, spike_grad=FUNCTIONS[function]).spike_grad is FUNCTIONS[function]
+
+
+def test_so_are_they_of_layers_that_take_sequences() -> None:
+    x = signal("Leaky")
+    ours, other = (library.StateLeaky(0.5, N, spike_grad=torch.sigmoid) for library in (snn, theirs))
+    for mine, wanted in zip(ours(x), other(x), strict=True):
+        torch.testing.assert_close(mine, wanted)
+    parallel, other = (library.LeakyParallel(N, 5, spike_grad=torch.sigmoid) for library in (snn, theirs))
+    parallel.load_state_dict(other.state_dict())
+    torch.testing.assert_close(parallel(x), other(x))
+    theirs_alone = theirs.AssociativeLeaky(N, 2, 2, 4)
+    alone: Any = snn.AssociativeLeaky(N, 2, 2)
+    theirs_alone.spike_grad = alone.spike_grad = torch.sigmoid
+    alone.load_state_dict(theirs_alone.state_dict())
+    torch.testing.assert_close(alone(x), theirs_alone(x), rtol=1e-4, atol=1e-5)
+
+
+def test_so_are_they_of_a_neuron_with_another_condition() -> None:
+    ours, other = (library.DeltaLeaky(0.3, beta=0.5, spike_grad=torch.sigmoid) for library in (snn, theirs))
+    states = [(torch.zeros(3, N), torch.zeros(3, N))] * 2
+    for now in signal("Leaky"):
+        (mine, states[0]), (wanted, states[1]) = ours(now, states[0]), other(now, states[1])
+        torch.testing.assert_close(mine, wanted)
+    alone: Any = snn.DeltaLeaky(0.3, beta=0.5, spike_grad=torch.sigmoid, inhibition=True)
+    assert alone(signal("Leaky")[0], (0, 0))[0].count_nonzero(1).tolist() == [1, 1, 1]
+
+
+def test_a_surrogate_that_is_a_module_is_part_of_the_network() -> None:
+    net = nn.Sequential(nn.Linear(N, 2), snn.Leaky(0.9, spike_grad=Soft(), learn_beta=True, init_hidden=True))
+    other = nn.Sequential(
+        nn.Linear(N, 2), theirs.Leaky(0.9, spike_grad=Soft(), learn_beta=True, init_hidden=True)
+    )
+    assert [n for n, _ in net.named_parameters()] == [n for n, _ in other.named_parameters()]
+    assert "1.spike_grad.slope" in net.state_dict()
+    layer: Any = net[1]
+    net(signal("Leaky")[0]).sum().backward()
+    assert layer.spike_grad.slope.grad is not None
+    assert net.double()[1].get_submodule("spike_grad").slope.dtype == torch.float64
+    layer.spike_grad = snn.surrogate.atan()
+    assert "spike_grad" not in dict(layer.named_children())
+    layer.spike_grad = Soft()
+    assert "spike_grad.slope" in layer.state_dict()
+    assert copy.deepcopy(layer).spike_grad is not layer.spike_grad
+
+
+QUANTISERS: dict[str, Any] = {
+    "a clamp": torch.relu,
+    "a fixed point": lambda m: torch.round(m * 16) / 16 + m - m.detach(),
+    "a module": nn.Hardtanh(),
+}
+
+
+@pytest.mark.parametrize("name", QUANTISERS)
+def test_states_are_rounded_by_any_function(name: str) -> None:
+    for kind in ("Leaky", "Synaptic", "RLeaky", "SLSTM"):
+        same(*pair(kind, state_quant=QUANTISERS[name]), signal(kind))
+
+
+def test_rounding_may_be_set_and_switched_off() -> None:
+    levels = quant.state_quant(num_bits=3)
+    layer, x = snn.Leaky(0.9, state_quant=levels), signal("Leaky")[0]
+    wanted = layer(x)[1]
+    later: Any = snn.Leaky(0.9)
+    exact = later(x)[1]
+    assert later.state_quant is False
+    for given, mem in (
+        (levels, wanted),
+        (False, exact),
+        (torch.relu, exact),
+        (levels.levels, wanted),
+        (None, exact),
+    ):
+        later.state_quant = given
+        later.reset_mem()
+        assert torch.equal(later(x)[1], mem)
+    later.state_quant = nn.Hardtanh()
+    assert isinstance(dict(later.named_children())["state_quant"], nn.Hardtanh)
+    with pytest.raises(
+        InputError, match=r"state_quant is False, a tensor of levels .* or a function of a state, not 3"
+    ):
+        later.state_quant = 3
