@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -38,6 +38,9 @@ __all__ = ["MAKERS", "THRESHOLD", "Made", "made_of"]
 THRESHOLD: Final = spike(var("x") - var("threshold"), ATan())
 """What a node of this type computes."""
 
+MAX_DELAYS: Final = 1024
+"""How many delays of a node may differ: each takes a node of its own."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -46,12 +49,17 @@ class Made:
     Attributes:
         shape: what the node says about its output; None when it says nothing.
         delay: steps by which what arrives is late.
+        taps: the same where each value has a delay of its own: steps -> the values that are so late, as ones
+            among zeros.
+        fixed: whether its parameters are what it is, and never trained.
     """
 
     op: Op
     params: Mapping[str, Array]
     shape: tuple[int, ...] | None = None
     delay: int = 0
+    taps: Mapping[int, Array] = field(default_factory=dict)
+    fixed: bool = False
 
 
 def made_of(name: str, node: Node, convention: Convention) -> Made:
@@ -154,14 +162,18 @@ def _flatten(here: _Here) -> Made:
 def _delay(here: _Here) -> Made:
     delay, dt = here.reals("delay"), here.convention.dt
     steps = delay.astype(np.float64) / dt
-    count = round(float(steps.flat[0])) if steps.size else 0
-    if steps.size == 0 or not np.allclose(steps, count, rtol=1e-5, atol=1e-5):
-        span = f"from {delay.min():g} to {delay.max():g} s" if delay.size else "of nothing"
-        raise LoadError(
-            f"a delay {span} is not the same whole number of steps of dt={dt:g} s for all; "
-            "give a dt that divides it"
-        )
-    return Made(Add(), {}, delay.shape or None, count)
+    counts = np.rint(steps)
+    if steps.size == 0 or not np.allclose(steps, counts, rtol=1e-5, atol=1e-5):
+        off = np.abs(steps - counts) > 1e-5 * (1 + counts)
+        said = f"a delay of {delay[off].flat[0]:g} s" if steps.size else "a delay of nothing"
+        raise LoadError(f"{said} is no whole number of steps of dt={dt:g} s; give a dt that divides it")
+    found = [int(count) for count in np.unique(counts)]
+    if len(found) > MAX_DELAYS:
+        raise LoadError(f"it holds {len(found)} different delays; at most {MAX_DELAYS} are read")
+    if len(found) == 1:
+        return Made(Add(), {}, delay.shape or None, found[0])
+    taps = {count: (counts == count).astype(np.float32) for count in found}
+    return Made(Add(), {}, delay.shape, taps=taps)
 
 
 def _scale(here: _Here) -> Made:

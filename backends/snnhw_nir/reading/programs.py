@@ -18,6 +18,7 @@ from snnhw.ir import (
     Output,
     Params,
     Program,
+    Scale,
     TimeAxis,
     infer_shapes,
     require_valid,
@@ -58,10 +59,13 @@ def named_program_of(graph: Graph, convention: Convention) -> tuple[Program, Par
         assert isinstance(node, Node)
         made[names[name]] = made_of(name, node, convention)
     edges = [(names[source], names[target]) for source, target in flat.edges]
+    made, edges = _tapped(made, edges)
     params = {f"{name}.{key}": array for name, each in made.items() for key, array in each.params.items()}
     nodes = FrozenMap({name: each.op for name, each in made.items()})
     program = Program(nodes, tuple(_edges(made, edges, convention)), TimeAxis(convention.dt))
     program = trainable(_with_sums(program))
+    fixed = {f"{name}.{key}" for name, each in made.items() if each.fixed for key in each.params}
+    program = replace(program, trainable=program.trainable - fixed)
     try:
         require_valid(program)
     except ProgramError as error:
@@ -69,6 +73,21 @@ def named_program_of(graph: Graph, convention: Convention) -> tuple[Program, Par
     _check_shapes(program, made)
     ports = {f"{new}.{port}": old for old, new in names.items() for port in made[new].op.out_ports}
     return program, params, ports
+
+
+def _tapped(
+    made: Mapping[str, Made], edges: list[tuple[str, str]]
+) -> tuple[dict[str, Made], list[tuple[str, str]]]:
+    """Delays of their own for each value: for every delay a node that lets those values through that have
+    it, times 1, and the others times 0; what arrives at the node itself is the sum of these."""
+    nodes, taps = dict(made), {}
+    for name, each in made.items():
+        taps[name] = [unused(f"{name}.late{steps}", nodes) for steps in each.taps]
+        for tap, (steps, mask) in zip(taps[name], each.taps.items(), strict=True):
+            nodes[tap] = Made(Scale(mask.shape), {"weight": mask}, mask.shape, steps, fixed=True)
+    found = [(source, tap) for source, target in edges for tap in taps[target] or (target,)]
+    found += [(tap, name) for name, those in taps.items() for tap in those]
+    return nodes, found
 
 
 def _edges(made: Mapping[str, Made], edges: list[tuple[str, str]], convention: Convention) -> Iterable[Edge]:
