@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from snnhw_nir.files.file import to_nir, write_graph
 from snnhw_nir.files.metadata import Settings, embed
 from snnhw_nir.graph import Graph, from_tree, to_tree
 from snnhw_nir.reading.programs import program_of
-from snnhw_nir.targets.changes import ADVICE, changes, measured
+from snnhw_nir.targets.changes import ADVICE, Change, changes, measured
 from snnhw_nir.targets.dialects import Dialect, dialect_of
 from snnhw_nir.targets.draft import Draft
 from snnhw_nir.targets.fitting import fitted, misfits
+from snnhw_nir.targets.lateness import early_biases, layers_before
+from snnhw_nir.targets.meant import convention_of, meant
 from snnhw_nir.targets.remarks import remarks
 from snnhw_nir.writing.graphs import graph_of
 from snnhw_nir.writing.nesting import nested as nested_graph
@@ -80,16 +83,32 @@ def graph_for(
         raise ExportError(
             reasons, f"These are limits of {dialect.verified}; target='nir' writes the file for others"
         )
-    found = changes(program, dialect)
+    found = _changed(program, draft, dialect)
     lost: list[str] = []
     if found:
-        reader = program_of(draft.graph, Convention(settings.dt, settings.scheme, dialect.reset))
-        lost = measured(found, program, params, reader, sample)
+        convention = convention_of(dialect, settings.dt, settings.scheme)
+        if convention.late_subtraction:
+            reader = program_of(meant(draft.graph, dialect, settings.dt)[0], convention)
+        else:
+            reader = program_of(draft.graph, replace(convention, recurrence="spikes"))
+        late = layers_before(program, program.named(Neuron)) if dialect.late else {}
+        lost = measured(found, program, params, reader, sample=sample, late=late)
     if lost and lossy == "error":
         raise ExportError(lost, ADVICE)
     graph, flat = _shaped(draft, settings)
     notes = (*lost, *remarks(program, params, draft.graph, dialect, settings), *draft.notes, *flat)
     return embed(graph, program, params, settings), Report(notes, tuple(lost))
+
+
+def _changed(program: Program, draft: Draft, dialect: Dialect) -> list[Change]:
+    """Resets that become others, and, where spikes are late, biases that are not."""
+    there = {port.rpartition(".")[0]: node for port, node in draft.ports.items() if port.endswith(".spk")}
+    found = [replace(change, there=there.get(change.node, "")) for change in changes(program, dialect)]
+    here = {node: name for name, node in there.items()}
+    for layer, cell in early_biases(draft, dialect):
+        words = f"hears the bias of {layer} a step before the first spikes"
+        found.append(Change(here[cell], words, cell))
+    return found
 
 
 def rebuilt(program: Program, params: Params, settings: Settings) -> tuple[Graph, Mapping[str, str]]:

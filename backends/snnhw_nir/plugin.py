@@ -87,6 +87,8 @@ class NirFormat:
 
         Args:
             dt: length of a step in seconds; scheme: how it is taken. A file written by snnhw says both.
+            dialect: a reader by name, such as ``spikingjelly``: the file means what that one makes of it, in
+                ties, starts and gains, too. It settles ``scheme``, ``reset`` and ``recurrence``.
             reset: ``to_value`` (NIR's own) or ``subtract``, for files whose author meant that.
             recurrence: where cycles are delayed by a step: ``spikes`` or ``current``.
             gain: ``neuron``, or ``weights``: what a neuron multiplies its input by goes into the weights

@@ -295,7 +295,7 @@ def test_dt_and_scheme_are_asked_for(tmp_path: Path) -> None:
         ({"reset": "none"}, "reset='none': give one of to_value, subtract"),
         (
             {"dT": 1e-4},
-            "'dT' is no option for reading NIR; options: dt, scheme, reset, recurrence, gain, max_bytes",
+            "'dT' is no option for reading NIR; options: dt, scheme, dialect, reset, recurrence, gain, max",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from snnhw.errors import LoadError, ProgramError
 from snnhw.ir import (
+    MODELS,
     Add,
     ATan,
     AvgPool2d,
@@ -48,7 +49,7 @@ class Made:
 
     Attributes:
         shape: what the node says about its output; None when it says nothing.
-        delay: steps by which what arrives is late.
+        delay: steps by which what arrives is late; after: by which what leaves is.
         taps: the same where each value has a delay of its own: steps -> the values that are so late, as ones
             among zeros.
         fixed: whether its parameters are what it is, and never trained.
@@ -60,6 +61,7 @@ class Made:
     delay: int = 0
     taps: Mapping[int, Array] = field(default_factory=dict)
     fixed: bool = False
+    after: int = 0
 
 
 def made_of(name: str, node: Node, convention: Convention) -> Made:
@@ -193,6 +195,8 @@ def _threshold(here: _Here) -> Made:
 
 
 def _neuron(here: _Here) -> Made:
+    if here.convention.late_subtraction and here.node.type in _LATE:
+        return _late(here)
     model = textbook(here.node.type, here.convention.scheme)
     neutral = {"v_reset": 0.0, "w_in": 1.0}
     arrays = {param.name: here.reals(param.name, neutral.get(param.name)) for param in model.params}
@@ -208,6 +212,28 @@ def _neuron(here: _Here) -> Made:
         param_shapes=FrozenMap({name: array.shape for name, array in params.items() if array.shape}),
     )
     return Made(op, params, next(iter(shapes), None))
+
+
+_LATE: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
+    "IF": ("Leaky", "subtract", {}),
+    "LIF": ("Leaky", "subtract", {"beta": "tau"}),
+    "CubaLIF": ("Synaptic", "subtract_beta", {"alpha": "tau_syn", "beta": "tau_mem"}),
+}
+"""Type of node -> the neuron that Spyx makes of it: model, reset, and the time constant of each decay."""
+
+
+def _late(here: _Here) -> Made:
+    """``spk = [v > threshold]`` of the step before, then ``v <- beta v + x - spk threshold``: snnTorch's
+    neuron with its spikes a step late."""
+    name, reset, decays = _LATE[here.node.type]
+    level = here.reals("v_threshold").astype(np.float32)
+    steps = {key: here.reals(field).astype(np.float64) / here.convention.dt for key, field in decays.items()}
+    arrays = {key: np.clip(1 - 1 / value, 0, 1).astype(np.float32) for key, value in steps.items()}
+    params = {key: _shared(array) for key, array in arrays.items()} | {"threshold": _shared(level)}
+    params = {"beta": np.ones((), np.float32), **params}
+    shapes = FrozenMap({key: array.shape for key, array in params.items() if array.shape})
+    op = Neuron(MODELS[name], reset=reset, timing="delayed", param_shapes=shapes)
+    return Made(op, params, level.shape or None, after=1)
 
 
 def _shared(array: Array) -> Array:

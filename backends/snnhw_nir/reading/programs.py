@@ -91,7 +91,7 @@ def _tapped(
 
 
 def _edges(made: Mapping[str, Made], edges: list[tuple[str, str]], convention: Convention) -> Iterable[Edge]:
-    apart = {place for place, (_, target) in enumerate(edges) if made[target].delay}
+    apart = {place for place, (a, b) in enumerate(edges) if made[b].delay or made[a].after}
     stateful = {name: isinstance(each.op, Neuron) for name, each in made.items()}
     roots = [name for name, each in made.items() if isinstance(each.op, Input)]
     late = delayed_edges(stateful, edges, roots, convention.recurrence, apart)
@@ -101,7 +101,7 @@ def _edges(made: Mapping[str, Made], edges: list[tuple[str, str]], convention: C
             raise LoadError(
                 f"edge '{source}' -> '{target}': an Output gives nothing, and an Input takes nothing"
             )
-        delay = made[target].delay + (place in late)
+        delay = made[source].after + made[target].delay + (place in late)
         yield Edge(f"{source}.{leaves}", f"{target}.{arrives[0]}", delay)
 
 
