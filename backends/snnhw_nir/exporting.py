@@ -87,10 +87,10 @@ def graph_for(
     lost: list[str] = []
     if found:
         convention = convention_of(dialect, settings.dt, settings.scheme)
-        if convention.late_subtraction:
+        if convention.neurons == "spyx":
             reader = program_of(meant(draft.graph, dialect, settings.dt)[0], convention)
         else:
-            reader = program_of(draft.graph, replace(convention, recurrence="spikes"))
+            reader = program_of(draft.graph, replace(convention, recurrence="spikes", neurons="textbook"))
         late = layers_before(program, program.named(Neuron)) if dialect.late else {}
         lost = measured(found, program, params, reader, sample=sample, late=late)
     if lost and lossy == "error":

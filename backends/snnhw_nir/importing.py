@@ -22,7 +22,7 @@ from snnhw_nir.reading.gains import gained
 from snnhw_nir.reading.programs import named_program_of
 from snnhw_nir.targets.meant import convention_of, hints, meant, reading_dialect
 
-__all__ = ["OPTIONS", "Read", "load", "program_from", "read"]
+__all__ = ["OPTIONS", "Read", "load", "of_graph", "program_from", "read"]
 
 OPTIONS: Final = ("dt", "scheme", "dialect", "reset", "recurrence", "gain", "max_bytes")
 
@@ -56,7 +56,7 @@ def load(path: Path, **options: Any) -> tuple[Program, Params, Report]:
 
 def program_from(graph: Graph, **options: Any) -> tuple[Program, Params, Report]:
     """The program of a graph; options as for `load`, without ``max_bytes``."""
-    found = _read(graph, **options)
+    found = of_graph(graph, **options)
     return found.program, found.params, Report(found.notes)
 
 
@@ -69,14 +69,14 @@ def read(path: Path, **options: Any) -> tuple[Graph, Read]:
         )
     graph = read_graph(path, Limits(bytes=int(min(most, sys.maxsize))))
     try:
-        return graph, _read(graph, **options)
+        return graph, of_graph(graph, **options)
     except LoadError as error:
         raise LoadError(f"cannot load '{path}': {error}") from error
     except InputError as error:
         raise InputError(f"'{path}': {error}") from error
 
 
-def _read(
+def of_graph(
     graph: Graph,
     *,
     dt: float | None = None,

@@ -195,8 +195,10 @@ def _threshold(here: _Here) -> Made:
 
 
 def _neuron(here: _Here) -> Made:
-    if here.convention.late_subtraction and here.node.type in _LATE:
-        return _late(here)
+    if here.node.type in _STEPWISE and here.convention.neurons == "spyx":
+        return _stepwise(here)
+    if here.node.type in _STEPWISE and here.convention.neurons == "unit gain" and _plain(here):
+        return _stepwise(here)
     model = textbook(here.node.type, here.convention.scheme)
     neutral = {"v_reset": 0.0, "w_in": 1.0}
     arrays = {param.name: here.reals(param.name, neutral.get(param.name)) for param in model.params}
@@ -214,26 +216,39 @@ def _neuron(here: _Here) -> Made:
     return Made(op, params, next(iter(shapes), None))
 
 
-_LATE: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
+_STEPWISE: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
     "IF": ("Leaky", "subtract", {}),
     "LIF": ("Leaky", "subtract", {"beta": "tau"}),
     "CubaLIF": ("Synaptic", "subtract_beta", {"alpha": "tau_syn", "beta": "tau_mem"}),
 }
-"""Type of node -> the neuron that Spyx makes of it: model, reset, and the time constant of each decay."""
+"""Type of node -> the neuron that counts in steps: model, Spyx's reset, and each decay's time constant."""
 
 
-def _late(here: _Here) -> Made:
-    """``spk = [v > threshold]`` of the step before, then ``v <- beta v + x - spk threshold``: snnTorch's
-    neuron with its spikes a step late."""
-    name, reset, decays = _LATE[here.node.type]
+def _plain(here: _Here) -> bool:
+    """Whether an input of 1 adds 1, and the membrane rests and starts again at 0."""
+    dt, neutral = here.convention.dt, {"v_reset": 0.0, "v_leak": 0.0, "w_in": 1.0}
+    real = {name: here.reals(name, neutral.get(name)).astype(np.float64) for name in here.node.fields}
+    gains = [real["r"] * dt / real.get("tau", real.get("tau_mem", np.ones(())))]
+    if "tau_syn" in real:
+        gains.append(real.get("w_in", np.ones(())) * dt / real["tau_syn"])
+    rests = [real[name] for name in ("v_reset", "v_leak") if name in real]
+    return all(np.allclose(gain, 1.0, rtol=1e-5) for gain in gains) and not any(map(np.any, rests))
+
+
+def _stepwise(here: _Here) -> Made:
+    """``v <- beta v + x``. In Spyx, ``spk = [v > threshold]`` of the step before, which takes the threshold
+    off: snnTorch's neuron with its spikes a step late. Elsewhere the neuron is set to 0 at once."""
+    model, reset, decays = _STEPWISE[here.node.type]
+    late = here.convention.neurons == "spyx"
     level = here.reals("v_threshold").astype(np.float32)
     steps = {key: here.reals(field).astype(np.float64) / here.convention.dt for key, field in decays.items()}
     arrays = {key: np.clip(1 - 1 / value, 0, 1).astype(np.float32) for key, value in steps.items()}
     params = {key: _shared(array) for key, array in arrays.items()} | {"threshold": _shared(level)}
     params = {"beta": np.ones((), np.float32), **params}
     shapes = FrozenMap({key: array.shape for key, array in params.items() if array.shape})
-    op = Neuron(MODELS[name], reset=reset, timing="delayed", param_shapes=shapes)
-    return Made(op, params, level.shape or None, after=1)
+    kind = {"reset": reset, "timing": "delayed"} if late else {"reset": "zero", "timing": "immediate"}
+    op = Neuron(MODELS[model], param_shapes=shapes, **kind)  # type: ignore[arg-type]  # two texts
+    return Made(op, params, level.shape or None, after=int(late))
 
 
 def _shared(array: Array) -> Array:

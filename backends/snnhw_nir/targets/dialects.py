@@ -52,6 +52,7 @@ class Dialect:
         dt: length of a step that it takes for granted; None: whatever it is told. ``fixed``: it cannot
             be told another.
         reset: what a spike does to the membrane; ``subtract_late``: a step after it, as in snnTorch.
+        exact: whether a gain that is 1 but for rounding is exactly 1 there.
         late: by how many steps a spike is late, for each layer of neurons.
         rules: what it takes for granted.
         loop: where it delays a cycle; pairs: whether a neuron and a product may be all of one.
@@ -79,6 +80,7 @@ class Dialect:
     fixed: bool = False
     schemes: tuple[str, ...] = ("euler",)
     reset: Reset = "to_value"
+    exact: bool = False
     late: int = 0
     rules: tuple[Rule, ...] = ()
     pairs: bool = True
@@ -141,6 +143,7 @@ _ALL: Final = (
         nodes=_LAYERS | {"AvgPool2d", "LIF", "CubaLIF"},
         dt=1e-4,
         fixed=True,
+        exact=True,
         pairs=False,
         loop="current",
         order="in turn",
@@ -164,6 +167,7 @@ _ALL: Final = (
         "spikingjelly 2.0.0, nirtorch 2.6",
         nodes=_LAYERS | {"Conv1d", "AvgPool2d", "IF", "LIF", "CubaLIF"},
         dt=1e-4,
+        exact=True,
         loop="current",
         order="in turn",
         several=False,

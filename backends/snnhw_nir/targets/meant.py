@@ -19,7 +19,7 @@ from snnhw_nir.targets.draft import Draft
 from snnhw_nir.targets.fitting import unmodelled
 from snnhw_nir.wires import inlined
 
-__all__ = ["convention_of", "hints", "meant", "reading_dialect"]
+__all__ = ["convention_of", "firing_at_ties", "hints", "meant", "reading_dialect"]
 
 FIRING: Final = ("IF", "LIF", "CubaLIF")
 
@@ -40,9 +40,9 @@ def reading_dialect(name: str) -> Dialect:
 
 def convention_of(dialect: Dialect, dt: float, scheme: str) -> Convention:
     """How the graph that is `meant` becomes steps."""
-    late = dialect.reset == "subtract_late"
-    reset = "to_value" if dialect.reset == "subtract_late" else dialect.reset
-    return Convention(dt, scheme, reset, dialect.loop, late_subtraction=late)
+    if dialect.reset == "subtract_late":
+        return Convention(dt, scheme, "to_value", dialect.loop, "spyx")
+    return Convention(dt, scheme, dialect.reset, dialect.loop, "unit gain" if dialect.exact else "textbook")
 
 
 def meant(graph: Graph, dialect: Dialect, dt: float) -> tuple[Graph, tuple[str, ...]]:
@@ -51,9 +51,7 @@ def meant(graph: Graph, dialect: Dialect, dt: float) -> tuple[Graph, tuple[str, 
     Raises:
         LoadError: for what the reader refuses, or nobody knows what it makes of.
     """
-    flat = inlined(graph)
-    nodes = {name: node for name, node in flat.nodes.items() if isinstance(node, Node)}
-    draft = Draft(nodes, flat.edges, {}, {}, dt)
+    draft = _draft(graph, dt)
     if dialect.chains:
         draft, loops = _without_loops(draft)
     else:
@@ -68,6 +66,17 @@ def meant(graph: Graph, dialect: Dialect, dt: float) -> tuple[Graph, tuple[str, 
     )
     whole = {**draft.nodes, **{name: node for name, (node, _) in loops.items()}}
     return Graph(whole, edges), draft.notes
+
+
+def firing_at_ties(graph: Graph, dt: float) -> Graph:
+    """The graph whose neurons fire at their threshold, too, and which says the same otherwise."""
+    return _fires_at(_draft(graph, dt)).graph
+
+
+def _draft(graph: Graph, dt: float) -> Draft:
+    flat = inlined(graph)
+    nodes = {name: node for name, node in flat.nodes.items() if isinstance(node, Node)}
+    return Draft(nodes, flat.edges, {}, {}, dt)
 
 
 def hints(graph: Graph, dt: float) -> tuple[str, ...]:
