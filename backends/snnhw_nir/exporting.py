@@ -40,11 +40,12 @@ def export(
     scheme: str | None = None,
     lossy: str = "error",
     nested: bool = False,
+    groups: str = "zeros",
     sample: Any = None,
 ) -> Report:
     """Write a file; see `snnhw_nir.plugin.NirFormat.write`."""
     options: dict[str, Any] = {"target": target, "dt": dt, "scheme": scheme, "lossy": lossy, "sample": sample}
-    graph, report = graph_for(program, params, nested=nested, **options)
+    graph, report = graph_for(program, params, nested=nested, groups=groups, **options)
     return Report((*report.notes, *write_graph(path, graph)), report.lost)
 
 
@@ -63,13 +64,17 @@ def graph_for(
     scheme: str | None = None,
     lossy: str = "error",
     nested: bool = False,
+    groups: str = "zeros",
     sample: Any = None,
 ) -> tuple[Graph, Report]:
     """The graph for a target, with our metadata, and every choice that lost something."""
     if lossy not in ("error", "allow"):
         raise InputError(f"lossy={lossy!r}: give 'error' to refuse what would change spikes, or 'allow'")
+    if groups not in ("zeros", "kept"):
+        raise InputError(f"groups={groups!r}: give 'zeros' for what every reader takes, or 'kept'")
     dialect = dialect_of(target)
-    settings = Settings(_dt(program, dialect, dt), scheme or _scheme(program, dialect), target, bool(nested))
+    length, said = _dt(program, dialect, dt), scheme or _scheme(program, dialect)
+    settings = Settings(length, said, target, bool(nested), groups)
     Convention(settings.dt, settings.scheme)  # refuses what makes no sense
     if settings.scheme not in dialect.schemes:
         raise InputError(
@@ -124,7 +129,9 @@ def _shaped(draft: Draft, settings: Settings) -> tuple[Graph, tuple[str, ...]]:
 def _drafted(program: Program, params: Params, settings: Settings) -> Draft:
     with np.errstate(over="ignore", invalid="ignore"):  # judged below
         written = graph_of(program, params, settings.dt, settings.scheme)
-        draft = fitted(written, dialect_of(settings.target), settings.dt)
+        dialect = dialect_of(settings.target)
+        dialect = replace(dialect, groups=dialect.groups and settings.groups == "kept")
+        draft = fitted(written, dialect, settings.dt)
     try:
         from_tree(to_tree(draft.graph))  # what is written can be read
     except LoadError as error:

@@ -233,7 +233,7 @@ def test_convert_takes_words_for_what_they_say(tmp_path: Path, said: str, *, nes
 
 
 def test_a_misspelt_option(tmp_path: Path) -> None:
-    options = "Its options: target, dt, scheme, lossy, nested, sample."
+    options = "Its options: target, dt, scheme, lossy, nested, groups, sample."
     with pytest.raises(
         InputError, match=f"'nir' has no option 'lossi' for writing. Did you mean 'lossy'.*{options}"
     ):
