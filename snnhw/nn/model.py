@@ -97,7 +97,20 @@ class Model:
         for name, array in given.items():
             check_forwards("input", name, array)
             found[name] = as_tensor("input", name, array)
+            self._check_time_first(name, tuple(found[name].shape))
         return found
+
+    def _check_time_first(self, name: str, shape: tuple[int, ...]) -> None:
+        """Refuse the compiled T and B the other way round, which would run as B steps of T samples."""
+        steps, batch = self._job.time_steps, self._job.batch
+        varies = name not in self.program.time.static_inputs
+        if varies and steps != batch and shape[:2] == (batch, steps):
+            raise InputError(
+                f"input '{name}' has shape {list(shape)}: [B, T, ...] of the T={steps} and B={batch} that "
+                "were compiled, but time comes first here: give x.transpose(0, 1), or collate with Tonic's "
+                f"PadTensors(batch_first=False). For {batch} steps of {steps} samples, compile with "
+                f"time_steps={batch}"
+            )
 
     def _returned(self, outputs: Arrays) -> Signals:
         tensors = _tensors(outputs)

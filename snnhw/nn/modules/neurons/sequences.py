@@ -19,7 +19,7 @@ from snnhw.ir.models.state_leaky import STATE_LEAKY, STATE_LEAKY_TRUNCATED
 from snnhw.nn.modules import graphs
 from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
-from snnhw.nn.modules.neuron import SpikingNeuron, computed
+from snnhw.nn.modules.neuron import SpikingNeuron, computed, plain
 from snnhw.nn.modules.parents import LIF
 
 __all__ = ["AssociativeLeaky", "LeakyParallel", "LinearLeaky", "StateLeaky"]
@@ -43,6 +43,7 @@ class _Sequence(SpikingNeuron):
         """
         if states or named:
             raise TypeError(f"{type(self).__name__} starts every call from rest; it takes an input alone")
+        input_ = plain(input_)
         alone = input_.ndim == 2
         x = computed(input_).unsqueeze(1) if alone else computed(input_)
         advance = graphs.advance if torch.compiler.is_compiling() else type(self).advance
