@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
@@ -40,12 +41,13 @@ class QuantLinear(nn.Linear):
 
 @pytest.mark.parametrize("name", ["Leaky", "Synaptic", "RLeaky", "LeakyParallel"])
 def test_a_neuron_takes_the_value_of_a_quant_tensor(name: str) -> None:
-    made = {
+    kinds: dict[str, Callable[[], nn.Module]] = {
         "Leaky": lambda: snn.Leaky(beta=0.9, init_hidden=True),
         "Synaptic": lambda: snn.Synaptic(alpha=0.5, beta=0.9, init_hidden=True),
         "RLeaky": lambda: snn.RLeaky(beta=0.9, V=0.5, all_to_all=False, init_hidden=True),
         "LeakyParallel": lambda: snn.LeakyParallel(3, 3, beta=0.9),
-    }[name]
+    }
+    made = kinds[name]
     torch.manual_seed(0)
     one, other, layer = made(), made(), Quantised(4, 3)
     other.load_state_dict(one.state_dict())
