@@ -63,9 +63,10 @@ def embed(graph: Graph, program: Program, params: Params, settings: Settings) ->
         "scheme": settings.scheme,
         "target": settings.target,
         "nested": int(settings.nested),
-        "groups": settings.groups,
         "header": msgspec.json.encode(header).decode(),
     }
+    if any(getattr(op, "groups", 1) != 1 for op in program.nodes.values()):
+        own["groups"] = settings.groups
     return replace(graph, metadata={**graph.metadata, SPACE: own | ({"params": apart} if apart else {})})
 
 
