@@ -54,7 +54,7 @@ def import_from_nir(graph: Any, *, dt: float = 1e-4, scheme: str = "euler", **op
         graph: a ``nir.NIRGraph``, such as ``nir.read`` gives. `snnhw.load` reads files behind a guard.
         dt: length of a step in seconds, and ``scheme``: how it is taken; by default what snnTorch takes
             for granted.
-        options: ``reset``, ``recurrence`` and ``gain``, as for `snnhw.load`.
+        options: ``dialect``, ``reset``, ``recurrence`` and ``gain``, as for `snnhw.load`.
 
     Raises:
         LoadError: naming the node and the field, for what makes no sense or has no counterpart.
