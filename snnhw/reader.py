@@ -65,6 +65,15 @@ class Reader(Protocol):
         """
         ...
 
+    def by_rule(
+        self, path: Path, inputs: Arrays, record: tuple[str, ...], *, read: Mapping[str, object]
+    ) -> Arrays:
+        """The spikes that rules of its own give, where they are others than this file says: each
+        ``[T, B, ...]`` at those of the ports that can be foretold, NaN where the file says the same. The
+        simulator does not run. So what a rule explains is not called rounding; empty: nothing is foretold.
+        """
+        ...
+
     def known(self, path: Path, read: Mapping[str, object]) -> tuple[str, ...]:
         """Why what it gives may be another thing than what this file says, in words; nothing is run."""
         ...

@@ -25,12 +25,16 @@ class Convention:
         scheme: how a step is taken; one of `snnhw.ir.models.textbook.SCHEMES`.
         reset: what a spike does to the membrane: set it to ``v_reset``, or take the threshold from it.
         recurrence: where a cycle is delayed by a step.
+        neurons: ``textbook``; ``unit gain``: where an input of 1 adds 1 but for the last digit, it adds 1; or
+            ``spyx``: whatever the file says of gains, leaks and resets, an input of 1 adds 1, a spike takes
+            the threshold off in the step after, and arrives a step late.
     """
 
     dt: float
     scheme: str = "euler"
     reset: Literal["to_value", "subtract"] = "to_value"
     recurrence: Recurrence = "spikes"
+    neurons: Literal["textbook", "unit gain", "spyx"] = "textbook"
 
     def __post_init__(self) -> None:
         number = isinstance(self.dt, (int, float)) and not isinstance(self.dt, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from snnhw_nir.files.file import to_nir, write_graph
 from snnhw_nir.files.metadata import Settings, embed
 from snnhw_nir.graph import Graph, from_tree, to_tree
 from snnhw_nir.reading.programs import program_of
-from snnhw_nir.targets.changes import ADVICE, changes, measured
+from snnhw_nir.targets.changes import ADVICE, Change, changes, measured
 from snnhw_nir.targets.dialects import Dialect, dialect_of
 from snnhw_nir.targets.draft import Draft
 from snnhw_nir.targets.fitting import fitted, misfits
+from snnhw_nir.targets.lateness import early_biases, layers_before
+from snnhw_nir.targets.meant import convention_of, meant
 from snnhw_nir.targets.remarks import remarks
 from snnhw_nir.writing.graphs import graph_of
 from snnhw_nir.writing.nesting import nested as nested_graph
@@ -37,11 +40,12 @@ def export(
     scheme: str | None = None,
     lossy: str = "error",
     nested: bool = False,
+    groups: str = "zeros",
     sample: Any = None,
 ) -> Report:
     """Write a file; see `snnhw_nir.plugin.NirFormat.write`."""
     options: dict[str, Any] = {"target": target, "dt": dt, "scheme": scheme, "lossy": lossy, "sample": sample}
-    graph, report = graph_for(program, params, nested=nested, **options)
+    graph, report = graph_for(program, params, nested=nested, groups=groups, **options)
     return Report((*report.notes, *write_graph(path, graph)), report.lost)
 
 
@@ -60,13 +64,17 @@ def graph_for(
     scheme: str | None = None,
     lossy: str = "error",
     nested: bool = False,
+    groups: str = "zeros",
     sample: Any = None,
 ) -> tuple[Graph, Report]:
     """The graph for a target, with our metadata, and every choice that lost something."""
     if lossy not in ("error", "allow"):
         raise InputError(f"lossy={lossy!r}: give 'error' to refuse what would change spikes, or 'allow'")
+    if groups not in ("zeros", "kept"):
+        raise InputError(f"groups={groups!r}: give 'zeros' for what every reader takes, or 'kept'")
     dialect = dialect_of(target)
-    settings = Settings(_dt(program, dialect, dt), scheme or _scheme(program, dialect), target, bool(nested))
+    length, said = _dt(program, dialect, dt), scheme or _scheme(program, dialect)
+    settings = Settings(length, said, target, bool(nested), groups)
     Convention(settings.dt, settings.scheme)  # refuses what makes no sense
     if settings.scheme not in dialect.schemes:
         raise InputError(
@@ -80,16 +88,32 @@ def graph_for(
         raise ExportError(
             reasons, f"These are limits of {dialect.verified}; target='nir' writes the file for others"
         )
-    found = changes(program, dialect)
+    found = _changed(program, draft, dialect)
     lost: list[str] = []
     if found:
-        reader = program_of(draft.graph, Convention(settings.dt, settings.scheme, dialect.reset))
-        lost = measured(found, program, params, reader, sample)
+        convention = convention_of(dialect, settings.dt, settings.scheme)
+        if convention.neurons == "spyx":
+            reader = program_of(meant(draft.graph, dialect, settings.dt)[0], convention)
+        else:
+            reader = program_of(draft.graph, replace(convention, recurrence="spikes", neurons="textbook"))
+        late = layers_before(program, program.named(Neuron)) if dialect.late else {}
+        lost = measured(found, program, params, reader, sample=sample, late=late)
     if lost and lossy == "error":
         raise ExportError(lost, ADVICE)
     graph, flat = _shaped(draft, settings)
     notes = (*lost, *remarks(program, params, draft.graph, dialect, settings), *draft.notes, *flat)
     return embed(graph, program, params, settings), Report(notes, tuple(lost))
+
+
+def _changed(program: Program, draft: Draft, dialect: Dialect) -> list[Change]:
+    """Resets that become others, and, where spikes are late, biases that are not."""
+    there = {port.rpartition(".")[0]: node for port, node in draft.ports.items() if port.endswith(".spk")}
+    found = [replace(change, there=there.get(change.node, "")) for change in changes(program, dialect)]
+    here = {node: name for name, node in there.items()}
+    for layer, cell in early_biases(draft, dialect):
+        words = f"hears the bias of {layer} a step before the first spikes"
+        found.append(Change(here[cell], words, cell))
+    return found
 
 
 def rebuilt(program: Program, params: Params, settings: Settings) -> tuple[Graph, Mapping[str, str]]:
@@ -105,7 +129,9 @@ def _shaped(draft: Draft, settings: Settings) -> tuple[Graph, tuple[str, ...]]:
 def _drafted(program: Program, params: Params, settings: Settings) -> Draft:
     with np.errstate(over="ignore", invalid="ignore"):  # judged below
         written = graph_of(program, params, settings.dt, settings.scheme)
-        draft = fitted(written, dialect_of(settings.target), settings.dt)
+        dialect = dialect_of(settings.target)
+        dialect = replace(dialect, groups=dialect.groups and settings.groups == "kept")
+        draft = fitted(written, dialect, settings.dt)
     try:
         from_tree(to_tree(draft.graph))  # what is written can be read
     except LoadError as error:

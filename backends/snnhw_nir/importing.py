@@ -20,10 +20,11 @@ from snnhw_nir.files.metadata import Settings, recover, settings_of
 from snnhw_nir.graph import Graph
 from snnhw_nir.reading.gains import gained
 from snnhw_nir.reading.programs import named_program_of
+from snnhw_nir.targets.meant import convention_of, hints, meant, reading_dialect
 
-__all__ = ["OPTIONS", "Read", "load", "program_from", "read"]
+__all__ = ["OPTIONS", "Read", "load", "of_graph", "program_from", "read"]
 
-OPTIONS: Final = ("dt", "scheme", "reset", "recurrence", "gain", "max_bytes")
+OPTIONS: Final = ("dt", "scheme", "dialect", "reset", "recurrence", "gain", "max_bytes")
 
 GAINS: Final = ("neuron", "weights")
 """Where what a neuron multiplies its input by may stand."""
@@ -55,7 +56,7 @@ def load(path: Path, **options: Any) -> tuple[Program, Params, Report]:
 
 def program_from(graph: Graph, **options: Any) -> tuple[Program, Params, Report]:
     """The program of a graph; options as for `load`, without ``max_bytes``."""
-    found = _read(graph, **options)
+    found = of_graph(graph, **options)
     return found.program, found.params, Report(found.notes)
 
 
@@ -68,25 +69,30 @@ def read(path: Path, **options: Any) -> tuple[Graph, Read]:
         )
     graph = read_graph(path, Limits(bytes=int(min(most, sys.maxsize))))
     try:
-        return graph, _read(graph, **options)
+        return graph, of_graph(graph, **options)
     except LoadError as error:
         raise LoadError(f"cannot load '{path}': {error}") from error
     except InputError as error:
         raise InputError(f"'{path}': {error}") from error
 
 
-def _read(
+def of_graph(
     graph: Graph,
     *,
     dt: float | None = None,
     scheme: str | None = None,
-    reset: str = "to_value",
-    recurrence: str = "spikes",
+    dialect: str | None = None,
+    reset: str | None = None,
+    recurrence: str | None = None,
     gain: str = "neuron",
 ) -> Read:
     """The program of a graph: the one that was written, if snnhw did, or what the graph says."""
-    if gain not in GAINS:
-        raise InputError(f"gain={gain!r}: give one of {', '.join(GAINS)}")
+    if dialect not in (None, "nir"):
+        return _as_read_by(
+            str(dialect), graph, dt=dt, scheme=scheme, reset=reset, recurrence=recurrence, gain=gain
+        )
+    reset, recurrence = reset or "to_value", recurrence or "spikes"
+    _check_gain(gain)
     notes: list[str] = []
     settings = None if dt is not None and scheme is not None else settings_of(graph)
     asked = dt is not None or scheme is not None
@@ -98,10 +104,54 @@ def _read(
             kept = f"dt={settings.dt:g} and '{settings.scheme}'"
             notes.append(f"{error}; the graph alone was read, with {kept} from the metadata")
     convention = _convention(settings, dt, scheme, reset, recurrence)
+    notes += hints(graph, convention.dt)
+    return _program(graph, convention, gain, notes)
+
+
+def _as_read_by(
+    name: str,
+    graph: Graph,
+    *,
+    dt: float | None,
+    scheme: str | None,
+    reset: str | None,
+    recurrence: str | None,
+    gain: str,
+) -> Read:
+    """The program that a reader makes of a graph, whoever wrote it."""
+    dialect = reading_dialect(name)
+    _check_gain(gain)
+    scheme = scheme or dialect.schemes[0]
+    if scheme not in dialect.schemes:
+        taken = ", ".join(dialect.schemes)
+        raise InputError(f"scheme={scheme!r}: dialect={name!r} takes steps by {taken}; leave scheme out")
+    its = {"reset": dialect.reset.removesuffix("_late"), "recurrence": dialect.loop}
+    for option, value in {"reset": reset, "recurrence": recurrence}.items():
+        if value not in (None, its[option]):
+            raise InputError(
+                f"{option}={value!r}: dialect={name!r} settles it: {its[option]!r}; leave {option} out"
+            )
+    settings = settings_of(graph)
+    dt = dt if dt is not None else settings.dt if settings else dialect.dt
+    if dialect.fixed and dt != dialect.dt:
+        raise InputError(f"dt={dt!r}: dialect={name!r} reads every file with dt={dialect.dt:g}; leave dt out")
+    if dt is None:
+        raise InputError(f"NIR files do not say dt, and dialect={name!r} takes none for granted: give dt=")
+    convention = convention_of(dialect, dt, scheme)
+    graph, notes = meant(graph, dialect, dt)
+    return _program(graph, convention, gain, list(notes))
+
+
+def _program(graph: Graph, convention: Convention, gain: str, notes: list[str]) -> Read:
     if gain == "weights":
         graph, said = gained(graph)
         notes += said
     return Read(*named_program_of(graph, convention), convention.dt, convention.scheme, tuple(notes))
+
+
+def _check_gain(gain: str) -> None:
+    if gain not in GAINS:
+        raise InputError(f"gain={gain!r}: give one of {', '.join(GAINS)}")
 
 
 def _convention(

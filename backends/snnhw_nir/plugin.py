@@ -47,6 +47,7 @@ class NirFormat:
         scheme: str | None = None,
         lossy: Literal["error", "allow"] = "error",
         nested: bool = False,
+        groups: Literal["zeros", "kept"] = "zeros",
         sample: Any = None,
     ) -> Report:
         """Write a program.
@@ -59,6 +60,9 @@ class NirFormat:
             lossy: whether spikes may change: ``error`` refuses, and says how many would.
             nested: whether modules within modules become graphs within graphs, where NIR can say them so;
                 else all nodes stand side by side, under dotted names.
+            groups: convolutions in groups as those of all channels, with ``zeros`` for what they do not hear,
+                which every reader takes; or ``kept``, which the package ``nir`` reads with
+                ``type_check=False`` alone, and most simulators not at all.
             sample: what to measure that on: input name -> ``[B, ...]``, held for 100 steps.
 
         Raises:
@@ -67,7 +71,7 @@ class NirFormat:
         from snnhw_nir.exporting import export
 
         given: dict[str, Any] = {"target": target, "dt": dt, "scheme": scheme, "lossy": lossy}
-        return export(program, params, path, **given, nested=nested, sample=sample)
+        return export(program, params, path, **given, nested=nested, groups=groups, sample=sample)
 
     def to_object(self, program: Program, params: Params, **options: Any) -> tuple[Any, Report]:
         """The ``nir.NIRGraph`` that `write` would have put into a file."""
@@ -87,6 +91,8 @@ class NirFormat:
 
         Args:
             dt: length of a step in seconds; scheme: how it is taken. A file written by snnhw says both.
+            dialect: a reader by name, such as ``spikingjelly``: the file means what that one makes of it, in
+                ties, starts and gains, too. It settles ``scheme``, ``reset`` and ``recurrence``.
             reset: ``to_value`` (NIR's own) or ``subtract``, for files whose author meant that.
             recurrence: where cycles are delayed by a step: ``spikes`` or ``current``.
             gain: ``neuron``, or ``weights``: what a neuron multiplies its input by goes into the weights

@@ -185,10 +185,19 @@ def _parting(name: str, other: str, parity: Parity) -> Iterator[str]:
     if first is None and wrong is None:
         yield f"{name} and {other}: every spike is equal."
     if first is not None:
-        verdict = "rounding explains it" if first.explained else "rounding does not explain it"
-        yield f"{name} and {other} first part at {first}: {verdict}."
+        yield f"{name} and {other} first part at {first}: {_verdict(first)}."
     if wrong is not None and wrong != first:
         yield f"{name} and {other}: the first value beyond rounding: {wrong}."
+
+
+def _verdict(first: Mismatch) -> str:
+    if first.explained:
+        return "rounding explains it"
+    if first.ruled and first.tie:
+        return "a tie, which one of them resolves by a rule of its own; rounding has no part in it"
+    if first.ruled:
+        return "a known rule of one of them explains it, not rounding"
+    return "a tie; rounding does not explain it" if first.tie else "rounding does not explain it"
 
 
 def _why(found: Verification) -> str:

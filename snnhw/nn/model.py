@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -99,18 +98,19 @@ class Model:
         for name, array in given.items():
             check_forwards("input", name, array)
             found[name] = as_tensor("input", name, array)
-            self._look_at_axes(name, tuple(found[name].shape))
+            self._check_time_first(name, tuple(found[name].shape))
         return found
 
-    def _look_at_axes(self, name: str, shape: tuple[int, ...]) -> None:
-        """Warn where the first two axes are those that the network was compiled for, the other way round."""
+    def _check_time_first(self, name: str, shape: tuple[int, ...]) -> None:
+        """Refuse the compiled T and B the other way round, which would run as B steps of T samples."""
         steps, batch = self._job.time_steps, self._job.batch
-        if steps != batch and shape[:2] == (batch, steps) and name not in self.program.time.static_inputs:
-            warnings.warn(
-                f"input '{name}' has shape {list(shape)}, and the network was compiled for {steps} steps of "
-                f"a batch of {batch}. Time comes first here, [T, B, ...]: if its first axis is the batch, "
-                "give x.transpose(0, 1); if not, ignore this",
-                stacklevel=4,
+        varies = name not in self.program.time.static_inputs
+        if varies and steps != batch and shape[:2] == (batch, steps):
+            raise InputError(
+                f"input '{name}' has shape {list(shape)}: [B, T, ...] of the T={steps} and B={batch} that "
+                "were compiled, but time comes first here: give x.transpose(0, 1), or collate with Tonic's "
+                f"PadTensors(batch_first=False). For {batch} steps of {steps} samples, compile with "
+                f"time_steps={batch}"
             )
 
     def _returned(self, outputs: Arrays) -> Signals:

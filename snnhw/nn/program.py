@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,7 +37,10 @@ class ProgramStep(ProgramModule):
     Attributes:
         program: what it runs.
         state: the state after the last call, by key, ``[B, ...]``; None at rest.
+        returns_state: whether a call returns its outputs and the state, as snnTorch's import does.
     """
+
+    returns_state: ClassVar[bool] = False
 
     def __init__(self, program: Program, params: Params) -> None:
         tensors = {key: torch.tensor(params[key]) for key in program.params()}

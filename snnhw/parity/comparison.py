@@ -44,6 +44,7 @@ class Parity:
         first: the first unexplained difference, in the order of time; None when there is none.
         spikes_fired: how many of the spikes compared are not 0. Where it is 0, little has been compared.
         parting: the first spike that differs, explained or not; None when all are equal.
+        by_rule: how many of the unexplained spikes a rule explains that is known of whoever gave them.
     """
 
     spikes_compared: int = 0
@@ -55,6 +56,7 @@ class Parity:
     first: Mismatch | None = None
     spikes_fired: int = 0
     parting: Mismatch | None = None
+    by_rule: int = 0
 
     @property
     def ok(self) -> bool:
@@ -130,12 +132,14 @@ def compared(
     state: Arrays | None = None,
     clock: Clock | None = None,
     against: Arrays | None = None,
+    ruled: Arrays | None = None,
 ) -> list[Judged]:
     """Every port at every step, held to the reference; arguments and errors are those of `hold`.
 
     Args:
         against: what another backend recorded, at all of these ports: it is taken in the reference's
             place, and rounding explains what it explains in either of them.
+        ruled: port -> where a known rule explains a spike that differs, ``[T, B, ...]``: rounding does not.
     """
     order = {name: place for place, name in enumerate(schedule(program))}
     _check_shapes(program, observed, (time_steps, batch_of(program, inputs)))
@@ -158,8 +162,11 @@ def compared(
         _check_shapes(program, against, (time_steps, batch_of(program, inputs)))
         both = zip(wanted, moments(against), strict=True)
         wanted = (_between(*pair, against, step) for step, pair in enumerate(both))
+    rules = ruled or {}
     return [
-        judge_port(moment, port, observed[port], at) for at, moment in enumerate(wanted) for port in ports
+        judge_port(moment, port, observed[port], at, rules.get(port))
+        for at, moment in enumerate(wanted)
+        for port in ports
     ]
 
 
@@ -181,6 +188,7 @@ def summary(found: Sequence[Judged], time_steps: int, node: str | None = None) -
         first=next((each.first for each in mine if each.first), None),
         spikes_fired=sum(each.fired for each in mine),
         parting=next((each.flip for each in mine if each.flip), None),
+        by_rule=sum(each.ruled for each in mine),
     )
 
 

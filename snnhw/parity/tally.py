@@ -26,6 +26,7 @@ class Mismatch:
             still be turned round by rounding.
         distance: of a spike: how far from its threshold the reference's neuron is; None for any other value.
         explained: whether rounding explains it: by itself, or by an explained spike before it.
+        ruled: whether a rule explains it that is known of whoever gave it, and rounding therefore does not.
     """
 
     port: str
@@ -37,6 +38,12 @@ class Mismatch:
     bound: float
     distance: float | None = None
     explained: bool = False
+    ruled: bool = False
+
+    @property
+    def tie(self) -> bool:
+        """Whether it is a spike of a neuron that is exactly at its threshold."""
+        return self.distance == 0.0
 
     @property
     def where(self) -> str:
@@ -59,6 +66,7 @@ class Judged:
         flipped: for each sample, whether a spike differs.
         error: for each sample, the largest distance of a state from the reference.
         fired: how many of the reference's spikes are not 0.
+        ruled: how many of those that differ a known rule explains.
         first: the first value that rounding does not explain; flip: the first spike that differs.
     """
 
@@ -71,6 +79,7 @@ class Judged:
     mismatches: int = 0
     excused: int = 0
     outside: int = 0
+    ruled: int = 0
     first: Mismatch | None = None
     flip: Mismatch | None = None
 
@@ -80,18 +89,23 @@ class Judged:
         return self.port.rpartition(".")[0]
 
 
-def judge_port(moment: Moment, port: str, observed: Array, step: int) -> Judged:
-    """Hold what a backend returned at a port, ``[T, B, ...]``, to one moment of the reference."""
+def judge_port(moment: Moment, port: str, observed: Array, step: int, ruled: Array | None = None) -> Judged:
+    """Hold what a backend returned at a port, ``[T, B, ...]``, to one moment of the reference.
+
+    Args:
+        ruled: where a known rule explains a spike that differs, ``[T, B, ...]``.
+    """
     node, _, name = port.rpartition(".")
     if name == "spk" and node in moment.spikes:
-        return _judge_spikes(moment.spikes[node], port, observed[step], step)
+        by_rule = np.zeros(observed[step].shape, bool) if ruled is None else ruled[step]
+        return _judge_spikes(moment.spikes[node], port, observed[step], step, by_rule)
     return _judge_values(moment.ports[port], port, observed[step], step)
 
 
-def _judge_spikes(spikes: Spikes, port: str, got: Array, step: int) -> Judged:
+def _judge_spikes(spikes: Spikes, port: str, got: Array, step: int, ruled: Array) -> Judged:
     """A spike is one of two values, so it equals the reference's or it does not."""
     differs = got != spikes.value.astype(got.dtype)
-    excused = differs & spikes.open & (got == spikes.other.astype(got.dtype))
+    excused = differs & spikes.open & (got == spikes.other.astype(got.dtype)) & ~ruled
     seen = _Seen(port, step, got, spikes.value, spikes.z.error, np.abs(spikes.z.value))
     return Judged(
         port=port,
@@ -102,8 +116,9 @@ def _judge_spikes(spikes: Spikes, port: str, got: Array, step: int) -> Judged:
         fired=int(np.count_nonzero(spikes.value)),
         mismatches=int(differs.sum()),
         excused=int(excused.sum()),
-        first=seen.first(differs & ~excused, excused),
-        flip=seen.first(differs, excused),
+        ruled=int((differs & ruled).sum()),
+        first=seen.first(differs & ~excused, excused, ruled),
+        flip=seen.first(differs, excused, ruled),
     )
 
 
@@ -137,7 +152,9 @@ class _Seen:
     bound: Array | float
     distance: Array | None = None
 
-    def first(self, wrong: Array, explained: Array | None = None) -> Mismatch | None:
+    def first(
+        self, wrong: Array, explained: Array | None = None, ruled: Array | None = None
+    ) -> Mismatch | None:
         """The first of some wrong values, in the order of samples."""
         if not wrong.any():
             return None
@@ -152,6 +169,7 @@ class _Seen:
             bound=float(np.broadcast_to(self.bound, wrong.shape)[where]),
             distance=None if self.distance is None else float(self.distance[where]),
             explained=explained is not None and bool(explained[where]),
+            ruled=ruled is not None and bool(ruled[where]),
         )
 
 

@@ -42,10 +42,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Ran:
-    """What one of them gave; ``failure``: why it gave nothing, and whether it got as far as to load."""
+    """What one of them gave; ``failure``: why it gave nothing, and whether it got as far as to load.
+    ``ruled``: port -> the spikes that a known rule gives where they are not the file's, else NaN."""
 
     label: str
     seen: Arrays = field(default_factory=dict)
+    ruled: Arrays = field(default_factory=dict)
     known: tuple[str, ...] = ()
     loads: bool = True
     failure: str = ""
@@ -112,7 +114,8 @@ def _read(task: Task, reader: Reader, written: Format, options: Mapping[str, obj
         except (DeviceError, InputError, LoadError) as error:
             loads = isinstance(error, DeviceError)
             return Ran(label, known=known, loads=loads, failure=str(error))
-    return Ran(label, hosts(seen), known)
+        ruled = reader.by_rule(source.path, varying, task.ports, read=source.read)
+    return Ran(label, hosts(seen), hosts(ruled), known)
 
 
 def _written(task: Task, reader: Reader, written: Format, folder: Path) -> Source:

@@ -10,7 +10,7 @@ import numpy as np
 from snnhw.errors import InputError
 from snnhw.ir import Params, Program
 from snnhw.ir.inputs import check_inputs
-from snnhw.parity.arrays import Arrays, batch_of
+from snnhw.parity.arrays import Array, Arrays, batch_of
 from snnhw.parity.comparison import Parity, compared, neuron_ports, summary
 from snnhw.parity.result import Disagreement
 from snnhw.parity.tally import Judged
@@ -58,7 +58,7 @@ def verify(
     if not task.ports:
         raise InputError("this network has no neurons, so that there is nothing to compare")
     ready = {name: plugin_of(name, options.get(name, {})) for name in on}
-    seen: dict[str, Arrays] = {}
+    seen: dict[str, Ran] = {}
     held = []
     for name, plugin in ready.items():
         if on_start:
@@ -67,7 +67,7 @@ def verify(
         found = found_on(task, plugin, options.get(name, {}))
         seconds = perf_counter() - before
         if not found.failure:
-            seen[name] = found.seen
+            seen[name] = found
         held.append(_held(task, name, found, seconds))
     pairs = [Pair(other, first, _pair(task, seen[other], seen[first])) for first, other in _with_first(seen)]
     return Verification(time_steps, batch_of(program, inputs), tuple(held), tuple(pairs))
@@ -91,7 +91,7 @@ def _check_names(on: Sequence[str], options: Options) -> None:
 
 def _held(task: Task, name: str, found: Ran, seconds: float) -> Held:
     layers = dict.fromkeys(port.rpartition(".")[0] for port in task.ports)
-    judged = _judged(task, name, found.seen) if not found.failure else []
+    judged = _judged(task, name, found.seen, ruled=_by_rule(found)) if not found.failure else []
     return Held(
         name=name,
         label=found.label,
@@ -107,16 +107,33 @@ def _held(task: Task, name: str, found: Ran, seconds: float) -> Held:
     )
 
 
-def _pair(task: Task, seen: Arrays, against: Arrays) -> Parity:
-    common = [port for port in task.ports if port in seen and port in against]
-    mine, theirs = ({port: arrays[port] for port in common} for arrays in (seen, against))
-    return summary(_judged(task, "", mine, theirs), task.time_steps)
+def _pair(task: Task, seen: Ran, against: Ran) -> Parity:
+    """What a rule of either explains, rounding does not."""
+    common = [port for port in task.ports if port in seen.seen and port in against.seen]
+    mine, theirs = ({port: ran.seen[port] for port in common} for ran in (seen, against))
+    ruled = _by_rule(against)
+    for port, where in _by_rule(seen).items():
+        ruled[port] = where | ruled.get(port, False)
+    return summary(_judged(task, "", mine, theirs, ruled), task.time_steps)
 
 
-def _judged(task: Task, name: str, seen: Arrays, against: Arrays | None = None) -> list[Judged]:
+def _by_rule(found: Ran) -> dict[str, Array]:
+    """Port -> where it gave what a known rule of its own gives, and the file does not say."""
+    return {port: found.seen[port] == array for port, array in found.ruled.items() if port in found.seen}
+
+
+def _judged(
+    task: Task, name: str, seen: Arrays, against: Arrays | None = None, ruled: Arrays | None = None
+) -> list[Judged]:
     try:
         return compared(
-            task.program, task.params, task.inputs, seen, time_steps=task.time_steps, against=against
+            task.program,
+            task.params,
+            task.inputs,
+            seen,
+            time_steps=task.time_steps,
+            against=against,
+            ruled=ruled,
         )
     except Disagreement as error:
         raise InputError(f"what '{name}' returned cannot be compared: {error}") from error

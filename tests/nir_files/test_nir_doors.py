@@ -37,7 +37,7 @@ def network(reset: str = "zero") -> nn.Sequential:
 def stepped(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     snn.utils.reset(net)
     with torch.no_grad():
-        return torch.stack([net(now) for now in x])
+        return torch.stack([y[0] if isinstance(y := net(now), tuple) else y for now in x])
 
 
 X = torch.as_tensor(drive(40, 2, 4))
@@ -108,11 +108,100 @@ def test_snntorchs_name_warns_and_goes_on() -> None:
     assert type(graph.nodes["1"]) is nir.LIF
 
 
-def test_what_snntorchs_name_takes_no_longer() -> None:
-    with pytest.raises(InputError, match="model_fwd_args and ignore_dims are not supported"):
-        snn.export_to_nir(network(), X[0], ignore_dims=[1])
+def test_what_snntorchs_names_refuse() -> None:
+    with pytest.raises(InputError, match=r"ignore_dims=3: the sample has shape \[2, 4\]; give its axes that"):
+        snn.export_to_nir(network(), X[0], ignore_dims=[3])
+    with pytest.raises(InputError, match=r"ignore_dims=0, -2: the sample has shape \[2, 4\]"):
+        snn.export_to_nir(network(), X[0], ignore_dims=[0, -2])
     with pytest.raises(LoadError, match=r"dict is no nir.NIRGraph"):
         snn.import_from_nir({})
+    with pytest.raises(InputError, match="state is of type Tensor; give what the step before returned"):
+        snn.import_from_nir(snn.export_to_nir(network(), X[0]))(X[0], X[0])
+
+
+def with_membranes() -> nn.Sequential:
+    """As in snnTorch's documentation: the last neuron returns its membrane, too."""
+    net = network()
+    last = snn.Leaky(beta=0.8, init_hidden=True, output=True, reset_mechanism="zero")
+    return nn.Sequential(*list(net)[:-1], last)
+
+
+def test_the_form_of_snntorchs_documentation() -> None:
+    """The membrane beside the spikes is no part of the graph, and nodes are named as there."""
+    graph = snn.export_to_nir(with_membranes(), X[0], ignore_dims=[0])
+    assert sorted(graph.nodes) == ["0", "1", "2", "3", "input", "output"]
+    assert torch.equal(stepped(snn.import_from_nir(graph), X), stepped(network(), X))
+
+
+@pytest.mark.parametrize(
+    ("shape", "ignored"),
+    [((2, 4), []), ((2, 4), [0]), ((2, 4), [-2]), ((7, 2, 4), [0, 1]), ((2, 7, 4), [0, 1]), ((4, 2), [1])],
+)
+def test_axes_that_are_no_features(shape: tuple[int, ...], ignored: list[int]) -> None:
+    graph = snn.export_to_nir(network(), torch.ones(shape), ignore_dims=ignored)
+    assert graph.nodes["input"].input_type["input"].tolist() == [4]
+    assert graph.nodes["output"].output_type["output"].tolist() == [3]
+
+
+class Scaled(nn.Module):
+    """A forward that takes more than the sample."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.lif = snn.Leaky(beta=0.9, reset_mechanism="zero")
+
+    def forward(
+        self, x: torch.Tensor, mem: torch.Tensor, gain: float = 1.0, *, twice: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.fc(x)
+        if gain > 1.5:
+            x = self.fc(x)
+        return self.lif(x + x if twice else x, mem)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("gain", [1.0, torch.tensor(1.0)])
+def test_what_forward_takes_after_the_sample(gain: object) -> None:
+    graph = snn.export_to_nir(Scaled(), X[0], model_fwd_args=[torch.zeros(2, 3), gain])
+    assert sorted(graph.nodes) == ["fc", "lif", "output", "x"]
+    snntorchs, ours = Scaled(), snn.import_from_nir(graph)
+    ours_spikes, _ = ours(X[0])
+    assert ours_spikes.shape == snntorchs(X[0], torch.zeros(2, 3))[0].shape
+
+
+def test_an_imported_network_returns_what_snntorchs_returns() -> None:
+    """Spikes and a state, which may be given back; it is kept inside, too."""
+    reader = pytest.importorskip("snntorch.import_nir")
+    graph = snn.export_to_nir(network(), X[0], target="snntorch")
+    theirs, ours, ours_given = reader.import_from_nir(graph), *(snn.import_from_nir(graph) for _ in range(2))
+    state = state_given = None
+    with torch.no_grad():
+        for x in X:
+            wanted, state = theirs(x[:1], state)
+            spk, kept = ours(x[:1])
+            assert isinstance(state, dict)
+            assert isinstance(kept, dict)
+            again, state_given = ours_given(x[:1], state_given)
+            snn.utils.reset(ours_given)  # what is given counts
+            assert torch.equal(spk, wanted)
+            assert torch.equal(again, wanted)
+
+
+def test_an_imported_network_compiles_alone_and_within_another() -> None:
+    class Around(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            spk, _ = self.net(x)
+            return spk  # type: ignore[no-any-return]
+
+    imported = snn.import_from_nir(snn.export_to_nir(network(), X[0]))
+    alone, _, _ = snn.capture(imported, X[0])
+    within, _, _ = snn.capture(Around(imported), X[0])
+    assert sorted(alone.nodes) == ["0", "1", "2", "3", "input", "output"]
+    assert [name for name in within.nodes if name.startswith("net.")] == ["net.0", "net.1", "net.2", "net.3"]
 
 
 def test_without_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +233,7 @@ def test_convert_takes_words_for_what_they_say(tmp_path: Path, said: str, *, nes
 
 
 def test_a_misspelt_option(tmp_path: Path) -> None:
-    options = "Its options: target, dt, scheme, lossy, nested, sample."
+    options = "Its options: target, dt, scheme, lossy, nested, groups, sample."
     with pytest.raises(
         InputError, match=f"'nir' has no option 'lossi' for writing. Did you mean 'lossy'.*{options}"
     ):

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from nir_calls import FORMAT, drive, load, neuron, spikes
 from nir_networks import networks
 
-from snnhw.errors import ExportError
+from snnhw.errors import ExportError, InputError
 from snnhw.ir import (
     AvgPool2d,
+    Conv1d,
     Conv2d,
     Edge,
     Flatten,
@@ -49,7 +50,9 @@ def test_the_graph_alone_means_the_same(tmp_path: Path, target: str, net: Net) -
     entrance = net[0].nodes["input"]
     assert isinstance(entrance, Input)
     x = drive(15, 1, *entrance.shape)
-    ours, theirs = spikes(net, x), spikes(load(path, recurrence=DIALECTS[target].loop), x)
+    # Spyx flattens channels last, so that what is written for it means the same as it reads it.
+    options = {"dialect": target, "dt": 1.0} if target == "spyx" else {"recurrence": DIALECTS[target].loop}
+    ours, theirs = spikes(net, x), spikes(load(path, **options), x)
     # What is put otherwise rounds in another place: a value at its threshold may fall to the other side.
     assert np.isclose(ours, theirs, rtol=1e-3, atol=1e-4).mean() > 0.95
 
@@ -80,6 +83,32 @@ def test_groups_that_are_not_read_are_zeros(tmp_path: Path) -> None:
     graph, report = wrote(tmp_path, (program, params), "spikingjelly")
     assert np.array_equal(graph.nodes["conv"].weight[..., 0, 0], [[1, 2, 0, 0], [0, 0, 3, 4]])
     assert "conv: with zeros in the place of its 2 groups" in report.notes
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_groups_are_zeros_for_anyone_unless_they_are_kept(tmp_path: Path, rank: int) -> None:
+    """The package nir itself reads none, so that a file with groups is read with its checks switched off."""
+    shape = (4, 5, 5)[: rank + 1]
+    conv = Conv2d(4, 8, (3, 3), groups=4) if rank == 2 else Conv1d(4, 8, (3,), groups=4)
+    program = sequential({"input": Input(shape), "conv": conv, "lif": neuron("Leaky")})
+    net = program, init_params(program, seed=1, given={"lif.beta": 0.5, "lif.threshold": 0.3})
+    x = drive(20, 2, *shape)
+    graph, report = wrote(tmp_path, net, "nir")  # with nir's checks
+    assert graph.nodes["conv"].weight.shape == (8, 4, 3, 3)[: rank + 2]
+    assert report.notes[-1] == "conv: with zeros in the place of its 4 groups"
+    assert load(tmp_path / "net.nir")[1]["conv.weight"].shape == graph.nodes["conv"].weight.shape
+    assert np.array_equal(spikes(load(tmp_path / "net.nir"), x), spikes(net, x))
+    back, params, _ = FORMAT.read(tmp_path / "net.nir")
+    assert back.nodes["conv"] == conv
+    assert params["conv.weight"].tobytes() == net[1]["conv.weight"].tobytes()
+    kept = FORMAT.write(*net, tmp_path / "kept.nir", groups="kept")
+    assert any("nir.read(path, type_check=False)" in note for note in kept.notes)
+    assert load(tmp_path / "kept.nir")[0].nodes["conv"] == conv
+    assert FORMAT.read(tmp_path / "kept.nir")[0].nodes["conv"] == conv
+    with pytest.raises(
+        InputError, match="groups='none': give 'zeros' for what every reader takes, or 'kept'"
+    ):
+        FORMAT.write(*net, tmp_path / "x.nir", groups="none")  # type: ignore[arg-type]  # what is tested
 
 
 def recurrent(*, bias: float = 0.5) -> Net:

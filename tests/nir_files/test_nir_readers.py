@@ -12,7 +12,7 @@ from typing import Any
 import nir
 import numpy as np
 import pytest
-from nir_calls import DT, FORMAT, Array, chain, dense, drive, lif, load, neuron, spikes, written
+from nir_calls import DT, FORMAT, Array, chain, dense, drive, filled, lif, load, neuron, spikes, written
 
 from snnhw import registry
 from snnhw.errors import DeviceError, InputError
@@ -150,6 +150,48 @@ def test_what_is_known_of_a_file(tmp_path: Path, name: str, node: Any, words: st
     path = chain(tmp_path / "a.nir", node, shape=(3,), out=(3,))
     known = READERS[name].known(path, {"dt": DT, "scheme": "euler"})
     assert any(said.startswith(words) for said in known)
+
+
+def foretold(tmp_path: Path, name: str, node: Any, x: Array, **more: Any) -> Array:
+    """What the rules of a reader are said to give, NaN where that is what the file says."""
+    path = chain(tmp_path / "a.nir", node, shape=(3,), out=(3,))
+    read = {"dt": DT, "scheme": "euler", **more}
+    return READERS[name].by_rule(path, {"x": x}, ("n0.spk", "n0.mem"), read=read).get("n0.spk")
+
+
+TIED = np.full((4, 1, 3), [1.0, 0.5, 2.0], np.float32)
+
+
+def test_what_the_rules_of_a_reader_give(tmp_path: Path) -> None:
+    """A tie, a start, a gain that is ignored and a reset; nothing where the file says the same."""
+    nothing = [[np.nan] * 3] * 4
+    tied = foretold(tmp_path, "spikingjelly", lif(3), TIED)[:, 0]
+    assert np.array_equal(tied[0], [1, np.nan, np.nan], equal_nan=True)
+    for name in ("snntorch", "norse"):
+        assert np.array_equal(foretold(tmp_path, name, lif(3, r=1.0), TIED)[:, 0], nothing, equal_nan=True)
+    apart = foretold(tmp_path, "norse", lif(3), TIED)[:, 0]
+    assert (apart[:, 2] == 0).all()  # its r of 20 is not read
+    reset = lif(3, v_reset=0.75)
+    assert np.nanmax(foretold(tmp_path, "snntorch", reset, 0.3 * TIED)) == 0  # back to 0 there
+    started = foretold(tmp_path, "spikingjelly", lif(3, v_reset=0.75, v_leak=0.75), 0.2 * TIED)[:, 0]
+    assert started[0].tolist()[2] == 1  # 0.75 and 0.4
+    assert foretold(tmp_path, "spikingjelly", lif(3, v_leak=0.5), TIED) is None  # it refuses the file
+    assert foretold(tmp_path, "snntorch", lif(3), TIED, dt=1e-3) is None
+
+
+def test_what_a_rule_explains_is_not_called_rounding(tmp_path: Path) -> None:
+    """Quarters, against a simulator that fires at the threshold."""
+    needs("spikingjelly")
+    path = chain(tmp_path / "a.nir", nir.IF(*filled(3, 1e4, 1.0, 0.0)), shape=(3,), out=(3,))
+    x = np.random.default_rng(0).integers(-2, 4, (30, 4, 3)).astype(np.float32) / 4
+    found = held("spikingjelly", load(path), x, path, dt=DT, scheme="euler")
+    assert not found.ok
+    assert found.parity.spike_mismatches == found.parity.by_rule == found.parity.unexplained_mismatches > 0
+    assert found.parity.parting is not None
+    assert found.parity.parting.tie
+    assert "it fires at the threshold, too" in found.known
+    read = {"dt": DT, "dialect": "spikingjelly"}
+    assert held("spikingjelly", load(path, scheme=None, dialect="spikingjelly"), x, path, **read).ok
 
 
 def test_what_is_known_of_another_scheme_and_of_resets(tmp_path: Path) -> None:

@@ -133,9 +133,50 @@ def test_delays_are_whole_steps(tmp_path: Path) -> None:
     path = chain(tmp_path / "d.nir", nir.Delay(filled(3, 3e-4)[0]), shape=(3,), out=(3,))
     assert np.array_equal(spikes(load(path), X)[3:], X[:-3].astype(np.float64))
     with pytest.raises(
-        LoadError, match=r"n0' \(Delay\): a delay from 0.0003 to 0.0003 s is not the same whole"
+        LoadError,
+        match=r"n0' \(Delay\): a delay of 0.0003 s is no whole number of steps of dt=0.0002 s",
     ):
         load(path, dt=2e-4)
+
+
+@pytest.mark.parametrize("steps", [[3, 1, 5], [0, 4, 0], [2, 2, 7]])
+def test_each_value_may_have_a_delay_of_its_own(tmp_path: Path, steps: list[int]) -> None:
+    """Exactly, also when it is written and read once more; and nothing of a delay is trained."""
+    path = chain(tmp_path / "d.nir", nir.Delay(filled(3, DT * np.array(steps))[0]), shape=(3,), out=(3,))
+    net = load(path)
+    late = [np.roll(X[..., n], k, 0) * (np.arange(len(X)) >= k)[:, None] for n, k in enumerate(steps)]
+    expected = np.stack(late, -1).astype(np.float64)
+    assert np.array_equal(spikes(net, X), expected)
+    assert net[0].trainable == frozenset()
+    FORMAT.write(*net, tmp_path / "again.nir")
+    for options in ({}, {"dt": DT, "scheme": "euler"}):
+        program, params, _ = FORMAT.read(tmp_path / "again.nir", **options)
+        assert np.array_equal(spikes((program, params), X), expected)
+
+
+def test_delays_of_their_own_over_several_axes_and_in_a_loop(tmp_path: Path) -> None:
+    steps = np.arange(12).reshape(1, 3, 4) % 5
+    path = chain(tmp_path / "d.nir", nir.Delay(steps * DT), shape=(1, 3, 4), out=(1, 3, 4))
+    x = drive(9, 2, 1, 3, 4)
+    found = spikes(load(path), x)
+    for place in np.ndindex(1, 3, 4):
+        k = steps[place]
+        assert np.array_equal(found[(slice(k, None), 0, *place)], x[(slice(9 - k), 0, *place)])
+    nodes = {
+        "input": nir.Input(np.array([2])),
+        "half": nir.Scale(filled(2, 0.5)[0]),
+        "late": nir.Delay(DT * np.array([1, 3])),
+        "output": nir.Output(np.array([2])),
+    }
+    edges = [("input", "half"), ("half", "late"), ("late", "half"), ("half", "output")]
+    y = spikes(load(written(tmp_path / "c.nir", nodes, edges)), np.eye(1, 7)[0][:, None, None] * np.ones(2))
+    assert y[:, 0].T.tolist() == [[0.5**n for n in range(1, 8)], [0.5, 0, 0, 0.25, 0, 0, 0.125]]
+
+
+def test_a_delay_of_too_many_kinds(tmp_path: Path) -> None:
+    path = chain(tmp_path / "d.nir", nir.Delay(DT * np.arange(1025)), shape=(1025,), out=(1025,))
+    with pytest.raises(LoadError, match=r"n0' \(Delay\): it holds 1025 different delays; at most 1024"):
+        load(path)
 
 
 def test_branches_of_unequal_depth_meet_in_the_same_step(tmp_path: Path) -> None:
@@ -254,7 +295,7 @@ def test_dt_and_scheme_are_asked_for(tmp_path: Path) -> None:
         ({"reset": "none"}, "reset='none': give one of to_value, subtract"),
         (
             {"dT": 1e-4},
-            "'dT' is no option for reading NIR; options: dt, scheme, reset, recurrence, gain, max_bytes",
+            "'dT' is no option for reading NIR; options: dt, scheme, dialect, reset, recurrence, gain, max",
         ),
     ],
 )

@@ -238,7 +238,7 @@ def test_several_outputs(tmp_path: Path, target: str) -> None:
 
 
 def test_every_target_is_held_to_a_simulator() -> None:
-    assert set(DIALECTS) == {"nir", *PEERS}
+    assert set(DIALECTS) == {"nir", "spyx", *PEERS}  # Spyx in test_nir_spyx.py
     assert len({*DIALECTS, *APART, *UNVERIFIED}) == len(DIALECTS) + len(APART) + len(UNVERIFIED)
 
 
@@ -292,7 +292,12 @@ def test_a_simulator_with_a_step_of_its_own(tmp_path: Path) -> None:
             0.1,
             "lif: its v_reset must be zero: 'spikingjelly': its membranes start",
         ),
-        ("spikingjelly", "r", 3.0, "lif: its gain must be 1: 'spikingjelly': it refuses any other"),
+        (
+            "spikingjelly",
+            "tau",
+            1e-4,
+            "lif: its tau in steps must be more than 1: 'spikingjelly': it refuses",
+        ),
         ("norse", "v_reset", 0.1, "lif: its v_reset must be zero: 'norse': it resets to 0 whatever"),
     ],
 )

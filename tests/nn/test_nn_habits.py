@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 from torch import nn
 
 import snnhw as snn
-from snnhw.errors import UnknownPlugin
+from snnhw.errors import InputError, UnknownPlugin
 
 T, B = 5, 2
 
@@ -43,13 +41,11 @@ def test_a_compiled_network_says_what_does_it_here(name: str, words: str) -> Non
 
 def test_batch_and_time_the_other_way_round_are_told() -> None:
     model, x = compiled(), torch.rand(T, B, 4)
-    with pytest.warns(UserWarning, match=r"\[2, 5, 4\].*5 steps of a batch of 2\. Time comes first"):
+    with pytest.raises(InputError, match=r"\[2, 5, 4\].*time comes first here: give x\.transpose\(0, 1\)"):
         model.run(x.transpose(0, 1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model.run(x)
-        model.run(torch.rand(B, B, 4))
-        model.run(torch.rand(7, 3, 4))
+    model.run(x)
+    model.run(torch.rand(B, B, 4))
+    model.run(torch.rand(7, 3, 4))
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda", "mps"])

@@ -256,6 +256,23 @@ def test_an_input_of_another_rank_shows_both_shapes() -> None:
     )
 
 
+def test_time_and_batch_the_other_way_round() -> None:
+    """As Tonic collates by default; B steps of T samples were run."""
+    model = compiled()
+    for run in (lambda: model(X.transpose(0, 1)), lambda: model.step(X.transpose(0, 1), Y)):
+        with pytest.raises(InputError) as caught:
+            run()
+        assert str(caught.value) == (
+            "input 'input' has shape [8, 6, 5]: [B, T, ...] of the T=6 and B=8 that were compiled, but time "
+            "comes first here: give x.transpose(0, 1), or collate with Tonic's PadTensors(batch_first=False)."
+            " For 8 steps of 6 samples, compile with time_steps=8"
+        )
+    assert [*model.run(X[:3, :4]).outputs["output"].shape] == [3, 4, 3]
+    assert [*compiled(time_steps=B).run(X.transpose(0, 1)).outputs["output"].shape] == [8, 6, 3]
+    static = compiled(static=True, train=False, time_steps=5)
+    assert [*static.run(X[0]).outputs["output"].shape] == [5, 8, 3]
+
+
 def test_several_inputs_need_names() -> None:
     model = compiled(Two(), (X[0], torch.zeros(B, 2)))
     for given in (X, (X,)):

@@ -215,9 +215,13 @@ class Scribe:
 
     def __init__(self, paper: Paper) -> None:
         self.paper = paper
+        self.ruled: Arrays = {}
 
     def probe(self) -> Probe:
         return Probe("ready")
+
+    def by_rule(self, path: Path, inputs: Arrays, record: tuple[str, ...], **_: Any) -> Arrays:
+        return self.ruled
 
     def known(self, path: Path, read: Mapping[str, object]) -> tuple[str, ...]:
         return ("it writes slowly", *(f"{key} is {value}" for key, value in read.items()))
@@ -302,6 +306,47 @@ def test_a_readers_membranes_are_not_judged(
     assert found.ok
     assert found.held[0].parity.membranes_outside
     assert found.held[0].parity.max_membrane_error == pytest.approx(0.01, rel=1e-3)
+
+
+class AtTheThreshold(Scribe):
+    """It fires at the threshold, too: its thresholds are a last digit lower."""
+
+    def run(self, path: Path, inputs: Arrays, record: tuple[str, ...], **_: Any) -> Arrays:
+        program, params = self.paper.drawer
+        lower = np.nextafter(params["lif.threshold"], np.float32(0))
+        found = execute(program, {**params, "lif.threshold": lower}, inputs, record=record, dtype=np.float32)
+        return found.recordings
+
+
+@pytest.mark.parametrize("foretold", [False, True])
+def test_what_a_rule_explains_is_not_called_rounding(shelf: dict[str, Any], *, foretold: bool) -> None:
+    """All numbers are quarters; what is within reach of rounding is a tie all the same."""
+    lif = Neuron(MODELS["Leaky"], reset="zero", timing="immediate")
+    program = sequential({"x": Input((2,)), "fc": Linear(2, 3, bias=False), "lif": lif})
+    weight = np.array([[1, 0], [0.5, 0.5], [0.25, 0.75]], np.float32)
+    numbers = {"fc.weight": weight, "lif.beta": 0.5, "lif.threshold": 1.0}
+    params: Params = {key: np.asarray(value, np.float32) for key, value in numbers.items()}
+    x = np.array([[1, 1], [0.5, 0.25], [2, 1]], np.float32)[:, None]
+    paper = Paper()
+    scribe = AtTheThreshold(paper)
+    shelf |= {"paper": paper, "scribe": scribe}
+    if foretold:
+        paper.drawer = (program, params)
+        seen, said = (
+            scribe.run(Path(), {"x": x}, ("lif.spk",)),
+            execute(program, params, {"x": x}, record=["lif.spk"]),
+        )
+        spk = said.recordings["lif.spk"]
+        scribe.ruled = {"lif.spk": np.where(seen["lif.spk"] == spk, np.nan, seen["lif.spk"])}
+    found = verify(program, params, {"x": x}, ["right", "scribe@paper"], time_steps=3)
+    held, (pair,) = found.held[1], found.pairs
+    assert held.parity.spike_mismatches > 0
+    assert held.parity.parting is not None
+    assert held.parity.parting.tie
+    assert (held.ok, pair.ok, found.ok) == (not foretold,) * 3
+    assert held.parity.by_rule == pair.parity.by_rule == foretold * held.parity.spike_mismatches
+    assert held.parity.parting.explained is not foretold
+    assert held.parity.parting.ruled is foretold
 
 
 def test_a_reader_of_another_format_is_an_error(run: Run, shelf: dict[str, Any]) -> None:

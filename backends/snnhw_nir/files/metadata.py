@@ -36,12 +36,14 @@ class Settings:
     Attributes:
         dt: length of a step in seconds; scheme: how a step is taken; target: for whom it was written.
         nested: whether modules within modules are graphs within graphs.
+        groups: whether convolutions in groups are ``kept``, or written with ``zeros``.
     """
 
     dt: float
     scheme: str
     target: str
     nested: bool = False
+    groups: str = "kept"  # as in files that say nothing of it
 
 
 Write = Callable[[Program, Params, Settings], tuple[Graph, Mapping[str, str]]]
@@ -63,6 +65,8 @@ def embed(graph: Graph, program: Program, params: Params, settings: Settings) ->
         "nested": int(settings.nested),
         "header": msgspec.json.encode(header).decode(),
     }
+    if any(getattr(op, "groups", 1) != 1 for op in program.nodes.values()):
+        own["groups"] = settings.groups
     return replace(graph, metadata={**graph.metadata, SPACE: own | ({"params": apart} if apart else {})})
 
 
@@ -95,7 +99,8 @@ def settings_of(graph: Graph) -> Settings | None:
     try:
         convention = Convention(float(own["dt"]), str(own["scheme"]))
         nested = bool(own.get("nested", 0))
-        return Settings(convention.dt, convention.scheme, str(own["target"]), nested)
+        groups = str(own.get("groups", "kept"))
+        return Settings(convention.dt, convention.scheme, str(own["target"]), nested, groups)
     except (InputError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         advice = "give dt= and scheme= to read the graph alone"
         raise LoadError(f"what snnhw left in its metadata is broken ({error}); {advice}") from error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from snnhw.errors import LoadError, ProgramError
 from snnhw.ir import (
+    MODELS,
     Add,
     ATan,
     AvgPool2d,
@@ -38,6 +39,9 @@ __all__ = ["MAKERS", "THRESHOLD", "Made", "made_of"]
 THRESHOLD: Final = spike(var("x") - var("threshold"), ATan())
 """What a node of this type computes."""
 
+MAX_DELAYS: Final = 1024
+"""How many delays of a node may differ: each takes a node of its own."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -45,13 +49,19 @@ class Made:
 
     Attributes:
         shape: what the node says about its output; None when it says nothing.
-        delay: steps by which what arrives is late.
+        delay: steps by which what arrives is late; after: by which what leaves is.
+        taps: the same where each value has a delay of its own: steps -> the values that are so late, as ones
+            among zeros.
+        fixed: whether its parameters are what it is, and never trained.
     """
 
     op: Op
     params: Mapping[str, Array]
     shape: tuple[int, ...] | None = None
     delay: int = 0
+    taps: Mapping[int, Array] = field(default_factory=dict)
+    fixed: bool = False
+    after: int = 0
 
 
 def made_of(name: str, node: Node, convention: Convention) -> Made:
@@ -154,14 +164,18 @@ def _flatten(here: _Here) -> Made:
 def _delay(here: _Here) -> Made:
     delay, dt = here.reals("delay"), here.convention.dt
     steps = delay.astype(np.float64) / dt
-    count = round(float(steps.flat[0])) if steps.size else 0
-    if steps.size == 0 or not np.allclose(steps, count, rtol=1e-5, atol=1e-5):
-        span = f"from {delay.min():g} to {delay.max():g} s" if delay.size else "of nothing"
-        raise LoadError(
-            f"a delay {span} is not the same whole number of steps of dt={dt:g} s for all; "
-            "give a dt that divides it"
-        )
-    return Made(Add(), {}, delay.shape or None, count)
+    counts = np.rint(steps)
+    if steps.size == 0 or not np.allclose(steps, counts, rtol=1e-5, atol=1e-5):
+        off = np.abs(steps - counts) > 1e-5 * (1 + counts)
+        said = f"a delay of {delay[off].flat[0]:g} s" if steps.size else "a delay of nothing"
+        raise LoadError(f"{said} is no whole number of steps of dt={dt:g} s; give a dt that divides it")
+    found = [int(count) for count in np.unique(counts)]
+    if len(found) > MAX_DELAYS:
+        raise LoadError(f"it holds {len(found)} different delays; at most {MAX_DELAYS} are read")
+    if len(found) == 1:
+        return Made(Add(), {}, delay.shape or None, found[0])
+    taps = {count: (counts == count).astype(np.float32) for count in found}
+    return Made(Add(), {}, delay.shape, taps=taps)
 
 
 def _scale(here: _Here) -> Made:
@@ -181,6 +195,10 @@ def _threshold(here: _Here) -> Made:
 
 
 def _neuron(here: _Here) -> Made:
+    if here.node.type in _STEPWISE and here.convention.neurons == "spyx":
+        return _stepwise(here)
+    if here.node.type in _STEPWISE and here.convention.neurons == "unit gain" and _plain(here):
+        return _stepwise(here)
     model = textbook(here.node.type, here.convention.scheme)
     neutral = {"v_reset": 0.0, "w_in": 1.0}
     arrays = {param.name: here.reals(param.name, neutral.get(param.name)) for param in model.params}
@@ -196,6 +214,41 @@ def _neuron(here: _Here) -> Made:
         param_shapes=FrozenMap({name: array.shape for name, array in params.items() if array.shape}),
     )
     return Made(op, params, next(iter(shapes), None))
+
+
+_STEPWISE: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
+    "IF": ("Leaky", "subtract", {}),
+    "LIF": ("Leaky", "subtract", {"beta": "tau"}),
+    "CubaLIF": ("Synaptic", "subtract_beta", {"alpha": "tau_syn", "beta": "tau_mem"}),
+}
+"""Type of node -> the neuron that counts in steps: model, Spyx's reset, and each decay's time constant."""
+
+
+def _plain(here: _Here) -> bool:
+    """Whether an input of 1 adds 1, and the membrane rests and starts again at 0."""
+    dt, neutral = here.convention.dt, {"v_reset": 0.0, "v_leak": 0.0, "w_in": 1.0}
+    real = {name: here.reals(name, neutral.get(name)).astype(np.float64) for name in here.node.fields}
+    gains = [real["r"] * dt / real.get("tau", real.get("tau_mem", np.ones(())))]
+    if "tau_syn" in real:
+        gains.append(real.get("w_in", np.ones(())) * dt / real["tau_syn"])
+    rests = [real[name] for name in ("v_reset", "v_leak") if name in real]
+    return all(np.allclose(gain, 1.0, rtol=1e-5) for gain in gains) and not any(map(np.any, rests))
+
+
+def _stepwise(here: _Here) -> Made:
+    """``v <- beta v + x``. In Spyx, ``spk = [v > threshold]`` of the step before, which takes the threshold
+    off: snnTorch's neuron with its spikes a step late. Elsewhere the neuron is set to 0 at once."""
+    model, reset, decays = _STEPWISE[here.node.type]
+    late = here.convention.neurons == "spyx"
+    level = here.reals("v_threshold").astype(np.float32)
+    steps = {key: here.reals(field).astype(np.float64) / here.convention.dt for key, field in decays.items()}
+    arrays = {key: np.clip(1 - 1 / value, 0, 1).astype(np.float32) for key, value in steps.items()}
+    params = {key: _shared(array) for key, array in arrays.items()} | {"threshold": _shared(level)}
+    params = {"beta": np.ones((), np.float32), **params}
+    shapes = FrozenMap({key: array.shape for key, array in params.items() if array.shape})
+    kind = {"reset": reset, "timing": "delayed"} if late else {"reset": "zero", "timing": "immediate"}
+    op = Neuron(MODELS[model], param_shapes=shapes, **kind)  # type: ignore[arg-type]  # two texts
+    return Made(op, params, level.shape or None, after=int(late))
 
 
 def _shared(array: Array) -> Array:

@@ -18,6 +18,7 @@ from snnhw.ir import (
     Output,
     Params,
     Program,
+    Scale,
     TimeAxis,
     infer_shapes,
     require_valid,
@@ -58,10 +59,13 @@ def named_program_of(graph: Graph, convention: Convention) -> tuple[Program, Par
         assert isinstance(node, Node)
         made[names[name]] = made_of(name, node, convention)
     edges = [(names[source], names[target]) for source, target in flat.edges]
+    made, edges = _tapped(made, edges)
     params = {f"{name}.{key}": array for name, each in made.items() for key, array in each.params.items()}
     nodes = FrozenMap({name: each.op for name, each in made.items()})
     program = Program(nodes, tuple(_edges(made, edges, convention)), TimeAxis(convention.dt))
     program = trainable(_with_sums(program))
+    fixed = {f"{name}.{key}" for name, each in made.items() if each.fixed for key in each.params}
+    program = replace(program, trainable=program.trainable - fixed)
     try:
         require_valid(program)
     except ProgramError as error:
@@ -71,8 +75,23 @@ def named_program_of(graph: Graph, convention: Convention) -> tuple[Program, Par
     return program, params, ports
 
 
+def _tapped(
+    made: Mapping[str, Made], edges: list[tuple[str, str]]
+) -> tuple[dict[str, Made], list[tuple[str, str]]]:
+    """Delays of their own for each value: for every delay a node that lets those values through that have
+    it, times 1, and the others times 0; what arrives at the node itself is the sum of these."""
+    nodes, taps = dict(made), {}
+    for name, each in made.items():
+        taps[name] = [unused(f"{name}.late{steps}", nodes) for steps in each.taps]
+        for tap, (steps, mask) in zip(taps[name], each.taps.items(), strict=True):
+            nodes[tap] = Made(Scale(mask.shape), {"weight": mask}, mask.shape, steps, fixed=True)
+    found = [(source, tap) for source, target in edges for tap in taps[target] or (target,)]
+    found += [(tap, name) for name, those in taps.items() for tap in those]
+    return nodes, found
+
+
 def _edges(made: Mapping[str, Made], edges: list[tuple[str, str]], convention: Convention) -> Iterable[Edge]:
-    apart = {place for place, (_, target) in enumerate(edges) if made[target].delay}
+    apart = {place for place, (a, b) in enumerate(edges) if made[b].delay or made[a].after}
     stateful = {name: isinstance(each.op, Neuron) for name, each in made.items()}
     roots = [name for name, each in made.items() if isinstance(each.op, Input)]
     late = delayed_edges(stateful, edges, roots, convention.recurrence, apart)
@@ -82,7 +101,7 @@ def _edges(made: Mapping[str, Made], edges: list[tuple[str, str]], convention: C
             raise LoadError(
                 f"edge '{source}' -> '{target}': an Output gives nothing, and an Input takes nothing"
             )
-        delay = made[target].delay + (place in late)
+        delay = made[source].after + made[target].delay + (place in late)
         yield Edge(f"{source}.{leaves}", f"{target}.{arrives[0]}", delay)
 
 

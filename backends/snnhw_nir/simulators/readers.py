@@ -24,6 +24,7 @@ from snnhw.plugin import INTERFACE, Arrays, Probe
 from snnhw_nir import importing
 from snnhw_nir.graph import Graph
 from snnhw_nir.simulators.reasons import reasons
+from snnhw_nir.simulators.rules import by_rule
 from snnhw_nir.wires import inlined
 
 __all__ = ["NorseReader", "SinabsReader", "SnnTorchReader", "SpikingJellyReader"]
@@ -114,6 +115,12 @@ class NirReader:
                 raise DeviceError(f"reader '{self.name}' failed: {_last_line(done.stderr)}")
             with np.load(made) as arrays:
                 return dict(arrays)
+
+    def by_rule(
+        self, path: Path, inputs: Arrays, record: tuple[str, ...], *, read: Mapping[str, object]
+    ) -> Arrays:
+        """By its dialect; see `snnhw_nir.simulators.rules`."""
+        return by_rule(self.name, path, inputs, record, read)
 
     def known(self, path: Path, read: Mapping[str, object]) -> tuple[str, ...]:
         """Where it parts from NIR, as far as this file shows it; see `snnhw_nir.simulators.reasons`."""

@@ -25,15 +25,23 @@ ADVICE: Final = (
     "or pass lossy='allow' to write the file all the same"
 )
 
-_READS: Final = {"to_value": "reset to {v_reset}", "subtract": "reset by subtraction at once"}
+_READS: Final = {
+    "to_value": "reset to {v_reset}",
+    "subtract": "reset by subtraction at once",
+    "subtract_late": "reset by subtraction a step late",
+}
+
+_LATE: Final = {("Leaky", "subtract", "delayed"), ("Synaptic", "subtract_beta", "delayed")}
+"""Resets that are those of a reader with ``subtract_late``."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One neuron whose reset becomes another; ``words`` say which."""
+    """One neuron that becomes another; ``words`` say which. ``there``: its name in the graph."""
 
     node: str
     words: str
+    there: str = ""
 
 
 def changes(program: Program, dialect: Dialect) -> list[Change]:
@@ -42,6 +50,8 @@ def changes(program: Program, dialect: Dialect) -> list[Change]:
     for name in program.named(Neuron):
         op = program.nodes[name]
         assert isinstance(op, Neuron)
+        if dialect.reset == "subtract_late" and (op.model.name, op.reset, op.timing) in _LATE:
+            continue
         like = acts_like(op)
         if like not in ("none", dialect.reset):
             was = "by subtraction at once" if like == "subtract" else like
@@ -55,12 +65,15 @@ def measured(
     program: Program,
     params: Params,
     reader: tuple[Program, Params],
+    *,
     sample: Any,
+    late: Mapping[str, int],
 ) -> list[str]:
     """The changes in words, each with the share of spikes that differ on the sample.
 
     Args:
         reader: the program that the reader makes of the file.
+        late: neuron -> the steps by which its spikes are late there.
         sample: input name -> ``[B, ...]``, or one array; None: nothing is measured.
     """
     if sample is None:
@@ -69,11 +82,14 @@ def measured(
         ]
     inputs = _inputs(program, sample)
     ports = [f"{change.node}.spk" for change in found]
-    ours = _spikes(program, params, inputs, ports)
-    theirs = _spikes(*reader, inputs, ports)
+    there = dict(zip(reader[0].named(Input), inputs.values(), strict=True)) if len(inputs) == 1 else inputs
+    named = {port: f"{change.there or change.node}.spk" for change, port in zip(found, ports, strict=True)}
+    ours, seen = _spikes(program, params, inputs, ports), _spikes(*reader, there, [*named.values()])
     said = []
     for change, port in zip(found, ports, strict=True):
-        differ, either = int((ours[port] ^ theirs[port]).sum()), int((ours[port] | theirs[port]).sum())
+        steps, size = late.get(change.node, 0), ours[port].shape[-1]  # one more may stand for a bias
+        mine, theirs = ours[port][: STEPS - steps], seen[named[port]][steps:, ..., :size]
+        differ, either = int((mine ^ theirs).sum()), int((mine | theirs).sum())
         share = f"{100 * differ / either:.0f} % of spikes differ" if either else "it never fires"
         said.append(f"{change.node}: {change.words}: {share} on your sample, held for {STEPS} steps")
     return said

@@ -17,7 +17,10 @@ from snnhw_nir.targets.orders import Order
 
 __all__ = ["APART", "DIALECTS", "UNVERIFIED", "Apart", "Dialect", "Rule", "dialect_of"]
 
-Is = Literal["zero", "one number", "equal to v_reset", "1", "1 or more", "more than 1"]
+Is = Literal[
+    "zero", "one number", "equal to v_reset", "1", "1, with r or without", "1 or more", "more than 1"
+]
+Reset = Literal["to_value", "subtract", "subtract_late"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,15 @@ class Rule:
         types: of node; field: of theirs, a time also ``in steps``, or ``gain`` for what an input of 1 adds
             within a step, and ``current gain`` for what it adds to the current.
         must: what it has to be; because: what the reader does otherwise.
+        modelled: whether `snnhw_nir.targets.meant` does likewise, where a file is read as by this reader;
+            otherwise such a file is refused.
     """
 
     types: tuple[str, ...]
     field: str
     must: Is
     because: str
+    modelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,25 @@ class Dialect:
 
     Attributes:
         verified: the releases it was measured with.
-        nodes: types that it reads.
+        nodes: types that it reads, and can be relied on; reads: others, which are not written for it.
         dt: length of a step that it takes for granted; None: whatever it is told. ``fixed``: it cannot
             be told another.
-        reset: what a spike does to the membrane.
+        reset: what a spike does to the membrane; ``subtract_late``: a step after it, as in snnTorch.
+        exact: whether a gain that is 1 but for rounding is exactly 1 there.
+        late: by how many steps a spike is late, for each layer of neurons.
         rules: what it takes for granted.
         loop: where it delays a cycle; pairs: whether a neuron and a product may be all of one.
         order: in which it computes nodes.
         several: whether it takes more than one Input or Output.
         joins: whether it adds up what meets at an Output.
         dots: whether names with dots stay what they are.
-        gain: where it reads the gain of a LIF: its ``r``, or nowhere, so that it goes into weights.
+        gain: where it reads the gain of a LIF: its ``r``; nowhere, so that it goes into ``weights``; or its
+            ``r`` where that is 1 or ``tau / dt``, and any other goes into weights.
         ties: whether a membrane that is exactly at its threshold ``rests`` or ``fires``.
-        batch_counts: whether it takes the batch for the first axis of what a Flatten flattens.
+        batch_counts: whether it takes the batch for the first axis of what a Flatten flattens; channels_last:
+            whether it flattens channels last.
+        chains: whether it reads nodes in a row only, from one called ``input`` to one called ``output``.
+        dilation: whether it reads convolutions with one.
         unpadded: pools whose padding it leaves out; groups: whether it reads convolutions in groups.
         nested: whether it was held to graphs within graphs.
         notes: what to know besides, each with the type of node that it is about, or "".
@@ -63,10 +75,13 @@ class Dialect:
     name: str
     verified: str
     nodes: frozenset[str] = frozenset(SCHEMA)
+    reads: frozenset[str] = frozenset()
     dt: float | None = None
     fixed: bool = False
     schemes: tuple[str, ...] = ("euler",)
-    reset: Literal["to_value", "subtract"] = "to_value"
+    reset: Reset = "to_value"
+    exact: bool = False
+    late: int = 0
     rules: tuple[Rule, ...] = ()
     pairs: bool = True
     loop: Recurrence = "spikes"
@@ -74,9 +89,12 @@ class Dialect:
     several: bool = True
     joins: bool = True
     dots: bool = True
-    gain: Literal["r", "weights"] = "r"
+    gain: Literal["r", "weights", "r or weights"] = "r"
     ties: Literal["rests", "fires"] = "rests"
     batch_counts: bool = False
+    channels_last: bool = False
+    chains: bool = False
+    dilation: bool = True
     unpadded: tuple[str, ...] = ()
     groups: bool = True
     nested: bool = True
@@ -125,6 +143,7 @@ _ALL: Final = (
         nodes=_LAYERS | {"AvgPool2d", "LIF", "CubaLIF"},
         dt=1e-4,
         fixed=True,
+        exact=True,
         pairs=False,
         loop="current",
         order="in turn",
@@ -136,7 +155,7 @@ _ALL: Final = (
         batch_counts=True,
         rules=(
             Rule(_BOTH, "v_leak", "zero", "it refuses any other"),
-            Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says"),
+            Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says", modelled=True),
             Rule(_BOTH, "v_threshold", "one number", "it has one threshold per layer"),
             Rule(("LIF",), "gain", "one number", "it divides the threshold by the gain of the first neuron"),
             Rule(("CubaLIF",), "gain", "1", "it refuses any other"),
@@ -148,6 +167,7 @@ _ALL: Final = (
         "spikingjelly 2.0.0, nirtorch 2.6",
         nodes=_LAYERS | {"Conv1d", "AvgPool2d", "IF", "LIF", "CubaLIF"},
         dt=1e-4,
+        exact=True,
         loop="current",
         order="in turn",
         several=False,
@@ -155,16 +175,18 @@ _ALL: Final = (
         groups=False,
         joins=False,
         dots=False,
+        gain="r or weights",
         ties="fires",
         rules=(
             *(
                 Rule(("IF", *_BOTH), field, "one number", "it has one number per layer")
                 for field in ("tau", "tau_syn", "tau_mem", "r", "v_leak", "v_reset", "v_threshold", "w_in")
             ),
-            Rule(("IF", *_BOTH), "v_reset", "zero", "its membranes start from v_reset"),
+            Rule(("IF", *_BOTH), "v_reset", "zero", "its membranes start from v_reset", modelled=True),
             Rule(("LIF",), "v_leak", "equal to v_reset", "it refuses any other"),
             Rule(("CubaLIF",), "v_leak", "zero", "it refuses any other"),
-            Rule(("IF", *_BOTH), "gain", "1", "it refuses any other"),
+            Rule(("IF", "CubaLIF"), "gain", "1", "it refuses any other"),
+            Rule(("LIF",), "gain", "1, with r or without", "it refuses any other"),
             Rule(("CubaLIF",), "current gain", "1", "it refuses any other"),
             Rule(("LIF",), "tau in steps", "more than 1", "it refuses a step or less"),
             Rule(("CubaLIF",), "tau_syn in steps", "1 or more", "it refuses less than a step"),
@@ -175,6 +197,7 @@ _ALL: Final = (
         "norse",
         "norse 1.1.0, nirtorch 2.6",
         nodes=_LAYERS | {"SumPool2d", "LIF", "CubaLIF"},
+        reads=frozenset({"IF"}),
         loop="current",
         order="depth first",
         several=False,
@@ -185,11 +208,45 @@ _ALL: Final = (
         batch_counts=True,
         unpadded=("SumPool2d",),
         rules=(
-            Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says"),
+            Rule(_BOTH, "v_reset", "zero", "it resets to 0 whatever the file says", modelled=True),
             Rule(_BOTH, "v_leak", "zero", "it adds v_leak to the current too, and starts from it"),
-            Rule(("LIF",), "r", "1", "it ignores r"),
+            Rule(("LIF",), "r", "1", "it ignores r", modelled=True),
         ),
         notes=(("", "give it the step: norse.torch.from_nir(graph, dt=...)"),),
+    ),
+    Dialect(
+        "spyx",
+        "spyx 1.0.0",
+        nodes=_LAYERS | {"SumPool2d", "IF", "LIF", "CubaLIF"},
+        dt=1.0,
+        reset="subtract_late",
+        late=1,
+        several=False,
+        nested=False,
+        groups=False,
+        dilation=False,
+        joins=False,
+        dots=False,
+        chains=True,
+        channels_last=True,
+        unpadded=("SumPool2d",),
+        rules=(
+            Rule(("IF", *_BOTH), "gain", "1", "it ignores r", modelled=True),
+            Rule(("CubaLIF",), "current gain", "1", "it ignores w_in", modelled=True),
+            Rule(_BOTH, "v_leak", "zero", "it ignores v_leak", modelled=True),
+            Rule(
+                ("IF", *_BOTH),
+                "v_reset",
+                "zero",
+                "it resets by subtraction whatever the file says",
+                modelled=True,
+            ),
+        ),
+        notes=(
+            ("", "give it the step: spyx.nir.from_nir(graph, x, dt=...)"),
+            ("Conv2d", "give it images with their channels last, [T, B, H, W, C]"),
+            *((kind, "each layer of neurons gives its spikes one step late") for kind in ("IF", *_BOTH)),
+        ),
     ),
 )
 
@@ -211,7 +268,7 @@ APART: Final[Mapping[str, Apart]] = {
 """Name of a reader that is no target -> why not."""
 
 UNVERIFIED: Final = (
-    "hxtorch", "jaxsnn", "lava", "nengo", "rockpool", "spikeforge", "spinnaker2", "spyx",
+    "hxtorch", "jaxsnn", "lava", "nengo", "rockpool", "spikeforge", "spinnaker2",
 )  # fmt: skip
 """Readers that are known, and were not held to anything here."""
 

@@ -61,6 +61,10 @@ class Draft:
         notes = (*self.notes, note) if note else self.notes
         return replace(self, nodes={**self.nodes, name: node}, notes=notes)
 
+    def with_shapes(self, arriving: Mapping[str, Shape]) -> Draft:
+        """Where other shapes arrive."""
+        return replace(self, arriving={**self.arriving, **arriving})
+
     def before(self, target: str, sources: Collection[str], last: str, node: Node) -> Draft:
         """With a node of the name ``target.last`` that hears these sources in the place of the target, which
         hears it."""

@@ -16,6 +16,7 @@ from snnhw_nir.graph import Node
 from snnhw_nir.reading.gains import scaled, takes
 from snnhw_nir.targets.dialects import TORCH, Dialect
 from snnhw_nir.targets.draft import Draft, conv, times
+from snnhw_nir.targets.lateness import with_late_biases
 from snnhw_nir.targets.loops import out_of_turn, without_biases
 from snnhw_nir.targets.orders import sorted_for_depth
 from snnhw_nir.wires import unused
@@ -98,10 +99,12 @@ def _longer_loops(draft: Draft, dialect: Dialect) -> Draft:
 
 def _gains(draft: Draft, dialect: Dialect) -> Draft:
     """Every LIF with ``r = 1``: what it multiplied by goes into the weights before it."""
-    for name in draft.of("LIF") if dialect.gain == "weights" else ():
+    for name in draft.of("LIF") if dialect.gain != "r" else ():
         node = draft.nodes[name]
         r = np.asarray(node.fields["r"])
         if r.size == 0 or bool((r == 1).all()):
+            continue
+        if dialect.gain == "r or weights" and _unit_gain(node, draft.dt):
             continue
         sources = draft.sources(name)
         able = [each for each in sources if len(draft.targets(each)) == 1 and takes(draft.nodes[each], r)]
@@ -114,6 +117,12 @@ def _gains(draft: Draft, dialect: Dialect) -> Draft:
         if rest and way:
             draft = draft.before(name, rest, "gain", way)
     return draft
+
+
+def _unit_gain(node: Node, dt: float) -> bool:
+    """Whether an input of 1 adds 1 within a step."""
+    r, tau = (np.asarray(node.fields[field], np.float64) for field in ("r", "tau"))
+    return bool(np.allclose(r * dt / tau, 1.0, rtol=5e-7, atol=0.0))
 
 
 def _joins(draft: Draft, dialect: Dialect) -> Draft:
@@ -147,13 +156,31 @@ def _flattened_from_the_end(draft: Draft, dialect: Dialect) -> Draft:
     return draft
 
 
+def _channels_last(draft: Draft, dialect: Dialect) -> Draft:
+    """Columns of the products behind a Flatten in the order in which the reader flattens."""
+    for name in draft.of("Flatten") if dialect.channels_last else ():
+        shape = draft.arriving[name]
+        if len(shape) < 3:
+            continue
+        order = np.moveaxis(np.arange(np.prod(shape)).reshape(shape), 0, -1).ravel()
+        for layer in draft.targets(name):
+            node = draft.nodes[layer]
+            if node.type in ("Affine", "Linear"):
+                weight = np.asarray(node.fields["weight"])[:, order]
+                note = f"{layer}: its columns in the order in which '{dialect.name}' flattens, channels last"
+                draft = draft.put(layer, Node(node.type, {**node.fields, "weight": weight}), note)
+    return draft
+
+
 def _names(draft: Draft, dialect: Dialect) -> Draft:
     """Names that the reader's modules can have: dots become underscores there, so that two might be one, and
     what torch calls its own is taken. Where nodes are computed by name, names are numbered if they must."""
     if dialect.dots:
         return draft
     names: dict[str, str] = {}
-    for name in draft.nodes:
+    if dialect.chains:  # it walks from the one to the other
+        names = {name: kind.lower() for kind in ("Input", "Output") for name in draft.of(kind)[:1]}
+    for name in (name for name in draft.nodes if name not in names):
         names[name] = unused(name.replace(".", "_"), TORCH | set(names.values()))
     plain = _renamed(draft, names)
     if dialect.order != "in turn" or plain.of("Delay") or not list(out_of_turn(plain, dialect)):
@@ -195,6 +222,8 @@ STEPS: Final[tuple[Callable[[Draft, Dialect], Draft], ...]] = (
     _joins,
     _ties,
     _flattened_from_the_end,
+    _channels_last,
+    with_late_biases,
     _names,
     _edges_in_order,
 )

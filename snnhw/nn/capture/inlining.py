@@ -53,7 +53,8 @@ def place_program(
         Signal(source[port], building.shapes[source[port]], batch)
         for port in (outputs[name] for name in program.named(Output))
     ]
-    return returned[0] if len(returned) == 1 else tuple(returned)
+    outputs_alone = returned[0] if len(returned) == 1 else tuple(returned)
+    return (outputs_alone, None) if module.returns_state else outputs_alone
 
 
 def _check_signals(path: str, module: ProgramStep, signals: Mapping[str, Any]) -> None:

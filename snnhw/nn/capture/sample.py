@@ -15,8 +15,8 @@ from snnhw.nn.capture.signals import described
 
 __all__ = ["Sample", "bind_sample"]
 
-SETTINGS = (bool, int, str, type(None))
-"""Types of what a forward may take besides arrays: a number of steps, a flag."""
+SETTINGS = (bool, int, float, str, type(None))
+"""Types of what a forward may take besides arrays: a number of steps, a flag, a factor."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def bind_sample(root: nn.Module, sample: Any) -> Sample:
     shapes = {name: _shape(name, array) for name, array in given.items() if name not in settings}
     found = Sample(tuple(taken), shapes, settings)
     if not shapes:
+        for name, value in given.items():
+            _shape(name, value)  # what was given in the place of an array
         raise (
             found.refusal(list(found.missing))
             if found.missing

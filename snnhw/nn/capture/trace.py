@@ -51,6 +51,17 @@ STRAY = (
 """What is said of a module that is found in another way."""
 
 
+QUANTISED = ("brevitas",)
+"""Packages whose layers compute what they are made of anew in every call, by the values of their weights."""
+
+STRANGE = (
+    "{kind} is a layer of {package}, which quantises its weights by their values in every call. Train the "
+    "network in torch, and compile one of torch's layers with the weights that it comes to, "
+    "layer.quant_weight().value"
+)
+"""What is said of a layer of theirs."""
+
+
 def at_rest() -> None:
     """What a node calls that stands for the state a neuron gives when it is put at rest."""
 
@@ -101,10 +112,23 @@ def _reason(error: Exception, in_vain: str) -> str:
             return STRAY.format(kind=type(module).__name__)
     if isinstance(error, CaptureError):
         return str(error)
+    if said := _strangers(error):
+        return said
     return (
         f"{sentence(in_vain or str(error))} The forward must compute one time step, or the same at every "
         "step of a loop, and do so without choices that depend on values"
     )
+
+
+def _strangers(error: Exception) -> str:
+    """What is said of a layer of somebody else's in which it failed; nothing of others."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        kind = type(frame.f_locals.get("self"))
+        for each in kind.__mro__ if issubclass(kind, nn.Module) else ():
+            package = each.__module__.partition(".")[0]
+            if package in QUANTISED:
+                return STRANGE.format(kind=each.__name__, package=package)
+    return ""
 
 
 def _is_leaf(module: nn.Module) -> bool:

@@ -208,6 +208,7 @@ class SpikingNeuron(Stateful, Hooked):
         """
         refuse_strict_export()
         given = self._given(states, named)
+        input_ = unwrapped(input_)
         x = computed(input_)
         alone = self.alone(x)
         if alone:  # a sample keeps its axes apart from the batch
@@ -357,6 +358,13 @@ def _in_order(param: Param) -> int:
 def _unsqueezed(state: Tensor | None) -> Tensor | None:
     """A passed state of one sample; one element stands for all neurons."""
     return state.unsqueeze(0) if state is not None and state.numel() > 1 else state
+
+
+def unwrapped(input_: Any) -> Any:
+    """The tensor itself of what holds it as its ``value``, as a brevitas layer with ``return_quant_tensor``
+    gives it: scale and zero point are in the value already."""
+    value = None if isinstance(input_, Tensor) else getattr(input_, "value", None)
+    return value if isinstance(value, Tensor) else input_
 
 
 def computed(input_: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from snnhw.nn.modules import graphs
 from snnhw.nn.modules.arguments import FACTOR, REQUIRED, SEQUENCE, check_value, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.hooks import plain
-from snnhw.nn.modules.neuron import SpikingNeuron, computed
+from snnhw.nn.modules.neuron import SpikingNeuron, computed, unwrapped
 from snnhw.nn.modules.parents import LIF
 from snnhw.tensors.watched import refuse_strict_export, tracing, watched
 
@@ -51,6 +51,7 @@ class SequenceNeuron(SpikingNeuron):
         if states or named:
             raise TypeError(f"{type(self).__name__} starts every call from rest; it takes an input alone")
         refuse_strict_export()
+        input_ = unwrapped(input_)
         alone = input_.ndim == 2
         x = computed(input_).unsqueeze(1) if alone else computed(input_)
         if self.by_hand:
