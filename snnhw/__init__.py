@@ -51,12 +51,14 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from snnhw.nn.capture.capture import capture
     from snnhw.nn.modules.custom import neuron
     from snnhw.nn.program import from_program
+    from snnhw.nn.writing import load_into
 
 _HOMES = {
     "backends": "snnhw.api",
     "compile": "snnhw.api",
     "export": "snnhw.api",
     "load": "snnhw.api",
+    "load_into": "snnhw.nn.writing",
     "save": "snnhw.api",
     "BatchNormTT1d": "snnhw.nn",
     "BatchNormTT2d": "snnhw.nn",
@@ -131,6 +133,7 @@ __all__ = [
     "import_nir",
     "ir",
     "load",
+    "load_into",
     "neuron",
     "nn",
     "optim",
@@ -184,4 +187,4 @@ def _imported(module: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__, "__version__"})

@@ -250,6 +250,11 @@ class Report:
     notes: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """A line for each; those that change what is computed first, and marked."""
+        others = [note for note in self.notes if note not in self.lost]
+        return "\n".join([*(f"lost: {note}" for note in self.lost), *others]) or "nothing was lost or changed"
+
 
 class Executable(Protocol):
     """A compiled program. A context manager; it owns the device until `close`.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from snnhw.arrays import check_forwards
@@ -16,6 +15,7 @@ from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.nn.alone import OneAtATime
 from snnhw.nn.habits import instead
 from snnhw.nn.sound import Sound
+from snnhw.nn.writing import names_within, write_into
 from snnhw.plugin import Arrays, Backend, Executable, Result, Run, Train, label_of
 from snnhw.session.checkpoint import check_carried, read_checkpoint, write_checkpoint
 from snnhw.tensors.arrays import as_tensor
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 Signals = Tensor | tuple[Tensor, ...]
-
-OTHER = "is it the one that was compiled?"
 
 
 class Model:
@@ -170,33 +168,14 @@ class Model:
         self.executable.set_optimizer(optimizer)
 
     def write_back(self, net: nn.Module) -> None:
-        """Copy the trained parameters, and what training measured, into the torch module that was compiled.
+        """Copy the trained parameters, and what training measured, into the torch module that was compiled,
+        or into any other that computes the same.
 
         Raises:
-            InputError: the module lacks one of them, or has it in another size; nothing was copied then.
-                Or it was a program that was compiled.
+            InputError: the module lacks one of them, or has it in another size, or is another network;
+                nothing was copied then.
         """
-        if not self._names:
-            raise InputError("this model was compiled from a program, so there is no module to write back to")
-        # A tensor that two layers share goes by either name.
-        own: dict[str, Tensor] = dict(net.named_parameters(remove_duplicate=False))
-        own |= net.named_buffers(remove_duplicate=False)
-        present = self.params
-        params: Params = {}
-        for key, pattern in self._names.items():
-            params |= _parts(pattern, present[key])
-        missing = sorted(name for name in params if name not in own)
-        if missing:
-            raise InputError(f"the module has no parameter {', '.join(missing)}; {OTHER}")
-        for name, array in params.items():
-            if own[name].numel() != array.size:
-                raise InputError(
-                    f"'{name}' has shape {list(own[name].shape)} in the module, "
-                    f"but {list(array.shape)} was compiled; {OTHER}"
-                )
-        with torch.no_grad():
-            for name, array in params.items():
-                own[name].copy_(torch.as_tensor(array).reshape(own[name].shape))
+        write_into(net, self._names or names_within(net, self.program), self.params)
 
     def save(self, path: str) -> None:
         """Write structure, equations and present parameters to one ``.snn`` file."""
@@ -267,13 +246,6 @@ class Model:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _parts(pattern: str, array: Any) -> Params:
-    """The arrays that a parameter stands for: itself, or what lies along its first axis."""
-    if "*" not in pattern:
-        return {pattern: array}
-    return {pattern.replace("*", str(number)): part for number, part in enumerate(array)}
 
 
 def _named(given: Any, names: tuple[str, ...], what: str) -> dict[str, Any]:

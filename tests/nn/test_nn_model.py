@@ -318,11 +318,13 @@ def test_write_back_to_another_network() -> None:
 def test_write_back_of_a_program() -> None:
     captured = capture(network(), X[0])
     model = snn.compile((captured.program, captured.params), X[0], backend="cpu", time_steps=T)
-    with pytest.raises(InputError) as caught:
-        model.write_back(network())
-    assert str(caught.value) == (
-        "this model was compiled from a program, so there is no module to write back to"
-    )
+    net = network()
+    with torch.no_grad():
+        net[0].weight.zero_()
+    model.write_back(net)
+    assert torch.equal(net[0].weight.detach(), torch.as_tensor(captured.params["0.weight"]))
+    with pytest.raises(InputError, match=r"the module is another network: parameter '.*' is .* in it, and"):
+        model.write_back(nn.Sequential(nn.Linear(2, 2)))
 
 
 def test_write_back_to_a_layer_of_another_shape() -> None:

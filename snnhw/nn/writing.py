@@ -1,0 +1,97 @@
+"""Parameters of a program, back into a torch module of one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnhw import api
+from snnhw.errors import CaptureError, InputError
+from snnhw.ir import Input, Params, Program
+from snnhw.nn.capture.capture import capture
+
+__all__ = ["load_into", "names_within", "write_into"]
+
+OTHER = "is it the one that was compiled?"
+
+
+def load_into(net: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Copy the parameters of a file that holds this network, as `snnhw.save` or a compiled model's ``save``
+    wrote it, into a torch module of one's own.
+
+    Args:
+        net: computes what the file holds; buffers that training measures are copied, too.
+
+    Raises:
+        LoadError: the file is not what its ending says.
+        InputError: the module is another network, or has parameters of other sizes; nothing was copied then.
+    """
+    program, params = api.load(path)
+    write_into(net, names_within(net, program), params)
+
+
+def names_within(net: nn.Module, program: Program) -> Mapping[str, str]:
+    """Parameter key of a program -> a module's name of it, for a module that computes the program.
+
+    Raises:
+        InputError: it computes something else; says in what they differ.
+    """
+    inputs = {name: program.nodes[name] for name in program.named(Input)}
+    samples = tuple(torch.zeros(1, *op.shape) for op in inputs.values() if isinstance(op, Input))
+    try:
+        found = capture(net, samples[0] if len(samples) == 1 else samples)
+    except CaptureError as error:
+        raise InputError(f"the module cannot be held to the program: {error}") from error
+    ours, theirs = found.program.params(), program.params()
+    for key in sorted(ours.keys() | theirs.keys()):
+        here, there = (params[key].shape if key in params else None for params in (ours, theirs))
+        if here != there:
+            raise InputError(
+                f"the module is another network: parameter '{key}' is {_in_words(here)} in it, and "
+                f"{_in_words(there)} in the program; build it as the one that was saved"
+            )
+    return found.names
+
+
+def _in_words(shape: tuple[int, ...] | None) -> str:
+    return "absent" if shape is None else f"of shape {list(shape)}"
+
+
+def write_into(net: nn.Module, names: Mapping[str, str], params: Params) -> None:
+    """Copy parameters into a module, under its own names; all or none.
+
+    Args:
+        names: parameter key -> the module's name, in which ``*`` stands for numbers along the first axis.
+
+    Raises:
+        InputError: the module lacks one of them, or has it in another size; nothing was copied then.
+    """
+    # A tensor that two layers share goes by either name.
+    own: dict[str, Tensor] = dict(net.named_parameters(remove_duplicate=False))
+    own |= net.named_buffers(remove_duplicate=False)
+    given: Params = {}
+    for key, pattern in names.items():
+        given |= _parts(pattern, params[key])
+    missing = sorted(name for name in given if name not in own)
+    if missing:
+        raise InputError(f"the module has no parameter {', '.join(missing)}; {OTHER}")
+    for name, array in given.items():
+        if own[name].numel() != array.size:
+            raise InputError(
+                f"'{name}' has shape {list(own[name].shape)} in the module, "
+                f"but {list(array.shape)} was compiled; {OTHER}"
+            )
+    with torch.no_grad():
+        for name, array in given.items():
+            own[name].copy_(torch.as_tensor(array).reshape(own[name].shape))
+
+
+def _parts(pattern: str, array: Any) -> Params:
+    """The arrays that a parameter stands for: itself, or what lies along its first axis."""
+    if "*" not in pattern:
+        return {pattern: array}
+    return {pattern.replace("*", str(number)): part for number, part in enumerate(array)}
