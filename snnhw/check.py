@@ -30,27 +30,37 @@ def prepared(program: Program, capabilities: Capabilities) -> Program:
 
 def _ops(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]:
     for name, op in program.nodes.items():
-        kind = type(op).__name__
+        label = _label(program, name)
         support = can.ops.get(type(op))
         if support is None:
-            yield f"{name} ({kind}): this kind of op is not supported{_made_of(program, name, can)}"
+            yield f"{label}: this kind of op is not supported{_made_of(program, name, can)}"
             continue
         if isinstance(job, Train) and not support.train:
-            yield f"{name} ({kind}): it runs, but cannot be trained through"
+            yield f"{label}: it runs, but cannot be trained through"
         reason = support.why_not(op) if support.why_not else None
         if reason:
-            yield f"{name} ({kind}): {reason}"
+            yield f"{label}: {reason}"
         opaque = op.surrogate if isinstance(op, Neuron) and isinstance(op.surrogate, Opaque) else None
         if opaque and isinstance(job, Train) and not can.callables:
-            yield f"{name} ({kind}): {opaque.reason}"
+            yield f"{label}: {opaque.reason}"
         if isinstance(op, (Neuron, Pointwise)):
             used = {node.op for node in topological(op.equations().outputs.values())}
             step = op.equations()
             random = step.noise if isinstance(job, Train) else step.drawn
             if random and not can.noise:
-                yield f"{name} ({kind}): its equations draw random numbers, which is not supported"
+                yield f"{label}: its equations draw random numbers, which is not supported"
             for primitive in sorted(used - can.expressions):
-                yield f"{name} ({kind}): its equations use '{primitive}', which is not supported"
+                yield f"{label}: its equations use '{primitive}', which is not supported"
+
+
+def _label(program: Program, name: str) -> str:
+    """A node as its user knows it: of a part, the node that is made of it."""
+    written, kind = program.written, type(program.nodes[name]).__name__
+    whole = name
+    while whole not in written.nodes:
+        whole = whole.rpartition(".")[0]
+    own = type(written.nodes[whole]).__name__
+    return f"{name} ({kind})" if own == kind else f"{whole} ({own}), as {kind}"
 
 
 def _made_of(program: Program, name: str, can: Capabilities) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import snnhw as snn
-from snnhw.errors import InputError, UnknownPlugin
+from snnhw.errors import CaptureError, InputError, UnknownPlugin
 
 T, B = 5, 2
 
@@ -81,3 +81,24 @@ def test_modules_of_ours_are_imported_as_ever() -> None:
 
     assert registry.__name__ == "snnhw.registry"
     assert words.__name__ == "snnhw.words"
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (
+            torch.zeros(0, 4),
+            r"the sample of shape \[0, 4\] holds no samples, since its first axis is the batch",
+        ),
+        (
+            torch.zeros(4),
+            r"The sample for 'input' has one axis, the batch; of a single sample, give x\[None\]",
+        ),
+        ([[1.0, 2.0, 3.0, 4.0]], r"an array \[B, \.\.\.\], not .*; torch\.tensor\(\) makes one of it"),
+    ],
+    ids=["no samples", "no batch", "a list"],
+)
+def test_a_sample_that_is_none_is_told_so(sample: object, words: str) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True))
+    with pytest.raises((CaptureError, InputError), match=words):
+        snn.compile(net, sample, backend="cpu", time_steps=T)

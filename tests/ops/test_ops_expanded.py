@@ -40,7 +40,7 @@ from snnhw.ir import (
     sequential,
     trainable,
 )
-from snnhw.plugin import Capabilities
+from snnhw.plugin import Capabilities, Support
 from snnhw_cpu.plugin import CpuBackend
 from snnhw_reference.plugin import ReferenceBackend
 
@@ -158,3 +158,20 @@ def test_a_saved_run_is_of_what_was_written_however_it_runs(turned: bool) -> Non
     there.load_state(here.save_state())
     for key, array in here.get_params().items():
         np.testing.assert_array_equal(there.get_params()[key], array, err_msg=key)
+
+
+def test_a_refusal_names_the_node_that_was_written() -> None:
+    """And the part of it that is refused."""
+
+    class NoSums(CoreOnly):
+        def capabilities(self) -> Capabilities:
+            found = super().capabilities()
+            odd = Support(why_not=lambda op: "sums are wrong on this device")
+            return replace(found, ops={**found.ops, Sum: odd})
+
+    program = sequential({"x": Input((4,)), "norm": LayerNorm((4,))})
+    plugin = NoSums()
+    job = lowering.make_job(plugin, program, time_steps=1, batch=1)
+    with pytest.raises(Unsupported) as caught:
+        lowering.lower(plugin, program, init_params(program), job)
+    assert set(caught.value.reasons) == {"norm (LayerNorm), as Sum: sums are wrong on this device"}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import fx, nn
 
 from snnhw.errors import CaptureError, ProgramError, SnnhwError
-from snnhw.ir import Input, Output, Params, Program, require_valid
+from snnhw.ir import Input, Output, Params, Program, Shape, require_valid
 from snnhw.nn.capture.building import Building
 from snnhw.nn.capture.functions import ARITHMETIC, FUNCTIONS, METHODS
 from snnhw.nn.capture.inlining import place_program
@@ -75,11 +75,19 @@ def capture(net: nn.Module, sample: Any) -> Captured:
             _HANDLERS[node.op](building, node)
         except SnnhwError as error:
             reason = error.problems[0] if isinstance(error, ProgramError) else str(error)
-            raise CaptureError(f"{place(node)}: {reason}") from None
+            raise CaptureError(f"{place(node)}: {reason}{_no_batch(given.shapes)}") from None
     program = building.program()
     require_valid(program)
     names = {key: name if root is net else name.partition(".")[2] for key, name in building.names.items()}
     return Captured(program, building.params, names)
+
+
+def _no_batch(shapes: Mapping[str, Shape]) -> str:
+    """A hint where a sample has one axis, which is then taken for the batch."""
+    alone = [name for name, shape in shapes.items() if len(shape) == 1]
+    if not alone:
+        return ""
+    return f" The sample for '{alone[0]}' has one axis, the batch; of a single sample, give x[None]"
 
 
 def _known(net: ProgramStep, sample: Any) -> Captured:

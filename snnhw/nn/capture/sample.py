@@ -94,5 +94,6 @@ def _shape(name: str, array: Any) -> Shape:
     if not shape:
         raise CaptureError(
             f"the sample for '{name}' is one time step of input, an array [B, ...], not {described(array)}"
+            f"{'; torch.tensor() makes one of it' if isinstance(array, (list, tuple)) else ''}"
         )
     return shape
