@@ -136,8 +136,8 @@ def _batch(sample: Any) -> int:
         raise InputError(f"the sample is one time step of input, an array [B, ...], not {sample!r}")
     if not shape[0]:
         raise InputError(
-            f"the sample of shape {list(shape)} holds no samples, since its first axis is the batch; give one, "
-            "or as many as there will be"
+            f"the sample of shape {list(shape)} holds no samples, since its first axis is the batch; give "
+            "one, or as many as there will be"
         )
     return int(shape[0])
 
