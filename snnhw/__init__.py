@@ -172,7 +172,9 @@ def _hint(name: str) -> str:
 
     from snnhw.words import did_you_mean
 
-    if name.startswith("_") or find_spec(f"{__name__}.{name}"):  # asked by tools; by an import, which goes on
+    if name.startswith("_") or not name.isidentifier():  # asked by tools
+        return ""
+    if find_spec(f"{__name__}.{name}"):  # asked by an import, which goes on
         return ""
     for module in ("optim", "surrogate", "functional", "utils"):
         if hasattr(_imported(f"{__name__}.{module}"), name):

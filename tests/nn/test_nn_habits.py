@@ -80,6 +80,7 @@ def test_modules_of_ours_are_imported_as_ever() -> None:
     from snnhw import registry, words
 
     assert registry.__name__ == "snnhw.registry"
+    assert not hasattr(snn, "Leaky.beta"), "no identifier, and so no module either"
     assert words.__name__ == "snnhw.words"
 
 

@@ -235,7 +235,11 @@ OTHERS: dict[str, tuple[type[nn.Module], Any, str]] = {
         "forward takes x, mem, but the sample has nothing for mem; give a",
     ),
     "no sample at all": (Used, {}, "forward takes x, mem, but the sample has nothing for x, mem; give a"),
-    "no array": (Inside, {"x": None}, "the sample holds no array; forward takes x, steps"),
+    "no array": (
+        Inside,
+        {"x": None},
+        "the sample for 'x' is one time step of input, an array [B, ...], not None",
+    ),
 }
 
 
