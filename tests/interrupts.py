@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,12 +47,15 @@ class _Counter:
 
 @contextmanager
 def _traced(counter: _Counter) -> Iterator[None]:
-    before = sys.gettrace()
+    before, collecting = sys.gettrace(), gc.isenabled()
+    gc.disable()  # what it ends may be of earlier tests: lines that are not the call's, where nothing may be raised
     sys.settrace(counter.enter)
     try:
         yield
     finally:
         sys.settrace(before)
+        if collecting:
+            gc.enable()
 
 
 def places(call: Callable[[], object], event: str = "line", within: str = "") -> int:
