@@ -48,7 +48,7 @@ class _Counter:
 @contextmanager
 def _traced(counter: _Counter) -> Iterator[None]:
     before, collecting = sys.gettrace(), gc.isenabled()
-    gc.disable()  # what it ends may be of earlier tests: lines that are not the call's, where nothing may be raised
+    gc.disable()  # collecting runs lines of earlier tests, in which nothing may be raised
     sys.settrace(counter.enter)
     try:
         yield
