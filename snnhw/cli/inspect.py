@@ -13,8 +13,8 @@ from snnhw.cli.arguments import AsJson
 from snnhw.cli.console import out, print_json, table
 
 if TYPE_CHECKING:
-    from snnhw.cli.equations import NodeEquations
     from snnhw.ir import Program
+    from snnhw.ir.equations import NodeEquations
 
 __all__ = ["command"]
 
@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Show what a file holds: the program, its equations and its parameters."""
     from snnhw.api import load
-    from snnhw.cli.equations import equations
+    from snnhw.ir.equations import equations
 
     program, params = load(file)
     found = _Contents(
@@ -79,11 +79,13 @@ def _neurons(program: Program) -> int:
 
 
 def _show(found: _Contents) -> None:
+    from snnhw.ir.equations import shown
+
     out.print(found.program, soft_wrap=True)
     for group in found.equations:
         out.print(f"\n{', '.join(group.nodes)}: {group.title}", style="bold", soft_wrap=True)
-        for name, text in group.lines:
-            out.print(f"  {name:8}= {text}", soft_wrap=True)
+        for line in group.lines:
+            out.print(f"  {shown(line)}", soft_wrap=True)
     out.print()
     rows = [
         (

@@ -11,8 +11,8 @@ import pytest
 from cli_calls import call
 
 from snnhw import ir, registry
-from snnhw.cli.equations import equations
 from snnhw.ir import MODELS, FrozenMap, Input, Linear, Neuron, Pointwise, Program, sequential, var
+from snnhw.ir.equations import equations
 from snnhw.plugin import BACKENDS, Capabilities, Explanation, Run, Train
 
 

@@ -53,11 +53,29 @@ def test_a_reset_of_ones_own(timing: str) -> None:
     assert run(model, INPUT, timing=timing) == EXPECTED[timing]
 
 
-def test_the_standard_resets_where_none_is_given() -> None:
+def test_resets_that_have_a_name() -> None:
     model = adaptive(reset=None)
     assert (model.kinds, model.reset) == (("none", "subtract", "zero"), "subtract")
-    without = adaptive(reset=None, params={"beta": 0.5, "rho": 0.5}, fire="mem - 1")
-    assert (without.kinds, without.reset) == (("none", "zero"), "none")
+    for kind in model.kinds:
+        assert adaptive(reset=kind).reset == kind
+    without = {"params": {"beta": 0.5, "rho": 0.5}, "fire": "mem - 1"}
+    assert adaptive(reset="zero", **without).kinds == ("none", "zero")
+    bare = adaptive(reset="none", states="v", params={}, equations={"v": "v + x"}, fire="v - 1")
+    assert (bare.kinds, bare.reset) == (("none",), "none")
+    assert [spk for spk, _ in run(bare, [1.5, 0.0, -1.0])] == [1, 1, 0]
+
+
+def test_a_state_that_stays_as_it_is_between_spikes() -> None:
+    model = adaptive(equations={**EQUATIONS, "adapt": "adapt"})
+    assert [level for *_, level in run(model, [2.0, 2.0, 0.0], timing="immediate")] == [0.25, 0.5, 0.5]
+
+
+def test_a_state_named_spk_is_the_last_output() -> None:
+    model = adaptive(states="mem adapt spk", equations={**EQUATIONS, "mem": "beta * mem + x - 4 * spk"})
+    step = Neuron(model, reset="none").equations()
+    assert step.updates["spk"] is step.outputs["spk"]
+    now = {"mem": 2.0, "adapt": 0.0, "spk": 1.0, "x": 4.0, **PARAMS}
+    assert evaluate([step.updates["mem"]], now, numpy_namespace()) == [1.0]
 
 
 def test_text_and_expressions_mean_the_same() -> None:
@@ -101,13 +119,52 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "Adaptive: reset of mem: 'sin(mem)' cannot be read: there is no",
     ),
     "no state": (
-        {"reset": {"v": "mem"}},
-        "model 'Adaptive': its reset gives a value to 'v', which is no state",
+        {"reset": {"adap": "mem"}},
+        "model 'Adaptive': its reset gives a value to 'adap', which is no state. Did you mean 'adapt'?",
     ),
     "unknown": ({"params": {"beta": 0.5}}, "uses 'rho'; declare it as a port, state or parameter"),
-    "late": ({"equations": {"mem": "drive", "drive": "x"}}, "uses 'drive'; declare it as a port"),
-    "name": ({"states": "mem adapt a-b"}, "'a-b' cannot name a port, state or parameter"),
+    "late": (
+        {"equations": {"mem": "drive", "drive": "x", "adapt": "adapt"}},
+        "uses 'drive'; declare it as a port",
+    ),
+    "name": (
+        {"states": "mem adapt a-b", "equations": {**EQUATIONS, "a-b": 0}},
+        "'a-b' cannot name a port, state or parameter",
+    ),
     "silent": ({"fire": None}, "it never fires, so its reset 'own' would do nothing"),
+    "silent, by name": (
+        {"fire": None, "reset": "zero"},
+        "model 'Adaptive': it never fires (fire=None), so that reset='zero' has no effect; leave it out",
+    ),
+    "no equation": (
+        {"equations": {"mem": "beta * mem + x", "adapts": "rho * adapt"}},
+        "model 'Adaptive': state 'adapt' has no equation; give it one, such as {'adapt': 'adapt'} if",
+    ),
+    "no equation, but a similar name": (
+        {"equations": {"mem": "beta * mem + x", "adapts": "rho * adapt"}},
+        "the neuron's own last output, needs none. Did you mean 'adapts'?",
+    ),
+    "no reset": (
+        {"reset": None, "fire": "mem > 1", "params": {"beta": 0.5, "rho": 0.5}},
+        "model 'Adaptive': it fires, and nothing says what a spike does to its states; give reset={state:",
+    ),
+    "no membrane": (
+        {"reset": "subtract", "states": "v", "equations": {"v": "x"}, "fire": "v - 1"},
+        "reset='subtract': that takes a state 'mem' and a parameter 'threshold'; give reset={state: its",
+    ),
+    "no reset, but what there is": (
+        {"reset": None, "fire": "mem > 1", "params": {"beta": 0.5, "rho": 0.5}},
+        "or reset='zero', or reset='none' if a spike changes nothing. Without any, snnTorch's reset by",
+    ),
+    "no such reset": (
+        {"reset": "substract"},
+        "a spike}, or reset='zero', or reset='subtract', or reset='none' if a spike changes nothing",
+    ),
+    "empty reset": ({"reset": {}}, "reset={} gives no state a value; give one, or reset='none'"),
+    "input": (
+        {"reset": {"mem": "mem - x"}},
+        "model 'Adaptive': reset of mem uses the input 'x'; it reads parameters, and states at the spike, so",
+    ),
 }
 
 

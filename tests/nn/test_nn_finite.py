@@ -112,7 +112,9 @@ def test_nan_that_comes_from_elsewhere() -> None:
 
 
 def test_any_state_of_a_neuron_without_a_membrane_of_that_name() -> None:
-    pair = snn.neuron("Pair", states="v w", equations={"v": "v + x", "w": "w / 2"}, fire="v - 1")
+    pair = snn.neuron(
+        "Pair", states="v w", equations={"v": "v + x", "w": "w / 2"}, fire="v - 1", reset="none"
+    )
     with pytest.raises(InputError, match=r"Pair: a membrane is NaN, .* NaN: 1 of 3 in its input"):
         pair()(NAN)
 

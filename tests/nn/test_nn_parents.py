@@ -106,7 +106,7 @@ def test_who_descends_from_whom() -> None:
     for name in OTHERS:
         assert issubclass(getattr(snn, name), snn.SpikingNeuron), name
         assert not issubclass(getattr(snn, name), snn.LIF), name
-    own = snn.neuron("Own", states="v", equations={"v": "v + x"}, fire="v - 1")
+    own = snn.neuron("Own", states="v", equations={"v": "v + x"}, fire="v - 1", reset="none")
     assert issubclass(own, snn.SpikingNeuron)
 
 

@@ -37,7 +37,7 @@ def neuron_class(model: NeuronModel, *, module: str) -> type[SpikingNeuron]:
             "choose another name for the parameter or state"
         )
     body = {
-        "__doc__": _doc(model),
+        "__doc__": f"{model.name} as a torch module; see `SpikingNeuron` for how it is called.",
         "__module__": module,
         f"init_{model.name.lower()}": SpikingNeuron.reset_mem,
     }
@@ -46,17 +46,3 @@ def neuron_class(model: NeuronModel, *, module: str) -> type[SpikingNeuron]:
         model.name, (parent,), {"model": model}, lambda namespace: namespace.update(body)
     )
     return made
-
-
-def _doc(model: NeuronModel) -> str:
-    equations = [f"        {state}' = {expr!r}" for state, expr in model.integrate.items()]
-    about = [f"        {param.name}: {param.about}." for param in model.params if param.about]
-    lines = [
-        f"{model.name} as a torch module; see `SpikingNeuron` for how it is called.",
-        "",
-        "    Without a reset:",
-        "",
-        *equations,
-        *(["", "    Args:", *about] if about else []),
-    ]
-    return "\n".join(lines) + "\n"

@@ -20,7 +20,7 @@ def neuron(
     equations: Mapping[str, Expr | str | float],
     fire: Expr | str | float | None,
     params: Mapping[str, float | None] | Iterable[Param] = (),
-    reset: Mapping[str, Expr | str | float] | None = None,
+    reset: Mapping[str, Expr | str | float] | str | None = None,
 ) -> type[SpikingNeuron]:
     """A neuron model as a torch module class, from its equations.
 
@@ -39,22 +39,28 @@ def neuron(
 
     Args:
         name: of the model and the class; assign the class to that name, so that pickle finds it.
-        states: names in one string, which start from 0, or name -> value before the first step; a call
-            returns them in this order.
+        states: names in one string, which start from 0, or name -> value before the first step; a
+            call returns them in this order. A state named ``spk`` is the neuron's own last output, and has
+            no equation: a neuron that hears itself.
         equations: state -> its next value, from the stored states, the parameters, the input ``x``
-            ``[B, ...]`` and ``dt``, the length of a step in seconds. A name that is no state is a
-            definition for the equations after it. As text (`snnhw.ir.parse`) or as `snnhw.ir.Expr`.
+            ``[B, ...]`` and ``dt``, the length of a step in seconds. A state that stays as it is says
+            so, ``"w": "w"``. A name that is no state is a definition for the equations after it. As
+            text (`snnhw.ir.parse`) or as `snnhw.ir.Expr`.
         fire: the neuron fires where this holds, ``"a > b"``, of the new states; or a value that is
             compared with 0. None: it never fires.
         params: name -> default, None where a value must be given; or `snnhw.ir.Param` values, which
-            have bounds too. Each may be a number or a tensor, and learnt with ``learn_NAME=True``.
-        reset: state -> its value after a spike, from the states at the spike. With ``reset_delay=True``
-            it is carried out when the next step begins, so that a call returns the states at the spike;
-            otherwise at once, with the surrogate's gradient. None: snnTorch's resets, of the state
-            ``mem`` by the parameter ``threshold``.
+            have bounds and a line of documentation too. Each may be a number or a tensor, and learnt
+            with ``learn_NAME=True``.
+        reset: what a spike does. State -> its value after a spike, from the states at the spike: with
+            ``reset_delay=True`` it is carried out when the next step begins, so that a call returns the
+            states at the spike; otherwise at once, with the surrogate's gradient. ``"subtract"`` and
+            ``"zero"``: snnTorch's resets, of a state ``mem`` by a parameter ``threshold``. ``"none"``: a
+            spike changes no state. Left out, it is ``"subtract"`` where there are those two names; a
+            neuron that fires and has them not must say.
 
     Raises:
-        ProgramError: the equations do not fit together; lists every problem.
+        ProgramError: a state without an equation, a neuron that fires and does not say its reset, or
+            equations that do not fit together; lists every problem.
         ExpressionError: an equation cannot be read; names it.
         InputError: a name already means something to a torch module.
 

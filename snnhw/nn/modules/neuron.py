@@ -22,6 +22,7 @@ from snnhw.nn.modules.arguments import (
     signature_of,
 )
 from snnhw.nn.modules.described import described
+from snnhw.nn.modules.documented import Documented
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.hooks import Hooked, overridden
 from snnhw.nn.modules.running import NAME, CompositeRunner
@@ -89,6 +90,7 @@ class SpikingNeuron(Stateful, Hooked):
         super().__init_subclass__()
         if model is not None:
             cls.model, cls.__signature__ = model, signature_of(model, **arguments)
+            cls.__doc__ = Documented(cls.__doc__, model, cls.__signature__)  # type: ignore[assignment]  # read as text
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()

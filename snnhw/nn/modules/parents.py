@@ -10,6 +10,7 @@ from typing import Final
 from snnhw.ir import NeuronModel, Param, model, variables
 from snnhw.ir.models.leaky import LEAKY
 from snnhw.nn.modules.arguments import REQUIRED, signature_of
+from snnhw.nn.modules.documented import Documented
 from snnhw.nn.modules.neuron import SpikingNeuron
 
 __all__ = ["LIF"]
@@ -26,6 +27,7 @@ BARE: Final[NeuronModel] = model(
 """A threshold and nothing before it."""
 
 SpikingNeuron.model, SpikingNeuron.__signature__ = BARE, signature_of(BARE, last=("reset_delay",))
+SpikingNeuron.__doc__ = Documented(SpikingNeuron.__doc__, BARE, SpikingNeuron.__signature__)  # type: ignore[assignment]  # read as text
 
 
 class LIF(SpikingNeuron, model=LEAKY, leading={"beta": REQUIRED}, without=("reset_delay",)):

@@ -18,8 +18,7 @@ class Leaky(LIF, model=LEAKY, last=("reset_delay",)):
     Args:
         beta: decay of the membrane per step.
         threshold: the neuron fires where its membrane is greater.
-        reset_mechanism: ``subtract``, ``zero``, ``none``; ``subtract_beta`` decays with the membrane.
-        reset_delay: whether a reset comes one step after its spike.
+        reset_mechanism: ``subtract``, ``zero``, ``none``; ``subtract_beta``, which decays with the membrane.
     """
 
     def _base_zero(self, input_: Any) -> Any:

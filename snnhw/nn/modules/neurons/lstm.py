@@ -38,7 +38,8 @@ class SLSTM(
     """`snnhw.ir.models.lstm` behind dense gates; see `SpikingNeuron` for how it is called.
 
     A call takes ``[B, input_size]`` and the states ``syn, mem [B, hidden_size]``. snnTorch 1.0 forgets
-    the states at every step where the two sizes differ; this does not. ``lstm_cell`` holds the weights.
+    the states at every step where the two sizes differ; this does not. ``lstm_cell`` holds the weights,
+    and makes of the input and of ``mem`` the gates ``i, f, g, o``.
 
     Args:
         input_size: features of the input.
@@ -96,7 +97,8 @@ class SConv2dLSTM(
     """`snnhw.ir.models.lstm` behind convolutional gates; see `SpikingNeuron` for how it is called.
 
     A call takes ``[B, in_channels, H, W]`` and the states ``syn, mem [B, out_channels, H, W]``. With a
-    pool, what fires are the pooled membranes, so that spikes are smaller than states.
+    pool, what fires are the pooled membranes, so that spikes are smaller than states. ``conv`` makes of the
+    input and of ``mem`` the gates ``i, f, g, o``.
 
     Args:
         in_channels: of the input.

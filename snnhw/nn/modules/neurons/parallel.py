@@ -37,7 +37,9 @@ class LeakyParallel(
     """`snnhw.ir.models.leaky_parallel` behind a product: ``[T, B, input_size]`` to spikes.
 
     ``rnn`` holds the weights under the names of ``torch.nn.RNN``. Its recurrent matrix is diagonal, and
-    kept as its diagonal, unless ``weight_hh_enable``; a state_dict holds the matrix either way.
+    kept as its diagonal, unless ``weight_hh_enable``; a state_dict holds the matrix either way. ``x`` below is
+    the input times ``rnn.weight_ih_l0``, ``weight`` that diagonal, and ``weight * mem`` the product where the
+    matrix is full.
 
     Args:
         input_size: features of the input.
@@ -47,6 +49,7 @@ class LeakyParallel(
         bias: whether both products have biases.
         threshold: the neuron fires where its membrane is greater.
         dropout: accepted as snnTorch does, where it has no effect on one layer; must be 0.
+        learn_beta: learn the recurrent matrix, or its diagonal.
         weight_hh_enable: a full recurrent matrix.
         device, dtype: of the weights.
     """

@@ -166,7 +166,8 @@ class RLeaky(
 ):
     """`snnhw.ir.models.rleaky` as a torch module; see `SpikingNeuron` for how it is called.
 
-    A call takes and returns ``spk, mem``; the spikes are a state too.
+    A call takes and returns ``spk, mem``; the spikes are a state too. With ``all_to_all``, ``recurrent(spk)``
+    stands in the place of ``V * spk``.
 
     Args:
         beta: decay of the membrane per step.
@@ -176,6 +177,7 @@ class RLeaky(
         linear_features: number of neurons ``[B, N]``; ``recurrent`` is an ``nn.Linear``.
         conv2d_channels: channels ``[B, C, H, W]``, with ``kernel_size``, odd numbers; ``recurrent`` is
             an ``nn.Conv2d`` that keeps the size.
+        kernel_size: of that convolution, one odd number or two.
         threshold: the neuron fires where its membrane is greater.
         learn_recurrent: learn ``recurrent``, or V.
 
@@ -203,7 +205,15 @@ class RSynaptic(
     Args:
         alpha: decay of the current per step.
         beta: decay of the membrane per step.
-        V: as for `RLeaky`, and so are the other arguments.
+        V: with ``all_to_all=False``, what a neuron's spike adds to its own next input: a number, or
+            one for every neuron.
+        all_to_all: spikes come back to all neurons, through ``recurrent``, a layer with bias.
+        linear_features: number of neurons ``[B, N]``; ``recurrent`` is an ``nn.Linear``.
+        conv2d_channels: channels ``[B, C, H, W]``, with ``kernel_size``, odd numbers; ``recurrent`` is
+            an ``nn.Conv2d`` that keeps the size.
+        kernel_size: of that convolution, one odd number or two.
+        threshold: the neuron fires where its membrane is greater.
+        learn_recurrent: learn ``recurrent``, or V.
     """
 
     summed: ClassVar[NeuronModel] = SYNAPTIC

@@ -94,7 +94,7 @@ class StateLeaky(
     """`snnhw.ir.models.state_leaky` as a torch module: ``[T, B, channels]`` to ``(spk, mem)``.
 
     With ``output=False`` only the membranes are returned. There is no reset, and the factor of graded
-    spikes counts once, where snnTorch 1.0 squares it.
+    spikes counts once, where snnTorch 1.0 squares it. What is learnt of a decay is ``tau``.
 
     Args:
         beta: the membrane decays by ``exp(beta - 1)`` per step; a number, or one for every channel.
@@ -102,6 +102,8 @@ class StateLeaky(
         threshold: the neuron fires where its membrane is greater.
         state_quant: rounds the membranes that fire and are returned; what is filtered are exact ones.
         kernel_truncation_steps: only so many last inputs count; None: all.
+        learn_beta: learn ``tau = 1 / (1 - beta)``, in steps: the membrane decays by ``exp(-1 / tau)`` then.
+        output: return the spikes, too.
     """
 
     sizes: ClassVar[tuple[str, ...]] = ("channels", "kernel_truncation_steps")
@@ -229,12 +231,15 @@ class LinearLeaky(
 ):
     """A product, ``linear``, and `StateLeaky`: ``[T, B, in_features]`` to ``(spk, mem)``.
 
+    ``x`` below is ``linear(input)``.
+
     Args:
         beta: as for `StateLeaky`.
         in_features: of the input.
         out_features: neurons.
         bias: whether the product has one.
         device, dtype: of the product.
+        state_quant, kernel_truncation_steps, learn_beta, output: as for `StateLeaky`.
     """
 
     def prepare(self, given: dict[str, Any]) -> None:
@@ -275,6 +280,7 @@ class AssociativeLeaky(
 
     ``[T, B, d_value * d_value]`` with a query, else the spikes ``[T, B, d_value * d_key]``. The state is
     updated as it is written; snnTorch 1.0's sums lose it on sequences of more than about 25 steps.
+    ``v`` is ``to_v(input)``, ``k`` is ``to_k(input)`` and ``a`` the sigmoid of ``to_alpha(input)``.
 
     Args:
         in_dim: features of the input.

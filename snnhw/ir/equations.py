@@ -1,4 +1,4 @@
-"""The equations of a program's nodes, in lines that people can read."""
+"""The equations of a program's nodes, and of a model, in lines that people can read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from snnhw.ir import Expr, FrozenMap, Neuron, Op, Pointwise, Program, topological, var
-from snnhw.ir.expr import make
+from snnhw.ir.expr import Expr, make, topological, var
+from snnhw.ir.frozen import FrozenMap
+from snnhw.ir.ops import Neuron, Op, Pointwise
+from snnhw.ir.program import Program
 from snnhw.ir.text import infix
 
-__all__ = ["NodeEquations", "equations"]
+__all__ = ["Line", "NodeEquations", "equations", "shown", "step_lines"]
 
 Line = tuple[str, str]
 """A name, and what it is."""
@@ -39,15 +41,21 @@ def equations(program: Program) -> list[NodeEquations]:
         if kind in found:
             found[kind] = replace(found[kind], nodes=(*found[kind].nodes, name))
         elif isinstance(op, Neuron):
-            found[kind] = NodeEquations((name,), op.summary(), tuple(_neuron(op)))
+            found[kind] = NodeEquations((name,), op.summary(), tuple(step_lines(op)))
         elif isinstance(op, Pointwise):
             lines = tuple((port, _text(value)) for port, value in op.outputs.items())
             found[kind] = NodeEquations((name,), op.summary(), lines)
     return list(found.values())
 
 
-def _neuron(op: Neuron) -> Iterator[Line]:
-    """As the model's author wrote them, where `Neuron.step` would give one long expression."""
+def shown(line: Line) -> str:
+    """A line as text."""
+    name, text = line
+    return f"{name:7} = {text}"
+
+
+def step_lines(op: Neuron) -> Iterator[Line]:
+    """One step as the model's author wrote it, where `Neuron.equations` would give one long expression."""
     model, resets = op.model, op.timing != "immediate"
     before = model.resets[op.reset] if resets else model.integrate
     if model.fire is not None and any("reset" in _names(value) for value in before.values()):
