@@ -66,13 +66,13 @@ def test_its_equations_are_those_that_inspect_shows(name: str) -> None:
 def test_what_help_shows_of_leaky() -> None:
     text = pydoc.render_doc(snn.Leaky, renderer=pydoc.plaintext)
     for line in (
-        'One step, with the reset "subtract", carried out when the next step begins (reset_delay=True); a',
+        'One step, with the reset "subtract", carried out when the next step begins (reset_delay=True);',
         "reset   = 1 where mem - threshold > 0, else 0",
         "mem'    = minimum(maximum(beta, 0), 1) * mem + x - reset * threshold",
         "spike   = 1 where z > 0, else 0",
         'With reset_mechanism="zero" instead:',
         "mem'    = minimum(maximum(beta, 0), 1) * ((1 - reset) * mem) + x",
-        'With reset_delay=False and the reset "subtract", after the spike:',
+        'With reset_delay=False and the reset "subtract":',
         "mem'    = mem' - (spike - reset) * threshold",
         "state_quant: states are rounded after every step",
     ):

@@ -86,7 +86,8 @@ def _equations(model: NeuronModel) -> str:
         return f"One step; {prime}:\n\n{_block(lines)}\n\nIt never fires, and nothing resets it."
     if model.kinds == ("none",):
         return f"One step; {prime}:\n\n{_block(lines)}\n\nNothing resets it."
-    found = [f'One step, with the reset "{usual}"{SAID[first]}; {prime}:', _block(lines)]
+    heading = f'One step, with the reset "{usual}"{SAID[first]}; {prime}:'
+    found = ["\n".join(wrap(heading, WIDTH)), _block(lines)]
     for kind in model.kinds:
         if kind != usual and first in model.timings_of(kind):
             found += [f'With reset_mechanism="{kind}" instead:', _other(model, kind, first, lines)]
@@ -94,7 +95,7 @@ def _equations(model: NeuronModel) -> str:
         for kind in model.kinds:
             if kind != "none" and timing in model.timings_of(kind):
                 before = _lines(model, kind, first) if first in model.timings_of(kind) else lines
-                heading = f'With reset_delay=False and the reset "{kind}", after the spike:'
+                heading = f'With reset_delay=False and the reset "{kind}":'
                 found += [heading, _other(model, kind, timing, before)]
     return "\n\n".join(found)
 

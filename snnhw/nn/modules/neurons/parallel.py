@@ -37,8 +37,8 @@ class LeakyParallel(
     """`snnhw.ir.models.leaky_parallel` behind a product: ``[T, B, input_size]`` to spikes.
 
     ``rnn`` holds the weights under the names of ``torch.nn.RNN``. Its recurrent matrix is diagonal, and
-    kept as its diagonal, unless ``weight_hh_enable``; a state_dict holds the matrix either way. ``x`` below is
-    the input times ``rnn.weight_ih_l0``, ``weight`` that diagonal, and ``weight * mem`` the product where the
+    kept as its diagonal, unless ``weight_hh_enable``; a state_dict holds the matrix either way. ``x`` below
+    is the input times ``rnn.weight_ih_l0``, ``weight`` that diagonal, ``weight * mem`` the product where the
     matrix is full.
 
     Args:
