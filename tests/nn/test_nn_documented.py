@@ -64,7 +64,7 @@ def test_its_equations_are_those_that_inspect_shows(name: str) -> None:
 
 
 def test_what_help_shows_of_leaky() -> None:
-    text = pydoc.render_doc(snn.Leaky, renderer=pydoc.plaintext)
+    text = pydoc.plain(pydoc.render_doc(snn.Leaky))
     for line in (
         'One step, with the reset "subtract", carried out when the next step begins (reset_delay=True);',
         "reset   = 1 where mem - threshold > 0, else 0",
