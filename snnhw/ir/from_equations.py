@@ -38,6 +38,7 @@ def written(
     fire: Equation | None,
     params: Mapping[str, float | None] | Iterable[Param] = (),
     reset: Reset = None,
+    noise: str = "",
     inputs: str = "x",
 ) -> NeuronModel:
     """The model that `snnhw.neuron` makes a module of; see there.
@@ -52,7 +53,7 @@ def written(
     _require_equations(name, keeps, equations, fires=fire is not None)
     usual, given = _reset_of(name, reset, keeps, spec, fires=fire is not None)
     after = {state: _read(f"{name}: reset of {state}", text) for state, text in given.items()}
-    _refuse_inputs(name, after, inputs.split())
+    _refuse_inputs(name, after, [*inputs.split(), *noise.split()])
     own = {OWN: _before_integrating(integrate, after)} if after else None
     spiking = {state: (1.0 - SPIKE) * var(state) + SPIKE * value for state, value in after.items()}
     return model(
@@ -67,6 +68,7 @@ def written(
         membrane=None if after else MEMBRANE,
         threshold=THRESHOLD,
         reset=usual,
+        noise=tuple(noise.split()),
     )
 
 

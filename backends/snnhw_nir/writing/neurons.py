@@ -114,6 +114,15 @@ _KNOWN: Final[Mapping[str, NeuronModel]] = {
 SNNTORCH: Final = tuple(name for name in NEURONS if name in MODELS and "zero" in MODELS[name].kinds)
 """Models of snnTorch's that NIR has a form for."""
 
+FRONT: Final = ("Leaky", "Synaptic", "Lapicque", "RLeaky", "RSynaptic")
+"""Those of them that a front end has under this name."""
+
+WAYS: Final = (
+    f"its neurons are {', '.join(TEXTBOOK)}. Train one that it has: {', '.join(f'snnhw.{name}' for name in FRONT)}; "
+    "or keep this one in a .snn file (snnhw.save), which every backend runs"
+)
+"""What to do where there is no form."""
+
 _TO_ZERO: Final = frozenset(
     {
         ("Leaky", "zero", "delayed"),  # only the old membrane is wiped, so that no input is lost
@@ -131,8 +140,7 @@ def say(op: Neuron, params: Mapping[str, Array], shape: Shape, dt: float, scheme
         ExportError: NIR has no such neuron.
     """
     if _KNOWN.get(op.model.name) != op.model:
-        known = ", ".join(sorted(_KNOWN))
-        raise ExportError([f"NIR has no form for the model {op.model.name}; known: {known}"])
+        raise ExportError([f"NIR has no form for the equations of {op.model.name}; {WAYS}"])
     if op.quantised:
         raise ExportError(["NIR has no quantised states; train and export without state_quant"])
     if op.model.name in TEXTBOOK_SCHEMES and scheme not in TEXTBOOK_SCHEMES[op.model.name]:

@@ -21,6 +21,7 @@ def neuron(
     fire: Expr | str | float | None,
     params: Mapping[str, float | None] | Iterable[Param] = (),
     reset: Mapping[str, Expr | str | float] | str | None = None,
+    noise: str = "",
 ) -> type[SpikingNeuron]:
     """A neuron model as a torch module class, from its equations.
 
@@ -57,6 +58,9 @@ def neuron(
             ``"zero"``: snnTorch's resets, of a state ``mem`` by a parameter ``threshold``. ``"none"``: a
             spike changes no state. Left out, it is ``"subtract"`` where there are those two names; a
             neuron that fires and has them not must say.
+        noise: names in one string that the equations may use, not the fire condition: each is a random
+            number in [0, 1), another for every neuron, sample and step. A compiled network draws the same
+            on every backend, from its ``seed``.
 
     Raises:
         ProgramError: a state without an equation, a neuron that fires and does not say its reset, or
@@ -66,7 +70,7 @@ def neuron(
 
     ``snnhw.ir.register(AdaptiveLIF.model)`` adds the model to the conformance suite.
     """
-    model = written(name, states=states, equations=equations, fire=fire, params=params, reset=reset)
+    model = written(name, states=states, equations=equations, fire=fire, params=params, reset=reset, noise=noise)
     caller = sys._getframe(1).f_globals.get(
         "__name__", __name__
     )  # where pickle will look, as for a namedtuple
