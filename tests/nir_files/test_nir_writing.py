@@ -168,8 +168,8 @@ def test_everything_that_nir_cannot_say_is_listed(tmp_path: Path) -> None:
     assert caught.value.reasons[0] == "pool: NIR has no form for MaxPool2d; use AvgPool2d or SumPool2d"
     assert caught.value.reasons[1] == (
         "alpha: NIR has no form for the equations of Alpha; its neurons are I, IF, LI, LIF, CubaLI, CubaLIF. "
-        "Train one that it has: snnhw.Leaky, snnhw.Synaptic, snnhw.Lapicque, snnhw.RLeaky, snnhw.RSynaptic; or "
-        "keep this one in a .snn file (snnhw.save), which every backend runs"
+        "Train one that it has: snnhw.Leaky, snnhw.Synaptic, snnhw.Lapicque, snnhw.RLeaky, snnhw.RSynaptic; "
+        "or keep this one in a .snn file (snnhw.save), which every backend runs"
     )
     assert set(FRONT) <= set(SNNTORCH)
     assert not (tmp_path / "x.nir").exists()

@@ -118,8 +118,9 @@ FRONT: Final = ("Leaky", "Synaptic", "Lapicque", "RLeaky", "RSynaptic")
 """Those of them that a front end has under this name."""
 
 WAYS: Final = (
-    f"its neurons are {', '.join(TEXTBOOK)}. Train one that it has: {', '.join(f'snnhw.{name}' for name in FRONT)}; "
-    "or keep this one in a .snn file (snnhw.save), which every backend runs"
+    f"its neurons are {', '.join(TEXTBOOK)}. Train one that it has: "
+    f"{', '.join(f'snnhw.{name}' for name in FRONT)}; or keep this one in "
+    "a .snn file (snnhw.save), which every backend runs"
 )
 """What to do where there is no form."""
 

@@ -70,7 +70,9 @@ def neuron(
 
     ``snnhw.ir.register(AdaptiveLIF.model)`` adds the model to the conformance suite.
     """
-    model = written(name, states=states, equations=equations, fire=fire, params=params, reset=reset, noise=noise)
+    model = written(
+        name, states=states, equations=equations, fire=fire, params=params, reset=reset, noise=noise
+    )
     caller = sys._getframe(1).f_globals.get(
         "__name__", __name__
     )  # where pickle will look, as for a namedtuple
