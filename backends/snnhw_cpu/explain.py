@@ -8,9 +8,11 @@ from functools import partial
 from snnhw.ir import Program
 from snnhw.plugin import Explanation, Run, Train
 from snnhw.tensors.execution.explain import explain as explain_network
+from snnhw.tensors.execution.paths import listed
+from snnhw_cpu.limits import USUAL
 from snnhw_cpu.network import network_of
 from snnhw_cpu.numba_source import source
-from snnhw_cpu.paths import listed
+from snnhw_cpu.paths import PATHS
 
 __all__ = ["explain"]
 
@@ -20,4 +22,5 @@ def explain(program: Program, job: Run | Train) -> Explanation:
     options = job.options
     network = network_of(program, precision=options.precision, limits=options.limits)
     found = explain_network(network, job, partial(source, dtype=options.dtype))
-    return replace(found, tables={**found.tables, "paths": listed(options.paths, options.settled)})
+    decided = listed(PATHS, options.paths, USUAL, options.settled)
+    return replace(found, tables={**found.tables, "paths": decided})

@@ -1,39 +1,15 @@
-"""What the CPU decides by measurement, size or threshold, and how each way can be forced.
-
-A table of data: the option ``paths`` reads it, `explain` shows it, and conformance tries every class of cases
-on every way in it.
-"""
+"""What the CPU decides by measurement, size or threshold, and how each way can be forced."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from snnhw.words import brief, did_you_mean
-from snnhw_cpu.limits import USUAL, Limits
+from snnhw.tensors.execution.paths import ALWAYS, Path, Paths
 
-__all__ = ["PATHS", "Path", "forced", "listed", "ways"]
+__all__ = ["PATHS"]
 
-ALWAYS: Final = 1 << 62
-"""A limit that no size reaches."""
-
-
-@dataclass(frozen=True)
-class Path:
-    """One decision.
-
-    Attributes:
-        by: what decides it, in words; ``{field}`` stands for that one of the `Limits`.
-        ways: name -> the limits that force it.
-    """
-
-    by: str
-    ways: Mapping[str, Mapping[str, Any]]
-
-
-PATHS: Final[Mapping[str, Path]] = MappingProxyType(
+PATHS: Final[Paths] = MappingProxyType(
     {
         "linear": Path(
             "measured costs at the activity of the input; in training, of the first batch that is not silent",
@@ -76,59 +52,3 @@ PATHS: Final[Mapping[str, Path]] = MappingProxyType(
 )
 """Name of a decision -> what decides it, and its ways. Where two decisions move one limit, the later one
 does: there are many threads only as far as there are tiles of them."""
-
-
-def ways() -> dict[str, tuple[str, ...]]:
-    """Name of a decision -> the names of its ways."""
-    return {name: tuple(path.ways) for name, path in PATHS.items()}
-
-
-def forced(text: str, limits: Limits = USUAL) -> Limits:
-    """The limits that the option ``paths`` asks for, such as ``linear:skip,threads:one``; "" forces nothing.
-
-    Raises:
-        ValueError: there is no such decision or way, or a decision is named twice.
-    """
-    asked, found = _asked(text), limits
-    for name, path in PATHS.items():  # in whatever order they were asked for
-        if name in asked:
-            found = replace(found, **path.ways[asked[name]])
-    return found
-
-
-def _asked(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
-        name, _, way = part.partition(":")
-        if name not in PATHS:
-            raise ValueError(
-                f"paths: there is no {brief(name)} in {brief(part)}.{did_you_mean(name, PATHS)} {_accepted()}"
-            )
-        if way not in PATHS[name].ways:
-            raise ValueError(
-                f"paths: {brief(part)} names no way of {name}; accepted: {' or '.join(PATHS[name].ways)}"
-            )
-        if name in found:
-            raise ValueError(f"paths: '{name}' is forced twice in {brief(text)}; name one way of it")
-        found[name] = way
-    return found
-
-
-def _accepted() -> str:
-    listed = "; ".join(f"{name}: {' or '.join(path.ways)}" for name, path in PATHS.items())
-    return f"Accepted, as name:way with commas between: {listed}"
-
-
-def listed(text: str, otherwise: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-    """The table as `explain` shows it under the option ``paths``.
-
-    Args:
-        otherwise: name of a decision that another option makes -> what runs, in words.
-    """
-    forced_to = {**{name: f"{way}, as forced" for name, way in _asked(text).items()}, **otherwise}
-    sizes = {field: f"{value:,}" for field, value in vars(USUAL).items() if value is not None}
-    rows = [("path", "ways", "runs", "decided by")]
-    for name, path in PATHS.items():
-        runs = forced_to.get(name, "as it is decided")
-        rows.append((name, ", ".join(path.ways), runs, path.by.format(**sizes)))
-    return tuple(rows)

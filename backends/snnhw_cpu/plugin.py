@@ -8,8 +8,9 @@ from typing import Literal
 from snnhw.ir import Params, Program
 from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Train
 from snnhw.tensors.execution.claims import torch_capabilities
+from snnhw.tensors.execution.paths import forced, ways
 from snnhw_cpu.limits import USUAL, Limits
-from snnhw_cpu.paths import forced, ways
+from snnhw_cpu.paths import PATHS
 
 __all__ = ["CpuBackend"]
 
@@ -40,7 +41,7 @@ class CpuOptions:
     @property
     def limits(self) -> Limits:
         """Where its paths begin and end."""
-        return forced(self.paths, replace(USUAL, way="dense" if self.deterministic else None))
+        return forced(PATHS, self.paths, replace(USUAL, way="dense" if self.deterministic else None))
 
     @property
     def settled(self) -> dict[str, str]:
@@ -68,7 +69,7 @@ class CpuBackend:
         return Probe("ready", version=f"torch {torch.__version__}", device=f"CPU, {threads} threads")
 
     def capabilities(self) -> Capabilities:
-        return torch_capabilities(paths=ways())
+        return torch_capabilities(paths=ways(PATHS))
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CLOCK", "LIMIT", "Clock", "uniform"]
+__all__ = ["CLOCK", "LIMIT", "Clock", "Counter", "counter_of", "uniform"]
 
 CLOCK: Final = "clock"
 """Key under which a run's state holds the numbers of its sequence and of its next step, ``[2]``. Only where
@@ -60,6 +60,27 @@ class Clock:
         return float(self.sequence), float(self.step)
 
 
+class Counter(NamedTuple):
+    """Where a step's numbers stand in Philox 4x64, of 10 rounds: ``key`` of two words, ``start`` of four.
+
+    The first word of the counter is that of the block, and raised before each block is drawn: block 1 comes
+    first. A block is four words, each two numbers, the lower half first; a number is the upper 24 of its 32
+    bits.
+    """
+
+    key: tuple[int, int]
+    start: tuple[int, int, int, int]
+
+
+def counter_of(clock: Clock, node: str, name: str, *, held: bool = False) -> Counter:
+    """Where the numbers of `uniform` begin, for who draws them somewhere else."""
+    place = sha256(f"{node}\0{name}".encode()).digest()
+    return Counter(
+        (clock.seed & WORD, int.from_bytes(place[:8], "little")),
+        (0, 0 if held else clock.step, clock.sequence, int(held)),
+    )
+
+
 def uniform(
     clock: Clock, node: str, name: str, shape: tuple[int, ...], *, held: bool = False
 ) -> npt.NDArray[Any]:
@@ -71,7 +92,6 @@ def uniform(
         shape: ``[B, ...]``; a smaller batch gets the first samples of a larger one.
         held: the same at every step of a sequence.
     """
-    place = sha256(f"{node}\0{name}".encode()).digest()
-    key = np.array([clock.seed & WORD, int.from_bytes(place[:8], "little")], np.uint64)
-    counter = np.array([0, 0 if held else clock.step, clock.sequence, int(held)], np.uint64)
-    return np.random.Generator(np.random.Philox(counter=counter, key=key)).random(shape, np.float32)
+    found = counter_of(clock, node, name, held=held)
+    generator = np.random.Philox(counter=np.array(found.start, np.uint64), key=np.array(found.key, np.uint64))
+    return np.random.Generator(generator).random(shape, np.float32)

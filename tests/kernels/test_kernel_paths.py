@@ -13,10 +13,15 @@ import snnhw as snn
 from snnhw.errors import InputError
 from snnhw.ir import Input, Linear, sequential
 from snnhw.plugin import Run
+from snnhw.tensors.execution import paths
 from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.network import network_of
-from snnhw_cpu.paths import PATHS, forced
+from snnhw_cpu.paths import PATHS
 from snnhw_cpu.plugin import CpuBackend, CpuOptions
+
+
+def forced(text: str) -> Limits:
+    return paths.forced(PATHS, text, USUAL)
 
 
 def compiled(**options: object) -> snn.nn.Model:
@@ -51,7 +56,7 @@ def test_the_order_in_which_they_are_asked_for_is_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paths", "words"),
+    ("asked", "words"),
     [
         ("x" * 10_000, r"there is no 'x+\.\.\.x+' in 'x+\.\.\.x+'\. Accepted, as name:way [^x]+$"),
         ("\n", r"there is no '\\n' in '\\n'\. Accepted"),
@@ -64,9 +69,9 @@ def test_the_order_in_which_they_are_asked_for_is_nothing() -> None:
         ("linear:skip,linear:dense", "'linear' is forced twice in 'linear:skip,linear:dense'; name one way"),
     ],
 )
-def test_what_is_no_path_is_refused(paths: str, words: str) -> None:
+def test_what_is_no_path_is_refused(asked: str, words: str) -> None:
     with pytest.raises(InputError, match=f"backend 'cpu' refuses these options: paths: {words}"):
-        compiled(paths=paths)
+        compiled(paths=asked)
 
 
 def test_to_be_deterministic_and_to_skip_is_a_contradiction() -> None:
