@@ -32,7 +32,7 @@ PATIENCE = 30.0
 
 CHANGES = "docs/writing_a_backend.md tells its author what has changed"
 
-DEVICES = ("gpu", "cuda", "mps", "xpu", "tpu", "rocm", "hip")
+DEVICES = ("gpu", "mps", "xpu", "tpu", "rocm", "hip")
 
 _OF_DEVICES = " A backend is named after what runs; none of those that are installed runs on such a device."
 

@@ -75,6 +75,7 @@ FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader", "arrays", "session"}
 FOR_SOME_PLUGINS = {
     "snnhw_reference": {"reference"},
     "snnhw_cpu": {"tensors"},
+    "snnhw_cuda": {"tensors"},
     "snnhw_nir": {"reference"},  # to say how many spikes a reader's rule changes
 }
 

@@ -74,7 +74,7 @@ def test_what_is_installed_here() -> None:
 
 def test_the_readme_shows_what_each_backend_supports(monkeypatch: pytest.MonkeyPatch) -> None:
     """To mend it: put what ``snnhw backends --supports`` prints between the markers."""
-    ours = {"cpu", "ipu", "reference"}
+    ours = {"cpu", "cuda", "ipu", "reference"}
     names = registry.names
     monkeypatch.setattr(registry, "names", lambda group: tuple(n for n in names(group) if n in ours))
     text = (Path(__file__).parents[2] / "README.md").read_text()

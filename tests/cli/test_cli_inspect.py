@@ -200,4 +200,4 @@ def test_explain_lists_what_is_not_supported(file: Path, monkeypatch: pytest.Mon
     result = call("explain", file, "-b", "printer")
     assert result.exit_code == 1
     assert "backend 'printer' cannot run this program, for 6 reasons" in result.stderr
-    assert "Installed backends that could: cpu, ipu, reference" in result.stderr
+    assert "Installed backends that could: cpu, cuda, ipu, reference" in result.stderr

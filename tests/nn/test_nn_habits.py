@@ -48,7 +48,7 @@ def test_batch_and_time_the_other_way_round_are_told() -> None:
     model.run(torch.rand(7, 3, 4))
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda", "mps"])
+@pytest.mark.parametrize("name", ["gpu", "mps"])
 def test_a_device_is_no_backend(name: str) -> None:
     with pytest.raises(
         UnknownPlugin, match="named after what runs; none of those that are installed runs on"
