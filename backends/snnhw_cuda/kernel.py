@@ -78,7 +78,7 @@ class Kernel:
             return
         launch = self.function[programs,]
         if self.interpreted:
-            with np.errstate(all="ignore"):  # a GPU does not tell of what becomes infinite or no number either
+            with np.errstate(all="ignore"):  # a GPU does not tell of infinite numbers either
                 launch(*arguments, **constants)
             return
         try:
