@@ -16,7 +16,6 @@ from snnhw.errors import DeviceError, InputError
 from snnhw.ir import MODELS, SGD, Input, L1Rate, Linear, Loss, Neuron, Term, sequential
 from snnhw.options import build_options
 from snnhw.plugin import Run, Train
-from snnhw_cuda import probe as probing
 from snnhw_cuda.limits import USUAL, Limits
 from snnhw_cuda.options import CudaOptions
 from snnhw_cuda.paths import PATHS
@@ -73,7 +72,7 @@ def absent(name: str) -> str:
 def test_a_triton_that_was_not_tried_is_told(
     version: Any, status: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing.metadata, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
     for options in (CudaOptions(), CudaOptions(interpret=True)):
         found = options.probe()
         assert found.status == status
@@ -160,10 +159,10 @@ def test_a_path_that_is_forced_is_seen_in_the_source() -> None:
 
 @WITH_TRITON
 def test_what_explain_shows_is_what_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    from snnhw_cuda import provider
+    from snnhw_cuda import kernel, provider
 
     texts: set[str] = set()
-    compiled_ = provider.compiled
+    compiled_ = kernel.compiled
 
     def noted(source: str, name: str, **how: Any) -> Any:
         texts.add(source)
