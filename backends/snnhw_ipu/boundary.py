@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from snnhw.arrays import hosts
 from snnhw.errors import InputError
-from snnhw.ir import CLOCK, Clock, Dropout, Input, Program, infer_shapes, uniform
-from snnhw.ir.inputs import check_inputs, check_state, check_steps, check_targets, state_shapes
+from snnhw.ir import CLOCK, Clock, Dropout, Input, Program, Shape, Term, ValueLoss, infer_shapes, uniform
+from snnhw.ir.inputs import check_inputs, check_state, check_steps, state_shapes
+from snnhw.ir.targets import TargetArray, check_targets, form_of
 from snnhw.plugin import Arrays, Result, Run, Train
-from snnhw_ipu.losses import by_weight, total_name
+from snnhw_ipu.losses import by_weight, reads_values, target_name, target_shape, total_name, values
 from snnhw_ipu.lower import FIRST, RESTING, Lowered
 from snnhw_ipu.options import IpuOptions
 
@@ -84,14 +85,25 @@ class Boundary:
             )
             for name, shape in job.sample_shapes.items()
         }
-        targets = {term.target: np.zeros(job.batch, np.int64) for term in job.loss.terms}
-        return self.arguments(inputs, targets, None, clock=Clock(job.seed), resting=resting)
+        found = self.arguments(inputs, None, None, clock=Clock(job.seed), resting=resting)
+        for number, term in enumerate(job.loss.terms):
+            name = target_name(number, term)
+            if name is not None:
+                shape, kind = self._target(term)
+                found[name] = np.zeros((job.batch, *shape), kind)
+            if by_weight(term.kind) is not None:
+                found[total_name(number)] = np.zeros(job.batch, np.float32)
+        return found
 
     def classes(self) -> dict[str, int]:
-        """Argument -> how many classes there are, of targets."""
+        """Argument -> how many classes there are, of class numbers."""
         assert isinstance(self.job, Train)
-        terms = [term for term in self.job.loss.terms if term.kind.target == "class"]
-        return {f"target:{term.target}": self._classes(str(term.of)) for term in terms}
+        named = {target_name(number, term): term for number, term in enumerate(self.job.loss.terms)}
+        return {
+            name: self._classes(str(term.of))
+            for name, term in named.items()
+            if name is not None and not reads_values(term.kind)
+        }
 
     def _states(self, states: Mapping[str, Array]) -> dict[str, Array]:
         """As arguments; the clock is the host's."""
@@ -142,18 +154,32 @@ class Boundary:
 
     def _targets(self, targets: Mapping[str, Array], batch: int) -> dict[str, Array]:
         assert isinstance(self.job, Train)
-        check_targets(self.job.loss, {name: array.shape for name, array in targets.items()}, batch)
-        found = {}
-        for number, term in enumerate(self.job.loss.terms):
-            if term.kind.target == "class":
-                array = targets[term.target]
+        loss, steps = self.job.loss, self.job.time_steps
+        signals = {str(term.of): (steps, batch, *self.shapes[str(term.of)]) for term in loss.terms}
+        given = {name: TargetArray(array.shape, str(array.dtype)) for name, array in targets.items()}
+        check_targets(loss, signals, given)
+        found: dict[str, Array] = {}
+        for number, term in enumerate(loss.terms):
+            name = target_name(number, term)
+            if name is None:
+                continue
+            array, signal = targets[term.target], signals[str(term.of)]
+            form = form_of(term, signal, given[term.target])
+            if form.whole:
                 _check_classes(term.target, array, self._classes(str(term.of)))
-                found[f"target:{term.target}"] = array.astype(np.int32)
+            if isinstance(term.kind, ValueLoss) and reads_values(term.kind):
+                array = values(term.kind, form, array, signal)
+            found[name] = np.ascontiguousarray(array, self._target(term)[1])
             weights = by_weight(term.kind)
             if weights is not None:
                 total = np.asarray(weights, np.float64)[targets[term.target]].sum()
                 found[total_name(number)] = np.full(batch, total, np.float32)
         return found
+
+    def _target(self, term: Term) -> tuple[Shape, type]:
+        """What a sample's share of a target looks like on the device, and what it holds."""
+        shape = target_shape(term.kind, self.job.time_steps, self.shapes[str(term.of)])
+        return shape, np.float32 if reads_values(term.kind) else np.int32
 
     def _classes(self, port: str) -> int:
         return self.shapes[port][-1]

@@ -81,7 +81,7 @@ def _kind(name: str, dtype: str) -> torch.dtype:
     import torch
 
     usual: torch.dtype = getattr(torch, dtype)
-    others = {"target": torch.int32, FIRST: torch.int32, "total": torch.float32}
+    others = {"target": torch.int32, FIRST: torch.int32, "total": torch.float32, "wanted": torch.float32}
     return others.get(name.partition(":")[0], usual)
 
 
@@ -101,7 +101,8 @@ def _argument_shapes(program: Program, lowered: Lowered, batch: int) -> dict[str
     lines = {edge.key for edge in program.edges if edge.delay}
     for key, shape in state_shapes(program, batch).items():
         found[f"state:{key}"] = (batch, shape[0], *shape[2:]) if key in lines else shape
-    return {**found, **dict.fromkeys((*lowered.recipe["targets"], FIRST, RESTING), (batch,))}
+    found |= dict.fromkeys((*lowered.recipe["targets"], FIRST, RESTING), (batch,))
+    return found | {name: (batch, *shape) for name, shape in lowered.targets.items()}
 
 
 def _name(node: Any) -> str:

@@ -27,11 +27,26 @@ from snnhw.ir import (
     MSECount,
     MSEMembrane,
     MSETemporal,
+    Shape,
+    Term,
+    ValueLoss,
 )
+from snnhw.ir.targets import Form, wanted
 from snnhw_ipu.recipe import Draft, Register
 
-__all__ = ["LOSSES", "Reading", "by_weight", "lower_loss", "total_name"]
+__all__ = [
+    "LOSSES",
+    "Reading",
+    "by_weight",
+    "lower_loss",
+    "reads_values",
+    "target_name",
+    "target_shape",
+    "total_name",
+    "values",
+]
 
+Array = npt.NDArray[Any]
 K_co = TypeVar("K_co", bound=LossKind, covariant=True)
 
 
@@ -40,7 +55,8 @@ class Reading(Generic[K_co]):
     """A loss term that is being written.
 
     Attributes:
-        signal: ``[B, T, ...]``; classes: class numbers ``[B]``, when the term has a target.
+        signal: ``[B, T, ...]``; classes: class numbers ``[B]``, when the term reads those.
+        values: what is wanted, ``[B, T, ...]``, or of first steps ``[B, ...]``, when the term reads that.
         steps: T.
         parts: in how many parts the device takes a batch; their mean is the loss of the whole.
         whole: what the classes of the whole batch weigh together, ``[B]``, where a part does not know it.
@@ -50,6 +66,7 @@ class Reading(Generic[K_co]):
     draft: Draft
     signal: Register
     classes: Register | None
+    values: Register | None
     steps: int
     parts: int
     whole: Register | None
@@ -180,14 +197,13 @@ def _mse_count(term: Reading[MSECount]) -> Register:
 
 
 def _mse_membrane(term: Reading[MSEMembrane]) -> Register:
-    wanted = term.call("unsqueeze", term.wanted(term.kind.on_target, term.kind.off_target), axis=1)
+    wanted = term.values or term.call("unsqueeze", term.wanted(*term.kind.ends), axis=1)
     return term.over_time(term.square(term.call("sub", term.signal, wanted)))
 
 
 def _mse_temporal(term: Reading[MSETemporal]) -> Register:
-    ends = (term.kind.on_target, term.kind.off_target)
-    on, off = (step + term.steps if step < 0 else step for step in ends)
-    miss = term.call("sub", term.first_step(), term.wanted(on, off))
+    on, off = (step + term.steps if step < 0 else step for step in term.kind.ends)
+    miss = term.call("sub", term.first_step(), term.values or term.wanted(on, off))
     if term.kind.tolerance:
         near = term.call("greater", term.number(term.kind.tolerance), term.call("abs", miss))
         miss = term.call("where", near, term.number(0.0), miss)
@@ -235,6 +251,43 @@ def total_name(number: int) -> str:
     return f"total:{number}"
 
 
+def reads_values(kind: LossKind) -> bool:
+    """Whether a term is given the values that are wanted. Who takes class numbers, too, is given those that
+    they stand for: what is compiled has one shape."""
+    return any(not form.whole for form in kind.takes)
+
+
+def over_time(kind: LossKind) -> bool:
+    """Whether those are ``[B, T, ...]``, not ``[B, ...]``."""
+    return any("T" in form.axes for form in kind.takes)
+
+
+def target_shape(kind: LossKind, steps: int, shape: Shape) -> Shape:
+    """A sample's share of the target, where a signal has this shape at every step."""
+    if not reads_values(kind):
+        return ()
+    return (steps, *shape) if over_time(kind) else shape
+
+
+def values(kind: ValueLoss, form: Form, target: Array, signal: Shape) -> Array:
+    """What is wanted, ``[B, T, ...]``; or as steps ``[B, ...]``, negative ones of which count from the end.
+
+    Args:
+        signal: the shape of what is read, ``[T, B, ...]``.
+    """
+    found: Array = wanted(form, target, signal[-1], kind.ends)
+    if over_time(kind):
+        return np.moveaxis(np.broadcast_to(found, signal), 0, 1)
+    return np.where(found < 0, found + signal[0], found)
+
+
+def target_name(number: int, term: Term) -> str | None:
+    """The argument that a term of a loss is compared with: wanted values, its own, or class numbers."""
+    if not term.kind.takes:
+        return None
+    return f"wanted:{number}" if reads_values(term.kind) else f"target:{term.target}"
+
+
 def lower_loss(
     draft: Draft,
     loss: Loss,
@@ -244,14 +297,19 @@ def lower_loss(
     steps: int,
     parts: int,
 ) -> Register:
-    """The weighted sum of the terms, left to right, in single precision."""
-    values = []
+    """The weighted sum of the terms, left to right, in single precision.
+
+    Args:
+        targets: argument, named as `target_name` has it -> its register.
+    """
+    found = []
     for number, term in enumerate(loss.terms):
         signal = signals[str(term.of)]
         exact = draft.emit("cast", signal, shape=signal.shape, dtype="float32")
-        classes = targets[term.target] if term.kind.target == "class" else None
+        compared = targets.get(target_name(number, term) or "")
+        classes, held = (None, compared) if reads_values(term.kind) else (compared, None)
         divided = parts > 1 and by_weight(term.kind) is not None
         whole = Register(total_name(number), fixed=True) if divided else None
-        reading = Reading(term.kind, draft, exact, classes, steps, parts, whole)
-        values.append(reading.scaled(LOSSES[type(term.kind)](reading), term.weight))
-    return draft.total(values)
+        reading = Reading(term.kind, draft, exact, classes, held, steps, parts, whole)
+        found.append(reading.scaled(LOSSES[type(term.kind)](reading), term.weight))
+    return draft.total(found)

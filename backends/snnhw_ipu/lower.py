@@ -26,7 +26,7 @@ from snnhw.ir import (
 )
 from snnhw.passes import components
 from snnhw_ipu.layers import LOWERINGS, NodeContext
-from snnhw_ipu.losses import by_weight, lower_loss, total_name
+from snnhw_ipu.losses import by_weight, lower_loss, target_name, target_shape, total_name
 from snnhw_ipu.recipe import STEP, Draft, Register
 
 __all__ = ["FIRST", "RESTING", "Lowered", "Noise", "Plan", "lower"]
@@ -63,6 +63,7 @@ class Lowered:
         constants: parameters of the recipe that are none of the program.
         ports: port -> which result it is; states: state key -> likewise.
         noise: argument that holds random numbers -> which.
+        targets: argument that a loss is compared with -> the shape of a sample's share.
     """
 
     recipe: dict[str, Any]
@@ -70,6 +71,7 @@ class Lowered:
     ports: dict[str, int]
     states: dict[str, int]
     noise: dict[str, Noise]
+    targets: dict[str, Shape]
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,13 @@ class _Lowering:
         rows = {key: self._kept(register, self.home[key]) for key, register in self.rows.items()}
         self._carry()
         self.draft.end()
-        targets, value = self._loss(signals)
+        targets, divided, value = self._loss(signals)
         states = {key: self._final(line) for key, line in self.lines.items()} if plan.finals else {}
         results = list(dict.fromkeys([*(signals[port].name for port in plan.wanted), *states.values()]))
         recipe = {
             "steps": plan.steps,
             "inputs": [*(f"input:{name}" for name in self.inputs), *self.noise, *[FIRST] * self.clocked],
-            "targets": targets,
+            "targets": [*targets, *divided],
             "states": [*(f"state:{key}" for key in self.lines), RESTING] if self._takes_states() else [],
             "start": initial,
             "stages": [stage.data() for stage in self.draft.stages],
@@ -163,22 +165,27 @@ class _Lowering:
         }
         places = {port: results.index(signals[port].name) for port in plan.wanted}
         finals = {key: results.index(name) for key, name in states.items()}
-        return Lowered(recipe, self.draft.constants, places, finals, self.noise)
+        return Lowered(recipe, self.draft.constants, places, finals, self.noise, targets)
 
-    def _loss(self, signals: Mapping[str, Register]) -> tuple[list[str], str | None]:
-        """The targets that it takes, and where its value is."""
-        loss = self.plan.loss
+    def _loss(self, signals: Mapping[str, Register]) -> tuple[dict[str, Shape], list[str], str | None]:
+        """The targets that it takes, what batches weigh, and where its value is."""
+        loss, steps = self.plan.loss, self.plan.steps
         if loss is None:
-            return [], None
-        names = dict.fromkeys(term.target for term in loss.terms if term.kind.target == "class")
-        targets = {name: Register(f"target:{name}", fixed=True) for name in names}
-        value = lower_loss(self.draft, loss, signals, targets, steps=self.plan.steps, parts=self.plan.parts)
+            return {}, [], None
+        named = {target_name(number, term): term for number, term in enumerate(loss.terms)}
+        shapes = {
+            name: target_shape(term.kind, steps, self.shapes[str(term.of)])
+            for name, term in named.items()
+            if name is not None
+        }
+        targets = {name: Register(name, shape, fixed=True) for name, shape in shapes.items()}
+        value = lower_loss(self.draft, loss, signals, targets, steps=steps, parts=self.plan.parts)
         divided = [
             total_name(number)
             for number, term in enumerate(loss.terms)
             if self.plan.parts > 1 and by_weight(term.kind) is not None
         ]
-        return [*(target.name for target in targets.values()), *divided], value.name
+        return shapes, divided, value.name
 
     # -- nodes --------------------------------------------------------------------------------------
 

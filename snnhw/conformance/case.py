@@ -144,7 +144,15 @@ def turn_of(case: Case, step: int) -> tuple[Arrays, Arrays]:
     mine = slice(step % case.turns, None, case.turns)
     static = case.program.time.static_inputs
     inputs = {name: x[mine] if name in static else x[:, mine] for name, x in case.inputs.items()}
-    return inputs, {name: target[mine] for name, target in case.targets.items()}
+    return inputs, _of_samples(case, mine)
+
+
+def _of_samples(case: Case, which: Array | slice) -> Arrays:
+    """Their targets: those that change over time have the batch on the second axis."""
+    return {
+        name: target[:, which] if target.shape[:2] == (case.time_steps, case.batch) else target[which]
+        for name, target in case.targets.items()
+    }
 
 
 def ports_of(program: Program) -> tuple[str, ...]:
@@ -168,7 +176,7 @@ def with_samples(case: Case, which: Array | slice) -> Case:
     return replace(
         case,
         inputs={name: x[which] if name in static else x[:, which] for name, x in case.inputs.items()},
-        targets={name: target[which] for name, target in case.targets.items()},
+        targets=_of_samples(case, which),
         state=state,
     )
 

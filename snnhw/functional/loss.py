@@ -1,4 +1,4 @@
-"""Losses. A signal is ``[T, B, C]``, targets are class numbers ``[B]``.
+"""Losses. A signal is ``[T, B, C]``, targets are class numbers ``[B]``, or what a loss says besides.
 
 Arguments that several have:
 
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from snnhw.errors import InputError
 from snnhw.functional.loss_parts import LossFunctions, SpikeTime
-from snnhw.functional.tensor_losses import MembraneOverTime, SpikeSteps, Unreduced
+from snnhw.functional.tensor_losses import SpikeSteps, Unreduced
 from snnhw.ir import (
     CECount,
     CEMaxMembrane,
@@ -123,20 +123,28 @@ def mse_membrane_loss(
     reduction: Reduction = "mean",
     weight: Any = None,
 ) -> Loss:
-    """Squared distance of the membrane from ``on_target`` for the right class and ``off_target`` for the
-    others, averaged over time.
+    """Squared distance of the membrane from the membrane that is wanted, averaged over time.
+
+    Targets are the values that are wanted: ``[T, B, C]``, as for regression, or ``[B, C]`` where they are the
+    same at every step. Class numbers, ``[B]`` or ``[T, B]``, stand for ``on_target`` at the right class and
+    ``off_target`` at the others.
 
     Args:
-        time_var_targets: the targets change over time: class numbers ``[T, B]``, or the membranes that
-            are wanted, ``[T, B, C]`` floating point. For tensors only, and without ``weight``.
+        time_var_targets: the targets change over time, as `snnhw.backprop` has to know; and class numbers
+            with one axis are ``[T]``, the same for all samples. Without ``weight``.
         on_target, off_target: in the units of the membrane.
         reduction, weight: see this module.
     """
-    kind = _loss(MSEMembrane, reduction, weight, on_target=on_target, off_target=off_target)
-    if not time_var_targets:
-        return kind
-    _unweighted("time_var_targets=True", weight)
-    return Loss((Term(MembraneOverTime(reduction, on_target, off_target)),))
+    if time_var_targets:
+        _unweighted("time_var_targets=True", weight)
+    return _loss(
+        MSEMembrane,
+        reduction,
+        weight,
+        on_target=on_target,
+        off_target=off_target,
+        time_var_targets=bool(time_var_targets),
+    )
 
 
 def mse_temporal_loss(
@@ -152,7 +160,7 @@ def mse_temporal_loss(
 
     Args:
         target_is_time: targets are steps ``[B, C]`` rather than class numbers (``[F, B, C]`` with
-            ``multi_spike``). For tensors only, and without ``weight``.
+            ``multi_spike``). Without ``weight``.
         on_target, off_target: the step at which the right class, and the others, should first fire;
             negative ones count from the end. With ``multi_spike`` F steps each.
         tolerance: a step less than this far from its target is as good as the target.
@@ -161,12 +169,13 @@ def mse_temporal_loss(
 
     A silent neuron counts as firing at the last step; `snnhw.ir.MSETemporal` says what the gradient is.
     """
-    if not target_is_time and not multi_spike:
+    if target_is_time or multi_spike:
+        _unweighted("target_is_time=True" if target_is_time else "multi_spike=True", weight)
+    if not multi_spike:
         given = {"on_target": on_target, "off_target": off_target, "tolerance": tolerance}
-        return _loss(MSETemporal, reduction, weight, **given)
-    _unweighted("target_is_time=True" if target_is_time else "multi_spike=True", weight)
+        return _loss(MSETemporal, reduction, weight, target_is_time=bool(target_is_time), **given)
     on, off = (_steps(steps) for steps in (on_target, off_target))
-    return Loss((Term(SpikeSteps(reduction, target_is_time, multi_spike, on, off, tolerance)),))
+    return Loss((Term(SpikeSteps(reduction, bool(target_is_time), on, off, tolerance)),))
 
 
 def _loss(kind: type[ClassLoss], reduction: str, weight: Any, **settings: Any) -> Loss:

@@ -49,6 +49,7 @@ from snnhw.ir.losses import (
     MSETemporal,
     PopulationLoss,
     Term,
+    ValueLoss,
 )
 from snnhw.ir.memory import DelayLine, delay_lines
 from snnhw.ir.models import MODELS, RESET, SPIKE, TIMINGS, NeuronModel, StepEquations, model, register
@@ -157,6 +158,7 @@ __all__ = [
     "TimeAxis",
     "Triangle",
     "Triangular",
+    "ValueLoss",
     "check_params",
     "clamp",
     "const",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import singledispatch
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from snnhw.ir import text
 from snnhw.ir.expr import Expr
 
 __all__ = ["identity"]
+
+LATER: Final = {"later": True}
+"""Metadata of a field that a class was given after runs had been saved: at its default, it says nothing."""
 
 EXACT = 2**53
 """Up to here every int is a float."""
@@ -38,7 +41,11 @@ class _Words:
 
     def once(self, value: Any) -> str:
         if id(value) not in self.known:
-            inside = (f"{item.name}={self.of(getattr(value, item.name))}" for item in fields(value))
+            inside = (
+                f"{item.name}={self.of(getattr(value, item.name))}"
+                for item in fields(value)
+                if not (item.metadata == LATER and getattr(value, item.name) == item.default)
+            )
             self.known[id(value)] = _short(f"{_name(type(value))}({', '.join(inside)})")
         return self.known[id(value)]
 

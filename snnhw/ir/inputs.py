@@ -1,4 +1,4 @@
-"""Whether arrays fit a program: inputs, states, targets, recorded ports.
+"""Whether arrays fit a program: inputs, states, recorded ports.
 
 By shape and name only, so that every backend asks the same of its own kind of array. Each check
 raises `InputError` at the first thing that does not fit, with what was given and what is accepted.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from snnhw.errors import InputError
-from snnhw.ir.losses import Loss
 from snnhw.ir.memory import delay_lines
 from snnhw.ir.noise import CLOCK, Clock
 from snnhw.ir.ops import Input, Op, Shape
@@ -22,7 +21,6 @@ __all__ = [
     "check_record",
     "check_state",
     "check_steps",
-    "check_targets",
     "state_shapes",
 ]
 
@@ -111,18 +109,6 @@ def check_steps(program: Program, clock: Clock, steps: int, batch: int, *, train
         why = op.unfit(shape, first=clock.step, steps=steps, batch=batch, training=training)
         if why:
             raise InputError(f"{name} ({type(op).__name__}): {why}")
-
-
-def check_targets(loss: Loss, shapes: Mapping[str, Shape], batch: int) -> None:
-    """Every target that a term of the loss reads is there: one class number for each sample."""
-    for name in {term.target: None for term in loss.terms if term.kind.target == "class"}:
-        if name not in shapes:
-            raise InputError(f"target '{name}' is missing; given: {', '.join(shapes) or 'none'}")
-        if tuple(shapes[name]) != (batch,):
-            raise InputError(
-                f"target '{name}' has shape {list(shapes[name])}; "
-                f"accepted: [{batch}], one class number per sample"
-            )
 
 
 def check_record(program: Program, ports: Iterable[str]) -> None:

@@ -1,20 +1,30 @@
 """Losses as data: a sum of weighted terms, so that every backend can see into them.
 
 Notation: S are spikes and U a membrane, both ``[T, B, C]``; y are class numbers ``[B]``; CE is
-``-log softmax(.)[y]``, one number for each sample. Source: snnTorch 1.0's ``functional.loss`` and
-tutorial 5.
+``-log softmax(.)[y]``, one number for each sample. Some compare with values that are wanted, for which
+class numbers may stand (`snnhw.ir.targets`). Source: snnTorch 1.0's ``functional.loss`` and tutorial 5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import singledispatch
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from snnhw.errors import InputError
 from snnhw.ir.checks import is_number
+from snnhw.ir.identity import LATER
+from snnhw.ir.loss_settings import WRONG, number
 from snnhw.ir.registered import enter
+from snnhw.ir.targets import (
+    CLASS_OF_STEP,
+    CLASSES,
+    CLASSES_OVER_TIME,
+    FIRST_STEPS,
+    VALUES,
+    VALUES_OVER_TIME,
+    Form,
+)
 from snnhw.words import brief
 
 __all__ = [
@@ -33,6 +43,7 @@ __all__ = [
     "MSETemporal",
     "PopulationLoss",
     "Term",
+    "ValueLoss",
     "apply_loss",
 ]
 
@@ -42,41 +53,6 @@ LOSS_TERMS: Final[dict[str, type[LossKind]]] = {}
 K = TypeVar("K", bound="type[LossKind]")
 
 
-def _among(*choices: str) -> Callable[[Any], str]:
-    return lambda value: "" if value in choices else f"give {' or '.join(map(repr, choices))}"
-
-
-def _number(value: Any) -> str:
-    return "" if is_number(value) else "give a finite number"
-
-
-def _not_negative(value: Any) -> str:
-    return "" if is_number(value) and value >= 0 else "give a number of steps, 0 or more"
-
-
-def _count(value: Any) -> str:
-    whole = value is None or (type(value) is int and value > 0)
-    return "" if whole else "give a number of classes, 1 or more, or None: every neuron is one"
-
-
-def _weights(value: Any) -> str:
-    right = value is None or (
-        isinstance(value, tuple) and value and all(is_number(each) and each >= 0 for each in value)
-    )
-    return "" if right else "give a tuple of numbers, 0 or more, one for each class, or None: all alike"
-
-
-_WRONG: Final[Mapping[str, Callable[[Any], str]]] = {
-    "reduction": _among("mean", "sum"),
-    "over_time": _among("sum", "mean"),
-    "inverse": _among("negate", "reciprocal"),
-    "tolerance": _not_negative,
-    "num_classes": _count,
-    "class_weights": _weights,
-}
-"""Setting -> what is wrong with a value of it, or nothing. Settings of other names are numbers."""
-
-
 @dataclass(frozen=True)
 class LossKind:
     """Base of the kinds of loss term; subclasses are frozen dataclasses of plain values."""
@@ -84,13 +60,15 @@ class LossKind:
     reads: ClassVar[Literal["spk", "mem"]] = "spk"
     """Which signal the term takes when the user names none."""
 
-    target: ClassVar[Literal["class", "none", "values"]] = "none"
-    """What it is compared with: class numbers ``[B]``; nothing; or what the kind itself says."""
+    @property
+    def takes(self) -> tuple[Form, ...]:
+        """The forms that a target may have; none: it is compared with nothing."""
+        return ()
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            check = _WRONG.get(item.name, _number if not isinstance(item.default, str) else lambda _: "")
+            check = WRONG.get(item.name, number if not isinstance(item.default, str) else lambda _: "")
             if wrong := check(value):
                 raise InputError(f"{type(self).__name__}({item.name}={brief(value)}): {wrong}")
 
@@ -105,9 +83,12 @@ class ClassLoss(LossKind):
             ``sum w[y] x / sum w[y]``, as torch's cross entropy has it. None: all alike.
     """
 
-    target: ClassVar[Literal["class", "none", "values"]] = "class"
     reduction: Literal["mean", "sum"] = "mean"
     class_weights: tuple[float, ...] | None = None
+
+    @property
+    def takes(self) -> tuple[Form, ...]:
+        return (CLASSES,)
 
     def classes(self, neurons: int) -> int:
         """How many classes a signal of so many neurons tells apart.
@@ -150,6 +131,19 @@ class PopulationLoss(ClassLoss):
                 "give a layer whose size is a multiple of the number of classes"
             )
         return self._weighed(classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueLoss(ClassLoss):
+    """Base of the terms that compare with values; class numbers stand for some.
+
+    Those with ``class_weights`` take class numbers alone, by which samples are weighted.
+    """
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """What class numbers stand for: the value of the right class, and that of the others."""
+        raise NotImplementedError
 
 
 def kind(cls: K) -> K:
@@ -202,18 +196,36 @@ class MSECount(PopulationLoss):
 
 @kind
 @dataclass(frozen=True)
-class MSEMembrane(ClassLoss):
-    """``mean_t (U_t - target)^2`` for every sample and class: on_target for the right class, off_target
-    for the others."""
+class MSEMembrane(ValueLoss):
+    """``mean_t (U_t - target_t)^2`` for every sample and neuron.
+
+    Targets are values, ``[T, B, ...]``, or ``[B, ...]`` where they are the same at every step; or class
+    numbers, ``[B]`` or ``[T, B]``, which stand for on_target at the right class and off_target at the others.
+
+    Attributes:
+        time_var_targets: class numbers ``[T]`` are taken, the same for all samples, rather than ``[B]``.
+    """
 
     reads: ClassVar[Literal["spk", "mem"]] = "mem"
     on_target: float = 1.0
     off_target: float = 0.0
+    time_var_targets: bool = field(default=False, metadata=LATER)
+
+    @property
+    def takes(self) -> tuple[Form, ...]:
+        if self.class_weights is not None:
+            return (CLASSES,)
+        one_axis = CLASS_OF_STEP if self.time_var_targets else CLASSES
+        return (one_axis, CLASSES_OVER_TIME, VALUES, VALUES_OVER_TIME)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.on_target, self.off_target
 
 
 @kind
 @dataclass(frozen=True)
-class MSETemporal(ClassLoss):
+class MSETemporal(ValueLoss):
     """``((first - target) / T)^2`` for every sample and class, of the step of the first spike.
 
     A neuron that is silent counts as firing at the last step. The step is no smooth function of the
@@ -223,11 +235,29 @@ class MSETemporal(ClassLoss):
         on_target: the step at which the right class should first fire; off_target: the others. Negative
             ones count from the end, -1 being the last.
         tolerance: a step less than this far from its target is as good as the target.
+        target_is_time: the target is those steps, ``[B, C]``, rather than class numbers.
     """
 
     on_target: float = 0.0
     off_target: float = -1.0
     tolerance: float = 0.0
+    target_is_time: bool = field(default=False, metadata=LATER)
+
+    @property
+    def takes(self) -> tuple[Form, ...]:
+        return (FIRST_STEPS,) if self.target_is_time else (CLASSES,)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.on_target, self.off_target
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.target_is_time and self.class_weights is not None:
+            raise InputError(
+                "MSETemporal(target_is_time=True) has no class of a sample to weigh it by; "
+                "leave class_weights out"
+            )
 
 
 @kind

@@ -38,12 +38,13 @@ def _resolve(program: Program, shapes: Mapping[str, Shape], term: Term) -> Term:
             f"the loss term {kind} reads '{port}', but there is no such port.{did_you_mean(port, shapes)} "
             f"Ports: {', '.join(shapes)}."
         )
-    if term.kind.target == "class" and len(shapes[port]) != 1:
+    takes = term.kind.takes
+    if takes and all(form.whole for form in takes) and len(shapes[port]) != 1:
         raise InputError(
             f"the loss term {kind} reads '{port}' of shape {shapes[port]}, but needs (classes,); "
             "flatten it first, or name another port with loss.of('node.port')"
         )
-    if isinstance(term.kind, ClassLoss):
+    if isinstance(term.kind, ClassLoss) and len(shapes[port]) == 1:
         term.kind.classes(shapes[port][0])
     return replace(term, of=port)
 

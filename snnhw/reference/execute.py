@@ -103,6 +103,11 @@ class Start:
     wrt_inputs: bool
     wrt_state: bool
 
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(next(iter(self.inputs.values())))
+
     def run(self, watch: Collection[str] = (), *, margins: bool = False) -> Trace:
         """Run, keeping the outputs and the ports to ``watch``."""
         check_record(self.program, watch)
@@ -176,8 +181,7 @@ def begin(
 def observe(start: Start, run: Trace, record: Sequence[str]) -> Execution:
     """What a run leaves, as arrays of the caller's own."""
     program = start.program
-    steps = len(next(iter(start.inputs.values())))
-    end = {CLOCK: np.array(start.clock.later(steps).numbers)} if program.clocked else {}
+    end = {CLOCK: np.array(start.clock.later(start.steps).numbers)} if program.clocked else {}
     return Execution(
         outputs={name: _stacked(run.signals[arrival(name)]) for name in program.named(Output)},
         recordings={port: _stacked(run.signals[port]) for port in record},

@@ -1,4 +1,4 @@
-"""What each kind of loss term is, on the tape. Signals are ``[T, B, C]``, class numbers ``[B]``."""
+"""What each kind of loss term is, on the tape. Signals are ``[T, B, ...]``, class numbers ``[B]``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from snnhw.ir import (
     MSETemporal,
     PopulationLoss,
     Term,
+    ValueLoss,
 )
+from snnhw.ir.targets import TargetArray, form_of, wanted
 from snnhw.reference.arrays import largest, like, reshape, total, transpose
 from snnhw.reference.elementwise import add, div, mul, sub
 from snnhw.reference.tape import Array, Var, constant, result
@@ -50,7 +52,7 @@ def loss_value(loss: Loss, signals: Mapping[str, Var], targets: Mapping[str, Arr
 
     Args:
         signals: port -> ``[T, B, ...]``.
-        targets: target name -> class numbers ``[B]``.
+        targets: target name -> class numbers or wanted values, in a form that the term takes.
     """
     values = [_term(term, signals[str(term.of)], targets) for term in loss.terms]
     if not values:
@@ -64,21 +66,20 @@ def loss_value(loss: Loss, signals: Mapping[str, Var], targets: Mapping[str, Arr
 def _term(term: Term, signal: Var, targets: Mapping[str, Array]) -> Var:
     kind = term.kind
     if isinstance(kind, ClassLoss):
-        classes = _class_numbers(term, kind, signal.shape, targets[term.target])
-        value = _reduced(kind, TERMS[type(kind)](kind, signal, classes), classes)
+        given = targets[term.target]
+        form = form_of(term, signal.shape, TargetArray(given.shape, str(given.dtype)))
+        if form.whole:
+            _check_classes(term, kind, signal.shape, given)
+        compared = given
+        if isinstance(kind, ValueLoss):
+            compared = wanted(form, given, signal.shape[-1], kind.ends)
+        value = _reduced(kind, TERMS[type(kind)](kind, signal, compared), given)
     else:
         value = TERMS[type(kind)](kind, signal, np.empty(0, int))
     return mul(value, like(signal, term.weight))
 
 
-def _class_numbers(term: Term, kind: ClassLoss, shape: tuple[int, ...], given: Array) -> Array:
-    """The targets of a term, checked against its signal."""
-    if len(shape) != 3:
-        raise InputError(f"{type(kind).__name__} reads a signal [T, B, C]; '{term.of}' gives {list(shape)}")
-    if given.dtype.kind not in "iu":
-        raise InputError(
-            f"target '{term.target}' holds {given.dtype}; accepted: whole numbers, one class each"
-        )
+def _check_classes(term: Term, kind: ClassLoss, shape: tuple[int, ...], given: Array) -> None:
     known = kind.classes(shape[2])
     outside = given[(given < 0) | (given >= known)]
     if outside.size:
@@ -86,7 +87,6 @@ def _class_numbers(term: Term, kind: ClassLoss, shape: tuple[int, ...], given: A
             f"target '{term.target}' holds class {outside[0]}; '{term.of}' has {shape[2]} neurons, "
             f"so classes 0 to {known - 1} are accepted"
         )
-    return given
 
 
 def _reduced(kind: ClassLoss, values: Var, classes: Array) -> Var:
@@ -126,19 +126,18 @@ def _mse_count(kind: MSECount, spikes: Var, classes: Array) -> Var:
     right, other = (
         floor(steps * rate * (neurons // groups)) for rate in (kind.correct_rate, kind.incorrect_rate)
     )
-    wanted = _for_class(classes, groups, right, other)
-    return div(_square(sub(total(_grouped(kind, spikes), axis=0), like(spikes, wanted))), like(spikes, steps))
+    counts = np.where(classes[:, None] == np.arange(groups), right, other)
+    return div(_square(sub(total(_grouped(kind, spikes), axis=0), like(spikes, counts))), like(spikes, steps))
 
 
-def _mse_membrane(kind: MSEMembrane, membrane: Var, classes: Array) -> Var:
-    wanted = _for_class(classes, membrane.shape[2], kind.on_target, kind.off_target)
-    return _over_time(_square(sub(membrane, like(membrane, wanted))))
+def _mse_membrane(_: MSEMembrane, membrane: Var, values: Array) -> Var:
+    return _over_time(_square(sub(membrane, like(membrane, values))))
 
 
-def _mse_temporal(kind: MSETemporal, spikes: Var, classes: Array) -> Var:
-    steps, _, neurons = spikes.shape
-    on, off = (step + steps if step < 0 else step for step in (kind.on_target, kind.off_target))
-    miss = sub(_first_step(spikes), like(spikes, _for_class(classes, neurons, on, off)))
+def _mse_temporal(kind: MSETemporal, spikes: Var, steps_wanted: Array) -> Var:
+    steps = spikes.shape[0]
+    ahead = np.where(steps_wanted < 0, steps_wanted + steps, steps_wanted)
+    miss = sub(_first_step(spikes), like(spikes, ahead))
     counted = like(spikes, np.abs(miss.value) >= kind.tolerance)
     return _square(div(mul(miss, counted), like(spikes, steps)))
 
@@ -164,12 +163,10 @@ TERMS: Final[Mapping[type[LossKind], Rule]] = {
     MSETemporal: _mse_temporal,
     L1Rate: lambda kind, spikes, classes: total(spikes),
 }
-"""Kind of term -> its value for each sample, ``[B]`` or ``[B, classes]``; without classes, its value."""
+"""Kind of term -> its value for each sample, ``[B]`` or ``[B, ...]``; without classes, its value.
 
-
-def _for_class(classes: Array, neurons: int, right: float, others: float) -> Array:
-    """``[B, neurons]``: one number where the class is, another elsewhere."""
-    return np.where(classes[:, None] == np.arange(neurons), right, others)
+The third argument is class numbers ``[B]``; of a `ValueLoss` the values that are wanted instead.
+"""
 
 
 def _square(x: Var) -> Var:

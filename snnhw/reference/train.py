@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from snnhw.errors import InputError
-from snnhw.ir import Clock, Loss, Params, Program
-from snnhw.ir.inputs import check_targets
+from snnhw.ir import Clock, Loss, Params, Program, infer_shapes
+from snnhw.ir.inputs import check_record
+from snnhw.ir.targets import TargetArray, check_targets
 from snnhw.reference.arrays import stack
 from snnhw.reference.execute import Execution, Start, begin, observe, to_state
 from snnhw.reference.losses import loss_value, ports_of
@@ -58,7 +59,7 @@ def gradients(
     """The loss of a run, and its derivatives; arguments as for `snnhw.reference.execute`.
 
     Args:
-        targets: target name -> class numbers ``[B]``.
+        targets: target name -> class numbers or wanted values, see `snnhw.ir.targets`.
         loss: each term says which port it reads.
         wrt_inputs: also give derivatives to the inputs.
         wrt_state: also give derivatives to the initial state.
@@ -82,8 +83,10 @@ def gradients(
         clock=clock,
     )
     given = {name: np.asarray(array) for name, array in targets.items()}
-    check_targets(loss, {name: array.shape for name, array in given.items()}, start.batch)
-    ports = ports_of(loss)
+    ports, shapes = ports_of(loss), infer_shapes(program).shapes
+    check_record(program, ports)
+    signals = {port: (start.steps, start.batch, *shapes[port]) for port in ports}
+    check_targets(loss, signals, {name: TargetArray(x.shape, str(x.dtype)) for name, x in given.items()})
     run = start.run(dict.fromkeys([*ports, *record]))
     with np.errstate(all="ignore"):
         value = loss_value(loss, {port: stack(run.signals[port]) for port in ports}, given)

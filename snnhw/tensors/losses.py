@@ -28,12 +28,14 @@ from snnhw.ir import (
     MSETemporal,
     PopulationLoss,
     Term,
+    ValueLoss,
 )
 from snnhw.ir.losses import apply_loss
+from snnhw.ir.targets import CLASS_OF_STEP, Form, TargetArray, check_targets, form_of
 from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.spiketime import first_step, time_error
 
-__all__ = ["CLASS_LOSSES", "OTHER_LOSSES", "class_numbers", "each", "total_loss"]
+__all__ = ["CLASS_LOSSES", "OTHER_LOSSES", "check_range", "class_numbers", "each", "total_loss", "what_is"]
 
 
 def _ce(logits: Tensor, target: Tensor) -> Tensor:
@@ -53,9 +55,17 @@ def _grouped(kind: PopulationLoss, spikes: Tensor) -> Tensor:
 
 
 def _for_class(target: Tensor, classes: int, right: float, others: float, like: Tensor) -> Tensor:
-    """``[B, classes]``: one number where the class is, another elsewhere."""
-    hit = target[:, None] == torch.arange(classes, device=target.device)
+    """``[..., classes]``: one number where the class is, another elsewhere."""
+    hit = target[..., None] == torch.arange(classes, device=target.device)
     return torch.where(hit, like.new_tensor(right), like.new_tensor(others))
+
+
+def _wanted(kind: ValueLoss, form: Form, target: Tensor, like: Tensor) -> Tensor:
+    """As `snnhw.ir.targets.wanted`."""
+    if not form.whole:
+        return target.to(like.dtype)
+    numbers = target[:, None] if form is CLASS_OF_STEP else target
+    return _for_class(numbers, like.shape[-1], *kind.ends, like)
 
 
 def _ce_membrane(kind: CEMembrane, signal: Tensor, target: Tensor) -> Tensor:
@@ -73,15 +83,10 @@ def _mse_count(kind: MSECount, signal: Tensor, target: Tensor) -> Tensor:
     return (_grouped(kind, signal.sum(0)) - wanted).square() / steps
 
 
-def _mse_membrane(kind: MSEMembrane, signal: Tensor, target: Tensor) -> Tensor:
-    wanted = _for_class(target, signal.shape[2], kind.on_target, kind.off_target, signal)
-    return (signal - wanted).square().mean(0)
-
-
-def _mse_temporal(kind: MSETemporal, signal: Tensor, target: Tensor) -> Tensor:
-    steps, _, classes = signal.shape
-    on, off = (step + steps if step < 0 else step for step in (kind.on_target, kind.off_target))
-    return time_error(first_step(signal), _for_class(target, classes, on, off, signal), kind.tolerance, steps)
+def _mse_temporal(kind: MSETemporal, signal: Tensor, wanted: Tensor) -> Tensor:
+    steps = len(signal)
+    ahead = torch.where(wanted < 0, wanted + steps, wanted)
+    return time_error(first_step(signal), ahead, kind.tolerance, steps)
 
 
 def _ce_temporal(kind: CETemporal, signal: Tensor, target: Tensor) -> Tensor:
@@ -96,24 +101,25 @@ CLASS_LOSSES: Final[Mapping[type[ClassLoss], Callable[[Any, Tensor, Tensor], Ten
     CEMaxMembrane: lambda kind, signal, target: _ce(signal.max(0).values, target),
     CETemporal: _ce_temporal,
     MSECount: _mse_count,
-    MSEMembrane: _mse_membrane,
+    MSEMembrane: lambda _, signal, wanted: (signal - wanted).square().mean(0),
     MSETemporal: _mse_temporal,
 }
-"""Kind -> its value for each sample, ``[B]`` or ``[B, classes]``, of ``[T, B, C]`` and targets ``[B]``."""
+"""Kind -> its value for each sample, ``[B]`` or ``[B, ...]``, of ``[T, B, ...]`` and class numbers ``[B]``,
+or of a `ValueLoss` the values that are wanted."""
 
-OTHER_LOSSES: Final[dict[type[LossKind], Callable[[Any, Tensor, Tensor], Tensor]]] = {
-    L1Rate: lambda kind, signal, target: signal.sum(),
+OTHER_LOSSES: Final[dict[type[LossKind], Callable[[Term, Tensor, Tensor], Tensor]]] = {
+    L1Rate: lambda term, signal, target: signal.sum(),
 }
-"""Kind -> its value on a signal ``[T, B, ...]`` and, for those that take some, target values.
+"""Kind -> the value of a term on a signal ``[T, B, ...]`` and, for those that take one, a target.
 
 Kinds that are no part of the language, since only tensors have what they take, enter themselves here.
 """
 
 
-def each(kind: ClassLoss, signal: Tensor, targets: Tensor) -> Tensor:
-    """The value for each sample, ``[B]`` or ``[B, classes]``, weighted by its class, not reduced."""
-    signal = _wide(signal)
-    return _weighted(kind, signal, _classes(kind, signal, targets))[0]
+def each(term: Term, signal: Tensor, target: Tensor) -> Tensor:
+    """The value of a `ClassLoss` for each sample, ``[B]`` or ``[B, ...]``, weighted by its class, not
+    reduced; the term's own weight and reduction are left out."""
+    return _weighted(term, signal, target)[0]
 
 
 def _wide(signal: Tensor) -> Tensor:
@@ -121,18 +127,32 @@ def _wide(signal: Tensor) -> Tensor:
     return signal.float() if signal.dtype in (torch.float16, torch.bfloat16) else signal
 
 
-def _weighted(kind: ClassLoss, signal: Tensor, target: Tensor) -> tuple[Tensor, Tensor | int]:
+def _weighted(term: Term, signal: Tensor, given: Tensor) -> tuple[Tensor, Tensor | int]:
     """The weighted values, and the sum of the samples' weights."""
-    values = CLASS_LOSSES[type(kind)](kind, signal, target)
+    kind, form = term.kind, form_of(term, tuple(signal.shape), what_is(given))
+    assert isinstance(kind, ClassLoss)
+    target = given.to(signal.device)
+    if form.whole:
+        check_range(type(kind).__name__, given, kind.classes(signal.shape[2]))
+        target = target.long()
+    compared = _wanted(kind, form, target, signal) if isinstance(kind, ValueLoss) else target
+    values = CLASS_LOSSES[type(kind)](kind, signal, compared)
     if kind.class_weights is None:
         return values, values.shape[0]
     weights = signal.new_tensor(kind.class_weights)[target]
     return values * weights.view(-1, *[1] * (values.ndim - 1)), weights.sum()
 
 
-def _class_loss(kind: ClassLoss, signal: Tensor, target: Tensor) -> Tensor:
-    values, samples = _weighted(kind, signal, target)
-    return values.sum() if kind.reduction == "sum" else values.sum() / (samples * prod(values.shape[1:]))
+def _reduced(term: Term, signal: Tensor, target: Tensor) -> Tensor:
+    values, samples = _weighted(term, signal, target)
+    assert isinstance(term.kind, ClassLoss)
+    whole = values.sum()
+    return whole if term.kind.reduction == "sum" else whole / (samples * prod(values.shape[1:]))
+
+
+def what_is(target: Tensor) -> TargetArray:
+    """What is known of a target without reading it."""
+    return TargetArray(tuple(target.shape), str(target.dtype))
 
 
 def total_loss(loss: Loss, signals: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
@@ -140,62 +160,53 @@ def total_loss(loss: Loss, signals: Mapping[str, Tensor], targets: Mapping[str, 
 
     Args:
         signals: port -> ``[T, B, ...]``.
-        targets: target name -> class numbers ``[B]``, best still on the host, where they are checked.
+        targets: target name -> class numbers or wanted values, see `snnhw.ir.targets`; class numbers best
+            still on the host, where they are checked.
 
     Raises:
         InputError: the loss has no terms, or a signal or target does not suit a term.
     """
     if not loss.terms:
         raise InputError("this loss has no terms; add some, such as snnhw.functional.ce_rate_loss()")
+    shapes = {str(term.of): tuple(signals[str(term.of)].shape) for term in loss.terms}
+    check_targets(loss, shapes, {name: what_is(target) for name, target in targets.items()})
     return reduce(add, (_value(term, signals[str(term.of)], targets) * term.weight for term in loss.terms))
 
 
 def _value(term: Term, signal: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
-    kind, name = term.kind, type(term.kind).__name__
     signal = _wide(signal)
-    if kind.target == "none":
-        return OTHER_LOSSES[type(kind)](kind, signal, signal)
-    if signal.ndim != 3:
-        raise InputError(f"{name} takes a signal [T, B, C], not one of shape {list(signal.shape)}")
-    if term.target not in targets:
-        what = {"class": "class numbers [B]", "values": "values, as its docstring has them"}[kind.target]
-        raise InputError(f"{name} needs targets: {what}")
-    target = targets[term.target]
-    if isinstance(kind, ClassLoss):
-        return _class_loss(kind, signal, _classes(kind, signal, target))
-    return OTHER_LOSSES[type(kind)](kind, signal, target.to(signal.device))
-
-
-def _classes(kind: ClassLoss, signal: Tensor, target: Tensor) -> Tensor:
-    """The targets, checked, where the signal is."""
-    _, batch, neurons = signal.shape
-    return class_numbers(type(kind).__name__, target, batch, kind.classes(neurons)).to(
-        signal.device, torch.long
-    )
+    target = targets[term.target] if term.kind.takes else signal
+    if isinstance(term.kind, ClassLoss):
+        return _reduced(term, signal, target)
+    return OTHER_LOSSES[type(term.kind)](term, signal, target)
 
 
 def class_numbers(name: str, target: Tensor, batch: int, classes: int) -> Tensor:
-    """The targets, checked: torch's own functions pass over negative ones, and crash a GPU on large ones."""
-    whole = not (target.is_floating_point() or target.is_complex() or target.dtype == torch.bool)
-    if not whole or target.shape != (batch,):
+    """The targets, checked."""
+    if not what_is(target).whole or target.shape != (batch,):
         raise InputError(
             f"{name} takes class numbers [B={batch}] of an integer dtype, "
             f"not {target.dtype} of shape {list(target.shape)}"
         )
-    if target.device.type == "cpu" and batch:  # elsewhere looking would wait for the device
+    check_range(name, target, classes)
+    return target
+
+
+def check_range(name: str, target: Tensor, classes: int) -> None:
+    """Torch's own functions pass over negative ones, and crash a GPU on large ones."""
+    if target.device.type == "cpu" and target.numel():  # elsewhere looking would wait for the device
         target = target.long()  # torch compares no unsigned integers longer than a byte
         low, high = int(target.min()), int(target.max())
         if low < 0 or high >= classes:
             wrong = low if low < 0 else high
             raise InputError(f"{name} takes class numbers 0 to {classes - 1}; the targets hold {wrong}")
-    return target
 
 
 @apply_loss.register
 def _(signal: Tensor, targets: Any, loss: Loss) -> Tensor:
     """Every term reads the one signal given."""
     whole = loss.of("signal")
-    if targets is None:
-        return total_loss(whole, {"signal": signal}, {})
-    classes = as_tensor("target", "targets", targets)
-    return total_loss(whole, {"signal": signal}, {term.target: classes for term in whole.terms})
+    given = {} if targets is None else {"target": as_tensor("target", "targets", targets)}
+    return total_loss(
+        whole, {"signal": signal}, {term.target: x for term in whole.terms for x in given.values()}
+    )

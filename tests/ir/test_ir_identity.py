@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 
 import snnhw.functional as SF
 from snnhw.ir import (
+    LOSS_TERMS,
     MODELS,
     SGD,
     Adam,
@@ -31,6 +32,7 @@ from snnhw.ir import (
     identity,
     sequential,
 )
+from snnhw.ir.identity import LATER
 
 
 def program(dt: float = 2.0, **settings: Any) -> Program:
@@ -91,3 +93,12 @@ def test_every_process_agrees(seed: str) -> None:
     )
     here = sequential({"x": Input((4,)), "fc": Linear(4, 3), "lif": Neuron(MODELS["Leaky"])})
     assert found.stdout.strip() == identity(here)
+
+
+def test_a_field_that_came_later_says_nothing_at_its_default() -> None:
+    """So that what was saved before it came is still known."""
+    later = [item for kind in LOSS_TERMS.values() for item in fields(kind) if item.metadata == LATER]
+    assert {item.name for item in later} == {"time_var_targets", "target_is_time"}
+    plain = SF.mse_membrane_loss()
+    assert identity(plain) == "93ffb594d771a5ef920e5d43967e9fb08889c3847dca9d16e1ab7354bab10093"
+    assert identity(SF.mse_membrane_loss(time_var_targets=True)) != identity(plain)

@@ -67,7 +67,7 @@ def test_kinds() -> None:
     membranes = (CEMembrane, CEMaxMembrane, MSEMembrane)
     assert {cls.__name__: cls for cls in (*spikes, *membranes)} == LOSS_TERMS
     assert {cls for cls in LOSS_TERMS.values() if cls.reads == "mem"} == set(membranes)
-    assert {name for name, cls in LOSS_TERMS.items() if cls.target == "none"} == {"L1Rate"}
+    assert {name for name, cls in LOSS_TERMS.items() if not cls().takes} == {"L1Rate"}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,11 @@ def test_kinds() -> None:
         (
             call(CEMembrane(class_weights=(1.0, 2.0)).classes, 10),
             "CEMembrane has 2 class weights for 10 classes; give one for each class",
+        ),
+        (call(MSEMembrane, time_var_targets=1), r"MSEMembrane\(time_var_targets=1\): give True or False"),
+        (
+            call(MSETemporal, target_is_time=True, class_weights=(1.0,)),
+            r"MSETemporal\(target_is_time=True\) has no class of a sample to weigh it by; leave cla",
         ),
         (call(MSECount, "1"), r"MSECount\(correct_rate='1'\): give a finite number"),
         (call(MSECount, None), r"MSECount\(correct_rate=None\): give a finite number"),

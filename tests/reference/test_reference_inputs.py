@@ -186,17 +186,26 @@ def learn(loss: Loss, **targets: Any) -> None:
 
 
 def test_a_missing_target() -> None:
-    with says("target 'target' is missing; given: labels"):
+    with says(
+        "target 'target' is missing; given: labels. CERate of 'lif2.spk' accepts [B] = [4], class numbers "
+        "(an integer dtype)."
+    ):
         learn(rate_loss("lif2.spk"), labels=[0, 1, 2, 0])
 
 
 def test_a_target_of_another_shape() -> None:
-    with says("target 'target' has shape [3]; accepted: [4], one class number per sample"):
+    with says(
+        "target 'target' has shape [3] and dtype int64. CERate of 'lif2.spk' accepts [B] = [4], class "
+        "numbers (an integer dtype)."
+    ):
         learn(rate_loss("lif2.spk"), target=[0, 1, 2])
 
 
 def test_a_target_that_is_no_class_number() -> None:
-    with says("target 'target' holds float64; accepted: whole numbers, one class each"):
+    with says(
+        "target 'target' has shape [4] and dtype float64. CERate of 'lif2.spk' accepts [B] = [4], class "
+        "numbers (an integer dtype). Give y.long()."
+    ):
         learn(rate_loss("lif2.spk"), target=[0.0, 1.0, 2.0, 0.0])
 
 
@@ -224,7 +233,7 @@ def test_a_loss_without_terms() -> None:
 def test_a_loss_of_a_signal_without_classes() -> None:
     nodes = FrozenMap({"x": Input((2, 3)), "lif": leaky(), "output": Output()})
     program = Program(nodes, (Edge("x.y", "lif.x"), Edge("lif.spk", "output.x")))
-    with says("CERate reads a signal [T, B, C]; 'lif.spk' gives [2, 4, 2, 3]"):
+    with says("CERate reads a signal [T, B, C]; 'lif.spk' gives [2, 4, 2, 3]; flatten it first"):
         gradients(
             program,
             filled(program, {"beta": 0.5}),

@@ -178,25 +178,37 @@ def test_no_terms() -> None:
 
 def test_a_signal_of_another_rank() -> None:
     found = message(SF.ce_count_loss(), SIGNAL[0], CLASSES)
-    assert found == "CECount takes a signal [T, B, C], not one of shape [4, 3]"
+    assert found == "CECount reads a signal [T, B, C]; 'signal' gives [4, 3]; flatten it first"
 
 
 def test_no_targets() -> None:
-    assert message(SF.ce_count_loss(), SIGNAL, None) == "CECount needs targets: class numbers [B]"
+    assert message(SF.ce_count_loss(), SIGNAL, None) == (
+        "target 'target' is missing; given: none. CECount of 'signal' accepts [B] = [4], class numbers "
+        "(an integer dtype)."
+    )
 
 
 @pytest.mark.parametrize(
-    ("targets", "given"),
+    ("targets", "given", "advice"),
     [
-        (torch.zeros(4), "torch.float32 of shape [4]"),
-        (torch.zeros(4, dtype=torch.bool), "torch.bool of shape [4]"),
-        (torch.zeros(3, dtype=torch.long), "torch.int64 of shape [3]"),
-        (torch.zeros(4, 3, dtype=torch.long), "torch.int64 of shape [4, 3]"),
+        (torch.zeros(4), "shape [4] and dtype float32", " Give y.long()."),
+        (torch.zeros(4, dtype=torch.bool), "shape [4] and dtype bool", " Give y.long()."),
+        (torch.zeros(3, dtype=torch.long), "shape [3] and dtype int64", ""),
+        (
+            torch.zeros(4, 3, dtype=torch.long),
+            "shape [4, 3] and dtype int64",
+            (
+                " For one-hot rows give y.argmax(-1); for values to come near, compile with "
+                "loss=snnhw.functional.mse_membrane_loss()."
+            ),
+        ),
     ],
 )
-def test_targets_that_are_no_class_numbers(targets: Tensor, given: str) -> None:
-    found = message(SF.ce_rate_loss(), SIGNAL, targets)
-    assert found == f"CERate takes class numbers [B=4] of an integer dtype, not {given}"
+def test_targets_that_are_no_class_numbers(targets: Tensor, given: str, advice: str) -> None:
+    assert message(SF.ce_rate_loss(), SIGNAL, targets) == (
+        f"target 'target' has {given}. CERate of 'signal' accepts [B] = [4], class numbers (an integer "
+        f"dtype).{advice}"
+    )
 
 
 @pytest.mark.parametrize(("wrong", "loss"), [(3, SF.ce_rate_loss()), (-100, SF.mse_count_loss())])
@@ -294,7 +306,9 @@ def test_targets_that_change_over_time() -> None:
     wanted.scatter_(2, classes[..., None], 2.0)
     torch.testing.assert_close(loss(SIGNAL, classes), (SIGNAL - wanted).square().mean())
     torch.testing.assert_close(loss(SIGNAL, wanted), (SIGNAL - wanted).square().mean())
-    assert "takes classes [T, B] of an integer dtype, or membranes [5, 4, 3], not torch.int64 of" in message(
+    every = classes[:, :1].expand(T, B)
+    torch.testing.assert_close(loss(SIGNAL, every[:, 0]), loss(SIGNAL, every))
+    assert "accepts [T] = [5], the class number of every step (an integer dtype); or" in message(
         loss, SIGNAL, classes[0]
     )
 
@@ -307,7 +321,19 @@ def test_targets_that_are_times() -> None:
     wanted = torch.tensor([[1.0, 3.0], [0.0, 2.0]])
     torch.testing.assert_close(loss(SPIKES.float(), steps), ((first - wanted) / 4).square().mean())
     assert torch.equal(steps, given), "the caller's targets stay as they are"
-    assert "takes steps [B, C] with B=2 and C=2, not [2, 3]" in message(loss, SPIKES, torch.zeros(2, 3))
+    assert message(loss, SPIKES, torch.zeros(2, 3)) == (
+        "target 'target' has shape [2, 3] and dtype float32. MSETemporal of 'signal' accepts "
+        "[B, C] = [2, 2], the step at which each neuron is to fire first."
+    )
+
+
+def test_targets_that_are_times_of_several_spikes() -> None:
+    loss = SF.mse_temporal_loss(target_is_time=True, multi_spike=True)
+    wanted = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[-1.0, 1.0], [3.0, 1.0]]])
+    torch.testing.assert_close(loss(SPIKES.float(), wanted), torch.tensor(0.0))
+    assert "accepts [F, B, C] = [F, 2, 2], the steps at which each neuron is to fire, F of them." in message(
+        loss, SPIKES, wanted[0]
+    )
 
 
 def test_the_first_spikes_of_every_neuron_are_its_own() -> None:
@@ -351,7 +377,7 @@ def test_what_only_tensors_have_is_refused_by_name(reference: Any) -> None:
     from snnhw.ir import SGD, FrozenMap, Program
     from snnhw.plugin import Train
 
-    loss = SF.ce_rate_loss(reduction="none") + SF.mse_temporal_loss(target_is_time=True) + SF.mse_count_loss()
+    loss = SF.ce_rate_loss(reduction="none") + SF.mse_temporal_loss(multi_spike=True) + SF.mse_count_loss()
     job = Train(1, {}, 1, loss=loss, optimizer=SGD(lr=1.0))
     assert reasons_against(Program(FrozenMap(), ()), reference.capabilities(), job) == (
         "the loss term Unreduced is not supported",

@@ -127,6 +127,10 @@ def _losses() -> Iterator[LazyCase]:
         for variant, value in (*variants(kind), *_of_classes(kind)):
             loss = resolve_loss(network.program, Loss((Term(value, weight=0.5),)))
             yield classified(f"gradient/loss-{name}-{variant}", network, loss, SGD(lr=1.0))
+        for number, form in enumerate(kind().takes[1:], 1):
+            loss = resolve_loss(network.program, Loss((Term(kind(), weight=0.5),)))
+            axes = "".join(form.axes).replace("...", "C")
+            yield classified(f"gradient/loss-{name}-{axes}", network, loss, SGD(lr=1.0), form=number)
 
 
 def _of_classes(kind: type[LossKind]) -> Iterator[tuple[str, LossKind]]:

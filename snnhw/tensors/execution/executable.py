@@ -15,7 +15,7 @@ from torch import Tensor
 
 from snnhw.errors import InputError
 from snnhw.ir import Clock, Optimizer, Params
-from snnhw.ir.inputs import check_inputs, check_state, check_targets
+from snnhw.ir.inputs import check_inputs, check_state
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session import Progress, Session
 from snnhw.tensors.arrays import as_tensor
@@ -100,7 +100,7 @@ class TorchExecutable:
         with torch.no_grad():
             # What a run decides is for itself: it is a function of parameters and inputs alone.
             memo = Memo(derived={} if self._handed else self._derived, lasting=True)
-            found, _ = self._pass(self._network, inputs, state, self._job.record, memo=memo)
+            found = self._pass(self._network, inputs, state, self._job.record, memo=memo)
         outputs = {name: found.ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
 
@@ -114,10 +114,7 @@ class TorchExecutable:
         read = [term.of for term in job.loss.terms if term.of]
         with torch.enable_grad():
             memo = Memo(dict(now.own))  # what training has decided stays so
-            found, batch = self._pass(
-                self._training_network, inputs, state, read, memo=memo, sequence=sequence
-            )
-            check_targets(job.loss, _shapes(wanted), batch)
+            found = self._pass(self._training_network, inputs, state, read, memo=memo, sequence=sequence)
             loss = total_loss(job.loss, found.ports, wanted)
             grads = trainer.gradients(loss)
         after, changes = trainer.learn(replace(now, own=memo.chosen), sequence, grads)
@@ -145,8 +142,7 @@ class TorchExecutable:
         *,
         memo: Memo,
         sequence: int = 0,
-    ) -> tuple[Pass, int]:
-        """One pass, and the size of its batch."""
+    ) -> Pass:
         program = network.program
         given = {name: self._signal("input", name, array) for name, array in inputs.items()}
         steps, batch = check_inputs(program, _shapes(given), self._steps(given))
@@ -154,7 +150,7 @@ class TorchExecutable:
         if state is not None:
             check_state(program, _shapes(before), batch)
         wanted = {*self._outputs.values(), *ports}
-        found = run_network(
+        return run_network(
             network,
             self._params,
             given,
@@ -164,7 +160,6 @@ class TorchExecutable:
             clock=Clock(self._job.seed, sequence),
             memo=memo,
         )
-        return found, batch
 
     def _steps(self, inputs: Mapping[str, Tensor]) -> int | None:
         """T: the inputs', or the job's when all of them are static."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 from zlib import crc32
 
 import numpy as np
@@ -14,7 +15,8 @@ from snnhw.conformance.cases.making.networks import CaseNetwork
 from snnhw.conformance.cases.making.numbers import Randoms
 from snnhw.conformance.cases.making.search import certain, chosen, lively
 from snnhw.ir import ClassLoss, Loss, Optimizer, infer_shapes
-from snnhw.parity.arrays import Arrays
+from snnhw.ir.targets import FIRST_STEPS
+from snnhw.parity.arrays import Array, Arrays
 
 __all__ = ["classified"]
 
@@ -30,9 +32,11 @@ def classified(
     clip_norm: float | None = None,
     accumulate: int = 1,
     turns: int = 1,
+    form: int = 0,
     needs: tuple[Callable[[Case], bool], ...] = (lively, certain),
 ) -> LazyCase:
-    """A case that trains a network on random inputs, with random classes for every target."""
+    """A case that trains a network on random inputs, with random classes or values for every target, in one
+    of the forms that its kind takes."""
     program = network.program
 
     def build(numbers: Randoms) -> Case:
@@ -41,7 +45,7 @@ def classified(
         return replace(
             case,
             record=(),
-            targets=_targets(case_id, network, loss, batch),
+            targets=_targets(case_id, network, loss, steps=time_steps, batch=batch, form=form),
             loss=loss,
             optimizer=optimizer,
             clip_norm=clip_norm,
@@ -52,12 +56,19 @@ def classified(
     return chosen(case_id, build, *needs)
 
 
-def _targets(case_id: str, network: CaseNetwork, loss: Loss, batch: int) -> Arrays:
+def _targets(case_id: str, network: CaseNetwork, loss: Loss, *, steps: int, batch: int, form: int) -> Arrays:
     shapes = infer_shapes(network.program).shapes
     generator = np.random.default_rng(crc32(case_id.encode()))
-    classes = {
-        term.target: term.kind.classes(shapes[str(term.of)][-1])
-        for term in loss.terms
-        if isinstance(term.kind, ClassLoss)
-    }
-    return {name: generator.integers(0, count, batch) for name, count in classes.items()}
+    found: dict[str, Array] = {}
+    for term in loss.terms:
+        if isinstance(term.kind, ClassLoss):
+            signal = (steps, batch, *shapes[str(term.of)])
+            taken = term.kind.takes[form]
+            shape = cast("tuple[int, ...]", taken.shape(signal))
+            if taken.whole:
+                found[term.target] = generator.integers(0, term.kind.classes(signal[-1]), shape)
+            elif taken is FIRST_STEPS:
+                found[term.target] = generator.integers(-steps, steps, shape)
+            else:
+                found[term.target] = generator.standard_normal(shape).astype(np.float32)
+    return found
