@@ -137,6 +137,7 @@ class Capabilities:
         paths: what it decides by measurement, size or threshold: name of a decision -> names of its ways. An
             option ``paths`` forces them, as ``name:way`` with commas between; conformance then tries each of
             them. What only those numbers reach that measurement favours is else tried by nobody.
+        is_reference: whether it evaluates `snnhw.reference`, which in float64 there is nothing to hold to.
         label: what every result of this backend is marked with, for instance "emulated"; "" for
             the real thing. See `label_of` for what an option puts in its place.
     """
@@ -154,6 +155,7 @@ class Capabilities:
     noise: bool = False
     callables: bool = False
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_reference: bool = False
     label: str = ""
 
 

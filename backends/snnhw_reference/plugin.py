@@ -48,6 +48,7 @@ class ReferenceBackend:
             optimizers=frozenset(UPDATES),
             dtypes=DTYPES,
             noise=True,
+            is_reference=True,
         )
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:

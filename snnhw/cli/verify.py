@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 NUMBERS = ("spikes", "fired", "differ", "explained", "outside", "membrane")
-"""Spikes compared; how many are not 0, how many differ, and how many of these rounding explains; other values
-that are further off than that; the largest error of a membrane while all spikes are equal."""
-
 LAYERS = ("spikes", "differ", "explained", "first", "membrane")
-"""The same of a layer; ``first``: the step of the first spike that differs."""
+"""Columns of the tables, for all layers together and for each."""
+
+LEGEND = {
+    "spikes": "compared, those that are 0 included",
+    "fired": "of these, how many are not 0",
+    "differ": "how many are not what they are held to",
+    "explained": "of these, those whose neuron is nearer to its threshold than rounding reaches",
+    "outside": "values of states that are further off than rounding explains",
+    "membrane": "the largest error of a state, up to the first spike that differs",
+    "first": "the step of the first spike that differs",
+}
+"""What each column says."""
 
 
 def command(
@@ -120,7 +128,7 @@ def _show(found: Verification, file: Path, source: str) -> None:
     for held in found.held:
         out.print(f"{_name(held)}: {_fate(held)}", soft_wrap=True)
     out.print("\nHeld to the reference", style="bold")
-    rows = [(held.name, *_numbers(held.parity)) for held in found.held if held.runs]
+    rows = [(held.name, *_numbers(held.parity)) for held in found.held if held.runs and not held.is_reference]
     out.print(table(("on", *NUMBERS), rows, right=NUMBERS))
     if found.pairs:
         out.print("\nHeld to each other", style="bold")
@@ -128,6 +136,9 @@ def _show(found: Verification, file: Path, source: str) -> None:
         out.print(table(("on", *NUMBERS), pairs, right=NUMBERS))
     out.print("\nLayer by layer", style="bold")
     out.print(table(("layer", "on", *LAYERS), _layers(found), right=LAYERS))
+    out.print()
+    for column, words in LEGEND.items():
+        out.print(f"{column:9}  {words}", style="dim", soft_wrap=True)
     for line in _partings(found):
         out.print(f"\n{line}", soft_wrap=True)
     if not found.fired:
@@ -143,7 +154,10 @@ def _fate(held: Held) -> str:
     if not held.runs:
         return f"{'fails when it runs' if held.loads else 'does not load'}: {held.failure}"
     done = f"{held.dtype}, {held.seconds:.2f} s"
-    return f"loads, runs; {done}" if "@" in held.name else done
+    if held.is_reference:
+        return f"{done}; the reference, which the others are held to"
+    reach = f"rounding reaches {held.parity.reach:.2g} from a threshold at most"
+    return f"{'loads, runs; ' * ('@' in held.name)}{done}; {reach}"
 
 
 def _numbers(parity: Parity, columns: tuple[str, ...] = NUMBERS) -> tuple[str, ...]:
@@ -164,20 +178,29 @@ def _layers(found: Verification) -> list[tuple[str, ...]]:
         (node, held.name, *(_numbers(held.layers[node], LAYERS) if held.runs else ["-"] * len(LAYERS)))
         for node in found.held[0].layers
         for held in found.held
+        if not held.is_reference
     ]
 
 
 def _partings(found: Verification) -> Iterator[str]:
     """What differs first, in words."""
+    apart = {held.name: _places(held.parity) for held in found.held}
     for held in found.held:
-        if held.runs:
+        if held.runs and not held.is_reference:
             yield from _parting(held.name, "the reference", held.parity)
         if held.known and not held.ok:
             yield "\n  ".join((f"What is known of {held.name}, which may be why:", *held.known))
         if held.missing:
             yield f"{held.name} does not return {', '.join(held.missing)}: not compared."
-    for pair in found.pairs:
-        yield from _parting(pair.name, pair.against, pair.parity)
+    for pair in found.pairs:  # what is said of one and the reference is not said again
+        said = apart[pair.name] | apart[pair.against]
+        if said and not (_places(pair.parity) and _places(pair.parity) <= said):
+            yield from _parting(pair.name, pair.against, pair.parity)
+
+
+def _places(parity: Parity) -> set[str]:
+    """Where it first parts, and where it is first beyond rounding."""
+    return {found.where for found in (parity.parting, parity.first) if found is not None}
 
 
 def _parting(name: str, other: str, parity: Parity) -> Iterator[str]:
@@ -202,7 +225,9 @@ def _verdict(first: Mismatch) -> str:
 
 def _why(found: Verification) -> str:
     failed = [held.name for held in found.held if not held.runs]
-    silent = [held.name for held in found.held if held.runs and not held.parity.spikes_compared]
+    silent = [
+        held.name for held in found.held if held.runs and not held.ok and not held.parity.spikes_compared
+    ]
     bad = [held.name for held in found.held if held.runs and not held.ok and held.name not in silent]
     bad += [f"{pair.name} and {pair.against}" for pair in found.pairs if not pair.ok]
     said = {
@@ -237,6 +262,7 @@ def _held(held: Held) -> dict[str, object]:
         "seconds": held.seconds,
         "loads": held.loads,
         "runs": held.runs,
+        "is_reference": held.is_reference,
         "failure": held.failure,
         "missing": list(held.missing),
         "known": list(held.known),

@@ -24,7 +24,7 @@ from snnhw.parity.tally import Judged, Mismatch, judge_port, largest_while_equal
 from snnhw.plugin import Backend
 from snnhw.reference.unroll import schedule
 
-__all__ = ["Parity", "compared", "hold", "neuron_ports", "parity", "summary"]
+__all__ = ["Parity", "compared", "hold", "is_reference", "neuron_ports", "parity", "summary"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Parity:
         spikes_fired: how many of the spikes compared are not 0. Where it is 0, little has been compared.
         parting: the first spike that differs, explained or not; None when all are equal.
         by_rule: how many of the unexplained spikes a rule explains that is known of whoever gave them.
+        reach: how far from its threshold rounding can turn a neuron round, at most.
     """
 
     spikes_compared: int = 0
@@ -57,6 +58,7 @@ class Parity:
     spikes_fired: int = 0
     parting: Mismatch | None = None
     by_rule: int = 0
+    reach: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -87,6 +89,12 @@ def parity(
     with lower(plugin, program, params, job) as executable:
         found = executable.run(inputs)
     return hold(program, params, arrays, hosts(found.recordings), time_steps=time_steps)
+
+
+def is_reference(plugin: Backend, seen: Arrays) -> bool:
+    """Whether what somebody returned is the reference's own, so that holding it to that would say nothing."""
+    exact = all(array.dtype == np.float64 for array in seen.values())
+    return plugin.capabilities().is_reference and exact
 
 
 def neuron_ports(program: Program) -> tuple[str, ...]:
@@ -189,6 +197,7 @@ def summary(found: Sequence[Judged], time_steps: int, node: str | None = None) -
         spikes_fired=sum(each.fired for each in mine),
         parting=next((each.flip for each in mine if each.flip), None),
         by_rule=sum(each.ruled for each in mine),
+        reach=max((each.reach for each in mine), default=0.0),
     )
 
 

@@ -66,6 +66,7 @@ class Judged:
         flipped: for each sample, whether a spike differs.
         error: for each sample, the largest distance of a state from the reference.
         fired: how many of the reference's spikes are not 0.
+        reach: how far from its threshold rounding can turn a neuron round, at most.
         ruled: how many of those that differ a known rule explains.
         first: the first value that rounding does not explain; flip: the first spike that differs.
     """
@@ -76,6 +77,7 @@ class Judged:
     error: Array
     spikes: int = 0
     fired: int = 0
+    reach: float = 0.0
     mismatches: int = 0
     excused: int = 0
     outside: int = 0
@@ -114,6 +116,7 @@ def _judge_spikes(spikes: Spikes, port: str, got: Array, step: int, ruled: Array
         error=np.zeros(len(got)),
         spikes=got.size,
         fired=int(np.count_nonzero(spikes.value)),
+        reach=float(np.max(spikes.z.error, initial=0.0, where=np.isfinite(spikes.z.error))),
         mismatches=int(differs.sum()),
         excused=int(excused.sum()),
         ruled=int((differs & ruled).sum()),

@@ -21,6 +21,7 @@ class Held:
         missing: ports of neurons that it did not return; they could not be compared.
         loads, runs: of a reader: whether it takes the file, and runs it; failure: why not.
         known: of a reader: why it is known to give another thing than this file says, in words.
+        is_reference: whether it is the reference itself, which is held to nothing.
     """
 
     name: str
@@ -34,10 +35,14 @@ class Held:
     runs: bool = True
     failure: str = ""
     known: tuple[str, ...] = ()
+    is_reference: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether it ran, spikes were compared, and rounding explains every difference."""
+        return self.is_reference or self._held()
+
+    def _held(self) -> bool:
         return self.runs and _explained(self.parity, self.name) and bool(self.parity.spikes_compared)
 
 
@@ -66,7 +71,8 @@ class Verification:
 
     Attributes:
         time_steps, batch: T and B of the run.
-        held: each backend and the reference; pairs: each backend that ran and the first of them.
+        held: each backend and the reference; pairs: each backend that ran and the first of them, without the
+            reference itself.
     """
 
     time_steps: int

@@ -14,6 +14,7 @@ from snnhw.errors import DeviceError, ExportError, InputError, LoadError
 from snnhw.ir import Params, Program
 from snnhw.lowering import lower, make_job
 from snnhw.parity.arrays import Arrays, batch_of, hosts
+from snnhw.parity.comparison import is_reference
 from snnhw.plugin import Backend, Format, label_of
 from snnhw.reader import Reader
 
@@ -43,7 +44,8 @@ class Task:
 @dataclass(frozen=True)
 class Ran:
     """What one of them gave; ``failure``: why it gave nothing, and whether it got as far as to load.
-    ``ruled``: port -> the spikes that a known rule gives where they are not the file's, else NaN."""
+    ``is_reference``: it is the reference itself. ``ruled``: port -> the spikes that a known rule gives where
+    they are not the file's, else NaN."""
 
     label: str
     seen: Arrays = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Ran:
     known: tuple[str, ...] = ()
     loads: bool = True
     failure: str = ""
+    is_reference: bool = False
 
 
 Plugin = Backend | tuple[Reader, Format]
@@ -89,7 +92,8 @@ def found_on(task: Task, plugin: Plugin, options: Mapping[str, object]) -> Ran:
     with lower(plugin, task.program, task.params, job) as executable:
         found = executable.run(task.inputs)
         recorded = {port: np.array(array) for port, array in hosts(found.recordings).items()}
-    return Ran(label_of(plugin, job.options), recorded)
+    itself = is_reference(plugin, recorded)
+    return Ran(label_of(plugin, job.options), recorded, is_reference=itself)
 
 
 def _read(task: Task, reader: Reader, written: Format, options: Mapping[str, object]) -> Ran:

@@ -46,7 +46,7 @@ def verify(
         on_start: called with each name before it runs.
 
     Raises:
-        InputError: nothing to run on, the same name twice, or inputs that do not fit.
+        InputError: nothing to run on, or the reference alone; the same name twice; inputs that do not fit.
         PluginError: a name that is not installed, or cannot run here.
         Unsupported: a backend that cannot run this network.
         Disagreement: a recording of the wrong shape.
@@ -69,7 +69,14 @@ def verify(
         if not found.failure:
             seen[name] = found
         held.append(_held(task, name, found, seconds))
-    pairs = [Pair(other, first, _pair(task, seen[other], seen[first])) for first, other in _with_first(seen)]
+    others = [name for name, ran in seen.items() if not ran.is_reference]
+    if len(held) == len(seen) and not others:
+        raise InputError(
+            f"'{held[0].name}' is the reference itself, so that nothing is compared; name another besides it"
+        )
+    pairs = [
+        Pair(other, first, _pair(task, seen[other], seen[first])) for first, other in _with_first(others)
+    ]
     return Verification(time_steps, batch_of(program, inputs), tuple(held), tuple(pairs))
 
 
@@ -91,7 +98,8 @@ def _check_names(on: Sequence[str], options: Options) -> None:
 
 def _held(task: Task, name: str, found: Ran, seconds: float) -> Held:
     layers = dict.fromkeys(port.rpartition(".")[0] for port in task.ports)
-    judged = _judged(task, name, found.seen, ruled=_by_rule(found)) if not found.failure else []
+    compares = not found.failure and not found.is_reference
+    judged = _judged(task, name, found.seen, ruled=_by_rule(found)) if compares else []
     return Held(
         name=name,
         label=found.label,
@@ -104,6 +112,7 @@ def _held(task: Task, name: str, found: Ran, seconds: float) -> Held:
         runs=not found.failure,
         failure=found.failure,
         known=found.known,
+        is_reference=found.is_reference,
     )
 
 

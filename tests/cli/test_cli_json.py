@@ -48,7 +48,17 @@ main()
 COMMANDS = {
     "backends": ["backends", "--json"],
     "inspect": ["inspect", "net.snn", "--json"],
-    "verify": ["verify", "net.snn", "--on", "reference", "--time-steps", "2", "--json"],
+    "verify": [
+        "verify",
+        "net.snn",
+        "--on",
+        "reference",
+        "-o",
+        "reference.dtype=float32",
+        "--time-steps",
+        "2",
+        "--json",
+    ],
     "demo": ["demo", "-b", "reference", "--epochs", "1", "--samples", "100", "--json"],
 }
 """Each command that takes ``--json``, but conformance, which writes to a file."""

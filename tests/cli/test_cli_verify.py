@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ import numpy as np
 import pytest
 from cli_calls import call
 
+from snnhw.cli.verify import LEGEND
 from snnhw.errors import DeviceError
 from snnhw.ir import MODELS, Input, Linear, Neuron, Params, init_params, sequential
 from snnhw.ir.files import save
 from snnhw_reference.plugin import ReferenceBackend
 
 T, B = 6, 3
+
+SINGLE = ("--on", "reference", "-o", "reference.dtype=float32")
+"""The reference in single precision, held to itself in double."""
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_equal(saved: Path) -> None:
-    result = call("verify", saved, "--on", "reference", "--batch", B, "--time-steps", T)
+    result = call("verify", saved, *SINGLE, "--batch", B, "--time-steps", T)
     assert result.exit_code == 0, result.output
     assert f"{saved}: T={T}, B={B}, inputs random, seed 0" in result.stdout
     assert "reference and the reference: every spike is equal." in result.stdout
@@ -61,16 +66,53 @@ def test_tables_fit_a_usual_terminal(saved: Path) -> None:
     result = call("verify", saved, "--on", "reference,cpu", "--batch", 20, "--time-steps", 20)
     lines = result.stdout.splitlines()
     headings = "spikes fired differ explained outside membrane"
-    assert sum(" ".join(line.split()).endswith(headings) for line in lines) == 2
+    assert sum(" ".join(line.split()).endswith(headings) for line in lines) == 1
     layers = "layer on spikes differ explained first membrane"
     assert sum(" ".join(line.split()) == layers for line in lines) == 1
-    rows = [line.split() for line in lines if line.startswith(("reference  ", "cpu  ", "cpu and reference "))]
-    assert [len(row) for row in rows] == [7, 7, 9]  # not folded
+    rows = [line.split() for line in lines if line.startswith("cpu  ")]
+    assert [len(row) for row in rows] == [7]  # not folded
+
+
+def test_every_column_is_in_the_legend(saved: Path) -> None:
+    lines = call("verify", saved, "--on", "cpu,reference", "--batch", 2).stdout.splitlines()
+    heads = {word for line in lines if line.startswith(("on  ", "layer  ")) for word in line.split()}
+    legend = [line.split()[0] for line in lines if line[9:11] == "  " and line[11:] in LEGEND.values()]
+    assert set(legend) == heads - {"on", "layer"} == set(LEGEND)
+    assert all(len(words) <= 80 for words in LEGEND.values())
+
+
+def test_nothing_compares_the_reference_with_itself(saved: Path) -> None:
+    shown = call("verify", saved, "--on", "reference,cpu", "--batch", 2).stdout
+    assert "reference: float64, 0." in shown
+    assert "s; the reference, which the others are held to\n" in shown
+    assert "reference and" not in shown
+    assert "and reference" not in shown
+    assert not [line for line in shown.splitlines() if line.split()[:2] == ["1", "reference"]]
+    found = json.loads(call("verify", saved, "--on", "reference,cpu", "--batch", 2, "--json").stdout)
+    assert [held["is_reference"] for held in found["held"]] == [True, False]
+    assert (found["ok"], found["pairs"]) == (True, [])
+    alone = call("verify", saved, "--on", "reference")
+    assert alone.exit_code == 1
+    assert "'reference' is the reference itself, so that nothing is compared; name another" in alone.stderr
+
+
+def test_what_is_said_of_one_and_the_reference_is_said_once(saved: Path) -> None:
+    shown = call("verify", saved, "--on", "cpu,ipu", "-o", "ipu.emulate=true", "--batch", 2).stdout
+    assert shown.count("every spike is equal") == 2  # of each, and so of the two
+    assert "Held to each other" in shown
+
+
+def test_one_figure_says_how_far_rounding_reaches(saved: Path) -> None:
+    shown = call("verify", saved, *SINGLE, "--batch", 2).stdout
+    (figure,) = re.findall(r"rounding reaches (\S+) from a threshold at most", shown)
+    found = json.loads(call("verify", saved, *SINGLE, "--batch", 2, "--json").stdout)["held"][0]
+    assert 0 < found["max_membrane_error"] < float(figure) == pytest.approx(found["reach"], rel=0.1)
+    assert max(layer["reach"] for layer in found["layers"]) == found["reach"]
 
 
 @pytest.mark.usefixtures("wrong")
 def test_apart(saved: Path) -> None:
-    result = call("verify", saved, "--on", "reference")
+    result = call("verify", saved, *SINGLE)
     assert result.exit_code == 1
     assert "reference and the reference first part at lif.spk at [t=" in result.stdout
     assert "from its threshold, where rounding reaches" in result.stdout
@@ -81,8 +123,7 @@ def test_apart(saved: Path) -> None:
 def test_json_with_inputs_from_a_file(saved: Path, tmp_path: Path) -> None:
     inputs = tmp_path / "in.npz"
     np.savez(inputs, x=np.random.default_rng(1).random((T, B, 4), np.float32))
-    option = ("-o", "reference.dtype=float32")
-    result = call("verify", saved, "--on", "reference", "--inputs", inputs, "--json", *option)
+    result = call("verify", saved, *SINGLE, "--inputs", inputs, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert (found["schema"], found["ok"], found["time_steps"], found["batch"]) == (1, True, T, B)
@@ -94,7 +135,7 @@ def test_json_with_inputs_from_a_file(saved: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("wrong")
 def test_json_says_where_they_part(saved: Path) -> None:
-    result = call("verify", saved, "--on", "reference", "--json")
+    result = call("verify", saved, *SINGLE, "--json")
     assert result.exit_code == 1
     parting = json.loads(result.stdout)["held"][0]["parting"]
     assert (parting["layer"], parting["port"], parting["explained"]) == ("lif", "lif.spk", False)
@@ -104,7 +145,7 @@ def test_json_says_where_they_part(saved: Path) -> None:
 def test_silence_is_pointed_out(saved: Path, tmp_path: Path) -> None:
     inputs = tmp_path / "in.npy"
     np.save(inputs, np.zeros((T, B, 4), np.float32) - 9)
-    result = call("verify", saved, "--on", "reference", "--inputs", inputs)
+    result = call("verify", saved, *SINGLE, "--inputs", inputs)
     assert "No neuron fired: other inputs say more (--inputs)." in result.stdout
 
 
@@ -125,7 +166,7 @@ def test_mistakes(arguments: list[str], status: int, message: str, saved: Path) 
 def test_a_file_of_another_format_and_how_it_is_read(saved: Path, tmp_path: Path) -> None:
     pytest.importorskip("nir")
     assert call("convert", saved, tmp_path / "net.nir", "--write", "lossy=allow").exit_code == 0
-    there = ("verify", tmp_path / "net.nir", "--on", "reference", "--json")
+    there = ("verify", tmp_path / "net.nir", *SINGLE, "--json")
     assert json.loads(call(*there).stdout)["ok"]
     read = ("--read", "dt=1e-4", "--read", "scheme=euler", "--read", "reset=subtract")
     assert json.loads(call(*there, *read).stdout)["ok"]

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from snnhw import registry
 from snnhw.errors import DeviceError, InputError, LoadError
 from snnhw.ir import MODELS, Input, Linear, Neuron, Params, Program, TimeAxis, init_params, sequential
-from snnhw.plugin import INTERFACE, Arrays, Format, Probe, Report
+from snnhw.plugin import INTERFACE, Arrays, Capabilities, Format, Probe, Report
 from snnhw.reader import Reader
 from snnhw.reference import execute
 from snnhw.verify import Source, Verification, verify
@@ -26,6 +26,9 @@ T, B = 8, 3
 
 class Shifted(ReferenceBackend):
     """The reference, with every threshold somewhat higher in one layer."""
+
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), is_reference=False)  # to be held to the reference, too
 
     def __init__(self, shift: float = 0.0, spoilt: str = "lif2") -> None:
         self.shift, self.spoilt = shift, spoilt
