@@ -208,7 +208,16 @@ def _by_name(program: Program, sample: Array | Arrays) -> dict[str, Array]:
                 f"{len(arrays)} were given"
             )
         sample = dict(zip(names, arrays, strict=True))
-    return dict(hosts("sample", sample))
+    found = dict(hosts("sample", sample))
+    for name, array in found.items():
+        op = program.nodes.get(name)
+        if isinstance(op, Input) and array.shape[1:] != op.shape:
+            timed = ", not all of them" if array.shape[2:] == op.shape else ""
+            raise InputError(
+                f"the sample for '{name}' has shape {list(array.shape)}; give one time step{timed}, "
+                f"{['B', *op.shape]}".replace("'B'", "B")
+            )
+    return found
 
 
 def _format_of(path: str | os.PathLike[str]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from snnhw import registry
 from snnhw.errors import DeviceError, InputError, LoadError
@@ -18,7 +17,7 @@ from snnhw.plugin import INTERFACE, Arrays, Capabilities, Format, Probe, Report
 from snnhw.reader import Reader
 from snnhw.reference import execute
 from snnhw.verify import Source, Verification, verify
-from snnhw.verify.inputs import random_inputs, read_inputs
+from snnhw.verify.inputs import random_inputs
 from snnhw_reference.plugin import ReferenceBackend
 
 T, B = 8, 3
@@ -356,46 +355,3 @@ def test_a_reader_of_another_format_is_an_error(run: Run, shelf: dict[str, Any])
     shelf["scribe"] = Scribe(Paper())
     with pytest.raises(InputError, match="reader 'scribe' does not read the format 'stone'; it reads: paper"):
         run("scribe@stone")
-
-
-# -- Inputs ---------------------------------------------------------------------------------------
-
-
-def test_random_inputs_fit_the_program(program: Program) -> None:
-    assert random_inputs(program, time_steps=T, batch=B)["x"].shape == (T, B, 4)
-    steady = replace(program, time=TimeAxis(static_inputs=("x",)))
-    found = random_inputs(steady, time_steps=T, batch=B, seed=1)["x"]
-    assert found.shape == (B, 4)
-    assert found.dtype == np.float32
-
-
-def test_inputs_from_files(program: Program, tmp_path: Path) -> None:
-    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    np.savez(tmp_path / "a.npz", x=x)
-    np.save(tmp_path / "a.npy", x)
-    save_file({"x": x}, tmp_path / "a.safetensors")
-    for name in ("a.npz", "a.npy", "a.safetensors"):
-        assert np.array_equal(read_inputs(tmp_path / name, program)["x"], x)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("a.txt", "inputs are read from .npz, .npy, .safetensors"),
-        ("a.npy", "a.npy' cannot be read:"),
-        ("a.safetensors", "a.safetensors' cannot be read:"),
-    ],
-)
-def test_a_file_that_holds_no_inputs(name: str, message: str, program: Program, tmp_path: Path) -> None:
-    path = tmp_path / name
-    path.write_bytes(b"words")
-    with pytest.raises(InputError, match=message):
-        read_inputs(path, program)
-
-
-def test_one_array_for_two_inputs(tmp_path: Path) -> None:
-    program = sequential({"x": Input((2,)), "fc": Linear(2, 2)})
-    program = replace(program, nodes=type(program.nodes)({**program.nodes, "y": Input((2,))}))
-    np.save(tmp_path / "a.npy", np.zeros((1, 1, 2)))
-    with pytest.raises(InputError, match="holds one array; this network has the inputs x, y"):
-        read_inputs(tmp_path / "a.npy", program)
