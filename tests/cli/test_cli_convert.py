@@ -45,7 +45,7 @@ def test_a_sample_says_how_many_spikes_change(net: Path, tmp_path: Path) -> None
     ],
     ids=["with time", "of another size"],
 )
-def test_a_sample_that_is_none(sample: np.ndarray, message: str, net: Path, tmp_path: Path) -> None:  # type: ignore[type-arg]  # of floats
+def test_a_sample_that_is_none(sample: np.ndarray, message: str, net: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "step.npy", sample)
     refused = call("convert", net, tmp_path / "net.nir", "--sample", tmp_path / "step.npy")
     assert refused.exit_code == 1
