@@ -199,7 +199,9 @@ class IpuExecutable:
         params, memory, now = self._synced
         kept = now.progress
         if kept.optimizer is not None:
-            kept = replace(kept, memory=remembered(memory, kept), own=own(memory, kept, now.waiting))
+            kept = replace(
+                kept, memory=remembered(memory, kept, self._trained()), own=own(memory, kept, now.waiting)
+            )
         return self._session.save(params, kept)
 
     def load_state(self, arrays: Arrays) -> None:
@@ -212,12 +214,17 @@ class IpuExecutable:
             check_compiled(found.optimizer, self._job.optimizer)
             header = {"settings": settings(found.optimizer, self._job.clip_norm)}
             waiting = self._waiting(found)
-            flat |= to_device(found)
         continued = self._now.continued or any(RESTING in each for each in waiting)
         progress = replace(found, memory={}, own={})
         self._sync()  # likewise
+        if found.optimizer is not None:
+            flat |= to_device(found, self._synced.memory, self._trained())
         self._change("restore", header, flat, _Now(progress, waiting, continued))
         self._sync()
+
+    def _trained(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of what is trained."""
+        return {key: self._synced.params[key].shape for key in sorted(self._program.trainable)}
 
     def _waiting(self, found: Progress) -> tuple[dict[str, Array], ...]:
         """The arguments of a state's pending calls, held to those of this program."""

@@ -61,14 +61,14 @@ def captured(program: Program, lowered: Lowered, batch: int, dtype: str, *, trai
     import torch
 
     from snnhw_ipu.worker.double.capture import capture, identity_loss
-    from snnhw_ipu.worker.model import UnrolledModel
+    from snnhw_ipu.worker.model import UnrolledModel, tensors_of
 
     params = {key: np.ones(spec.shape, np.float32) for key, spec in program.params().items()}
     params |= {key: np.ones(3, np.float32) for key, spec in program.params().items() if spec.table}
     params |= lowered.constants
-    tensors = {key: torch.from_numpy(np.array(array)) for key, array in params.items()}
-    tensors = {key: x.to(getattr(torch, dtype)) if x.is_floating_point() else x for key, x in tensors.items()}
-    model = UnrolledModel(tensors, sorted(program.trainable) if training else [], identity_loss)
+    model = UnrolledModel(
+        tensors_of(params, dtype), sorted(program.trainable) if training else [], identity_loss
+    )
     model.recipes = {training: lowered.recipe}
     model.train(training)
     recipe, shapes = lowered.recipe, _argument_shapes(program, lowered, batch)
@@ -160,9 +160,11 @@ def _mib(size: int) -> str:
 
 def _refused(graph: Graph) -> Rows:
     from snnhw_ipu.worker.double.graph import unsupported
+    from snnhw_ipu.worker.double.restrictions import restricted
 
-    found = unsupported(graph)
-    return tuple((name, "PopTorch has no handler for it") for name in found) or (("none", ""),)
+    found = [(name, "PopTorch has no handler for it") for name in unsupported(graph)]
+    found += [(name, why) for name, _, why in (each.partition(" ") for each in restricted(graph))]
+    return tuple(found) or (("none", ""),)
 
 
 def _text(lowered: Lowered) -> str:

@@ -45,12 +45,26 @@ def _ours(name: str, progress: Progress) -> str | None:
     return f"{key}/{slot}" if gap and slot in known else None
 
 
-def remembered(memory: Mapping[str, Array], progress: Progress) -> dict[str, Array]:
-    """By the names of a saved state; nothing before the first update, when all of it is zero."""
+def remembered(
+    memory: Mapping[str, Array], progress: Progress, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Array]:
+    """By the names of a saved state; nothing before the first update, when all of it is zero.
+
+    Args:
+        shapes: of what is trained. The device has nothing for a parameter that no loss reads.
+    """
     if not progress.updates:
         return {}
-    found = {_ours(name, progress): array for name, array in memory.items()}
-    return {name: array for name, array in found.items() if name is not None}
+    assert progress.optimizer is not None
+    named = {_ours(name, progress): array for name, array in memory.items()}
+    names = {name.rpartition("/")[2] for name in named if name is not None}
+    slots = [slot for slot in LAYOUT.slots_of(progress.optimizer) if slot.name in names]
+    wanted = {f"{key}/{slot.name}": (slot, shape) for key, shape in shapes.items() for slot in slots}
+    return {name: named.get(name, _zeros(slot, shape)) for name, (slot, shape) in wanted.items()}
+
+
+def _zeros(slot: Slot, shape: tuple[int, ...]) -> Array:
+    return np.zeros(() if slot.kind == "count" else shape, np.float32)
 
 
 def own(memory: Mapping[str, Array], progress: Progress, waiting: Sequence[Arguments]) -> dict[str, Array]:
@@ -62,14 +76,49 @@ def own(memory: Mapping[str, Array], progress: Progress, waiting: Sequence[Argum
     return found
 
 
-def to_device(found: Progress) -> dict[str, Array]:
-    """What the optimizer is to remember, as the device names it."""
-    flat = {f"optimizer/{name}": x for name, x in found.own.items() if name.startswith("optimizer/")}
-    flat = {name.removeprefix("optimizer/"): x for name, x in flat.items()}
+def to_device(
+    found: Progress, held: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Array]:
+    """All that the optimizer is to remember, as the device names it; nothing where both know of nothing.
+
+    PopTorch writes a state from where its arrays lie, and asks for neither names nor shapes nor dtypes: so
+    none may be missing, and each must be what the device has.
+
+    Args:
+        held: what the device remembers now; nothing before training is compiled.
+        shapes: of what is trained.
+
+    Raises:
+        InputError: what this program's optimizer does not remember, or not in this form.
+    """
+    assert found.optimizer is not None
+    given = {
+        name.removeprefix("optimizer/"): x for name, x in found.own.items() if name.startswith("optimizer/")
+    }
+    for name in given:
+        if name not in held:
+            raise InputError(
+                f"'own/optimizer/{name}' is nothing that this program's optimizer is known to remember"
+                + (
+                    ""
+                    if held
+                    else "; before training is compiled that cannot be told: do a step, then load it"
+                )
+            )
     for name, array in found.memory.items():
-        key, _, slot = name.rpartition("/")
-        flat[f"optimizer/{slot}{GAP}{key}"] = array
-    return flat
+        key, _, slot_name = name.rpartition("/")
+        given[f"{slot_name}{GAP}{key}"] = np.asarray(array, np.float32)
+    slots = LAYOUT.slots_of(found.optimizer) if given else ()
+    blank = {f"{slot.name}{GAP}{key}": _zeros(slot, shape) for key, shape in shapes.items() for slot in slots}
+    wanted = held or blank
+    for name, there in wanted.items():
+        array = given.get(name, there)
+        if array.shape != there.shape or array.dtype != there.dtype:
+            raise InputError(
+                f"what the optimizer remembers as '{name}' is {array.dtype} of shape {list(array.shape)}; "
+                f"accepted: {there.dtype} of shape {list(there.shape)}"
+            )
+    return {f"optimizer/{name}": given.get(name, np.zeros_like(there)) for name, there in wanted.items()}
 
 
 def checked(

@@ -181,7 +181,7 @@ def _upsample(here: NodeContext[Upsample]) -> Ports:
         parts = []
         for weight, index in ((1.0 - share, before), (share, np.minimum(before + 1, size - 1))):
             name = f"#shares:{weight.shape}:{','.join(map(str, weight.ravel()))}"
-            held = draft.constant(name, weight.astype(np.float32))
+            held = draft.constant(name, weight.astype(here.dtype))
             parts.append(draft.emit("mul", held, pick(index), shape=tuple(shape)))
         x = draft.emit("add", *parts, shape=tuple(shape))
     return {"y": x}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from ipu_calls import backend, bench
@@ -21,6 +21,7 @@ from snnhw_ipu.lower import Lowered
 from snnhw_ipu.optimizers import OPTIMIZERS, settings
 from snnhw_ipu.options import IpuOptions
 from snnhw_ipu.worker.double.graph import final_loss, unsupported
+from snnhw_ipu.worker.double.restrictions import restricted
 
 
 def claimed() -> Iterator[Case]:
@@ -50,12 +51,13 @@ def test_no_operation_is_one_that_poptorch_cannot_lower() -> None:
         assert not reasons_against(case.program, backend().capabilities(), job)
         forms = forms_of(case.program, job, job.options)
         train, run = (forms[use, "rest"] for use in ("train", "run"))
-        graph = captured(case.program, train, case.batch, "float32", training=True)
-        assert unsupported(graph) == [], case.id
-        final_loss(graph)
+        graphs = [captured(case.program, train, case.batch, "float32", training=True)]
+        final_loss(graphs[0])
         if functions(run) - functions(train):  # otherwise a run asks for no more than training does
-            graph = captured(case.program, run, case.batch, "float32", training=False)
-            assert unsupported(graph) == [], case.id
+            graphs.append(captured(case.program, run, case.batch, "float32", training=False))
+        half = forms_of(case.program, job, replace(job.options, dtype="float16"))["train", "rest"]
+        graphs.append(captured(case.program, half, case.batch, "float16", training=True))
+        assert [unsupported(graph) + restricted(graph) for graph in graphs] == [[]] * len(graphs), case.id
         seen |= {type(op) for op in case.program.nodes.values()}
         losses |= {type(term.kind) for term in job.loss.terms}
     assert set(LOWERINGS) <= seen

@@ -77,12 +77,18 @@ def _padded(x: Tensor, axis: int, count: int) -> Tensor:
     return F.pad(x, [0, 0] * (x.dim() - 1 - axis) + [0, count]) if count else x
 
 
+def _bordered(x: Tensor, padding: list[int], fill: float) -> Tensor:
+    """Something on both sides of every axis behind the channels."""
+    if not any(padding):
+        return x
+    return F.pad(x, [pad for pads in reversed(padding) for pad in (pads, pads)], value=fill)
+
+
 def _windows(
     x: Tensor, kernel: list[int], stride: list[int], padding: list[int], fill: float
 ) -> list[Tensor]:
     """Each position of a pooling window as a signal of its own, in row-major order."""
-    if any(padding):
-        x = F.pad(x, [pad for pads in reversed(padding) for pad in (pads, pads)], value=fill)
+    x = _bordered(x, padding, fill)
     counts = [(size - k) // s + 1 for size, k, s in zip(x.shape[2:], kernel, stride)]
     found = [x]
     for axis, (count, k, s) in enumerate(zip(counts, kernel, stride)):
@@ -109,8 +115,9 @@ def _max_pool_forward(x: Tensor, kernel: list[int], stride: list[int], padding: 
 
 
 def _avg_pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
+    """Padded first: PopTorch pads other axes than it is told, unless the padding is the same on all."""
     kinds: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
-    return kinds[len(kernel)](x, kernel, stride, padding)
+    return kinds[len(kernel)](_bordered(x, padding, 0.0), kernel, stride)
 
 
 def _sum_pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int]) -> Tensor:
@@ -121,12 +128,15 @@ def _sum_pool(x: Tensor, kernel: list[int], stride: list[int], padding: list[int
 
 
 def _winner(x: Tensor, axis: int) -> Tensor:
-    """1 at the first of the largest. By comparison: what an argmax does at a tie is not said."""
+    """1 at the first of the largest. By comparison: what an argmax does at a tie is not said.
+
+    They are counted in single precision: PopTorch's cumulative sum is a convolution, which takes no other.
+    """
     axis = axis if axis < 0 else axis + 1
     still = x.detach()
     one, none = still.new_full((), 1.0), still.new_full((), 0.0)
     largest = torch.where(torch.eq(still, still.amax(axis, keepdim=True)), one, none)
-    first = torch.where(torch.gt(largest.cumsum(axis), 1.5), none, one)
+    first = torch.where(torch.gt(largest.float().cumsum(axis), 1.5), none, one)
     return largest * first
 
 

@@ -25,16 +25,27 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .functions import FUNCTIONS
 
-__all__ = ["Recipe", "UnrolledModel"]
+__all__ = ["CONSTANT", "Recipe", "UnrolledModel", "tensors_of"]
+
+CONSTANT = "#"
+"""What the names of a recipe's constants begin with, among those of parameters."""
 
 Recipe = Dict[str, Any]
 Stage = Dict[str, Any]
 Registers = Dict[str, Tensor]
+
+
+def tensors_of(arrays: Mapping[str, Any], dtype: str) -> dict[str, Tensor]:
+    """Parameters in the dtype of signals; a recipe's constants in the one that they are written in."""
+    found = {key: torch.from_numpy(np.array(array)) for key, array in arrays.items()}
+    floating = {key for key, x in found.items() if x.is_floating_point() and not key.startswith(CONSTANT)}
+    return {key: x.to(getattr(torch, dtype)) if key in floating else x for key, x in found.items()}
 
 
 class UnrolledModel(nn.Module):

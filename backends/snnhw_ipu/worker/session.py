@@ -28,7 +28,7 @@ import torch
 
 from .doctor import diagnose
 from .frames import PROTOCOL
-from .model import UnrolledModel
+from .model import CONSTANT, UnrolledModel, tensors_of
 
 __all__ = ["Session", "runtime"]
 
@@ -59,6 +59,7 @@ class Session:
         self.trainer: Any = None
         self.form = "rest"
         self.runners: dict[tuple[str, str], Any] = {}
+        self.fresh: set[tuple[str, str]] = set()  # runners that have seen the present weights
         self.ticket = 0
         self.torn = ""
 
@@ -94,8 +95,7 @@ class Session:
         self.close({}, {})
         self.poptorch = runtime(header["emulate"])
         self.opened = header
-        dtype = getattr(torch, header["dtype"])
-        params = {key: self._param(array, dtype) for key, array in arrays.items()}
+        params = tensors_of(arrays, header["dtype"])
         self.model = UnrolledModel(params, header["trainable"], self.poptorch.identity_loss)
         if header["optimizer"]:
             kind = getattr(self.poptorch.optim, header["optimizer"]["kind"])
@@ -103,15 +103,11 @@ class Session:
             self.optimizer = kind(weights, **_settings(header["optimizer"]["settings"]))
         return {}, {}
 
-    def _param(self, array: Any, dtype: torch.dtype) -> torch.Tensor:
-        value = torch.from_numpy(np.array(array))
-        return value.to(dtype) if value.is_floating_point() else value
-
     def close(self, header: Header, arrays: Arrays) -> Answer:
         for executor in self._executors():
             executor.destroy()
         self.model, self.optimizer, self.trainer = None, None, None
-        self.runners, self.form, self.opened = {}, "rest", {}
+        self.runners, self.fresh, self.form, self.opened = {}, set(), "rest", {}
         self.ticket, self.torn = 0, ""
         return {}, {}
 
@@ -165,6 +161,7 @@ class Session:
         if self.trainer is not None and self.form == "rest" and form == "continued":
             self.trainer.destroy()
             self.trainer = None
+            self._remember(self.optimizer.state_dict().get("ipu_state"))
         if self.trainer is None:
             model = self._model()
             model.recipes = {**model.recipes, True: self.opened["forms"]["train"][form]}
@@ -179,6 +176,7 @@ class Session:
         """Run without training."""
         executor = self._runner(purpose, header["form"])
         self._make_room(executor)
+        self._refresh(purpose, header["form"])
         found = executor(*self._arguments(purpose, header["form"], arrays))
         return {}, _numbered(found)
 
@@ -186,6 +184,7 @@ class Session:
         """One update. The loss is the last result."""
         executor = self._trainer(header["form"])
         self._make_room(executor)
+        self.fresh.clear()
         found = executor(*self._arguments("train", self.form, arrays))
         self.ticket = header["ticket"]
         return {}, _numbered(found)
@@ -202,6 +201,20 @@ class Session:
                 self._remember(self.optimizer.state_dict().get("ipu_state"))
             executor.attachToDevice()
 
+    def _refresh(self, purpose: str, form: str) -> None:
+        """Hand the present weights to a program that stayed attached while another trained.
+
+        PopTorch does so where it knows that both are of one module: where the trainer was there first, and
+        lives. A program that is not attached is given them when it is.
+        """
+        if (purpose, form) in self.fresh:
+            return
+        self._synchronise()
+        executor = self.runners[purpose, form]
+        if self.opened["options"]["stay_attached"] and executor.isAttachedToDevice():
+            executor.copyWeightsToDevice()
+        self.fresh.add((purpose, form))
+
     def _arguments(self, purpose: str, form: str, arrays: Arrays) -> list[torch.Tensor]:
         recipe = self.opened["forms"][purpose][form]
         names = recipe["inputs"] + recipe["targets"] + recipe["states"]
@@ -212,7 +225,7 @@ class Session:
     def params(self, header: Header, arrays: Arrays) -> Answer:
         self._synchronise()
         model = self._model()
-        keys = [key for key in model.names if not key.startswith("#")]
+        keys = [key for key in model.names if not key.startswith(CONSTANT)]
         return {}, {key: _array(model.value(key).float()) for key in keys}
 
     def set_params(self, header: Header, arrays: Arrays) -> Answer:
@@ -268,31 +281,20 @@ class Session:
         return {}, {self._named(name, back=True): _array(value) for name, value in found.items()}
 
     def restore(self, header: Header, arrays: Arrays) -> Answer:
-        """Parameters, settings, and what the optimizer remembers; what is not there of that begins anew."""
+        """Parameters, settings, and all that the optimizer is to remember, or nothing of it."""
         parts: dict[str, dict[str, Any]] = {"param": {}, "optimizer": {}}
         for name, array in arrays.items():
             part, _, rest = name.partition("/")
             parts[part][rest] = array
-        memory = self._wanted(parts["optimizer"]) if self.optimizer is not None else None
+        memory = {self._named(name): torch.from_numpy(np.array(x)) for name, x in parts["optimizer"].items()}
         with self._whole(header):
             self._fill(parts["param"])
             if self.optimizer is not None:
                 self._set(header["settings"])
-                self._remember(memory)
+                self._remember(memory or None)
                 if self.trainer is not None and self.trainer.isAttachedToDevice():
                     self.trainer.setOptimizer(self.optimizer)  # which writes it
         return {}, {}
-
-    def _wanted(self, memory: Arrays) -> Any:
-        """All that the optimizer is to remember; None where there is nothing to be written."""
-        wanted = {self._named(name): torch.from_numpy(np.array(array)) for name, array in memory.items()}
-        held = self.optimizer.state_dict().get("ipu_state")
-        if held is None:
-            return wanted or None
-        strange = sorted(self._named(name, back=True) for name in set(wanted) - set(held))
-        if strange:
-            raise ValueError("the optimizer of this program does not remember %s" % ", ".join(strange))
-        return {name: wanted.get(name, torch.zeros_like(value)) for name, value in held.items()}
 
     def _remember(self, state: Any) -> None:
         """For the device, at the next opportunity. Settings stay as they are: those that PopTorch reads

@@ -14,11 +14,12 @@ from .arguments import Call, check_same, cut, gathered, joined
 from .capture import capture
 from .device import Updater
 from .errors import Error
-from .graph import Graph, Ref, final_loss, narrowed, unsupported
+from .graph import Graph, Ref, differentiated, final_loss, narrowed, unsupported
 from .memory import Memory
 from .optim import kind_of
 from .options import ConnectionType, Options, OutputMode, ReductionType
-from .weights import named_tensors, unwrap
+from .restrictions import restricted
+from .weights import named_tensors, trainer_of, unwrap
 
 __all__ = ["PoplarExecutor"]
 
@@ -45,7 +46,7 @@ class PoplarExecutor(Memory):
         self.first: Call | None = None
         self.device: dict[str, Tensor] = {}
         self.loss = -1
-        self.seen = 0
+        self.seen: int | None = 0
         self.versions = 0  # how often the host's weights were written from the device
         if optimizer is not None:
             self.setOptimizer(optimizer)
@@ -76,6 +77,9 @@ class PoplarExecutor(Memory):
         missing = unsupported(graph)
         if missing:
             raise Error("Unsupported ops found in compiled model: [%s]" % ", ".join(missing))
+        wrong = restricted(graph)
+        if wrong:
+            raise Error("; ".join(wrong))
         self.graph, self.first = graph, tree_map(_shape_of, call)
         if self.options.values["connection"] is not ConnectionType.Never:
             self._attach()
@@ -93,7 +97,9 @@ class PoplarExecutor(Memory):
         self.attached = True
         self.copyWeightsToDevice()
         if self.optimizer is not None:
-            trained = {name: self.device[name] for name, x in named_tensors(self.module) if _is_weight(x)}
+            weights = [name for name, tensor in named_tensors(self.module) if _is_weight(tensor)]
+            reached = differentiated(self._need(), self.loss)
+            trained = {name: self.device[name] for name in weights if self._need().named[name] in reached}
             self._load_updater(Updater(kind_of(self.optimizer), self.taken, trained))
 
     def detachFromDevice(self) -> None:
@@ -151,14 +157,17 @@ class PoplarExecutor(Memory):
                     self.device[name] = value
 
     def _refresh(self) -> None:
-        """Of an inference model: what training has done since, if the module is trained as well."""
-        trainer = self.user.__dict__.get("_poptorch_trainer", lambda: None)()
-        if trainer is None:
+        """Of an inference model: what training has done since, if its copy of the module was wrapped."""
+        reference = trainer_of(self.user)
+        if reference is None:
             return
-        trainer.copyWeightsToHostIfNeeded()
-        if trainer.versions != self.seen:
+        trainer = reference()
+        if trainer is not None:
+            trainer.copyWeightsToHostIfNeeded()
+        there = None if trainer is None else trainer.versions  # where it is gone: once, and never again
+        if there != self.seen:
             self.copyWeightsToDevice()
-            self.seen = trainer.versions
+            self.seen = there
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Any:
         """Into the module, and to the device if attached."""

@@ -21,6 +21,7 @@ __all__ = [
     "Ref",
     "base_name",
     "call",
+    "differentiated",
     "final_loss",
     "narrowed",
     "unsupported",
@@ -211,3 +212,16 @@ def _feeds(graph: Graph, node: Node, marked: Sequence[Node]) -> bool:
                 return True
             reached.update(other.results)
     return False
+
+
+STOPS = ("detach", "full_like", "zeros_like", "ones_like", "empty_like", "new_full", "new_zeros", "new_ones")
+"""Operations through which no gradient passes."""
+
+
+def differentiated(graph: Graph, loss: int) -> set[int]:
+    """Numbers of the tensors that have a gradient: floating-point ones that lead to the loss."""
+    found = {loss}
+    for node in reversed(graph.nodes):
+        if found.intersection(node.results) and base_name(node.function) not in STOPS:
+            found.update(number for number in node.operands() if graph.shapes[number][1].is_floating_point)
+    return found

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .errors import Error
 
-__all__ = ["named_tensors", "unwrap", "wrap"]
+__all__ = ["named_tensors", "trainer_of", "unwrap", "wrap"]
 
 TOUCHING = ("_parameters", "_buffers", "forward")
 """Attributes of a module whose use brings the weights back."""
@@ -77,13 +77,19 @@ def wrap(module: nn.Module, executor: Any) -> None:
             _synchronise(owner)
         return plain.__getattribute__(self, attribute)
 
-    module.__class__ = type("Poptorch" + plain.__name__, (plain,), {"__getattribute__": __getattribute__})
-    module.__dict__["_poptorch_trainer"] = owner
+    members = {"__getattribute__": __getattribute__, "_poptorch_trainer": owner}
+    module.__class__ = type("Poptorch" + plain.__name__, (plain,), members)
+
+
+def trainer_of(module: nn.Module) -> Callable[[], Any] | None:
+    """A weak reference to the executor that trains a module, by the module's class: a copy that was taken
+    before it was wrapped has none, and one that was taken afterwards keeps it when it is dead."""
+    found: Callable[[], Any] | None = getattr(type(module), "_poptorch_trainer", None)
+    return found
 
 
 def unwrap(module: nn.Module) -> None:
     """Undo `wrap`."""
-    module.__dict__.pop("_poptorch_trainer", None)
     module.__class__ = type(module).__mro__[1]
     kinds: list[tuple[Any, Any]] = [(PARAMETER, nn.Parameter), (BUFFER, Tensor)]
     homes: dict[Any, Any] = dict(kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any
 
@@ -11,7 +12,7 @@ from .errors import Error
 from .executor import PoplarExecutor
 from .optim import SGD, kind_of
 from .options import Options
-from .weights import named_tensors, wrap
+from .weights import named_tensors, trainer_of, wrap
 
 __all__ = ["inferenceModel", "trainingModel"]
 
@@ -24,7 +25,7 @@ WRAPPED = (
 def trainingModel(model: Any, options: Options | None = None, optimizer: Any = None) -> PoplarExecutor:
     """``poptorch.trainingModel``."""
     module: nn.Module = model.user if isinstance(model, PoplarExecutor) else model
-    if "_poptorch_trainer" in module.__dict__:
+    if trainer_of(module) is not None:
         raise RuntimeError(WRAPPED)
     if optimizer is None:
         optimizer = SGD([x for _, x in named_tensors(module) if isinstance(x, nn.Parameter)], lr=0.01)
@@ -40,8 +41,8 @@ def trainingModel(model: Any, options: Options | None = None, optimizer: Any = N
 
 
 def inferenceModel(model: Any, options: Options | None = None) -> PoplarExecutor:
-    """``poptorch.inferenceModel``."""
-    module: nn.Module = model.user if isinstance(model, PoplarExecutor) else model
+    """``poptorch.inferenceModel``. Of a shallow copy: whoever wraps the module later is unknown to it."""
+    module: nn.Module = copy.copy(model.user if isinstance(model, PoplarExecutor) else model)
     options = _checked(options)
     if options.Training.values["gradient_accumulation"] != 1:
         raise Error(
