@@ -22,6 +22,7 @@ from snnhw_ipu.optimizers import OPTIMIZERS, settings
 from snnhw_ipu.options import IpuOptions
 from snnhw_ipu.worker.double.graph import final_loss, unsupported
 from snnhw_ipu.worker.double.restrictions import restricted
+from snnhw_ipu.worker.double.size import dead_nodes
 
 
 def claimed() -> Iterator[Case]:
@@ -57,6 +58,7 @@ def test_no_operation_is_one_that_poptorch_cannot_lower() -> None:
             graphs.append(captured(case.program, run, case.batch, "float32", training=False))
         half = forms_of(case.program, job, replace(job.options, dtype="float16"))["train", "rest"]
         graphs.append(captured(case.program, half, case.batch, "float16", training=True))
+        assert [dead_nodes(graph) for graph in graphs] == [0] * len(graphs), case.id
         assert [unsupported(graph) + restricted(graph) for graph in graphs] == [[]] * len(graphs), case.id
         seen |= {type(op) for op in case.program.nodes.values()}
         losses |= {type(term.kind) for term in job.loss.terms}

@@ -20,6 +20,11 @@ def _const(like: Tensor, value: float) -> Tensor:
     return like.new_full((), value)
 
 
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    """The same bits as of a subtraction, of which PopTorch makes four nodes, three of them dead."""
+    return torch.add(a, torch.neg(b))
+
+
 def _full(like: Tensor, shape: Sequence[int], value: float) -> Tensor:
     """One value for every sample."""
     return like.new_full((like.shape[0], *shape), value)
@@ -91,9 +96,14 @@ def _windows(
     x = _bordered(x, padding, fill)
     counts = [(size - k) // s + 1 for size, k, s in zip(x.shape[2:], kernel, stride)]
     found = [x]
-    for axis, (count, k, s) in enumerate(zip(counts, kernel, stride)):
-        at = (slice(None),) * (axis + 2)
-        found = [y[(*at, slice(i, i + (count - 1) * s + 1, s))] for y in found for i in range(k)]
+    for axis, (count, k, s) in enumerate(zip(counts, kernel, stride), start=2):
+        found = [_strided(y, axis, i, i + (count - 1) * s + 1, s) for y in found for i in range(k)]
+    return found
+
+
+def _strided(x: Tensor, axis: int, start: int, stop: int, step: int) -> Tensor:
+    """One slice; ``x[:, :, start:stop:step]`` is one for each axis to PopTorch."""
+    found: Tensor = torch.ops.aten.slice.Tensor(x, axis, start, stop, step)
     return found
 
 
@@ -178,7 +188,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     # equations
     "const": _const,
     "add": torch.add,
-    "sub": torch.sub,
+    "sub": _difference,
     "mul": torch.mul,
     "div": torch.div,
     "neg": torch.neg,
