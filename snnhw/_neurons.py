@@ -50,23 +50,23 @@ __path__: Final[list[str]] = []
 MODULES: Final[dict[str, dict[str, object]]] = {
     "neurons": {"SpikingNeuron": SpikingNeuron, "LIF": LIF},
     **{
-        kind.__name__.lower(): {kind.__name__: kind}
-        for kind in (
-            Alpha,
-            DeltaLeaky,
-            Lapicque,
-            Leaky,
-            LeakyParallel,
-            LinearLeaky,
-            RLeaky,
-            RSynaptic,
-            SConv2dLSTM,
-            SLSTM,
-            StateLeaky,
-            Synaptic,
-        )
+        kind.__name__.lower(): {kind.__name__: kind, parent.__name__: parent}
+        for kind, parent in {
+            Alpha: LIF,
+            DeltaLeaky: Leaky,
+            Lapicque: LIF,
+            Leaky: LIF,
+            LinearLeaky: StateLeaky,
+            RLeaky: LIF,
+            RSynaptic: LIF,
+            SConv2dLSTM: SpikingNeuron,
+            SLSTM: SpikingNeuron,
+            StateLeaky: LIF,
+            Synaptic: LIF,
+        }.items()
     },
-    "associative": {"AssociativeLeaky": AssociativeLeaky},
+    "associative": {"AssociativeLeaky": AssociativeLeaky, "SpikingNeuron": SpikingNeuron},
+    "leakyparallel": {"LeakyParallel": LeakyParallel},
     "leakykernel": {"LeakyKernel": LeakyParallel},
     "leakyunroll": {"LeakyParallel": LeakyParallel},
 }

@@ -13,11 +13,23 @@ from snnhw.ir import MODELS
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+TABLE = re.compile(r"^<!-- (\w+) -->\n(?:\|.*\n)+<!-- /\1 -->$", re.MULTILINE)
+
 
 def blocks(page: str) -> list[tuple[int, str]]:
     """The line at which each block begins, and its text."""
     text = (ROOT / "docs" / page).read_text()
     return [(text.count("\n", 0, found.start(1)), found[1]) for found in BLOCK.finditer(text)]
+
+
+def test_every_table_on_snntorch_is_held_by_a_test() -> None:
+    """Each is marked, and a test compares its rows with what it shows (`page.rows`)."""
+    text = (ROOT / "docs" / "snntorch.md").read_text()
+    tables = list(TABLE.finditer(text))
+    held = sum(table[0].count("\n|") for table in tables)
+    assert held == text.count("\n|"), "a table stands outside of <!-- marks -->"
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {table[1] for table in tables} == set(re.findall(r'rows\("snntorch\.md", "(\w+)"\)', tests))
 
 
 @pytest.mark.usefixtures("one_thread", "plain_torch")

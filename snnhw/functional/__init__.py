@@ -27,6 +27,7 @@ from snnhw.functional.probe import (
     GradOutputMonitor,
     InputMonitor,
     OutputMonitor,
+    unpack_len1_tuple,
 )
 from snnhw.functional.reg import l1_rate_sparsity
 
@@ -53,4 +54,5 @@ __all__ = [
     "probe",
     "quant",
     "stdp_learner",
+    "unpack_len1_tuple",
 ]

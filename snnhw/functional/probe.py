@@ -29,12 +29,18 @@ __all__ = [
     "InputMonitor",
     "Monitor",
     "OutputMonitor",
+    "unpack_len1_tuple",
 ]
 
 Kinds: TypeAlias = type[nn.Module] | tuple[type[nn.Module], ...] | None
 Seen: TypeAlias = Callable[[Any], Any]
 Note: TypeAlias = Callable[[Any], None]
 """Takes down one value for the module it was made for."""
+
+
+def unpack_len1_tuple(x: Any) -> Any:
+    """What a tuple of one holds; anything else as it is."""
+    return x[0] if isinstance(x, tuple) and len(x) == 1 else x
 
 
 def _same(value: Any) -> Any:
@@ -139,7 +145,9 @@ class OutputMonitor(Monitor):
 
     def __init__(self, net: nn.Module, instance: Kinds = None, function_on_output: Seen = _same) -> None:
         def hook(module: nn.Module, note: Note) -> RemovableHandle:
-            return module.register_forward_hook(lambda _, x, y: note(function_on_output(_alone(y))))
+            return module.register_forward_hook(
+                lambda _, x, y: note(function_on_output(unpack_len1_tuple(y)))
+            )
 
         super().__init__(net, instance, hook)
 
@@ -149,7 +157,9 @@ class InputMonitor(Monitor):
 
     def __init__(self, net: nn.Module, instance: Kinds = None, function_on_input: Seen = _same) -> None:
         def hook(module: nn.Module, note: Note) -> RemovableHandle:
-            return module.register_forward_pre_hook(lambda _, x: note(function_on_input(_alone(x))))
+            return module.register_forward_pre_hook(
+                lambda _, x: note(function_on_input(unpack_len1_tuple(x)))
+            )
 
         super().__init__(net, instance, hook)
 
@@ -180,7 +190,7 @@ class GradInputMonitor(Monitor):
     def __init__(self, net: nn.Module, instance: Kinds = None, function_on_grad_input: Seen = _same) -> None:
         def hook(module: nn.Module, note: Note) -> RemovableHandle:
             return module.register_full_backward_hook(
-                lambda _, out, into: note(function_on_grad_input(_alone(out)))
+                lambda _, out, into: note(function_on_grad_input(unpack_len1_tuple(out)))
             )
 
         super().__init__(net, instance, hook)
@@ -192,12 +202,7 @@ class GradOutputMonitor(Monitor):
     def __init__(self, net: nn.Module, instance: Kinds = None, function_on_grad_output: Seen = _same) -> None:
         def hook(module: nn.Module, note: Note) -> RemovableHandle:
             return module.register_full_backward_hook(
-                lambda _, out, into: note(function_on_grad_output(_alone(into)))
+                lambda _, out, into: note(function_on_grad_output(unpack_len1_tuple(into)))
             )
 
         super().__init__(net, instance, hook)
-
-
-def _alone(value: Any) -> Any:
-    """The one value of a tuple of one."""
-    return value[0] if isinstance(value, tuple) and len(value) == 1 else value

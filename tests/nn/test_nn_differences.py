@@ -223,6 +223,20 @@ def given_parameters() -> None:
         assert (library.Leaky(beta, learn_beta=True).beta is beta) is one
 
 
+def bounds() -> None:
+    for beta in (0.0, 1.0):
+        layer: Any = snn.Leaky(beta, learn_beta=True)
+        layer(X)
+        layer(X)[1].sum().backward()
+        assert layer.beta.grad.item() == pytest.approx(4.0)
+        clamped = torch.tensor(beta, requires_grad=True)
+        clamped.clamp(0, 1).backward()
+        other = theirs.Leaky(beta, learn_beta=True)
+        other(X)
+        other(X)[1].sum().backward()
+        assert other.beta.grad.item() == pytest.approx(4.0 * clamped.grad.item())  # type: ignore[union-attr]
+
+
 BEHAVIOUR: dict[str, Callable[[], None]] = {
     "a state of another shape than the input": shapes,
     "`utils.reset(net)`": resets,
@@ -246,6 +260,7 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "`state_function` that a class has": state_functions,
     "a parameter given, with `learn_beta=True`": given_parameters,
     "`GradedSpikes` of `[B, size]`": graded,
+    "a learnt decay of exactly 0 or 1": bounds,
 }
 
 
@@ -256,11 +271,3 @@ def test_a_row_is_true(what: str) -> None:
 
 def test_every_row_is_shown() -> None:
     assert rows("snntorch.md", "behaviour") == list(BEHAVIOUR)
-
-
-def test_a_decay_at_its_bounds_is_learnt() -> None:
-    for beta in (0.0, 1.0):
-        layer: Any = snn.Leaky(beta, learn_beta=True)
-        layer(X)
-        layer(X)[1].sum().backward()
-        assert layer.beta.grad.item() == pytest.approx(4.0)
