@@ -47,23 +47,26 @@ __all__ = [
 __path__: Final[list[str]] = []
 """What makes Python look for modules inside; there are no files."""
 
+PARENTS: Final[dict[type, type]] = {
+    Alpha: LIF,
+    DeltaLeaky: Leaky,
+    Lapicque: LIF,
+    Leaky: LIF,
+    LinearLeaky: StateLeaky,
+    RLeaky: LIF,
+    RSynaptic: LIF,
+    SConv2dLSTM: SpikingNeuron,
+    SLSTM: SpikingNeuron,
+    StateLeaky: LIF,
+    Synaptic: LIF,
+}
+"""What the module of a neuron holds besides it."""
+
 MODULES: Final[dict[str, dict[str, object]]] = {
     "neurons": {"SpikingNeuron": SpikingNeuron, "LIF": LIF},
     **{
         kind.__name__.lower(): {kind.__name__: kind, parent.__name__: parent}
-        for kind, parent in {
-            Alpha: LIF,
-            DeltaLeaky: Leaky,
-            Lapicque: LIF,
-            Leaky: LIF,
-            LinearLeaky: StateLeaky,
-            RLeaky: LIF,
-            RSynaptic: LIF,
-            SConv2dLSTM: SpikingNeuron,
-            SLSTM: SpikingNeuron,
-            StateLeaky: LIF,
-            Synaptic: LIF,
-        }.items()
+        for kind, parent in PARENTS.items()
     },
     "associative": {"AssociativeLeaky": AssociativeLeaky, "SpikingNeuron": SpikingNeuron},
     "leakyparallel": {"LeakyParallel": LeakyParallel},
