@@ -112,7 +112,7 @@ def _sample(layer: nn.Module) -> Tensor | None:
         recurrent = getattr(layer, "recurrent", None)
         if isinstance(recurrent, nn.Module):
             return _sample(recurrent)
-        shapes = [layer.tensor_of(param.name).shape for param in layer.model.params]
+        shapes = [layer._hw_tensor_of(param.name).shape for param in layer._hw_model.params]
         return torch.zeros(1, *(torch.broadcast_shapes(*shapes) or (1,)))
     if isinstance(layer, nn.Linear):
         return torch.zeros(1, layer.in_features)

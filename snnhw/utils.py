@@ -48,7 +48,7 @@ def _layer_reset() -> None:
 def _final_layer_check(net: nn.Module) -> int:
     """How many values the last layer of a network returns, as snnTorch counts them: spikes and states."""
     last = list(net.children())[-1]
-    states = last.state_names if isinstance(last, SpikingNeuron) else ()
+    states = last._hw_state_names if isinstance(last, SpikingNeuron) else ()
     return 1 + len([name for name in states if name != SPK])
 
 

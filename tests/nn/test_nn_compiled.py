@@ -69,7 +69,7 @@ def trained(net: nn.Module, run: Any, *, calls: int) -> list[Tensor]:
         for module in net.modules():
             if isinstance(module, snn.nn.SpikingNeuron):
                 module.detach_hidden()
-                found += [getattr(module, name) for name in module.state_names]
+                found += [getattr(module, name) for name in module._hw_state_names]
     return [*found, *(param.grad for param in net.parameters() if param.grad is not None)]
 
 
@@ -158,7 +158,7 @@ def test_options_changed_after_compiling_count() -> None:
         membranes.append(run(x)[1].item())
     assert membranes == [3.0, 2.5]
     layer.reset_mem()
-    layer.surrogate = snn.surrogate.fast_sigmoid(slope=3.0)
+    layer._hw_surrogate = snn.surrogate.fast_sigmoid(slope=3.0)
     leaf = torch.full((1, 1), 2.0, requires_grad=True)
     run(leaf)[0].sum().backward()
     assert leaf.grad is not None
@@ -219,7 +219,7 @@ def test_the_ops_tell_the_truth_about_their_results() -> None:
     states = torch.rand(B, N, requires_grad=True), torch.rand(B, N, requires_grad=True)
     run(x, *states)[0].sum().backward()
     number = len(compiled._USES) - 1
-    tensors = [x, *(layer.tensor_of(name) for name in compiled._USES[number].step.params), *states]
+    tensors = [x, *(layer._hw_tensor_of(name) for name in compiled._USES[number].step.params), *states]
     plain = [tensor.detach() for tensor in tensors]
     checks = ("test_schema", "test_faketensor")
     torch.library.opcheck(compiled._forward, (number, 1, (B, N), plain), test_utils=checks)
@@ -231,7 +231,7 @@ def test_the_ops_tell_the_truth_about_their_results() -> None:
 @pytest.mark.usefixtures("plain_torch")
 def test_graphs_keep_no_layer_alive() -> None:
     layer = snn.Leaky(0.8)
-    number = layer.number
+    number = layer._hw_number
     torch.compile(layer, fullgraph=True, backend="aot_eager")(torch.zeros(B, N))
     assert number in graphs._LAYERS
     torch.compiler.reset()
@@ -239,4 +239,4 @@ def test_graphs_keep_no_layer_alive() -> None:
     gc.collect()
     assert number not in graphs._LAYERS
     one = snn.Leaky(0.8)
-    assert copy.deepcopy(one).number != one.number
+    assert copy.deepcopy(one)._hw_number != one._hw_number

@@ -63,7 +63,7 @@ def test_the_layer_and_step_are_named(fails: Callable[[nn.Sequential], list[Tens
         with pytest.raises(InputError) as caught:
             net(steps[-1])
     assert str(caught.value).startswith(message)
-    assert all(layer.validate_args for layer in net.modules() if isinstance(layer, snn.SpikingNeuron))
+    assert all(layer._hw_validate_args for layer in net.modules() if isinstance(layer, snn.SpikingNeuron))
 
 
 def test_a_state_that_is_passed_or_kept() -> None:
@@ -138,6 +138,6 @@ def test_insisting_on_nan_silences_a_neuron_as_in_snntorch_and_nothing_is_left_b
     layer = snn.Leaky(0.8, init_hidden=True, validate_args=False)
     with snn.utils.check_finite(layer):
         layer(torch.ones(2, 3))
-    assert not layer.validate_args
+    assert not layer._hw_validate_args
     assert layer(torch.full((2, 3), math.nan)).tolist() == [[0.0] * 3] * 2
     assert getattr(layer, "mem").isnan().all()  # noqa: B009  # a state

@@ -55,7 +55,7 @@ def test_a_layer_computed_method_by_method_is_what_its_kernel_computes(name: str
     plain, own = MAKE[name](getattr(snn, name), **options), None
     own = copy.deepcopy(plain)
     own.fire = lambda mem: type(own).fire(own, mem)
-    assert (plain.by_hand, own.by_hand) == (False, True)
+    assert (plain._hw_by_hand, own._hw_by_hand) == (False, True)
     for now in signal(name):
         for mine, wanted in zip(own(now), plain(now), strict=True):
             torch.testing.assert_close(mine, wanted)
@@ -186,7 +186,7 @@ def test_products_inside_layers_that_take_sequences_may_be_replaced() -> None:
         plain: Any = snn.AssociativeLeaky(N, 2, 3, use_q_projection=query, threshold=0.2)
         own = copy.deepcopy(plain)
         own.to_v = nn.Sequential(own.to_v)
-        assert (plain.by_hand, own.by_hand) == (False, True)
+        assert (plain._hw_by_hand, own._hw_by_hand) == (False, True)
         torch.testing.assert_close(own(x), plain(x))
     ours, other = (each.LeakyParallel(N, 3) for each in (snn, theirs))
     for layer in (ours, other):

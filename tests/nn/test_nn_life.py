@@ -48,7 +48,7 @@ def test_moved_to_a_dtype(name: str, dtype: torch.dtype) -> None:
     found = flat(layer(x))
     if name not in ("associative", "state-membranes"):  # which return no spikes
         assert found[0].dtype == dtype
-    for state in layer.state_names:
+    for state in layer._hw_state_names:
         if state != "spk":
             assert getattr(layer, state).dtype == (dtype if dtype == torch.float64 else torch.float32)
     torch.autograd.backward([value.sum() for value in found])
@@ -75,11 +75,11 @@ def test_copied_with_a_graph_behind_its_states(name: str) -> None:
 def test_printed_with_everything_it_was_given(name: str) -> None:
     layer = LAYERS[name]()
     text = repr(layer)
-    for param in layer.model.params:
+    for param in layer._hw_model.params:
         assert f"{param.name}=" in text
     for path, _ in layer.named_children():
         assert f"({path}): " in text
-    for size in layer.sizes:
+    for size in layer._hw_sizes:
         assert f"{size}={getattr(layer, size)}" in text
 
 
@@ -96,7 +96,7 @@ def test_let_go(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in LAYERS if name not in SEQUENCES])
 def test_a_state_of_the_wrong_shape(name: str) -> None:
     layer, x = LAYERS[name](), given(name)
-    states = {state: torch.zeros(B + 1, N) for state in layer.state_names}
+    states = {state: torch.zeros(B + 1, N) for state in layer._hw_state_names}
     with pytest.raises(
         InputError, match=rf"state '\w+' has shape \({B + 1}, {N}\), but for an input of shape"
     ):

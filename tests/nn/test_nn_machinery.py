@@ -345,6 +345,6 @@ def test_layers_run_under_autocast_and_keep_states_in_float32(name: str, dtype: 
 def test_half_precision_rounds_spikes_and_no_state(name: str) -> None:
     layer, x, states = made(name)
     out = many(layer.bfloat16()(x.bfloat16(), *states))
-    count = len(out) - len(layer.state_names) if name[0] != "R" else 1
+    count = len(out) - len(layer._hw_state_names) if name[0] != "R" else 1
     assert {y.dtype for y in out[:count]} == {torch.bfloat16}
     assert {y.dtype for y in out[max(1, count) :]} == {torch.float32}

@@ -265,7 +265,7 @@ def test_a_copy_goes_on_where_the_neuron_was(way: Callable[[Any], Any]) -> None:
     layer(X[0])  # leaves a state with a graph behind it
     clone = way(layer)
     assert torch.equal(clone(X[1])[1], layer(X[1])[1])
-    assert clone.surrogate == layer.surrogate
+    assert clone._hw_surrogate == layer._hw_surrogate
     assert clone.beta is not layer.beta
     assert repr(clone) == repr(layer)
     clone(X[2])[0].sum().backward()
@@ -342,8 +342,8 @@ def test_quantised_states_are_levels() -> None:
 @pytest.mark.parametrize("delay", [True, False])
 def test_stepping_equals_a_scan(reset: str, delay: bool) -> None:
     layer = leaky(reset_mechanism=reset, reset_delay=delay, beta=torch.linspace(0.5, 0.9, 5))
-    params = {name: layer.tensor_of(name) for name in ("beta", "threshold")}
-    found, _ = run_scan(layer.op(1).equations(), {"x": X}, params, {}, steps=6, outputs=("spk", "mem"))
+    params = {name: layer._hw_tensor_of(name) for name in ("beta", "threshold")}
+    found, _ = run_scan(layer._hw_op(1).equations(), {"x": X}, params, {}, steps=6, outputs=("spk", "mem"))
     stepped = [layer(x) for x in X]
     assert torch.equal(found["spk"], torch.stack([spk for spk, _ in stepped]))
     assert torch.equal(found["mem"], torch.stack([mem for _, mem in stepped]))

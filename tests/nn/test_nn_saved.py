@@ -5,6 +5,7 @@ The files hold what `saved` gives under each release; made with ``torch.save(sav
 
 from __future__ import annotations
 
+import inspect
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,7 +90,9 @@ def holds(layer: Any, state: Mapping[str, Tensor]) -> None:
         name = key.replace("recurrent.V", "V") if key not in mine else key
         if key == "beta" and name not in mine:  # LeakyParallel's: the matrix is what counts
             continue
-        if key == "reset_mechanism_val" and len(layer.model.kinds) == 1:  # theirs names one that never acts
+        if (
+            key == "reset_mechanism_val" and len(layer._hw_model.kinds) == 1
+        ):  # theirs names one that never acts
             continue
         wanted = value.reshape(mine[name].shape)
         if key.endswith("weight_hh_l0"):
@@ -134,3 +137,20 @@ def test_files_of_the_release_installed_and_back() -> None:
             layer.state_dict(), strict=name != "LeakyParallel-beta"
         )  # it has a beta that is not used
         assert theirs.state_dict().keys() == state.keys()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_values_come_in_the_order_of_snntorch(name: str) -> None:
+    """Federated learning sends the values of a state dict without their names."""
+    snntorch = pytest.importorskip("snntorch")
+    kind, told = LAYERS[name]
+    learnt = [key for key in inspect.signature(getattr(snn, kind)).parameters if key.startswith("learn_")]
+    for on in ([], learnt, *([key] for key in learnt)):
+        settings = {**told, **dict.fromkeys(on, True)}
+        try:
+            theirs = list(found(snntorch, kind)(**settings).state_dict())
+        except (TypeError, ValueError, RuntimeError):  # snnTorch has not that option, or fails
+            continue
+        ours = list(getattr(snn, kind)(**settings).state_dict())
+        assert ours == [key for key in theirs if key in ours]
+        assert set(theirs) - set(ours) <= ({"beta"} if kind == "LeakyParallel" else set())

@@ -7,6 +7,7 @@ torch saves them.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,3 +77,15 @@ def test_training_goes_on_as_it_did(expected: dict[str, Tensor]) -> None:
     torch.testing.assert_close(
         torch.tensor(losses, dtype=torch.float64), expected["losses"], rtol=1e-5, atol=0.0
     )
+
+
+def test_a_module_saved_whole_goes_on() -> None:
+    """Written by commit e3c4f27, whose layers called their own attributes by other names, after one step."""
+    net = torch.load(SAVED / "module.pt", weights_only=False)
+    expected = load_file(SAVED / "module.safetensors")
+    for t, x in enumerate(expected["x"][1:]):
+        for name, found in zip(("spk", "syn", "mem"), net(x), strict=True):
+            torch.testing.assert_close(found, expected[name][t], rtol=1e-6, atol=1e-7)
+    assert net[1].state_quant is not False
+    assert set(net.state_dict()) == set(nn.Sequential(*copy.deepcopy(list(net))).state_dict())
+    assert not [name for name in net.state_dict() if "levels" in name]

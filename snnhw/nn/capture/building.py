@@ -112,7 +112,7 @@ class Building:
         moved = {}
         for key, spec in alone.params().items():
             name = key.removeprefix(f"{layer_name}.")
-            tensor = module.tensor_of(name)
+            tensor = module._hw_tensor_of(name)
             if not tensor.is_leaf:
                 raise CaptureError(
                     f"the '{name}' of '{path}' is computed from a tensor that requires a gradient, which a "
@@ -125,7 +125,7 @@ class Building:
                 continue
             array = copied(tensor)
             self.params[key] = array if spec.table else array.reshape(spec.shape)
-            self.names[key] = f"{path}.{module.renamed.get(name, name)}"
+            self.names[key] = f"{path}.{module._hw_renamed.get(name, name)}"
             if tensor.requires_grad:
                 self.trainable.add(key)
         inferred, problems = infer_shapes(alone)

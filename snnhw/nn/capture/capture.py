@@ -117,7 +117,7 @@ def _check_forwards(root: nn.Module, graph: fx.Graph) -> None:
                 f"{place(node)}: '{node.target}' is a {type(module).__name__}, whose forward is its own and "
                 "runs in torch only; write its equations with snnhw.neuron, as in examples/custom_neuron.py"
             )
-        if isinstance(module, SpikingNeuron) and (why := module.apart()):
+        if isinstance(module, SpikingNeuron) and (why := module._hw_apart()):
             raise CaptureError(f"{place(node)}: '{node.target}' is a {type(module).__name__} that {why}")
 
 
@@ -192,8 +192,8 @@ ONCE: Mapping[tuple[type[nn.Module], ...], str] = {
 def _neuron(building: Building, path: str, module: SpikingNeuron, given: list[Any]) -> Any:
     (signal,) = given  # states are folded away
     name = building.free(path, path=path)
-    layer = module.composite(name, signal.shape)
-    return module.returned(building.place_neurons(name, path, module, layer, signal))
+    layer = module._hw_composite(name, signal.shape)
+    return module._hw_returned(building.place_neurons(name, path, module, layer, signal))
 
 
 def _call(building: Building, node: fx.Node) -> None:

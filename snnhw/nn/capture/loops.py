@@ -85,7 +85,7 @@ def _origin(state: Any) -> fx.Node | None:
 
 
 def _check_zero(neuron: Called, call: fx.Node, name: str) -> None:
-    starts = {state.name: state.init for state in neuron.module.model.states}
+    starts = {state.name: state.init for state in neuron.module._hw_model.states}
     if starts.get(name, 0.0) != 0.0:
         rest = f"its '{name}' is {starts[name]} at rest"
         why = f"starts from zeros, but {rest}; start from what reset_mem() gives"

@@ -215,12 +215,12 @@ class _Tracer(Symbols):
             return found
         found = self.create_proxy("call_module", path, args, kwargs)
         if isinstance(m, SpikingNeuron):
-            now = [getattr(m, name) for name in m.state_names]
+            now = [getattr(m, name) for name in m._hw_state_names]
             before = self.states.setdefault(path, now)
             if any(a is not b for a, b in zip(now, before, strict=True)):
                 found.node.meta[RESTARTED] = True
             self.states[path] = now
-            found.node.meta[RETURNED] = m.returned(Names())
+            found.node.meta[RETURNED] = m._hw_returned(Names())
         return found
 
     def module_asked(self, value: Any) -> Any:
@@ -237,7 +237,7 @@ class _Tracer(Symbols):
 
 def _states(module: nn.Module) -> list[tuple[str, Tensor | None]]:
     """The states of a neuron, which are buffers that no graph reads: it hands them on itself."""
-    names = module.state_names if isinstance(module, SpikingNeuron) else ()
+    names = module._hw_state_names if isinstance(module, SpikingNeuron) else ()
     return [(name, module._buffers.get(name)) for name in names]
 
 

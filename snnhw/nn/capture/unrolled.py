@@ -79,7 +79,7 @@ class Called:
 
     def states(self, call: fx.Node) -> dict[str, Any]:
         """The states that a call is handed."""
-        names = self.module.state_names
+        names = self.module._hw_state_names
         given = dict(zip(names, call.args[1:], strict=False)) | call.kwargs
         return {name: value for name, value in given.items() if name in names and value is not None}
 
@@ -89,8 +89,8 @@ class Called:
             return None
         if self.module.init_hidden and not self.module.output:
             return None
-        order = [state for state in self.module.state_names if state != SPK]
-        if self.module.model.fire is not None:
+        order = [state for state in self.module._hw_state_names if state != SPK]
+        if self.module._hw_model.fire is not None:
             order.insert(0, SPK)
         call, index = node.args
         taken = index in (order.index(name), order.index(name) - len(order))

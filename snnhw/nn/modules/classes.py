@@ -13,8 +13,8 @@ from snnhw.words import listing
 
 __all__ = ["neuron_class"]
 
-OWN = frozenset({"levels", "model", "quantised", "surrogate", "training"})
-"""Attributes that a neuron gets when it is constructed, besides its options."""
+OWN = frozenset({"training"})
+"""Attributes that a torch module gets when it is constructed."""
 
 
 def neuron_class(model: NeuronModel, *, module: str) -> type[SpikingNeuron]:

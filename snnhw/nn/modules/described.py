@@ -17,15 +17,15 @@ USUAL = {"reset_delay": True, "init_hidden": False, "output": False, "inhibition
 
 def described(layer: SpikingNeuron) -> str:
     """Sizes, parameters, what of them is learnt, and the options that are not the usual ones."""
-    names = [param.name for param in layer.model.params]
-    parts = [f"{name}={getattr(layer, name)}" for name in layer.sizes]
-    parts += [f"{name}={shown(layer.tensor_of(name))}" for name in names]
-    learnt = [name for name in (*names, FACTOR) if layer.learns(name)]
+    names = [param.name for param in layer._hw_model.params]
+    parts = [f"{name}={getattr(layer, name)}" for name in layer._hw_sizes]
+    parts += [f"{name}={shown(layer._hw_tensor_of(name))}" for name in names]
+    learnt = [name for name in (*names, FACTOR) if layer._hw_learns(name)]
     parts += [f"learn_{name}=True" for name in learnt]
-    if layer.graded:
-        parts.append(f"{FACTOR}={shown(layer.tensor_of(FACTOR))}")
-    parts += [f"spike_grad={layer.surrogate!r}"] if layer.surrogate else ["surrogate_disable=True"]
+    if layer._hw_graded:
+        parts.append(f"{FACTOR}={shown(layer._hw_tensor_of(FACTOR))}")
+    parts += [f"spike_grad={layer._hw_surrogate!r}"] if layer._hw_surrogate else ["surrogate_disable=True"]
     parts.append(f"reset_mechanism={layer.reset_mechanism!r}")
     parts += [f"{name}={not usual}" for name, usual in USUAL.items() if getattr(layer, name) != usual]
-    parts += [f"state_quant={shown(layer.levels)}"] if layer.quantised else []
+    parts += [f"state_quant={shown(layer._hw_levels)}"] if layer._hw_has_levels else []
     return ", ".join(parts)

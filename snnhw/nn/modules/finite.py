@@ -35,18 +35,18 @@ def check_finite(net: nn.Module) -> Iterator[None]:
         InputError: names the layer, the step, and how many values are not finite.
     """
     with ExitStack() as hooks:
-        neurons = [path for path, layer in net.named_modules() if hasattr(layer, "state_names")]
+        neurons = [path for path, layer in net.named_modules() if hasattr(layer, "_hw_state_names")]
         inside = tuple(f"{path}." if path else "" for path in neurons)
         for path, layer in net.named_modules():
             if path and path.startswith(inside):  # part of a neuron, which is looked at as a whole
                 continue
-            if next(layer.children(), None) is None or hasattr(layer, "state_names"):
+            if next(layer.children(), None) is None or hasattr(layer, "_hw_state_names"):
                 watch = _Watch(f"'{path}' ({type(layer).__name__})" if path else type(layer).__name__)
                 hooks.enter_context(_removed(layer.register_forward_pre_hook(watch.before, with_kwargs=True)))
                 hooks.enter_context(_removed(layer.register_forward_hook(watch.after)))
-            if hasattr(layer, "validate_args"):  # what a neuron itself says is less
-                hooks.callback(setattr, layer, "validate_args", layer.validate_args)
-                layer.validate_args = False
+            if hasattr(layer, "_hw_validate_args"):  # what a neuron itself says is less
+                hooks.callback(setattr, layer, "_hw_validate_args", layer._hw_validate_args)
+                layer._hw_validate_args = False
         yield
 
 
@@ -69,7 +69,7 @@ class _Watch:
         self._look("holds", layer.parameters(recurse=False))
 
     def after(self, layer: nn.Module, _: Any, result: Any) -> None:
-        kept = (getattr(layer, name) for name in getattr(layer, "state_names", ()))
+        kept = (getattr(layer, name) for name in getattr(layer, "_hw_state_names", ()))
         self._look("returns", (result, *kept))
         self.step += 1
 

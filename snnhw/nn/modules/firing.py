@@ -30,34 +30,34 @@ class Firing(nn.Module):
     Such a layer runs and trains as a torch module. Only equations can be compiled: see `snnhw.neuron`.
     """
 
-    surrogate: Surrogate | None
-    quantised: bool
+    _hw_surrogate: Surrogate | None
+    _hw_has_levels: bool
     inhibition: bool
     threshold: Tensor
-    _functions: bool = False
+    _hw_functions: bool = False
     """Whether a function makes its spikes or rounds its states."""
 
     def fire(self, mem: Tensor) -> Tensor:
         """Spikes where a membrane ``[B, ...]`` exceeds the threshold, each worth the graded factor."""
-        return self._worth(self._spikes(self._quantised(mem) - self.threshold))
+        return self._hw_worth(self._hw_spikes(self._hw_quantised(mem) - self.threshold))
 
     def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
         """As `fire`, where a membrane ``[B, N, ...]`` is the largest of its sample; of equals the first."""
         above = mem - self.threshold
-        spikes = self._spikes(above)
-        return self._worth(spikes * _largest(above)[:batch_size])
+        spikes = self._hw_spikes(above)
+        return self._hw_worth(spikes * _largest(above)[:batch_size])
 
     def mem_reset(self, mem: Tensor) -> Tensor:
         """1 where a membrane ``[B, ...]`` exceeds the threshold, else 0; a constant to the gradient. Where a
         function makes the spikes, what it returns."""
-        if self._spike_function is not None:
-            return self._spikes(mem - self.threshold).clone().detach()
+        if self._hw_spike_function is not None:
+            return self._hw_spikes(mem - self.threshold).clone().detach()
         return (mem > self.threshold).to(mem.dtype)
 
     @property
     def reset(self) -> Any:
         """What the last step was reset by: 1 where the membrane before it exceeded the threshold."""
-        flag, before = self.__dict__.get("_reset_flag"), self.__dict__.get("_stored")
+        flag, before = self.__dict__.get("_hw_reset_flag"), self.__dict__.get("_hw_stored")
         if flag is not None or before is None:
             return flag
         mem: Tensor = before["mem"] if "mem" in before else torch.zeros_like(self.get_buffer("mem"))
@@ -65,7 +65,7 @@ class Firing(nn.Module):
 
     @reset.setter
     def reset(self, flag: Any) -> None:
-        self.__dict__["_reset_flag"] = flag
+        self.__dict__["_hw_reset_flag"] = flag
 
     # -- what may be a function ---------------------------------------------------------------------
 
@@ -79,91 +79,91 @@ class Firing(nn.Module):
     def spike_grad(self) -> Any:
         """What makes spikes of ``membrane - threshold``: a surrogate, or a function or module of yours, whose
         values are the spikes. May be set."""
-        own = self._spike_function
-        return own if own is not None else _plain if self.surrogate is None else self.surrogate
+        own = self._hw_spike_function
+        return own if own is not None else _plain if self._hw_surrogate is None else self._hw_surrogate
 
     @spike_grad.setter
     def spike_grad(self, given: Any) -> None:
-        self._set_surrogate(given, disabled=False)
+        self._hw_set_surrogate(given, disabled=False)
 
-    def _set_surrogate(self, given: Any, *, disabled: bool) -> None:
-        self.surrogate = surrogate_of(given, disabled=disabled)
-        own = isinstance(self.surrogate, Opaque) and not isinstance(given, Surrogate)
-        self._set_function("spike_grad", given if own else None)
+    def _hw_set_surrogate(self, given: Any, *, disabled: bool) -> None:
+        self._hw_surrogate = surrogate_of(given, disabled=disabled)
+        own = isinstance(self._hw_surrogate, Opaque) and not isinstance(given, Surrogate)
+        self._hw_set_function("spike_grad", given if own else None)
 
     @property
     def surrogate_disable(self) -> bool:
         """Whether no gradient passes through spikes."""
-        return self.surrogate is None
+        return self._hw_surrogate is None
 
     @property
     def state_quant(self) -> Any:
         """What rounds states: levels, or a function or module of yours; or False. May be set."""
-        own = self._quantiser
-        return own if own is not None else self._quantised if self.quantised else False
+        own = self._hw_quantiser
+        return own if own is not None else self._hw_quantised if self._hw_has_levels else False
 
     @state_quant.setter
     def state_quant(self, given: Any) -> None:
         levels = levels_of(given)
-        self.quantised = levels is not None
-        self._buffers.pop("levels", None)
+        self._hw_has_levels = levels is not None
+        self._buffers.pop("_hw_levels", None)
         if levels is not None:  # not in the state_dict, as snnTorch has it: the constructor gives them
-            self.register_buffer("levels", levels, persistent=False)
+            self.register_buffer("_hw_levels", levels, persistent=False)
         off = given is False or given is None or levels is not None
-        self._set_function("state_quant", None if off else given)
-        self.__dict__.update(_steps={}, _layers={})
+        self._hw_set_function("state_quant", None if off else given)
+        self.__dict__.update(_hw_steps={}, _hw_layers={})
 
-    def _set_function(self, name: str, given: Any) -> None:
+    def _hw_set_function(self, name: str, given: Any) -> None:
         """Keep a user's function; a module among the modules, so that it is trained, saved and moved."""
         module = isinstance(given, nn.Module)
         self._modules.pop(name, None)
         if module:
             self._modules[name] = given
-        self.__dict__[f"_{name}_function"] = None if module else given
-        self._functions = self._spike_function is not None or self._quantiser is not None
+        self.__dict__[f"_hw_{name}_function"] = None if module else given
+        self._hw_functions = self._hw_spike_function is not None or self._hw_quantiser is not None
 
     @property
-    def _spike_function(self) -> Any:
-        return self._modules.get("spike_grad") or self.__dict__.get("_spike_grad_function")
+    def _hw_spike_function(self) -> Any:
+        return self._modules.get("spike_grad") or self.__dict__.get("_hw_spike_grad_function")
 
     @property
-    def _quantiser(self) -> Any:
-        return self._modules.get("state_quant") or self.__dict__.get("_state_quant_function")
+    def _hw_quantiser(self) -> Any:
+        return self._modules.get("state_quant") or self.__dict__.get("_hw_state_quant_function")
 
     # -- parts --------------------------------------------------------------------------------------
 
-    def _spikes(self, z: Tensor) -> Tensor:
+    def _hw_spikes(self, z: Tensor) -> Tensor:
         """What it fires at ``membrane - threshold``, before the factor."""
-        own = self._spike_function
+        own = self._hw_spike_function
         spikes: Tensor = self.spike_grad(z) if own is None else returned(own, z)
         return spikes
 
-    def _spikes_at(self, z: Tensor) -> Tensor:
+    def _hw_spikes_at(self, z: Tensor) -> Tensor:
         """What it fires where its own condition, not a membrane, is z."""
-        spikes = self._spikes(z)
-        return self._worth(spikes * _largest(z) if self.inhibition else spikes)
+        spikes = self._hw_spikes(z)
+        return self._hw_worth(spikes * _largest(z) if self.inhibition else spikes)
 
-    def _worth(self, spikes: Tensor) -> Tensor:
+    def _hw_worth(self, spikes: Tensor) -> Tensor:
         """Spikes times the factor; remembers both, since a factor may be 0."""
         worth: Tensor = spikes * getattr(self, FACTOR)
-        self.__dict__["_fired_last"] = (worth, spikes)
+        self.__dict__["_hw_fired_last"] = (worth, spikes)
         return worth
 
-    def _alone_spike(self, worth: Any) -> Any:
+    def _hw_alone_spike(self, worth: Any) -> Any:
         """The spikes without their factor, of what `fire` returned."""
-        last = self.__dict__.pop("_fired_last", None)
+        last = self.__dict__.pop("_hw_fired_last", None)
         if last is not None and last[0] is worth:
             return last[1]
         return worth / getattr(self, FACTOR)
 
-    def _quantised(self, mem: Any) -> Any:
-        if (own := self._quantiser) is not None:
+    def _hw_quantised(self, mem: Any) -> Any:
+        if (own := self._hw_quantiser) is not None:
             return own(mem)
-        if not self.quantised:
+        if not self._hw_has_levels:
             return mem
         from snnhw.functional.quant import StateQuant  # which imports torch's parts that few need
 
-        return StateQuant(self.get_buffer("levels"))(mem)
+        return StateQuant(self.get_buffer("_hw_levels"))(mem)
 
     @staticmethod
     def _surrogate_bypass(input_: Tensor) -> Tensor:

@@ -37,14 +37,16 @@ def number_of(layer: SpikingNeuron) -> int:
 
 
 def advance(layer: SpikingNeuron, x: Tensor, before: Ports) -> tuple[Ports, Ports]:
-    """`SpikingNeuron.advance`, as one node of the graph that is being traced."""
-    options = f"{layer.reset_mechanism}, {layer.reset_delay}, {layer.quantised}, {id(layer.surrogate)}"
+    """`SpikingNeuron._hw_advance`, as one node of the graph that is being traced."""
+    options = (
+        f"{layer.reset_mechanism}, {layer.reset_delay}, {layer._hw_has_levels}, {id(layer._hw_surrogate)}"
+    )
     # Several ops are scheduled for one shape. `range` makes a symbol a number: another, another graph.
-    shape = tuple(len(range(size)) for size in layer.sample_of(x)) if layer.composed else ()
-    names, ports, after = _names(layer.number, options, shape)
-    tensors = [layer.tensor_of(name) for name in names]
+    shape = tuple(len(range(size)) for size in layer._hw_sample_of(x)) if layer._hw_composed else ()
+    names, ports, after = _names(layer._hw_number, options, shape)
+    tensors = [layer._hw_tensor_of(name) for name in names]
     states = tuple(before)
-    found = _advance(layer.number, options, names, states, x, *tensors, *before.values())
+    found = _advance(layer._hw_number, options, names, states, x, *tensors, *before.values())
     return dict(zip(ports, found, strict=False)), dict(zip(after, found[len(ports) :], strict=True))
 
 
@@ -60,9 +62,9 @@ def _names(
         options: whose change makes another graph.
     """
     layer = _LAYERS[number]
-    if not layer.composed:
-        return layer.tensor_names(shape), layer.fires, layer.state_names
-    whole = layer.layer(shape)
+    if not layer._hw_composed:
+        return layer._hw_tensor_names(shape), layer._hw_fires, layer._hw_state_names
+    whole = layer._hw_layer(shape)
     if whole.draws:
         raise InputError(
             f"{type(layer).__name__}: a layer of several ops that draws random numbers cannot stand in a "
@@ -72,7 +74,7 @@ def _names(
     return (
         whole.tensors,
         tuple(whole.composite.outputs),
-        tuple(whole.composite.states) if layer.state_names else (),
+        tuple(whole.composite.states) if layer._hw_state_names else (),
     )
 
 
@@ -90,6 +92,6 @@ def _advance(
     given = dict(zip(names, tensors, strict=False))
     before = dict(zip(states, tensors[len(names) :], strict=True))
     stand_in = object.__new__(type(layer))  # the same values; nothing of the layer changes
-    stand_in.__dict__.update(layer.__dict__, tensor_of=given.__getitem__)
-    ports, after = type(layer).advance(stand_in, x, before)
+    stand_in.__dict__.update(layer.__dict__, _hw_tensor_of=given.__getitem__)
+    ports, after = type(layer)._hw_advance(stand_in, x, before)
     return (*ports.values(), *after.values())

@@ -58,181 +58,185 @@ def _ours(cls: type, hook: str) -> bool:
 class Hooked(Firing):
     """The methods, and the step that calls them. Each works on the states as they stand, ``self.mem``."""
 
-    model: NeuronModel
+    _hw_model: NeuronModel
     init_hidden: bool
     reset_mechanism: Any
-    timing: Any
-    dt: ClassVar[float]
-    _overrides: frozenset[str] = frozenset()
+    _hw_timing: Any
+    _hw_dt: ClassVar[float]
+    _hw_overrides: frozenset[str] = frozenset()
 
     if TYPE_CHECKING:
 
-        def tensor_of(self, name: str) -> Tensor: ...
-        def _state(self, name: str) -> Tensor: ...
-        def _keep_states(self, states: Mapping[str, Tensor]) -> None: ...
-        def state_shape(self, shape: Shape) -> Shape: ...
+        def _hw_tensor_of(self, name: str) -> Tensor: ...
+        def _hw_state(self, name: str) -> Tensor: ...
+        def _hw_keep_states(self, states: Mapping[str, Tensor]) -> None: ...
+        def _hw_state_shape(self, shape: Shape) -> Shape: ...
         @property
-        def state_names(self) -> tuple[str, ...]: ...
+        def _hw_state_names(self) -> tuple[str, ...]: ...
 
     # -- why ----------------------------------------------------------------------------------------
 
     @property
-    def by_hand(self) -> bool:
+    def _hw_by_hand(self) -> bool:
         """Whether it is computed method by method."""
         return (
-            bool(self._overrides)
-            or self._functions
+            bool(self._hw_overrides)
+            or self._hw_functions
             or not HOOKS.isdisjoint(self.__dict__)
-            or self._unusual() is not None
+            or self._hw_unusual() is not None
         )
 
-    def _unusual(self) -> str | None:
+    def _hw_unusual(self) -> str | None:
         """The layer inside it that is not what its constructor makes, and so is called as it is."""
         return None
 
-    def apart(self) -> str | None:
+    def _hw_apart(self) -> str | None:
         """Why no program says what it computes, and what to do; None where one does."""
-        if own := sorted(self._overrides | (HOOKS & self.__dict__.keys())):
+        if own := sorted(self._hw_overrides | (HOOKS & self.__dict__.keys())):
             return f"has {listing(own)} of its own; {EQUATIONS}"
-        if inside := self._unusual():
+        if inside := self._hw_unusual():
             return (
                 f"has a '{inside}' that is a {type(self.get_submodule(inside)).__name__} or has hooks or "
                 f"parametrizations, and is called as it is; put a plain layer there, or {EQUATIONS}"
             )
-        if self._quantiser is not None:
+        if self._hw_quantiser is not None:
             return "rounds its states by a function; give levels, as functional.quant.state_quant() does"
-        return None if self._spike_function is None else probed(self._spike_function)
+        return None if self._hw_spike_function is None else probed(self._hw_spike_function)
 
     # -- methods ------------------------------------------------------------------------------------
 
     def state_function(self, input_: Any) -> Any:
         """The next states under the reset that is set, from ``self.reset``: one tensor, or a tuple."""
-        kind = "none" if self.timing == "immediate" else self.reset_mechanism
+        kind = "none" if self._hw_timing == "immediate" else self.reset_mechanism
         known = {"subtract": self._base_sub, "zero": self._base_zero, "none": self._base_int}
-        return known[kind](input_) if kind in known else self._by_table(kind, input_)
+        return known[kind](input_) if kind in known else self._hw_by_table(kind, input_)
 
     def _base_state_function(self, input_: Any) -> Any:
         """The next states without a reset."""
-        return self._integrated(input_)
+        return self._hw_integrated(input_)
 
-    def _integrated(self, input_: Any) -> Any:
+    def _hw_integrated(self, input_: Any) -> Any:
         """`_base_state_function` as this package has it."""
-        return self._by_table("none", input_)
+        return self._hw_by_table("none", input_)
 
     def _base_state_reset_zero(self, input_: Any) -> Any:
         """What a reset to zero takes from each state. Of several, as snnTorch has it, what an overridden
         `_base_state_function` makes of them does not count."""
-        several = len(self.state_names) - (SPK in self.state_names) > 1
-        states = self._by_name((self._integrated if several else self._base_state_function)(input_))
-        return self._in_order({name: value if name == MEM else 0 for name, value in states.items()})
+        several = len(self._hw_state_names) - (SPK in self._hw_state_names) > 1
+        states = self._hw_by_name((self._hw_integrated if several else self._base_state_function)(input_))
+        return self._hw_in_order({name: value if name == MEM else 0 for name, value in states.items()})
 
     def _base_sub(self, input_: Any) -> Any:
-        if not self._usual("subtract", lambda mem: mem - RESET * var("threshold")):
-            return self._by_table("subtract", input_)
-        states = self._by_name(self._base_state_function(input_))
-        return self._in_order({**states, MEM: states[MEM] - self.reset * self.threshold})
+        if not self._hw_usual("subtract", lambda mem: mem - RESET * var("threshold")):
+            return self._hw_by_table("subtract", input_)
+        states = self._hw_by_name(self._base_state_function(input_))
+        return self._hw_in_order({**states, MEM: states[MEM] - self.reset * self.threshold})
 
     def _base_zero(self, input_: Any) -> Any:
-        if not self._usual("zero", lambda mem: (1.0 - RESET) * mem):
-            return self._by_table("zero", input_)
-        states = self._by_name(self._base_state_function(input_))
-        wiped = self._by_name(self._base_state_reset_zero(input_))
-        return self._in_order({name: value - wiped[name] * self.reset for name, value in states.items()})
+        if not self._hw_usual("zero", lambda mem: (1.0 - RESET) * mem):
+            return self._hw_by_table("zero", input_)
+        states = self._hw_by_name(self._base_state_function(input_))
+        wiped = self._hw_by_name(self._base_state_reset_zero(input_))
+        return self._hw_in_order({name: value - wiped[name] * self.reset for name, value in states.items()})
 
     def _base_int(self, input_: Any) -> Any:
         return self._base_state_function(input_)
 
     # -- the step -----------------------------------------------------------------------------------
 
-    def advance_by_hand(
+    def _hw_advance_by_hand(
         self, x: Tensor, before: Mapping[str, Tensor]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """As `SpikingNeuron.advance`, method by method."""
-        shape = (x.shape[0], *self.state_shape(tuple(x.shape[1:])))
-        self._keep_states({**self._at_rest(x, shape), **before})
-        if self.model.fire is None:
-            new = self._rounded(self._by_name(self._base_int(x)))
-            self._keep_states(new)
+        """As `SpikingNeuron._hw_advance`, method by method."""
+        shape = (x.shape[0], *self._hw_state_shape(tuple(x.shape[1:])))
+        self._hw_keep_states({**self._hw_at_rest(x, shape), **before})
+        if self._hw_model.fire is None:
+            new = self._hw_rounded(self._hw_by_name(self._base_int(x)))
+            self._hw_keep_states(new)
             return {}, new
-        standard = self._standard
+        standard = self._hw_standard
         self.reset = (
-            self.mem_reset(self._state(MEM)) if standard else self._spikes(self._condition(x)).detach()
+            self.mem_reset(self._hw_state(MEM))
+            if standard
+            else self._hw_spikes(self._hw_condition(x)).detach()
         )
-        new = self._rounded(self._by_name(self.state_function(x)))
-        self._keep_states(new)
-        own = standard or "fire" in self._overrides or "fire" in self.__dict__
-        spk = self._fired(x) if own else self._spikes_at(self._condition(x))
-        new = {**new, **self._after_firing(x, spk)}
-        states = {name: new.get(name, spk) for name in self.state_names}
-        self._keep_states(states)
+        new = self._hw_rounded(self._hw_by_name(self.state_function(x)))
+        self._hw_keep_states(new)
+        own = standard or "fire" in self._hw_overrides or "fire" in self.__dict__
+        spk = self._hw_fired(x) if own else self._hw_spikes_at(self._hw_condition(x))
+        new = {**new, **self._hw_after_firing(x, spk)}
+        states = {name: new.get(name, spk) for name in self._hw_state_names}
+        self._hw_keep_states(states)
         return {SPK: spk}, states
 
-    def _fired(self, _: Tensor) -> Any:
-        mem = self._state(MEM)
+    def _hw_fired(self, _: Tensor) -> Any:
+        mem = self._hw_state(MEM)
         return self.fire_inhibition(mem.shape[0], mem) if self.inhibition else self.fire(mem)
 
-    def _after_firing(self, x: Tensor, spk: Any) -> dict[str, Any]:
-        post = self.model.post[self.timing][self.reset_mechanism]
+    def _hw_after_firing(self, x: Tensor, spk: Any) -> dict[str, Any]:
+        post = self._hw_model.post[self._hw_timing][self.reset_mechanism]
         if not post:
             return {}
-        values = self._evaluated(list(post.values()), x, spike=self._alone_spike(spk))
+        values = self._hw_evaluated(list(post.values()), x, spike=self._hw_alone_spike(spk))
         return dict(zip(post, values, strict=True))
 
     # -- parts --------------------------------------------------------------------------------------
 
     @property
-    def _standard(self) -> bool:
+    def _hw_standard(self) -> bool:
         """Whether it fires where its membrane exceeds its threshold, as `fire` has it."""
-        return self.model.fire is var(MEM) - var("threshold")
+        return self._hw_model.fire is var(MEM) - var("threshold")
 
-    def _usual(self, kind: str, changed: Any) -> bool:
+    def _hw_usual(self, kind: str, changed: Any) -> bool:
         """Whether a reset is that of most models."""
-        base = self.model.integrate
-        return MEM in base and self.model.resets[kind] == base | {MEM: changed(base[MEM])}
+        base = self._hw_model.integrate
+        return MEM in base and self._hw_model.resets[kind] == base | {MEM: changed(base[MEM])}
 
-    def _by_table(self, kind: str, input_: Any) -> Any:
-        equations = self.model.resets[kind]
-        values = self._evaluated(list(equations.values()), input_)
-        return self._in_order(dict(zip(equations, values, strict=True)))
+    def _hw_by_table(self, kind: str, input_: Any) -> Any:
+        equations = self._hw_model.resets[kind]
+        values = self._hw_evaluated(list(equations.values()), input_)
+        return self._hw_in_order(dict(zip(equations, values, strict=True)))
 
-    def _condition(self, input_: Any) -> Any:
-        assert self.model.fire is not None
-        return self._evaluated([self.model.fire], input_)[0]
+    def _hw_condition(self, input_: Any) -> Any:
+        assert self._hw_model.fire is not None
+        return self._hw_evaluated([self._hw_model.fire], input_)[0]
 
-    def _evaluated(self, roots: list[Expr], input_: Any, **more: Any) -> list[Any]:
-        like = self._state(self.state_names[-1])
+    def _hw_evaluated(self, roots: list[Expr], input_: Any, **more: Any) -> list[Any]:
+        like = self._hw_state(self._hw_state_names[-1])
         env: dict[str, Any] = {
-            param.name: self.tensor_of(param.name).to(like.dtype) for param in self.model.params
+            param.name: self._hw_tensor_of(param.name).to(like.dtype) for param in self._hw_model.params
         }
-        env |= {name: self._state(name) for name in self.state_names}
-        env |= {name: torch.rand_like(like) for name in self.model.noise}
-        env |= {"dt": like.new_tensor(self.dt), "reset": self.__dict__.get("_reset_flag"), **more}
-        return evaluate(roots, {**env, **self._ports(input_)}, recording(like.dtype, like.device))
+        env |= {name: self._hw_state(name) for name in self._hw_state_names}
+        env |= {name: torch.rand_like(like) for name in self._hw_model.noise}
+        env |= {"dt": like.new_tensor(self._hw_dt), "reset": self.__dict__.get("_hw_reset_flag"), **more}
+        return evaluate(roots, {**env, **self._hw_ports(input_)}, recording(like.dtype, like.device))
 
-    def _ports(self, input_: Any) -> dict[str, Any]:
+    def _hw_ports(self, input_: Any) -> dict[str, Any]:
         """What arrives at the ports of the equations."""
-        return {self.model.ports[0]: input_}
+        return {self._hw_model.ports[0]: input_}
 
-    def _by_name(self, found: Any) -> dict[str, Any]:
-        names = [name for name in self.state_names if name != SPK]
+    def _hw_by_name(self, found: Any) -> dict[str, Any]:
+        names = [name for name in self._hw_state_names if name != SPK]
         values = found if isinstance(found, (tuple, list)) else (found,)
         return dict(zip(names, values, strict=True))
 
-    def _in_order(self, states: Mapping[str, Any]) -> Any:
-        values = tuple(states[name] for name in self.state_names if name != SPK)
+    def _hw_in_order(self, states: Mapping[str, Any]) -> Any:
+        values = tuple(states[name] for name in self._hw_state_names if name != SPK)
         return values[0] if len(values) == 1 else values
 
-    def _rounded(self, states: dict[str, Any]) -> dict[str, Any]:
-        return {name: self._quantised(value) for name, value in states.items()}
+    def _hw_rounded(self, states: dict[str, Any]) -> dict[str, Any]:
+        return {name: self._hw_quantised(value) for name, value in states.items()}
 
-    def _at_rest(self, x: Tensor, shape: tuple[int, ...]) -> dict[str, Tensor]:
+    def _hw_at_rest(self, x: Tensor, shape: tuple[int, ...]) -> dict[str, Tensor]:
         found = {}
-        for state in self.model.states:
+        for state in self._hw_model.states:
             start = (
-                self.tensor_of(state.init).to(x) if isinstance(state.init, str) else x.new_tensor(state.init)
+                self._hw_tensor_of(state.init).to(x)
+                if isinstance(state.init, str)
+                else x.new_tensor(state.init)
             )
             found[state.name] = start.expand(shape)
-        return {**{name: x.new_zeros(shape) for name in self.state_names}, **found}
+        return {**{name: x.new_zeros(shape) for name in self._hw_state_names}, **found}
 
 
 EQUATIONS: Final = "write its equations with snnhw.neuron, as in examples/custom_neuron.py"

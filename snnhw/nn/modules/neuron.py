@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from inspect import Signature
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +25,15 @@ from snnhw.nn.modules.described import described
 from snnhw.nn.modules.documented import Documented
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.hooks import Hooked, overridden
+from snnhw.nn.modules.inputs import computed, unsqueezed, unwrapped
+from snnhw.nn.modules.order import KIND, in_order
 from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful
 from snnhw.tensors.scans.scan import run_step
 from snnhw.tensors.watched import refuse_strict_export, tracing, watched
 
-__all__ = ["SpikingNeuron", "computed"]
+__all__ = ["SpikingNeuron"]
 
 SPK = "spk"
 FIRES = (SPK,)
@@ -42,11 +44,17 @@ RESETS = ("subtract", "zero", "none")
 TIMINGS = {True: ("delayed",), False: ("retest", "immediate")}
 """``reset_delay`` -> timings, of which the first that the reset knows is meant."""
 
-ORDER = ("threshold", FACTOR, "beta", "V", "alpha")
-"""The order in which snnTorch registers parameters, and its optimizers count them; others follow."""
-
 DT = TimeAxis().dt
 """Length of a step called by itself: that of a program which says nothing else."""
+
+
+class _OfTheClass:
+    """The equations, where a class is asked for them; a layer may have something else of that name."""
+
+    def __get__(self, layer: SpikingNeuron | None, owner: type[SpikingNeuron]) -> NeuronModel:
+        if layer is not None:
+            raise AttributeError("model")
+        return owner._hw_model
 
 
 class SpikingNeuron(Stateful, Hooked):
@@ -69,71 +77,82 @@ class SpikingNeuron(Stateful, Hooked):
 
         class Neuron(SpikingNeuron, model=MODEL, leading={"beta": REQUIRED, "size": 1}): ...
 
+    What snnTorch's neurons do not have begins with ``_hw_``: whoever derives a class of their own from one of
+    these may use every other name.
+
     Class attributes:
-        model: the equations; an instance may have others of the same states.
-        renamed: parameter of the equations -> attribute of the module, where it is not the same.
+        model: the equations, of a class alone; a layer's are ``_hw_model``, and may be others of the same
+            states.
+        _hw_renamed: parameter of the equations -> attribute of the module, where it is not the same.
         reset_dict: snnTorch's numbers for the kinds of reset.
-        sizes: attributes that ``repr`` shows first.
+        _hw_sizes: attributes that ``repr`` shows first.
     """
 
-    model: NeuronModel
+    model: ClassVar[NeuronModel] = cast("NeuronModel", _OfTheClass())
     reset_dict: ClassVar[Mapping[str, int]] = {kind: number for number, kind in enumerate(RESETS)}
-    renamed: ClassVar[Mapping[str, str]] = {}
-    sizes: ClassVar[tuple[str, ...]] = ()
-    __signature__: ClassVar[Signature]
-    dt: ClassVar[float] = DT
-    _steps: dict[Any, StepEquations]
-    _layers: dict[Any, CompositeRunner]
+    _hw_model: NeuronModel
+    _hw_renamed: ClassVar[Mapping[str, str]] = {"levels": "_hw_levels"}
+    _hw_sizes: ClassVar[tuple[str, ...]] = ()
+    _hw_signature: ClassVar[Signature]
+    __signature__: ClassVar[Signature | None]
+    _hw_dt: ClassVar[float] = DT
+    _hw_steps: dict[Any, StepEquations]
+    _hw_layers: dict[Any, CompositeRunner]
 
     def __init_subclass__(cls, *, model: NeuronModel | None = None, **arguments: Any) -> None:
         """Make the constructor; ``arguments`` as for `snnhw.nn.modules.arguments.signature_of`."""
         super().__init_subclass__()
         if model is not None:
-            cls.model, cls.__signature__ = model, signature_of(model, **arguments)
-            cls.__doc__ = Documented(cls.__doc__, model, cls.__signature__)  # type: ignore[assignment]  # read as text
+            cls._hw_model = model
+            cls._hw_signature = cls.__signature__ = signature_of(model, **arguments)
+            cls.__doc__ = Documented(cls.__doc__, model, cls._hw_signature)  # type: ignore[assignment]  # read as text
+        elif "__init__" in vars(cls):
+            cls.__signature__ = None  # its own constructor says what it takes
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        self._overrides = overridden(type(self))  # now, since a class may have been changed
-        given = bind(type(self).__name__, type(self).__signature__, args, kwargs)
-        self.validate_args = bool(given["validate_args"])
-        self._set_surrogate(given["spike_grad"], disabled=given["surrogate_disable"])
+        self._hw_overrides = overridden(type(self))  # now, since a class may have been changed
+        given = bind(type(self).__name__, type(self)._hw_signature, args, kwargs)
+        self._hw_validate_args = bool(given["validate_args"])
+        self._hw_set_surrogate(given["spike_grad"], disabled=given["surrogate_disable"])
         self.state_quant = given["state_quant"]
-        self.prepare(given)
-        for param in sorted((*self.model.params, Param(FACTOR)), key=_in_order):
-            if self.validate_args:
+        self._hw_prepare(given)
+        for param in (*self._hw_model.params, Param(FACTOR)):
+            if self._hw_validate_args:
                 check_value(type(self).__name__, param, given[param.name])
-            self.keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
+            self._hw_keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
+        self.reset_mechanism = given["reset_mechanism"]
+        in_order(self._parameters)
+        in_order(self._buffers)
         self.init_hidden, self.output = bool(given["init_hidden"]), bool(given["output"])
         self.inhibition = bool(given["inhibition"])
-        self.reset_mechanism = given["reset_mechanism"]
         nn.Module.register_load_state_dict_post_hook(self, _follow_state_dict)
         self.reset_delay = bool(given["reset_delay"])
-        self._check_options()
-        self.number = graphs.number_of(self)
+        self._hw_check_options()
+        self._hw_number = graphs.number_of(self)
         if _bare(type(self)):
             Stateful._init_mem(self)  # a subclass calls its own when the rest of it is made
         else:
             self._init_mem()
         self.instances.append(self)
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         """What a subclass does with its own arguments, before parameters are kept: it may change them,
-        add modules, or set ``self.model`` to equations of the same states."""
+        add modules, or set ``self._hw_model`` to equations of the same states."""
 
-    def keep(self, name: str, value: Any, *, learn: bool) -> None:
+    def _hw_keep(self, name: str, value: Any, *, learn: bool) -> None:
         """A parameter where it is learnt, else a buffer, under the name that a state_dict has."""
-        path = self.renamed.get(name, name)
+        path = self._hw_renamed.get(name, name)
         if learn:
             own = value if isinstance(value, nn.Parameter) else nn.Parameter(own_tensor(value).detach())
             setattr(self, path, own)
         else:
             self.register_buffer(path, own_tensor(value))
 
-    def tensor_of(self, name: str) -> Tensor:
+    def _hw_tensor_of(self, name: str) -> Tensor:
         """The parameter or buffer that a name of the equations, or of a part such as
         ``recurrent.weight``, stands for."""
-        path = self.renamed.get(name, name) if self.renamed else name
+        path = self._hw_renamed.get(name, name)
         for kept in (self._parameters, self._buffers):  # asked at every step: torch's getattr looks further
             if (own := kept.get(path)) is not None:
                 return own
@@ -141,14 +160,14 @@ class SpikingNeuron(Stateful, Hooked):
         found: Tensor = getattr(self.get_submodule(owner) if dot else self, last)
         return found
 
-    def _check_options(self) -> None:
+    def _hw_check_options(self) -> None:
         name = type(self).__name__
-        if self.timing not in self.model.timings_of(self.reset_mechanism):
+        if self._hw_timing not in self._hw_model.timings_of(self.reset_mechanism):
             raise InputError(
                 f"{name}(reset_delay={self.reset_delay}): its equations do not say when reset "
                 f"'{self.reset_mechanism}' acts then; give reset_delay={not self.reset_delay}"
             )
-        if self.inhibition and self.model.fire is None:
+        if self.inhibition and self._hw_model.fire is None:
             raise InputError(
                 f"{name}(inhibition=True): it never fires, so nothing can be inhibited; leave it out"
             )
@@ -158,37 +177,37 @@ class SpikingNeuron(Stateful, Hooked):
     @property
     def reset_mechanism(self) -> str:
         """The kind of reset; may be set, and travels in the state_dict as a number."""
-        return self._reset
+        return self._hw_reset
 
     @reset_mechanism.setter
     def reset_mechanism(self, kind: str) -> None:
-        if kind not in self.model.kinds:
+        if kind not in self._hw_model.kinds:
             owner, known = (
                 type(self).__name__,
-                [reset for reset in self._numbered if reset in self.model.kinds],
+                [reset for reset in self._hw_numbered if reset in self._hw_model.kinds],
             )
             raise InputError(f"{owner}(reset_mechanism={kind!r}): give one of {', '.join(known)}")
-        self._reset: str = kind  # read at every step, where a number on a device would have to be fetched
-        number, value = self._buffers.get("reset_mechanism_val"), self._numbered.index(kind)
+        self._hw_reset: str = kind  # read at every step, where a number on a device would have to be fetched
+        number, value = self._buffers.get(KIND), self._hw_numbered.index(kind)
         if number is None:
-            self.register_buffer("reset_mechanism_val", torch.tensor(value))
+            self.register_buffer(KIND, torch.tensor(value))
         else:
             number.fill_(value)
 
     @property
     def _reset_mechanism(self) -> str:
         """snnTorch's name of what `reset_mechanism` gives."""
-        return self._reset
+        return self._hw_reset
 
     @property
-    def _numbered(self) -> tuple[str, ...]:
-        return (*RESETS, *(kind for kind in self.model.kinds if kind not in RESETS))
+    def _hw_numbered(self) -> tuple[str, ...]:
+        return (*RESETS, *(kind for kind in self._hw_model.kinds if kind not in RESETS))
 
     @property
-    def timing(self) -> str:
+    def _hw_timing(self) -> str:
         """When a reset acts, as `snnhw.ir.Neuron` says it."""
         meant = TIMINGS[self.reset_delay]
-        offered = self.model.timings_of(self.reset_mechanism)
+        offered = self._hw_model.timings_of(self.reset_mechanism)
         return next((timing for timing in meant if timing in offered), meant[0])
 
     # -- one step -----------------------------------------------------------------------------------
@@ -209,97 +228,103 @@ class SpikingNeuron(Stateful, Hooked):
             InputError: a state or a parameter has not the shape of the input; or a membrane is NaN.
         """
         refuse_strict_export()
-        given = self._given(states, named)
+        given = self._hw_given(states, named)
         input_ = unwrapped(input_)
         x = computed(input_)
-        alone = self.alone(x)
+        alone = self._hw_alone(x)
         if alone:  # a sample keeps its axes apart from the batch
             x = x.unsqueeze(0)
-            given = {name: _unsqueezed(state) for name, state in given.items()}
-        before = self._before(given, x, alone=alone)
-        by_hand = self.by_hand
+            given = {name: unsqueezed(state) for name, state in given.items()}
+        before = self._hw_before(given, x, alone=alone)
+        by_hand = self._hw_by_hand
         if by_hand:
-            spikes, after = self.advance_by_hand(x, before)
+            spikes, after = self._hw_advance_by_hand(x, before)
         else:
-            advance = graphs.advance if tracing() else type(self).advance
+            advance = graphs.advance if tracing() else type(self)._hw_advance
             spikes, after = advance(self, x, before)
-        if self.validate_args and not tracing() and not watched([x]):
+        if self._hw_validate_args and not tracing() and not watched([x]):
             refuse_silence(self, x, before, after)
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
-        if len(given) < len(self.state_names) or not watched([x]):
-            self._keep_states(after)  # what is traced or faked stays out, where a call does not need it
+        if len(given) < len(self._hw_state_names) or not watched([x]):
+            self._hw_keep_states(after)  # what is traced or faked stays out, where a call does not need it
         if not torch.compiler.is_compiling() and not by_hand and not watched([x]):
-            self.__dict__.update(_stored=before, _reset_flag=None)
+            self.__dict__.update(_hw_stored=before, _hw_reset_flag=None)
         if input_.dtype != x.dtype and input_.is_floating_point():
-            fired = {port: spikes[port].to(input_.dtype) for port in self.fires}  # states stay as they are
+            fired = {
+                port: spikes[port].to(input_.dtype) for port in self._hw_fires
+            }  # states stay as they are
             spikes = {**spikes, **fired}
-        return self.returned({**after, **spikes})
+        return self._hw_returned({**after, **spikes})
 
-    def returned(self, ports: Mapping[str, Any]) -> Any:
+    def _hw_returned(self, ports: Mapping[str, Any]) -> Any:
         """What a call returns, of all that it has computed: spikes and states by name."""
-        names = [*self.fires, *(n for n in self.state_names if n != SPK)]
+        names = [*self._hw_fires, *(n for n in self._hw_state_names if n != SPK)]
         found = tuple(ports[name] for name in names)
         return found[0] if self.init_hidden and not self.output else found
 
-    def alone(self, x: Tensor) -> bool:
+    def _hw_alone(self, x: Tensor) -> bool:
         """Whether an input is one sample without an axis for the batch."""
-        return x.ndim == 0 or any(self.tensor_of(param.name).ndim >= x.ndim for param in self.model.params)
+        return x.ndim == 0 or any(
+            self._hw_tensor_of(param.name).ndim >= x.ndim for param in self._hw_model.params
+        )
 
     @property
-    def fires(self) -> tuple[str, ...]:
+    def _hw_fires(self) -> tuple[str, ...]:
         """The port of the spikes, where it fires."""
-        return FIRES[: self.model.fire is not None]
+        return FIRES[: self._hw_model.fire is not None]
 
-    def sample_of(self, x: Tensor) -> Shape:
+    def _hw_sample_of(self, x: Tensor) -> Shape:
         """The shape of one sample at one step, of what `advance` takes."""
         return tuple(x.shape[1:])
 
-    def advance(self, x: Tensor, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _hw_advance(
+        self, x: Tensor, before: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Spikes and new states, all ``[B, ...]``."""
-        if self.composed:
-            layer = self.layer(tuple(x.shape[1:]))
+        if self._hw_composed:
+            layer = self._hw_layer(tuple(x.shape[1:]))
             ports, after = layer.run(self, x.unsqueeze(0), before)
             return {name: y.squeeze(0) for name, y in ports.items()}, after
-        step = self._step()
+        step = self._hw_step()
         read = step.noise if torch.is_grad_enabled() else step.drawn
         noise = {name: (torch.rand if name in read else torch.zeros)(x.shape).to(x) for name in step.noise}
         return run_step(
             step,
-            {self.model.ports[0]: x, **noise},
-            self._tensors(x.dtype),
+            {self._hw_model.ports[0]: x, **noise},
+            self._hw_tensors(x.dtype),
             before,
-            outputs=self.fires,
+            outputs=self._hw_fires,
             dt=DT,
         )
 
-    def _step(self) -> StepEquations:
+    def _hw_step(self) -> StepEquations:
         """The equations of one step under the present options; the factor of the spikes always counts,
         since asking whether it is 1 would wait for the device."""
-        key = (self.reset_mechanism, self.reset_delay, self.surrogate)
-        if key not in self._steps:
-            self._steps[key] = replace(self.op(0, graded=True), param_shapes=FrozenMap()).equations()
-        return self._steps[key]
+        key = (self.reset_mechanism, self.reset_delay, self._hw_surrogate)
+        if key not in self._hw_steps:
+            self._hw_steps[key] = replace(self._hw_op(0, graded=True), param_shapes=FrozenMap()).equations()
+        return self._hw_steps[key]
 
-    def tensor_names(self, shape: Shape) -> tuple[str, ...]:
+    def _hw_tensor_names(self, shape: Shape) -> tuple[str, ...]:
         """What `tensor_of` is asked for, in a step of samples of ``shape``."""
-        if self.composed:
-            return self.layer(shape).tensors
-        return (*(param.name for param in self.model.params), FACTOR, *["levels"] * self.quantised)
+        if self._hw_composed:
+            return self._hw_layer(shape).tensors
+        return (*(param.name for param in self._hw_model.params), FACTOR, *["levels"] * self._hw_has_levels)
 
-    def _tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        found = {name: self.tensor_of(name) for name in self.tensor_names(())}
+    def _hw_tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        found = {name: self._hw_tensor_of(name) for name in self._hw_tensor_names(())}
         return {name: x if x.dtype is dtype else x.to(dtype) for name, x in found.items()}
 
     # -- as ops of a program ------------------------------------------------------------------------
 
     @property
-    def composed(self) -> bool:
+    def _hw_composed(self) -> bool:
         """Whether it takes more than one op."""
         return self.inhibition
 
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+    def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         """This layer as ops of a program.
 
         Args:
@@ -307,40 +332,40 @@ class SpikingNeuron(Stateful, Hooked):
             shape: of one sample of its input.
             graded: whether spikes have a factor; None: when it is more than a constant 1.
         """
-        op = self.op(len(self.state_shape(shape)), graded=graded)
+        op = self._hw_op(len(self._hw_state_shape(shape)), graded=graded)
         return inhibited(name, op) if self.inhibition else single(name, op)
 
-    def layer(self, shape: Shape) -> CompositeRunner:
+    def _hw_layer(self, shape: Shape) -> CompositeRunner:
         """`composite`, ready to be run; the factor of the spikes always counts, as in `_step`."""
         shape = tuple(map(int, shape))  # in a traced graph they may be symbols with one value left
-        key = (shape, self.reset_mechanism, self.reset_delay, self.surrogate)
-        if key not in self._layers:
-            self._layers[key] = CompositeRunner(self.composite(NAME, shape, graded=True), shape)
-        return self._layers[key]
+        key = (shape, self.reset_mechanism, self.reset_delay, self._hw_surrogate)
+        if key not in self._hw_layers:
+            self._hw_layers[key] = CompositeRunner(self._hw_composite(NAME, shape, graded=True), shape)
+        return self._hw_layers[key]
 
-    def op(self, rank: int, *, graded: bool | None = None) -> Neuron:
+    def _hw_op(self, rank: int, *, graded: bool | None = None) -> Neuron:
         """The neurons themselves as an op, for samples of ``rank`` axes."""
-        graded = self.graded if graded is None else graded
-        names = [param.name for param in self.model.params] + [FACTOR] * graded
+        graded = self._hw_graded if graded is None else graded
+        names = [param.name for param in self._hw_model.params] + [FACTOR] * graded
         return Neuron(
-            self.model,
+            self._hw_model,
             reset=self.reset_mechanism,
-            timing=self.timing,
-            surrogate=self.surrogate,
+            timing=self._hw_timing,
+            surrogate=self._hw_surrogate,
             graded=graded,
-            quantised=self.quantised,
-            param_shapes=param_shapes([(name, self.tensor_of(name)) for name in names], rank),
+            quantised=self._hw_has_levels,
+            param_shapes=param_shapes([(name, self._hw_tensor_of(name)) for name in names], rank),
         )
 
     @property
-    def graded(self) -> bool:
+    def _hw_graded(self) -> bool:
         """Whether the factor is more than a constant 1."""
         factor = getattr(self, FACTOR)
         return factor.requires_grad or isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
 
-    def learns(self, name: str) -> bool:
+    def _hw_learns(self, name: str) -> bool:
         """Whether a parameter of the equations is one of the module, which an optimizer finds."""
-        owner, _, last = self.renamed.get(name, name).rpartition(".")
+        owner, _, last = self._hw_renamed.get(name, name).rpartition(".")
         return last in self.get_submodule(owner)._parameters
 
     def extra_repr(self) -> str:
@@ -353,32 +378,9 @@ def _bare(cls: type) -> bool:
     return nearest.__name__ in ("SpikingNeuron", "LIF")
 
 
-def _in_order(param: Param) -> int:
-    return ORDER.index(param.name) if param.name in ORDER else len(ORDER)
-
-
-def _unsqueezed(state: Tensor | None) -> Tensor | None:
-    """A passed state of one sample; one element stands for all neurons."""
-    return state.unsqueeze(0) if state is not None and state.numel() > 1 else state
-
-
-def unwrapped(input_: Any) -> Any:
-    """The tensor itself of what holds it as its ``value``, as a brevitas layer with ``return_quant_tensor``
-    gives it: scale and zero point are in the value already."""
-    value = None if isinstance(input_, Tensor) else getattr(input_, "value", None)
-    return value if isinstance(value, Tensor) else input_
-
-
-def computed(input_: Tensor) -> Tensor:
-    """The input in the dtype that the step computes in."""
-    if not input_.is_floating_point():  # spikes as integers or booleans
-        return input_.to(torch.get_default_dtype())
-    return input_.float() if input_.dtype in (torch.float16, torch.bfloat16) else input_
-
-
 def _follow_state_dict(module: nn.Module, _: object) -> None:
     """The kind of reset that a loaded state_dict names is the one that acts. snnTorch names one for
     neurons that are never reset, too."""
     assert isinstance(module, SpikingNeuron)
-    named = module._numbered[int(module.get_buffer("reset_mechanism_val"))]
-    module.reset_mechanism = named if named in module.model.kinds else module.reset_mechanism
+    named = module._hw_numbered[int(module.get_buffer(KIND))]
+    module.reset_mechanism = named if named in module._hw_model.kinds else module.reset_mechanism

@@ -26,8 +26,9 @@ BARE: Final[NeuronModel] = model(
 )
 """A threshold and nothing before it."""
 
-SpikingNeuron.model, SpikingNeuron.__signature__ = BARE, signature_of(BARE, last=("reset_delay",))
-SpikingNeuron.__doc__ = Documented(SpikingNeuron.__doc__, BARE, SpikingNeuron.__signature__)  # type: ignore[assignment]  # read as text
+SpikingNeuron._hw_model = BARE
+SpikingNeuron._hw_signature = SpikingNeuron.__signature__ = signature_of(BARE, last=("reset_delay",))
+SpikingNeuron.__doc__ = Documented(SpikingNeuron.__doc__, BARE, SpikingNeuron._hw_signature)  # type: ignore[assignment]  # read as text
 
 
 class LIF(SpikingNeuron, model=LEAKY, leading={"beta": REQUIRED}, without=("reset_delay",)):

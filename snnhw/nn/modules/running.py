@@ -22,7 +22,7 @@ NAME = "neuron"
 class Owner(Protocol):
     """Who holds the parameters."""
 
-    def tensor_of(self, name: str) -> Tensor: ...
+    def _hw_tensor_of(self, name: str) -> Tensor: ...
 
 
 class CompositeRunner:
@@ -60,7 +60,7 @@ class CompositeRunner:
         """
         params = {}
         for key, (name, spec) in self._params.items():
-            tensor = owner.tensor_of(name).to(x.dtype)
+            tensor = owner._hw_tensor_of(name).to(x.dtype)
             params[key] = tensor if spec.table else tensor.reshape(spec.shape)
         states = self.composite.states
         outputs = self.composite.outputs

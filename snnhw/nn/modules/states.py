@@ -21,8 +21,27 @@ if TYPE_CHECKING:
 __all__ = ["Stateful"]
 
 
-FORGOTTEN: Final = {"_stored": None, "_reset_flag": None, "_fired_last": None}
+FORGOTTEN: Final = {"_hw_stored": None, "_hw_reset_flag": None, "_hw_fired_last": None}
 """What the last call leaves, which copies do without."""
+
+
+FORMER: Final = {
+    "_functions": "_hw_functions",
+    "_layers": "_hw_layers",
+    "_overrides": "_hw_overrides",
+    "_reset": "_hw_reset",
+    "_spike_grad_function": "_hw_spike_grad_function",
+    "_state_quant_function": "_hw_state_quant_function",
+    "_steps": "_hw_steps",
+    "full": "_hw_full",
+    "model": "_hw_model",
+    "number": "_hw_number",
+    "quantised": "_hw_has_levels",
+    "surrogate": "_hw_surrogate",
+    "validate_args": "_hw_validate_args",
+}
+"""What attributes were called when every name could be met by one of a subclass -> what they are called now.
+Modules that were saved whole have the former ones."""
 
 
 class _OfOneLayer:
@@ -50,9 +69,9 @@ class _OfOneLayer:
 class Stateful(nn.Module):
     """The states of `snnhw.nn.SpikingNeuron`, each an attribute under its name."""
 
-    model: NeuronModel
+    _hw_model: NeuronModel
     init_hidden: bool
-    number: int
+    _hw_number: int
     instances: ClassVar[Instances] = Instances()
     """The neurons of this process that are alive. Nothing here resets or detaches by it."""
 
@@ -70,33 +89,33 @@ class Stateful(nn.Module):
             stacklevel=2,
         )
 
-    def state_shape(self, shape: Shape) -> Shape:
+    def _hw_state_shape(self, shape: Shape) -> Shape:
         """The shape of a state of one sample, for an input of ``shape``."""
         return shape
 
     @cached_property
-    def state_names(self) -> tuple[str, ...]:
+    def _hw_state_names(self) -> tuple[str, ...]:
         """The states, in the order in which a call takes and returns them."""
-        return tuple(state.name for state in type(self).model.states)
+        return tuple(state.name for state in type(self)._hw_model.states)
 
     def _init_mem(self) -> None:
         """Register the states: buffers that no state_dict holds, so that they move with the layer."""
-        for name in self.state_names:
+        for name in self._hw_state_names:
             self.register_buffer(name, torch.zeros(0), persistent=False)
 
     def reset_mem(self) -> Any:
         """Put the neurons at rest; returns what to pass as states to start from rest."""
-        for name in self.state_names:
-            setattr(self, name, self._state(name).new_zeros(0))  # of no shape: the next input decides
-        states = tuple(self._state(name) for name in self.state_names)
+        for name in self._hw_state_names:
+            setattr(self, name, self._hw_state(name).new_zeros(0))  # of no shape: the next input decides
+        states = tuple(self._hw_state(name) for name in self._hw_state_names)
         return states[0] if len(states) == 1 else states
 
-    def _state(self, name: str) -> Tensor:
+    def _hw_state(self, name: str) -> Tensor:
         """A state as it stands."""
         found = self._buffers.get(name)
         return getattr(self, name) if found is None else found
 
-    def _keep_states(self, states: Mapping[str, Tensor]) -> None:
+    def _hw_keep_states(self, states: Mapping[str, Tensor]) -> None:
         """What the next call goes on from."""
         if torch.compiler.is_compiling() or not states.keys() <= self._buffers.keys():
             for name, state in states.items():
@@ -104,12 +123,12 @@ class Stateful(nn.Module):
         else:  # as setattr would, which asks at every step whether they are modules
             self._buffers.update(states)
 
-    def _detach(self) -> None:
+    def _hw_detach(self) -> None:
         """Cut the graph of earlier steps, keeping the values: truncated backpropagation."""
-        for name in self.state_names:
-            setattr(self, name, self._state(name).detach())
+        for name in self._hw_state_names:
+            setattr(self, name, self._hw_state(name).detach())
 
-    detach_hidden = _OfOneLayer(_detach, "call detach_hidden() of each neuron of the network")
+    detach_hidden = _OfOneLayer(_hw_detach, "call detach_hidden() of each neuron of the network")
     reset_hidden = _OfOneLayer(lambda self: self.reset_mem(), "call snnhw.utils.reset(net)")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,20 +137,23 @@ class Stateful(nn.Module):
             name: held if held is None or held.is_leaf else held.detach()
             for name, held in self._buffers.items()
         }
-        return {**self.__dict__, "_buffers": buffers, **FORGOTTEN, "_steps": {}, "_layers": {}}
+        return {**self.__dict__, "_buffers": buffers, **FORGOTTEN, "_hw_steps": {}, "_hw_layers": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         restore: Callable[[dict[str, Any]], None] = super().__setstate__
-        restore(state)
-        for name in self.state_names:
+        former = FORMER if "_overrides" in state and "_hw_overrides" not in state else {}
+        restore({former.get(name, name): value for name, value in state.items()})
+        if former and "levels" in self._buffers:
+            self.register_buffer("_hw_levels", self._buffers.pop("levels"), persistent=False)
+        for name in self._hw_state_names:
             if name in self.__dict__:  # saved when states were plain attributes
                 self.register_buffer(name, self.__dict__.pop(name), persistent=False)
-        self.number = graphs.number_of(self)  # type: ignore[arg-type]  # a copy is another layer
+        self._hw_number = graphs.number_of(self)  # type: ignore[arg-type]  # a copy is another layer
         self.instances.append(self)
 
-    def _given(self, states: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Tensor | None]:
+    def _hw_given(self, states: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Tensor | None]:
         """The states of a call by name."""
-        name, known = type(self).__name__, self.state_names
+        name, known = type(self).__name__, self._hw_state_names
         given = dict(zip(known, states, strict=False))
         if len(states) > len(known) or not named.keys() <= set(known) or named.keys() & given.keys():
             raise TypeError(f"{name} takes an input and, once each, the states {', '.join(known)}")
@@ -143,16 +165,16 @@ class Stateful(nn.Module):
             )
         return {state: as_state(name, state, value) for state, value in given.items()}
 
-    def _before(
+    def _hw_before(
         self, given: Mapping[str, Tensor | None], x: Tensor, *, alone: bool = False
     ) -> dict[str, Tensor]:
         """The states to go on from; those at rest are left out."""
-        shape = (x.shape[0], *self.state_shape(tuple(x.shape[1:])))
+        shape = (x.shape[0], *self._hw_state_shape(tuple(x.shape[1:])))
         found = {}
-        for name in self.state_names:
+        for name in self._hw_state_names:
             state, passed = given.get(name), True
             if state is None:
-                state, passed = self._state(name), False
+                state, passed = self._hw_state(name), False
                 state = state.unsqueeze(0) if alone and state.numel() else state
             if state.numel() == 0:
                 continue

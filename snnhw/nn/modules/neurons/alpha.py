@@ -26,7 +26,7 @@ class Alpha(LIF, model=ALPHA):
         InputError: alpha is not greater than beta.
     """
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         if given["validate_args"] and not bool(
             (own_tensor(given["alpha"]) > own_tensor(given["beta"])).all()
         ):
@@ -39,17 +39,17 @@ class Alpha(LIF, model=ALPHA):
         return self._base_state_function(input_)
 
     def _base_zero(self, input_: Any) -> Any:
-        return self._less(input_, self._base_state_reset_zero(input_))
+        return self._hw_less(input_, self._base_state_reset_zero(input_))
 
     def _base_state_reset_sub_function(self, input_: Any) -> Any:
         """What a reset by subtraction takes from excitation, inhibition and membrane."""
-        inhibited = self.tensor_of("beta").clamp(0, 1) * self._state("syn_inh") - input_
-        return self.threshold, inhibited, -self._state("syn_inh")
+        inhibited = self._hw_tensor_of("beta").clamp(0, 1) * self._hw_state("syn_inh") - input_
+        return self.threshold, inhibited, -self._hw_state("syn_inh")
 
     def _base_sub(self, input_: Any) -> Any:
-        return self._less(input_, self._base_state_reset_sub_function(input_))
+        return self._hw_less(input_, self._base_state_reset_sub_function(input_))
 
-    def _less(self, input_: Any, taken: Any) -> Any:
+    def _hw_less(self, input_: Any, taken: Any) -> Any:
         return tuple(
             state - each * self.reset
             for state, each in zip(self._base_state_function(input_), taken, strict=True)

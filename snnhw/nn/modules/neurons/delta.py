@@ -41,7 +41,7 @@ class DeltaLeaky(
         InputError: a reset that there is not.
     """
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         if given["reset_mechanism"] not in RESETS:
             raise InputError(
                 f"DeltaLeaky(reset_mechanism={given['reset_mechanism']!r}): give one of {', '.join(RESETS)}; "
@@ -50,28 +50,28 @@ class DeltaLeaky(
         given["reset_mechanism"] = "none"
         self.register_buffer("threshold", own_tensor(given["threshold"]))  # a state_dict of snnTorch has it
 
-    def keep(self, name: str, value: Any, *, learn: bool) -> None:
+    def _hw_keep(self, name: str, value: Any, *, learn: bool) -> None:
         if name == "delta_threshold" and not learn:
             self.register_buffer(name, own_tensor(value), persistent=False)
         else:
-            super().keep(name, value, learn=learn)
+            super()._hw_keep(name, value, learn=learn)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         if "delta_threshold" in self._parameters:
-            state_dict.setdefault(f"{prefix}delta_threshold", self.tensor_of("delta_threshold"))
+            state_dict.setdefault(f"{prefix}delta_threshold", self._hw_tensor_of("delta_threshold"))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def returned(self, ports: Mapping[str, Any]) -> Any:
+    def _hw_returned(self, ports: Mapping[str, Any]) -> Any:
         return ports["spk"], (ports["mem"], ports["mem_prev"])
 
     def init_leaky(self) -> Any:
         """`reset_mem` under snnTorch's older name."""
         return self.reset_mem()
 
-    def _given(self, states: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Tensor | None]:
+    def _hw_given(self, states: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Tensor | None]:
         if len(states) == 1 and isinstance(states[0], (tuple, list)):
             states = states[0]
         if isinstance(named.get("mem"), (tuple, list)):
             mem, mem_prev = named["mem"]
             named = {"mem": mem, "mem_prev": mem_prev}
-        return super()._given(states, named)
+        return super()._hw_given(states, named)

@@ -40,7 +40,7 @@ class Lapicque(
         InputError: too little, too much, or what cannot be learnt.
     """
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         beta, R, C = (_given(given[name]) for name in ("beta", "R", "C"))
         step = own_tensor(given["time_step"])
         if beta is None and (R is None or C is None):
@@ -51,7 +51,7 @@ class Lapicque(
             beta is not None and beta.requires_grad and C is None
         )  # at every step, as if it were learnt
         if given["learn_beta"] or followed:
-            self.model = LAPICQUE_DECAY
+            self._hw_model = LAPICQUE_DECAY
         if beta is None:
             assert R is not None
             assert C is not None
@@ -65,7 +65,7 @@ class Lapicque(
                 R = step / (C * torch.log(1 / beta))
         given["R"], given["C"] = R, C
         for name in ("beta", "R", "C", "time_step"):  # a state_dict holds all four
-            if name not in {param.name for param in self.model.params}:
+            if name not in {param.name for param in self._hw_model.params}:
                 self.register_buffer(name, own_tensor(given[name]))
 
     def init_lapicque(self) -> Any:

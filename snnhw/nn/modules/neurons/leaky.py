@@ -22,7 +22,7 @@ class Leaky(LIF, model=LEAKY, last=("reset_delay",)):
     """
 
     def _base_zero(self, input_: Any) -> Any:
-        self._keep_states({"mem": (1 - self.reset) * self._state("mem")})
+        self._hw_keep_states({"mem": (1 - self.reset) * self._hw_state("mem")})
         return self._base_state_function(input_)
 
     def init_leaky(self) -> Any:

@@ -22,11 +22,11 @@ class _LSTM(SpikingNeuron):
     """What the two have in common: several ops, and a cell whose parameters are the layer's."""
 
     @property
-    def composed(self) -> bool:
+    def _hw_composed(self) -> bool:
         return True
 
-    def _cell(self, name: str, node: str, shape: Shape, *, graded: bool | None) -> Composite:
-        op = self.op(len(self.state_shape(shape)), graded=graded)
+    def _hw_cell(self, name: str, node: str, shape: Shape, *, graded: bool | None) -> Composite:
+        op = self._hw_op(len(self._hw_state_shape(shape)), graded=graded)
         return inhibited(name, op) if self.inhibition else single(node, op, owner=name)
 
 
@@ -49,31 +49,31 @@ class SLSTM(
             less than snnTorch's default, or it stays silent.
     """
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         self.input_size, self.hidden_size = int(given["input_size"]), int(given["hidden_size"])
         self.bias = bool(given["bias"])
         self.lstm_cell = nn.LSTMCell(self.input_size, self.hidden_size, bias=given["bias"])
 
-    def _unusual(self) -> str | None:
+    def _hw_unusual(self) -> str | None:
         return None if plain(self.lstm_cell, nn.LSTMCell) else "lstm_cell"
 
-    def _integrated(self, input_: Any) -> Any:
-        mem, syn = self.lstm_cell(input_, (self._state("mem"), self._state("syn")))
+    def _hw_integrated(self, input_: Any) -> Any:
+        mem, syn = self.lstm_cell(input_, (self._hw_state("mem"), self._hw_state("syn")))
         return syn, mem
 
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+    def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         return dense_lstm(
             name,
-            self._cell(name, name, shape, graded=graded),
+            self._hw_cell(name, name, shape, graded=graded),
             inputs=self.input_size,
             hidden=self.hidden_size,
             bias=self.lstm_cell.bias,
         )
 
-    def state_shape(self, shape: Shape) -> Shape:
+    def _hw_state_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.hidden_size)
 
-    def alone(self, x: Tensor) -> bool:
+    def _hw_alone(self, x: Tensor) -> bool:
         return x.ndim == 1
 
     def init_slstm(self) -> Any:
@@ -113,9 +113,9 @@ class SConv2dLSTM(
         InputError: an even kernel, two pools, or inhibition together with a pool.
     """
 
-    sizes: ClassVar[tuple[str, ...]] = ("max_pool", "avg_pool")
+    _hw_sizes: ClassVar[tuple[str, ...]] = ("max_pool", "avg_pool")
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         kernel = given["kernel_size"]
         self.kernel_size = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
         if any(side % 2 == 0 for side in self.kernel_size):
@@ -135,52 +135,52 @@ class SConv2dLSTM(
             bias=given["bias"],
         )
 
-    def _unusual(self) -> str | None:
-        return None if plain(self.conv, nn.Conv2d) and self._usual_conv() else "conv"
+    def _hw_unusual(self) -> str | None:
+        return None if plain(self.conv, nn.Conv2d) and self._hw_usual_conv() else "conv"
 
-    def _usual_conv(self) -> bool:
+    def _hw_usual_conv(self) -> bool:
         conv = self.conv
         made = (conv.stride, conv.dilation, conv.groups, conv.padding_mode) == ((1, 1), (1, 1), 1, "zeros")
         return made and conv.kernel_size == self.kernel_size
 
-    def _integrated(self, input_: Any) -> Any:
-        gates = self.conv(torch.cat([input_, self._state("mem")], 1)).split(self.out_channels, 1)
+    def _hw_integrated(self, input_: Any) -> Any:
+        gates = self.conv(torch.cat([input_, self._hw_state("mem")], 1)).split(self.out_channels, 1)
         i, f, o = (gate.sigmoid() for gate in gates[:3])
-        syn = f * self._state("syn") + i * gates[3].tanh()
+        syn = f * self._hw_state("syn") + i * gates[3].tanh()
         return syn, o * syn.tanh()
 
-    def _fired(self, x: Tensor) -> Any:
-        mem = self._state("mem")
+    def _hw_fired(self, x: Tensor) -> Any:
+        mem = self._hw_state("mem")
         if self.max_pool:
             return self.fire(nn.functional.max_pool2d(mem, self.max_pool))
         if self.avg_pool:
             return self.fire(nn.functional.avg_pool2d(mem, self.avg_pool))
-        return super()._fired(x)
+        return super()._hw_fired(x)
 
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
-        pool = self._pool()
+    def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+        pool = self._hw_pool()
         node = name if pool is None else f"{name}.cell"
         layer = convolutional_lstm(
             name,
-            self._cell(name, node, shape, graded=graded),
+            self._hw_cell(name, node, shape, graded=graded),
             in_channels=self.in_channels,
             channels=self.out_channels,
             kernel=(self.kernel_size[0], self.kernel_size[1]),
             bias=self.conv.bias is not None,
         )
-        return layer if pool is None else pooled(name, layer, pool, self.op(3, graded=graded))
+        return layer if pool is None else pooled(name, layer, pool, self._hw_op(3, graded=graded))
 
-    def _pool(self) -> Op | None:
+    def _hw_pool(self) -> Op | None:
         for kind, size in ((MaxPool2d, self.max_pool), (AvgPool2d, self.avg_pool)):
             if size:
                 sides = (size, size) if isinstance(size, int) else tuple(size)
                 return kind((sides[0], sides[1]), (sides[0], sides[1]))
         return None
 
-    def state_shape(self, shape: Shape) -> Shape:
+    def _hw_state_shape(self, shape: Shape) -> Shape:
         return (self.out_channels, *shape[1:])
 
-    def alone(self, x: Tensor) -> bool:
+    def _hw_alone(self, x: Tensor) -> bool:
         return x.ndim == 3
 
     def init_sconv2dlstm(self) -> Any:

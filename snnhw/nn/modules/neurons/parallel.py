@@ -54,8 +54,8 @@ class LeakyParallel(
         device, dtype: of the weights.
     """
 
-    sizes: ClassVar[tuple[str, ...]] = ("input_size", "hidden_size")
-    renamed: ClassVar[Mapping[str, str]] = {
+    _hw_sizes: ClassVar[tuple[str, ...]] = ("input_size", "hidden_size")
+    _hw_renamed: ClassVar[Mapping[str, str]] = {
         "weight": "rnn.weight_hh_l0",
         "bias": "rnn.bias_hh_l0",
         "input.weight": "rnn.weight_ih_l0",
@@ -64,7 +64,7 @@ class LeakyParallel(
         "hidden.bias": "rnn.bias_hh_l0",
     }
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         if given["dropout"]:
             raise InputError(
                 "LeakyParallel(dropout=...): one layer has no place for it; use nn.Dropout around it"
@@ -72,22 +72,22 @@ class LeakyParallel(
         if given["dtype"] is not None and not given["dtype"].is_floating_point:
             raise InputError(f"LeakyParallel(dtype={given['dtype']}): give a floating dtype")
         self.input_size, self.hidden_size = int(given["input_size"]), int(given["hidden_size"])
-        self.full = bool(given["weight_hh_enable"])
+        self._hw_full = bool(given["weight_hh_enable"])
         bias = bool(given["bias"])
-        self.rnn = _Weights(self.input_size, self.hidden_size, bias=bias, full=self.full)
+        self.rnn = _Weights(self.input_size, self.hidden_size, bias=bias, full=self._hw_full)
         self.beta = None if given["beta"] is None else own_tensor(given["beta"])  # what it began from
         if given["beta"] is not None:
             self.rnn.fill(per_channel("LeakyParallel", given["beta"], self.hidden_size))
         self.rnn.get_parameter("weight_hh_l0").requires_grad_(bool(given["learn_beta"]))
         self.rnn.to(given["device"], given["dtype"])
-        if self.full:
-            self.model = RECTIFIED
+        if self._hw_full:
+            self._hw_model = RECTIFIED
         given["weight"], given["bias"] = self.rnn.weight_hh_l0, self.rnn.bias_hh_l0
 
     def weight_hh_enable(self) -> None:
         """Let every neuron hear itself alone, under snnTorch's name: nothing beside the diagonal remains."""
         own = self.rnn.get_parameter("weight_hh_l0")
-        if self.full:
+        if self._hw_full:
             own.data.mul_(torch.eye(self.hidden_size, dtype=own.dtype, device=own.device))
 
     @staticmethod
@@ -95,9 +95,9 @@ class LeakyParallel(
         """snnTorch's: the diagonal of a gradient ``[hidden, hidden]``, and zeros beside it."""
         return grad.diagonal().diag()
 
-    def keep(self, name: str, value: Any, *, learn: bool) -> None:
-        if name not in self.renamed:  # what `rnn` holds is kept already
-            super().keep(name, value, learn=learn)
+    def _hw_keep(self, name: str, value: Any, *, learn: bool) -> None:
+        if name not in self._hw_renamed:  # what `rnn` holds is kept already
+            super()._hw_keep(name, value, learn=learn)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -108,31 +108,31 @@ class LeakyParallel(
         state_dict.setdefault(f"{prefix}reset_mechanism_val", self.get_buffer("reset_mechanism_val"))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+    def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         bias = self.rnn.bias
-        neurons = single(name, self.op(len(shape), graded=graded))
-        if self.full:
+        neurons = single(name, self._hw_op(len(shape), graded=graded))
+        if self._hw_full:
             neurons = fully_connected(name, neurons, Linear(self.hidden_size, self.hidden_size, bias=bias))
         return behind(name, Linear(self.input_size, self.hidden_size, bias=bias), neurons, node="input")
 
-    def _unusual(self) -> str | None:
+    def _hw_unusual(self) -> str | None:
         return None if plain(self.rnn, _Weights) else "rnn"
 
-    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
-        if self._unusual():
+    def _hw_all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        if self._hw_unusual():
             return {"spk": self.fire(self.rnn(x)[0])}
         rnn, mems = self.rnn, []
         driven = nn.functional.linear(x, rnn.get_parameter("weight_ih_l0"), rnn.bias_ih_l0) + rnn.bias_hh_l0
         weight, mem = rnn.get_parameter("weight_hh_l0"), driven.new_zeros(driven.shape[1:])
         for now in driven:
-            mem = (now + (nn.functional.linear(mem, weight) if self.full else weight * mem)).relu()
+            mem = (now + (nn.functional.linear(mem, weight) if self._hw_full else weight * mem)).relu()
             mems.append(mem)
         return {"spk": self.fire(torch.stack(mems))}
 
-    def state_shape(self, shape: Shape) -> Shape:
+    def _hw_state_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.hidden_size)
 
-    def returned(self, ports: Mapping[str, Any]) -> Any:
+    def _hw_returned(self, ports: Mapping[str, Any]) -> Any:
         return ports["spk"]
 
 

@@ -37,12 +37,12 @@ class _Recurrent(LIF):
         summed: the equations of a neuron to which input and recurrent current come as one.
     """
 
-    summed: ClassVar[NeuronModel]
+    _hw_summed: ClassVar[NeuronModel]
     linear_features: int | None
     conv2d_channels: int | None
     kernel_size: Any
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         self.all_to_all = bool(given["all_to_all"])
         sizes = {name: given[name] for name in SIZES}
         _check_sizes(type(self).__name__, self.all_to_all, sizes)
@@ -50,7 +50,7 @@ class _Recurrent(LIF):
         self.__dict__.update(sizes)
         if not self.all_to_all:
             return
-        self.model = self.summed
+        self._hw_model = self._hw_summed
         self._init_recurrent_net()
         if not self.learn_recurrent:
             self._disable_recurrent_grad()
@@ -80,18 +80,18 @@ class _Recurrent(LIF):
         channels = self.conv2d_channels
         self.recurrent = nn.Conv2d(channels, channels, (height, width), padding=padding)
 
-    def _unusual(self) -> str | None:
+    def _hw_unusual(self) -> str | None:
         layer: Any = self._modules.get("recurrent")
         if layer is None:
             return None
         made = plain(layer, nn.Linear) or (plain(layer, nn.Conv2d) and _same_size(layer))
         return None if made and self.all_to_all else "recurrent"  # else put there by somebody, in place of V
 
-    def _ports(self, input_: Any) -> dict[str, Any]:
+    def _hw_ports(self, input_: Any) -> dict[str, Any]:
         layer = self._modules.get("recurrent")
         if layer is None:
             return {"x": input_}
-        return {"x": input_ + layer(self._state("spk")), "V": torch.zeros_like(input_)}
+        return {"x": input_ + layer(self._hw_state("spk")), "V": torch.zeros_like(input_)}
 
     @property
     def recurrent(self) -> Any:
@@ -107,14 +107,14 @@ class _Recurrent(LIF):
         self._modules["recurrent"] = layer  # torch does so itself, and knows of no setter
 
     @property
-    def composed(self) -> bool:
-        return self.all_to_all or super().composed
+    def _hw_composed(self) -> bool:
+        return self.all_to_all or super()._hw_composed
 
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
-        neurons = super().composite(name, shape, graded=graded)
-        return recurrent(name, neurons, self._connection()) if self.all_to_all else neurons
+    def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+        neurons = super()._hw_composite(name, shape, graded=graded)
+        return recurrent(name, neurons, self._hw_connection()) if self.all_to_all else neurons
 
-    def _connection(self) -> Op:
+    def _hw_connection(self) -> Op:
         layer = self.recurrent
         if isinstance(layer, nn.Linear):
             return Linear(layer.in_features, layer.out_features, layer.bias is not None)
@@ -129,7 +129,7 @@ class _Recurrent(LIF):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if not self.all_to_all and isinstance(self.tensor_of("V"), nn.Parameter):
+        if not self.all_to_all and isinstance(self._hw_tensor_of("V"), nn.Parameter):
             destination[f"{prefix}recurrent.V"] = destination[f"{prefix}V"]  # snnTorch holds both
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
@@ -138,9 +138,9 @@ class _Recurrent(LIF):
             state_dict[f"{prefix}V"] = state_dict.pop(learnt)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def alone(self, x: Tensor) -> bool:
+    def _hw_alone(self, x: Tensor) -> bool:
         if not self.all_to_all:
-            return super().alone(x)
+            return super()._hw_alone(x)
         return x.ndim == (3 if self.linear_features is None else 1)
 
 
@@ -152,7 +152,7 @@ class _OneToOne:
 
     @property
     def V(self) -> Tensor:  # noqa: N802  # snnTorch's name
-        return self._layer.tensor_of("V")
+        return self._layer._hw_tensor_of("V")
 
     def __call__(self, spikes: Tensor) -> Tensor:
         return spikes * self.V
@@ -185,7 +185,7 @@ class RLeaky(
         InputError: the sizes do not say what the connection is.
     """
 
-    summed: ClassVar[NeuronModel] = RLEAKY_SUM
+    _hw_summed: ClassVar[NeuronModel] = RLEAKY_SUM
 
     def init_rleaky(self) -> Any:
         """`reset_mem` under snnTorch's older name."""
@@ -216,7 +216,7 @@ class RSynaptic(
         learn_recurrent: learn ``recurrent``, or V.
     """
 
-    summed: ClassVar[NeuronModel] = SYNAPTIC
+    _hw_summed: ClassVar[NeuronModel] = SYNAPTIC
 
     def init_rsynaptic(self) -> Any:
         """`reset_mem` under snnTorch's older name."""

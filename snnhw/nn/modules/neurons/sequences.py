@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,8 +12,7 @@ from torch import Tensor, nn
 
 from snnhw.errors import InputError
 from snnhw.ir import Linear, Shape
-from snnhw.ir.composites import Composite, associative, behind, rounded, single, truncated
-from snnhw.ir.models.associative import ASSOCIATIVE
+from snnhw.ir.composites import Composite, behind, rounded, single, truncated
 from snnhw.ir.models.state_leaky import (
     STATE_LEAKY,
     STATE_LEAKY_TAU,
@@ -25,18 +23,19 @@ from snnhw.nn.modules import graphs
 from snnhw.nn.modules.arguments import FACTOR, REQUIRED, SEQUENCE, check_value, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.hooks import plain
-from snnhw.nn.modules.neuron import SpikingNeuron, computed, unwrapped
+from snnhw.nn.modules.inputs import computed, unwrapped
+from snnhw.nn.modules.neuron import SpikingNeuron
 from snnhw.nn.modules.parents import LIF
 from snnhw.tensors.watched import refuse_strict_export, tracing, watched
 
-__all__ = ["AssociativeLeaky", "LinearLeaky", "SequenceNeuron", "StateLeaky", "per_channel"]
+__all__ = ["LinearLeaky", "SequenceNeuron", "StateLeaky", "per_channel"]
 
 
 class SequenceNeuron(SpikingNeuron):
     """A layer called once for all steps. Within a captured network it is a layer like any other."""
 
     @property
-    def composed(self) -> bool:
+    def _hw_composed(self) -> bool:
         return True
 
     def forward(self, input_: Tensor, *states: Any, **named: Any) -> Any:
@@ -54,31 +53,33 @@ class SequenceNeuron(SpikingNeuron):
         input_ = unwrapped(input_)
         alone = input_.ndim == 2
         x = computed(input_).unsqueeze(1) if alone else computed(input_)
-        if self.by_hand:
-            ports = self.all_by_hand(x)
+        if self._hw_by_hand:
+            ports = self._hw_all_by_hand(x)
         else:
-            advance = graphs.advance if tracing() else type(self).advance
+            advance = graphs.advance if tracing() else type(self)._hw_advance
             ports, _ = advance(self, x, {})
-        if self.validate_args and not tracing() and not watched([x]):
+        if self._hw_validate_args and not tracing() and not watched([x]):
             refuse_silence(self, x, {}, ports)
         if alone:
             ports = {name: y.squeeze(1) for name, y in ports.items()}
-        found = {name: y.to(input_.dtype) if name in self.fires else y for name, y in ports.items()}
-        return self.returned(found)
+        found = {name: y.to(input_.dtype) if name in self._hw_fires else y for name, y in ports.items()}
+        return self._hw_returned(found)
 
-    def advance(self, x: Tensor, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        ports, _ = self.layer(tuple(x.shape[2:])).run(self, x, before)
+    def _hw_advance(
+        self, x: Tensor, before: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        ports, _ = self._hw_layer(tuple(x.shape[2:])).run(self, x, before)
         return ports, {}
 
-    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+    def _hw_all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
         """All steps of ``x [T, B, ...]``, through the methods that a subclass may override."""
         raise NotImplementedError
 
-    def sample_of(self, x: Tensor) -> Shape:
+    def _hw_sample_of(self, x: Tensor) -> Shape:
         return tuple(x.shape[2:])
 
     @property
-    def state_names(self) -> tuple[str, ...]:
+    def _hw_state_names(self) -> tuple[str, ...]:
         """None: every call starts from rest, and there is nothing to reset or to detach."""
         return ()
 
@@ -106,10 +107,10 @@ class StateLeaky(
         output: return the spikes, too.
     """
 
-    sizes: ClassVar[tuple[str, ...]] = ("channels", "kernel_truncation_steps")
+    _hw_sizes: ClassVar[tuple[str, ...]] = ("channels", "kernel_truncation_steps")
     kept: Tensor
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         self.channels = int(given["channels"])
         per_channel(type(self).__name__, given["beta"], self.channels)
         steps = given["kernel_truncation_steps"]
@@ -118,7 +119,7 @@ class StateLeaky(
                 f"{type(self).__name__}(kernel_truncation_steps={steps!r}): give 1 or more, or None"
             )
         self.kernel_truncation_steps = steps
-        self.model = MODELS[bool(given["learn_beta"]), steps is not None]
+        self._hw_model = MODELS[bool(given["learn_beta"]), steps is not None]
         given["kept"] = float(steps or 0)
         if given["learn_beta"]:
             if given["validate_args"]:
@@ -132,7 +133,7 @@ class StateLeaky(
                 stacklevel=4,
             )
 
-    def keep(self, name: str, value: Any, *, learn: bool) -> None:
+    def _hw_keep(self, name: str, value: Any, *, learn: bool) -> None:
         if name == "kept":  # not learnt, and not in snnTorch's state_dict
             self.register_buffer(name, own_tensor(value), persistent=False)
         elif name == "tau":  # past `register_parameter`: the names are those of properties
@@ -143,10 +144,10 @@ class StateLeaky(
         elif name == "beta":
             self._buffers[name] = own_tensor(value)
         else:
-            super().keep(name, value, learn=learn)
+            super()._hw_keep(name, value, learn=learn)
 
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
-        op, steps = self.op(len(self.state_shape(shape)), graded=graded), self.kernel_truncation_steps
+    def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+        op, steps = self._hw_op(len(self._hw_state_shape(shape)), graded=graded), self.kernel_truncation_steps
         node, plain = (f"{name}.filter", replace(op, quantised=False)) if op.quantised else (name, op)
         owner = name if op.quantised else ""
         layer = (
@@ -154,12 +155,12 @@ class StateLeaky(
         )
         return rounded(name, layer, op) if op.quantised else layer
 
-    def returned(self, ports: Mapping[str, Any]) -> Any:
+    def _hw_returned(self, ports: Mapping[str, Any]) -> Any:
         return (ports["spk"], ports["mem"]) if self.output else ports["mem"]
 
     def _base_state_function(self, input_: Any) -> Any:
         """The membranes of all steps, of what they are driven by ``[T, B, channels]``."""
-        decay = (-1 / self.tau).exp() if "tau" in self._parameters else (self.tensor_of("beta") - 1).exp()
+        decay = (-1 / self.tau).exp() if "tau" in self._parameters else (self._hw_tensor_of("beta") - 1).exp()
         steps, mem, mems = self.kernel_truncation_steps, torch.zeros_like(input_[0]), []
         for t, now in enumerate(input_):
             mem = decay * mem + now
@@ -168,8 +169,8 @@ class StateLeaky(
             mems.append(mem)
         return torch.stack(mems)
 
-    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
-        mem = self._quantised(self._base_state_function(x))
+    def _hw_all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        mem = self._hw_quantised(self._base_state_function(x))
         return {"mem": mem, **({"spk": self.fire(mem)} if self.output else {})}
 
     def fire_inhibition(self, batch_size: int, mem: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ class StateLeaky(
     def tau(self) -> Tensor:
         """The time constant in steps, ``1 / (1 - beta)``: the parameter that ``learn_beta`` learns."""
         learnt = self._parameters.get("tau")
-        return _lasting(self.tensor_of("beta")) if learnt is None else learnt
+        return _lasting(self._hw_tensor_of("beta")) if learnt is None else learnt
 
     def extra_repr(self) -> str:
         return super().extra_repr().replace("learn_tau", "learn_beta")
@@ -242,119 +243,26 @@ class LinearLeaky(
         state_quant, kernel_truncation_steps, learn_beta, output: as for `StateLeaky`.
     """
 
-    def prepare(self, given: dict[str, Any]) -> None:
+    def _hw_prepare(self, given: dict[str, Any]) -> None:
         self.linear = nn.Linear(
             given["in_features"], given["out_features"], given["bias"], given["device"], given["dtype"]
         )
         given["channels"] = given["out_features"]
-        super().prepare(given)
+        super()._hw_prepare(given)
 
-    def _unusual(self) -> str | None:
+    def _hw_unusual(self) -> str | None:
         return None if plain(self.linear, nn.Linear) else "linear"
 
-    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
-        return super().all_by_hand(self.linear(x))
+    def _hw_all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
+        return super()._hw_all_by_hand(self.linear(x))
 
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
+    def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         layer = self.linear
         product = Linear(layer.in_features, layer.out_features, layer.bias is not None)
-        return behind(name, product, super().composite(name, shape, graded=graded), node="linear")
+        return behind(name, product, super()._hw_composite(name, shape, graded=graded), node="linear")
 
-    def state_shape(self, shape: Shape) -> Shape:
+    def _hw_state_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.channels)
-
-
-class AssociativeLeaky(
-    SequenceNeuron,
-    model=ASSOCIATIVE,
-    leading={
-        "in_dim": REQUIRED,
-        "d_value": REQUIRED,
-        "d_key": REQUIRED,
-        "num_spiking_neurons": None,
-        "use_q_projection": True,
-    },
-    without=(*SEQUENCE, "state_quant", "output"),
-):
-    """`snnhw.ir.models.associative` with its products: ``[T, B, in_dim]`` to one tensor.
-
-    ``[T, B, d_value * d_value]`` with a query, else the spikes ``[T, B, d_value * d_key]``. The state is
-    updated as it is written; snnTorch 1.0's sums lose it on sequences of more than about 25 steps.
-    ``v`` is ``to_v(input)``, ``k`` is ``to_k(input)`` and ``a`` the sigmoid of ``to_alpha(input)``.
-
-    Args:
-        in_dim: features of the input.
-        d_value, d_key: sizes of the state.
-        num_spiking_neurons: ``d_value * d_key``, or None.
-        use_q_projection: read the spikes with a query.
-    """
-
-    sizes: ClassVar[tuple[str, ...]] = ("in_dim", "d_value", "d_key", "use_q_projection")
-
-    def prepare(self, given: dict[str, Any]) -> None:
-        self.in_dim, self.d_value, self.d_key = (int(given[n]) for n in ("in_dim", "d_value", "d_key"))
-        count, asked = self.d_value * self.d_key, given["num_spiking_neurons"]
-        if asked is not None and asked != count:
-            raise InputError(
-                f"AssociativeLeaky(num_spiking_neurons={asked}): d_value * d_key is {count}; give that"
-            )
-        self.num_spiking_neurons = count
-        self.use_q_projection = bool(given["use_q_projection"])
-        self.to_v = nn.Linear(self.in_dim, self.d_value)
-        self.to_k = nn.Linear(self.in_dim, self.d_key)
-        self.to_alpha = nn.Linear(self.in_dim, self.d_key)
-        if self.use_q_projection:
-            self.to_q = nn.Linear(self.in_dim, count)
-
-    @classmethod
-    def from_num_spiking_neurons(
-        cls, in_dim: int, num_spiking_neurons: int, use_q_projection: bool = True
-    ) -> AssociativeLeaky:
-        """A square state of so many neurons.
-
-        Raises:
-            InputError: the number is no square.
-        """
-        side = math.isqrt(num_spiking_neurons)
-        if side * side != num_spiking_neurons:
-            raise InputError(
-                f"AssociativeLeaky(num_spiking_neurons={num_spiking_neurons}): give a square, or use "
-                "d_value and d_key"
-            )
-        return cls(in_dim, side, side, num_spiking_neurons, use_q_projection)
-
-    def composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
-        return associative(
-            name,
-            features=self.in_dim,
-            values=self.d_value,
-            keys=self.d_key,
-            op=self.op(2, graded=graded),
-            query=self.use_q_projection,
-        )
-
-    def _unusual(self) -> str | None:
-        names = ("to_v", "to_k", "to_alpha", *["to_q"] * self.use_q_projection)
-        return next((name for name in names if not _biased(self._modules[name])), None)
-
-    def all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
-        written = self.to_v(x).unsqueeze(-1) * self.to_k(x).unsqueeze(-2)
-        decays, mem, mems = self.to_alpha(x).sigmoid().unsqueeze(-2), torch.zeros_like(written[0]), []
-        for decay, now in zip(decays, written, strict=True):
-            mem = decay * mem + now
-            mems.append(mem)
-        spikes = self.fire(torch.stack(mems).flatten(-2))
-        if not self.use_q_projection:
-            return {"y": spikes}
-        query = self.to_q(x).unflatten(-1, (self.d_key, self.d_value))
-        return {"y": (spikes.unflatten(-1, (self.d_value, self.d_key)) @ query).flatten(-2)}
-
-    @property
-    def fires(self) -> tuple[str, ...]:
-        return () if self.use_q_projection else ("y",)
-
-    def returned(self, ports: Mapping[str, Any]) -> Any:
-        return ports["y"]
 
 
 TINY = 1e-12
@@ -371,11 +279,6 @@ MODELS: Final = {
 
 FOR_SPIKES: Final = ("spike_grad", "surrogate_disable", "learn_threshold", FACTOR, f"learn_{FACTOR}")
 """Options that mean nothing to a layer that returns no spikes."""
-
-
-def _biased(layer: Any) -> bool:
-    """Whether a product is one that a constructor here makes."""
-    return plain(layer, nn.Linear) and layer.bias is not None
 
 
 def _set(value: Any) -> bool:
