@@ -28,6 +28,8 @@ class CudaOptions:
         dtype: of signals, states and parameters while computing.
         precision: ``bf16`` rounds the operands of matrix products to bfloat16; neurons stay as they are. TF32
             is torch's to decide (``torch.set_float32_matmul_precision``).
+        graphs: record calls that repeat as CUDA graphs, which launch one thing in place of hundreds. What is
+            recorded keeps the memory of all that it computes until the model is closed.
         paths: forces what is otherwise decided by size or threshold, as ``name:way`` with commas between,
             such as ``chunks:small,groups:single``. `snnhw explain` lists them.
     """
@@ -36,6 +38,7 @@ class CudaOptions:
     interpret: bool = False
     dtype: Literal["float32", "float64"] = "float32"
     precision: Literal["full", "bf16"] = "full"
+    graphs: bool = True
     paths: str = ""
 
     def __post_init__(self) -> None:
@@ -55,6 +58,11 @@ class CudaOptions:
     def limits(self) -> Limits:
         """As ``paths`` has them."""
         return forced(PATHS, self.paths, self.usual)
+
+    @property
+    def records(self) -> bool:
+        """Whether there is a device that records."""
+        return self.graphs and not self.interpret
 
     @property
     def label(self) -> str:

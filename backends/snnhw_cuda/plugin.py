@@ -33,15 +33,19 @@ class CudaBackend:
             raise DeviceError(f"backend 'cuda' cannot run here: {found.reason}. To mend it: {found.install}")
         import torch
 
+        from snnhw.tensors.execution.calls import directly
         from snnhw.tensors.execution.executable import TorchExecutable
+        from snnhw_cuda.graphs import Graphs, OnDevice
         from snnhw_cuda.network import network_of
 
+        device = torch.device("cpu" if options.interpret else options.device)
         return TorchExecutable(
             network_of(program, options),
             params,
             job,
-            device=torch.device("cpu" if options.interpret else options.device),
+            device=device,
             dtype=getattr(torch, options.dtype),
+            calls=Graphs(OnDevice(device)) if options.records else directly,
         )
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:

@@ -15,7 +15,7 @@ from torch import Tensor
 from snnhw.errors import InputError
 from snnhw.ir import ClassLoss, LossKind, Term
 from snnhw.ir.targets import CLASSES, Form, form_of
-from snnhw.tensors.losses import OTHER_LOSSES, check_range, each, what_is
+from snnhw.tensors.losses import OTHER_LOSSES, each, what_is
 from snnhw.tensors.spiketime import spike_steps, time_error
 
 __all__ = ["SpikeSteps", "Unreduced"]
@@ -41,6 +41,10 @@ class Unreduced(LossKind):
     @property
     def takes(self) -> tuple[Form, ...]:
         return self.kind.takes
+
+    def classes(self, neurons: int) -> int:
+        """As the kind inside says."""
+        return self.kind.classes(neurons)
 
     @property
     def time_var_targets(self) -> bool:
@@ -86,9 +90,8 @@ def _spike_steps(term: Term, signal: Tensor, target: Tensor) -> Tensor:
     kind, steps = term.kind, len(signal)
     assert isinstance(kind, SpikeSteps)
     form = form_of(term, tuple(signal.shape), what_is(target))
-    wanted = target.to(signal.device)
+    wanted = target
     if form.whole:
-        check_range("SpikeSteps", target, signal.shape[2])
         hit = wanted[:, None] == torch.arange(signal.shape[2], device=signal.device)
         on, off = (signal.new_tensor(steps)[:, None, None] for steps in (kind.on_target, kind.off_target))
         wanted = torch.where(hit, on, off)

@@ -65,6 +65,14 @@ class LossKind:
         """The forms that a target may have; none: it is compared with nothing."""
         return ()
 
+    def classes(self, neurons: int) -> int:
+        """How many class numbers there are, where a target holds some.
+
+        Args:
+            neurons: of the signal.
+        """
+        return neurons
+
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)

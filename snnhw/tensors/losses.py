@@ -35,7 +35,16 @@ from snnhw.ir.targets import CLASS_OF_STEP, Form, TargetArray, check_targets, fo
 from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.spiketime import first_step, time_error
 
-__all__ = ["CLASS_LOSSES", "OTHER_LOSSES", "check_range", "class_numbers", "each", "total_loss", "what_is"]
+__all__ = [
+    "CLASS_LOSSES",
+    "OTHER_LOSSES",
+    "check_loss",
+    "check_range",
+    "class_numbers",
+    "each",
+    "total_loss",
+    "what_is",
+]
 
 
 def _ce(logits: Tensor, target: Tensor) -> Tensor:
@@ -57,7 +66,7 @@ def _grouped(kind: PopulationLoss, spikes: Tensor) -> Tensor:
 def _for_class(target: Tensor, classes: int, right: float, others: float, like: Tensor) -> Tensor:
     """``[..., classes]``: one number where the class is, another elsewhere."""
     hit = target[..., None] == torch.arange(classes, device=target.device)
-    return torch.where(hit, like.new_tensor(right), like.new_tensor(others))
+    return torch.where(hit, like.new_full((), right), like.new_full((), others))
 
 
 def _wanted(kind: ValueLoss, form: Form, target: Tensor, like: Tensor) -> Tensor:
@@ -119,6 +128,7 @@ Kinds that are no part of the language, since only tensors have what they take, 
 def each(term: Term, signal: Tensor, target: Tensor) -> Tensor:
     """The value of a `ClassLoss` for each sample, ``[B]`` or ``[B, ...]``, weighted by its class, not
     reduced; the term's own weight and reduction are left out."""
+    _check_classes(term, tuple(signal.shape), target)
     return _weighted(term, signal, target)[0]
 
 
@@ -133,7 +143,6 @@ def _weighted(term: Term, signal: Tensor, given: Tensor) -> tuple[Tensor, Tensor
     assert isinstance(kind, ClassLoss)
     target = given.to(signal.device)
     if form.whole:
-        check_range(type(kind).__name__, given, kind.classes(signal.shape[2]))
         target = target.long()
     compared = _wanted(kind, form, target, signal) if isinstance(kind, ValueLoss) else target
     values = CLASS_LOSSES[type(kind)](kind, signal, compared)
@@ -166,11 +175,30 @@ def total_loss(loss: Loss, signals: Mapping[str, Tensor], targets: Mapping[str, 
     Raises:
         InputError: the loss has no terms, or a signal or target does not suit a term.
     """
+    check_loss(loss, {port: tuple(signal.shape) for port, signal in signals.items()}, targets)
+    return reduce(add, (_value(term, signals[str(term.of)], targets) * term.weight for term in loss.terms))
+
+
+def check_loss(loss: Loss, shapes: Mapping[str, tuple[int, ...]], targets: Mapping[str, Tensor]) -> None:
+    """Whether targets suit a loss; class numbers on the host are looked at.
+
+    Args:
+        shapes: port -> shape of its signal, ``[T, B, ...]``.
+
+    Raises:
+        InputError: as `total_loss` says.
+    """
     if not loss.terms:
         raise InputError("this loss has no terms; add some, such as snnhw.functional.ce_rate_loss()")
-    shapes = {str(term.of): tuple(signals[str(term.of)].shape) for term in loss.terms}
     check_targets(loss, shapes, {name: what_is(target) for name, target in targets.items()})
-    return reduce(add, (_value(term, signals[str(term.of)], targets) * term.weight for term in loss.terms))
+    for term in loss.terms:
+        if term.kind.takes:
+            _check_classes(term, shapes[str(term.of)], targets[term.target])
+
+
+def _check_classes(term: Term, shape: tuple[int, ...], target: Tensor) -> None:
+    if form_of(term, shape, what_is(target)).whole:
+        check_range(type(term.kind).__name__, target, term.kind.classes(shape[2]))
 
 
 def _value(term: Term, signal: Tensor, targets: Mapping[str, Tensor]) -> Tensor:

@@ -20,7 +20,7 @@ def torch_namespace(dtype: torch.dtype, device: torch.device) -> Namespace:
     """The functions at one dtype on one device; every operation rounds once to the dtype."""
 
     def const(value: float) -> Tensor:
-        return torch.tensor(value, dtype=dtype, device=device)
+        return torch.full((), value, dtype=dtype, device=device)  # a copy from the host would wait
 
     def nearest(x: Tensor, table: Tensor) -> Tensor:
         inside = torch.clamp(x, table.amin(), table.amax())

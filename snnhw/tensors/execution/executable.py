@@ -19,10 +19,11 @@ from snnhw.ir.inputs import check_inputs, check_state
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session import Progress, Session
 from snnhw.tensors.arrays import as_tensor
+from snnhw.tensors.execution.calls import Calls, Groups, directly
 from snnhw.tensors.execution.chosen import from_arrays, to_arrays
 from snnhw.tensors.execution.commit import Change, at_once
 from snnhw.tensors.execution.trainer import Trainer
-from snnhw.tensors.losses import total_loss
+from snnhw.tensors.losses import check_loss, total_loss
 from snnhw.tensors.network import Memo, Network, Pass, ProgramModule, attribute, run_network
 
 __all__ = ["TorchExecutable"]
@@ -56,8 +57,11 @@ class TorchExecutable:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        calls: Calls = directly,
     ) -> None:
         program = network.program
+        # Random numbers are of a sequence, which is another at every call.
+        self._calls = directly if program.clocked else calls
         self._job = job
         self._device, self._dtype = device, dtype
         self._network = network
@@ -97,32 +101,47 @@ class TorchExecutable:
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         self._check()
-        with torch.no_grad():
-            # What a run decides is for itself: it is a function of parameters and inputs alone.
-            memo = Memo(derived={} if self._handed else self._derived, lasting=True)
-            found = self._pass(self._network, inputs, state, self._job.record, memo=memo)
-        outputs = {name: found.ports[port] for name, port in self._outputs.items()}
-        return Result(outputs, {port: found.ports[port] for port in self._job.record}, found.state)
+        given, sizes = self._taken(inputs, state)
+        # What a run decides is for itself: it is a function of parameters and inputs alone.
+        memo = Memo(derived={} if self._handed else self._derived, lasting=True)
+
+        def evaluated(given: Groups) -> Groups:
+            with torch.no_grad():
+                found = self._pass(self._network, given, sizes, self._job.record, memo=memo)
+            return {"ports": found.ports, "state": found.state}
+
+        found = self._calls("run", evaluated, given)
+        ports = found["ports"]
+        outputs = {name: ports[port] for name, port in self._outputs.items()}
+        return Result(outputs, {port: ports[port] for port in self._job.record}, found["state"])
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         """What it computes is new, until all of it is there; then everything changes at once."""
         job, trainer = self._training()
         self._check()
         now = self._now
-        wanted = {name: as_tensor("target", name, array) for name, array in targets.items()}
+        given, sizes = self._taken(inputs, state)
+        given["targets"] = self._wanted(job, targets, sizes)
         sequence = self._session.sequence(now, state)
         read = [term.of for term in job.loss.terms if term.of]
-        with torch.enable_grad():
-            memo = Memo(dict(now.own))  # what training has decided stays so
-            found = self._pass(self._training_network, inputs, state, read, memo=memo, sequence=sequence)
-            loss = total_loss(job.loss, found.ports, wanted)
-            grads = trainer.gradients(loss)
-        after, changes = trainer.learn(replace(now, own=memo.chosen), sequence, grads)
-        outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
-        ends = {key: x.detach() for key, x in found.state.items()}
-        result = StepResult(_number(loss), outputs, ends)
+        memo = Memo(dict(now.own))  # what training has decided stays so
+
+        def learned(given: Groups) -> Groups:
+            with torch.enable_grad():
+                found = self._pass(self._training_network, given, sizes, read, memo=memo, sequence=sequence)
+                loss = total_loss(job.loss, found.ports, given["targets"])
+                grads = trainer.gradients(loss)
+            outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
+            ends = {key: x.detach() for key, x in found.state.items()}
+            rest = {"grads": grads, "statistics": found.statistics}
+            return {"loss": {"loss": loss.detach()}, "outputs": outputs, "state": ends, **rest}
+
+        found = self._calls("step", learned, given)
+        after, changes = trainer.learn(replace(now, own=memo.chosen), sequence, found["grads"])
+        ends = dict(found["state"])
+        result = StepResult(_number(found["loss"]["loss"]), found["outputs"], ends)
         kept = partial(setattr, self, "state", ends)
-        self._change(after, [*changes, *self._filling(found.statistics), kept])
+        self._change(after, [*changes, *self._filling(found["statistics"]), kept])
         return result
 
     def _change(self, after: Progress, changes: Iterable[Change]) -> None:
@@ -136,30 +155,41 @@ class TorchExecutable:
     def _pass(
         self,
         network: Network,
-        inputs: Arrays,
-        state: Arrays | None,
+        given: Groups,
+        sizes: tuple[int, int],
         ports: Iterable[str],
         *,
         memo: Memo,
         sequence: int = 0,
     ) -> Pass:
-        program = network.program
+        return run_network(
+            network,
+            self._params,
+            given["inputs"],
+            state=given["state"],
+            sizes=sizes,
+            wanted={*self._outputs.values(), *ports},
+            clock=Clock(self._job.seed, sequence),
+            memo=memo,
+        )
+
+    def _taken(
+        self, inputs: Arrays, state: Arrays | None
+    ) -> tuple[dict[str, dict[str, Tensor]], tuple[int, int]]:
+        """What a call is given, on the device, and T and B."""
+        program = self._network.program
         given = {name: self._signal("input", name, array) for name, array in inputs.items()}
         steps, batch = check_inputs(program, _shapes(given), self._steps(given))
         before = {key: self._signal("state", key, array) for key, array in (state or {}).items()}
         if state is not None:
             check_state(program, _shapes(before), batch)
-        wanted = {*self._outputs.values(), *ports}
-        return run_network(
-            network,
-            self._params,
-            given,
-            state=before,
-            sizes=(steps, batch),
-            wanted=wanted,
-            clock=Clock(self._job.seed, sequence),
-            memo=memo,
-        )
+        return {"inputs": given, "state": before}, (steps, batch)
+
+    def _wanted(self, job: Train, targets: Arrays, sizes: tuple[int, int]) -> dict[str, Tensor]:
+        """Targets, looked at before they are on a device."""
+        found = {name: as_tensor("target", name, array) for name, array in targets.items()}
+        check_loss(job.loss, {port: (*sizes, *shape) for port, shape in self._network.shapes.items()}, found)
+        return {name: x.to(self._device) for name, x in found.items()}
 
     def _steps(self, inputs: Mapping[str, Tensor]) -> int | None:
         """T: the inputs', or the job's when all of them are static."""
@@ -229,6 +259,7 @@ class TorchExecutable:
 
     def close(self) -> None:
         self._session.close()
+        self._calls = directly  # what was recorded has memory of its own
 
     def __enter__(self) -> TorchExecutable:
         return self

@@ -31,7 +31,7 @@ def record(site: ScanSite, given: ScanInputs) -> tuple[Tensor, ...]:
     step, like = site.step, given.inputs[0]
     namespace = recording(like.dtype, like.device)
     fixed = dict(zip((*step.params, *step.tables), (*given.params, *given.tables), strict=True))
-    fixed["dt"] = torch.tensor(site.dt, dtype=like.dtype, device=like.device)
+    fixed["dt"] = like.new_full((), site.dt)
     condition, roots = _around_spike(step, site.outputs)
     names = [state.name for state in step.states]
     states, stacks = list(given.states), []

@@ -1,0 +1,182 @@
+"""Calls that are recorded give what direct ones give; what a GPU would record, a stand-in computes again."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from cuda_calls import INTERPRET, WITH_TRITON, backend
+from torch import Tensor
+
+from snnhw.ir import MODELS, Adam, CERate, Dropout, Input, Linear, Loss, Neuron, Op, Program, Term, sequential
+from snnhw.plugin import Train
+from snnhw.tensors.execution.calls import Calls, Function, Groups, directly
+from snnhw.tensors.execution.executable import TorchExecutable
+from snnhw_cuda.options import CudaOptions
+
+pytestmark = WITH_TRITON
+
+
+class StandIn:
+    """Records in main memory: the same tensors are read, and the same written, at every call."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def __call__(self, function: Function, given: Groups) -> Any:
+        from snnhw_cuda.graphs import Recorded
+
+        self.recorded += 1
+        found = function(given)
+
+        def again() -> None:
+            self.replayed += 1
+            for name, group in function(given).items():
+                for key, x in group.items():
+                    found[name][key].detach().copy_(x)
+
+        return Recorded(found, again)
+
+
+def program_of(*middle: Op) -> Program:
+    ops: dict[str, Op] = {"x": Input((4,)), "fc": Linear(4, 3)}
+    ops |= {f"op{n}": op for n, op in enumerate(middle)}
+    return sequential({**ops, "lif": Neuron(MODELS["Leaky"])})
+
+
+def executable(calls: Calls, program: Program) -> TorchExecutable:
+    """Interpreted, as here without a GPU."""
+    from snnhw_cuda.network import network_of
+
+    options = CudaOptions(**INTERPRET)
+    loss = Loss((Term(CERate(), of="lif.spk"),))
+    job = Train(3, {"x": (4,)}, 5, options=options, loss=loss, optimizer=Adam(lr=0.05), clip_norm=1.0)
+    generator = torch.Generator().manual_seed(1)
+    params = {
+        key: torch.rand(spec.shape, generator=generator).numpy() for key, spec in program.params().items()
+    }
+    return TorchExecutable(
+        network_of(program, options),
+        params,
+        job,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        calls=calls,
+    )
+
+
+def batches(count: int, batch: int = 5, steps: int = 3) -> Iterator[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(count):
+        x = torch.rand(steps, batch, 4, generator=generator)
+        yield x, torch.randint(3, (batch,), generator=generator)
+
+
+def session(calls: Calls) -> list[Tensor]:
+    """Everything that a session gives: steps and runs, other shapes, states, rates and parameters between."""
+    found: list[Tensor] = []
+    with executable(calls, program_of()) as model:
+        for n, (x, y) in enumerate(batches(6)):
+            result = model.step({"x": x}, {"target": y}, model.state if n % 2 else None)
+            found += [torch.as_tensor(result.loss), *result.outputs.values(), *result.state.values()]
+            found += model.run({"x": x}).outputs.values()
+        model.set_optimizer(Adam(lr=0.5))
+        saved = model.save_state()
+        for x, y in batches(4, batch=2):
+            found.append(torch.as_tensor(model.step({"x": x}, {"target": y}).loss))
+        model.load_state(saved)
+        model.set_params({"fc.weight": torch.ones(3, 4).numpy()})
+        for x, y in batches(4, steps=2):
+            found.append(torch.as_tensor(model.step({"x": x}, {"target": y}).loss))
+        found += [torch.from_numpy(x) for x in model.get_params().values()]
+    return found
+
+
+def test_recorded_calls_give_what_direct_ones_give() -> None:
+    from snnhw_cuda.graphs import Graphs
+
+    stand_in = StandIn()
+    ours, theirs = session(Graphs(stand_in)), session(directly)
+    assert stand_in.recorded >= 4
+    assert stand_in.replayed > 6
+    assert len(ours) == len(theirs)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_what_a_call_gave_stays_as_it_was() -> None:
+    from snnhw_cuda.graphs import Graphs
+
+    with executable(Graphs(StandIn()), program_of()) as model:
+        results = [model.step({"x": x}, {"target": y}) for x, y in batches(6)]
+        before = [[x.clone() for x in result.outputs.values()] for result in results]
+        for x, y in batches(3):
+            model.step({"x": x}, {"target": y})
+        for result, kept in zip(results, before, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(result.outputs.values(), kept, strict=True))
+
+
+def test_random_numbers_are_never_recorded() -> None:
+    from snnhw_cuda.graphs import Graphs
+
+    stand_in = StandIn()
+    with executable(Graphs(stand_in), program_of(Dropout(0.5))) as model:
+        for x, y in batches(5):
+            model.step({"x": x}, {"target": y})
+    assert stand_in.recorded == 0
+
+
+def test_what_cannot_be_recorded_is_called_directly_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    from snnhw_cuda.graphs import Graphs
+
+    def refuses(*_: object) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    with caplog.at_level(logging.WARNING), executable(Graphs(refuses), program_of()) as model:
+        losses = [model.step({"x": x}, {"target": y}).loss for x, y in batches(5)]
+    with executable(directly, program_of()) as model:
+        assert losses == [model.step({"x": x}, {"target": y}).loss for x, y in batches(5)]
+    (told,) = caplog.messages
+    assert told.startswith(
+        "each step launches its kernels one by one, as it cannot be recorded: operation not"
+    )
+
+
+def test_few_recordings_are_kept_and_none_after_the_end() -> None:
+    from snnhw_cuda.graphs import MOST, Graphs
+
+    calls = Graphs(StandIn())
+    model = executable(calls, program_of())
+    for steps in range(1, MOST + 3):
+        for x, y in batches(3, steps=steps):
+            model.step({"x": x}, {"target": y})
+    assert len(calls._kept) == MOST
+    model.close()
+    assert model._calls is directly
+
+
+def test_a_copy_has_no_recordings() -> None:
+    from snnhw_cuda.graphs import Graphs, OnDevice
+
+    device = OnDevice(torch.device("cuda:1"))
+    for copied in (copy.deepcopy(Graphs(device)), pickle.loads(pickle.dumps(Graphs(device)))):
+        assert (copied._record, len(copied._kept)) == (device, 0)
+
+
+def test_explain_says_when_calls_are_recorded_and_why_not() -> None:
+    loss = Loss((Term(CERate(), of="lif.spk"),))
+
+    def said(program: Program, **options: Any) -> tuple[str, ...]:
+        job = Train(3, {"x": (4,)}, 5, options=CudaOptions(**options), loss=loss, optimizer=Adam(lr=0.05))
+        return backend().explain(program, job).tables["calls"][1][1:]
+
+    assert said(program_of())[0] == "as a CUDA graph, from the third call of the same shapes on"
+    one_by_one = "its kernels one by one"
+    assert said(program_of(), graphs=False) == (one_by_one, "graphs=false")
+    assert said(program_of(), interpret=True) == (one_by_one, "interpret=true")
+    assert said(program_of(Dropout(0.5))) == (one_by_one, "random numbers are others at every call")
+    assert not CudaOptions(**INTERPRET).records
