@@ -287,7 +287,8 @@ def test_an_input_that_is_no_array() -> None:
 
 
 def test_targets_of_another_batch() -> None:
-    with pytest.raises(InputError, match=r"target 'target' has shape \[3\]; accepted: \[8\]"):
+    words = r"target 'target' has shape \[3\] and dtype int64. CERate of '3.spk' accepts \[B\] = \[8\]"
+    with pytest.raises(InputError, match=words):
         compiled().step(X, Y[:3])
 
 
