@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from cuda_calls import INTERPRET, WITH_TRITON, backend
+from cuda_calls import WITH_TRITON, backend
 from torch import Tensor
 
 from snnhw.ir import MODELS, Adam, CERate, Dropout, Input, Linear, Loss, Neuron, Op, Program, Term, sequential
@@ -53,7 +53,7 @@ def executable(calls: Calls, program: Program) -> TorchExecutable:
     """Interpreted, as here without a GPU."""
     from snnhw_cuda.network import network_of
 
-    options = CudaOptions(**INTERPRET)
+    options = CudaOptions(interpret=True)
     loss = Loss((Term(CERate(), of="lif.spk"),))
     job = Train(3, {"x": (4,)}, 5, options=options, loss=loss, optimizer=Adam(lr=0.05), clip_norm=1.0)
     generator = torch.Generator().manual_seed(1)
@@ -179,4 +179,4 @@ def test_explain_says_when_calls_are_recorded_and_why_not() -> None:
     assert said(program_of(), graphs=False) == (one_by_one, "graphs=false")
     assert said(program_of(), interpret=True) == (one_by_one, "interpret=true")
     assert said(program_of(Dropout(0.5))) == (one_by_one, "random numbers are others at every call")
-    assert not CudaOptions(**INTERPRET).records
+    assert not CudaOptions(interpret=True).records
