@@ -26,6 +26,7 @@ with warnings.catch_warnings():
     from snntorch import backprop as their_backprop
     from snntorch import functional as their_functional
     from snntorch import spikegen as their_spikegen
+    from snntorch.functional import stdp_learner  # noqa: F401  # which its functional does not import
 
 TOOLS: dict[ModuleType, tuple[Any, Any, Any]] = {
     theirs: (their_functional, their_spikegen, their_backprop),
@@ -141,6 +142,19 @@ def traces() -> None:
             assert learner.trace_pre is None
 
 
+def reductions() -> None:
+    their_functional.mse_count_loss(reduction="median")
+    with pytest.raises(InputError, match="reduction='median': give 'mean', 'sum' or 'none'"):
+        SF.mse_count_loss(reduction="median")
+
+
+def floating() -> None:
+    spikes = torch.ones(5, 4, 2)
+    assert their_functional.mse_count_loss()(spikes, CLASSES.float()).isfinite().all()
+    with pytest.raises(InputError, match=r"has shape \[4\] and dtype float32\. MSECount"):
+        SF.mse_count_loss()(spikes, CLASSES.float())
+
+
 def senseless() -> None:
     for library, error in ((theirs, Exception), (snn, InputError)):
         with pytest.raises(error) as caught:
@@ -159,6 +173,8 @@ TRAINING: dict[str, Callable[[], None]] = {
     "what `backprop.BPTT` and its like return": graphs,
     "`probe.AttributeMonitor` of a number, or before a call": attributes,
     "`STDPLearner.reset()`": traces,
+    "an unknown `reduction` of a loss": reductions,
+    "numbers of classes that are floats, in `mse_count_loss`": floating,
     "an argument that makes no sense": senseless,
 }
 
