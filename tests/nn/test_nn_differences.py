@@ -289,7 +289,7 @@ def listed() -> None:
     x = torch.rand(4, 3)
     with pytest.raises(NotImplementedError):
         theirs.BatchNormTT1d(3, 2)(x)
-    norm = snn.BatchNormTT1d(3, 2)
+    norm: Any = snn.BatchNormTT1d(3, 2)
     with torch.no_grad():
         norm[1].weight.fill_(2.0)
         first, second = norm(x), norm(x)
