@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from nn_differences import LAYERS
 from page import rows
 from torch import Tensor, nn
 
@@ -223,80 +224,6 @@ def given_parameters() -> None:
         assert (library.Leaky(beta, learn_beta=True).beta is beta) is one
 
 
-def dropout() -> None:
-    x = torch.rand(4, 2, 3)
-    torch.manual_seed(0)
-    wanted = theirs.LeakyParallel(3, 2, dropout=0.0)(x)
-    torch.manual_seed(0)
-    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
-        dropping = theirs.LeakyParallel(3, 2, dropout=0.9)
-    assert torch.equal(dropping(x), wanted)
-    with pytest.raises(InputError, match=r"one layer has no place for it; use nn\.Dropout"):
-        snn.LeakyParallel(3, 2, dropout=0.9)
-
-
-def pooled() -> None:
-    x, kept = torch.rand(1, 1, 6, 6), []
-    for inhibition in (False, True):
-        torch.manual_seed(0)
-        layer = theirs.SConv2dLSTM(1, 2, 3, max_pool=2, threshold=0.0, inhibition=inhibition)
-        kept.append(layer(x)[0])
-    assert torch.equal(*kept)
-    with pytest.raises(InputError, match="does not go with a pool; leave one of them out"):
-        snn.SConv2dLSTM(1, 2, 3, max_pool=2, inhibition=True)
-
-
-def endless() -> None:
-    assert math.isinf(theirs.Lapicque(beta=1.0).C)
-    with pytest.raises(
-        InputError, match=r"Lapicque\(beta=1\): it is exp\(-T / \(R \* C\)\), which lies between"
-    ):
-        snn.Lapicque(beta=1.0)
-
-
-def following() -> None:
-    with pytest.raises(AttributeError):
-        theirs.Lapicque(beta=0.5, R=1, C=1)(X)
-    layer: Any = snn.Lapicque(beta=0.5, R=1, C=1)
-    assert layer.R.item() == pytest.approx(1 / math.log(2))
-
-
-def unaided() -> None:
-    with pytest.raises(TypeError, match="`mem` must be provided"):
-        theirs.DeltaLeaky(1.0, beta=0.5)(X)
-    layer = snn.DeltaLeaky(1.0, beta=0.5)
-    assert [layer(X)[1][0][0, 0].item() for _ in range(2)] == [2, 3]
-
-
-def alone() -> None:
-    for name, arguments, shape in (
-        ("SLSTM", (3, 2), (3,)),
-        ("SConv2dLSTM", (1, 2, 3), (1, 6, 6)),
-        ("StateLeaky", (0.5, 3), (5, 3)),
-    ):
-        with pytest.raises((IndexError, RuntimeError, ValueError)):
-            getattr(theirs, name)(*arguments)(torch.rand(shape))
-        assert getattr(snn, name)(*arguments)(torch.rand(shape))[0].ndim == len(shape)
-
-
-def booleans() -> None:
-    with pytest.raises(RuntimeError):
-        theirs.Leaky(0.5)(X > 1)
-    assert torch.equal(snn.Leaky(0.5)(X > 1)[1], (X > 1).float())
-
-
-def listed() -> None:
-    x = torch.rand(4, 3)
-    with pytest.raises(NotImplementedError):
-        theirs.BatchNormTT1d(3, 2)(x)
-    norm: Any = snn.BatchNormTT1d(3, 2)
-    with torch.no_grad():
-        norm[1].weight.fill_(2.0)
-        first, second = norm(x), norm(x)
-        assert torch.equal(second, 2 * first)
-        assert torch.equal(norm[1](x), second)
-
-
 def bounds() -> None:
     for beta in (0.0, 1.0):
         layer: Any = snn.Leaky(beta, learn_beta=True)
@@ -334,14 +261,7 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "`state_function` that a class has": state_functions,
     "a parameter given, with `learn_beta=True`": given_parameters,
     "`GradedSpikes` of `[B, size]`": graded,
-    "`dropout` of `LeakyParallel`": dropout,
-    "`inhibition=True` of `SConv2dLSTM` with a pool": pooled,
-    "`Lapicque(beta=1)`": endless,
-    "`Lapicque` given `beta`, R and C": following,
-    "`DeltaLeaky` called without its state": unaided,
-    "a sample without a batch for `SLSTM`, `SConv2dLSTM`, `StateLeaky`": alone,
-    "spikes of bool": booleans,
-    "`BatchNormTT1d` called": listed,
+    **LAYERS,
     "a learnt decay of exactly 0 or 1": bounds,
 }
 
