@@ -88,7 +88,10 @@ def test_what_help_shows_of_a_neuron_of_ones_own() -> None:
     )
     assert described(Resonator)["k"] == "parameter of the equations, a number or one for every neuron."
     assert described(Resonator)["learn_k"].startswith("k is learnt")
-    assert "It never fires, and nothing resets it." in (inspect.getdoc(Free) or "")
+    assert "a prime marks a state after it, ``x`` is the input, ``dt`` the length of" in " ".join(
+        text.split()
+    )
+    assert "It never fires." in (inspect.getdoc(Free) or "")
     assert "Nothing resets it." in (inspect.getdoc(Endless) or "")
 
 
@@ -101,5 +104,15 @@ def test_a_subclass_without_a_docstring_has_its_parents_and_keeps_its_own() -> N
 
     assert inspect.getdoc(Own) == inspect.getdoc(snn.Leaky)
     assert Told.__doc__ == "Mine."
+
+    class Odd(snn.SpikingNeuron, model=Resonator.model):
+        """Words.
+
+        Args:
+                deep: and not in the signature.
+            no colon
+        """
+
+    assert "k is learnt" in (inspect.getdoc(Odd) or "")
     layer: Any = snn.Leaky(0.5)
     assert layer.__doc__ == snn.Leaky.__doc__

@@ -7,7 +7,7 @@ from inspect import Signature, cleandoc
 from textwrap import indent, wrap
 from typing import Final
 
-from snnhw.ir import ATan, Neuron, NeuronModel, Param
+from snnhw.ir import ATan, Neuron, NeuronModel, Param, free_variables
 from snnhw.ir.equations import Line, shown, step_lines
 from snnhw.ir.models import TIMINGS
 
@@ -68,8 +68,8 @@ def documented(text: str | None, model: NeuronModel, signature: Signature) -> st
     for name in signature.parameters:
         if name not in described and (words := _of(name, model)):
             given[name] = words
-    order = list(signature.parameters)
-    entries = sorted(given, key=lambda names: order.index(names.split(", ")[0]))
+    order = {name: place for place, name in enumerate(signature.parameters)}
+    entries = sorted(given, key=lambda names: order.get(names.split(", ")[0], len(order)))
     args = "\n".join(_entry(names, given[names]) for names in entries)
     return "\n\n".join(part for part in (about, _equations(model), f"Args:\n{args}", rest) if part) + "\n"
 
@@ -80,14 +80,17 @@ def documented(text: str | None, model: NeuronModel, signature: Signature) -> st
 def _equations(model: NeuronModel) -> str:
     """One step with the usual reset, and in what the other resets and timings differ from it."""
     usual, prime = model.reset, PRIME + X * (model.ports == ("x",))
+    for name in model.noise:
+        prime += f", ``{name}`` a random number in [0, 1) for every neuron, sample and step"
+    if "dt" in free_variables(*model.integrate.values()):
+        prime += ", ``dt`` the length of a step in seconds"
     first, *others = [timing for timing in TIMINGS if timing in model.timings_of(usual)]
     lines = _lines(model, usual, first)
-    if model.fire is None:
-        return f"One step; {prime}:\n\n{_block(lines)}\n\nIt never fires, and nothing resets it."
-    if model.kinds == ("none",):
-        return f"One step; {prime}:\n\n{_block(lines)}\n\nNothing resets it."
-    heading = f'One step, with the reset "{usual}"{SAID[first]}; {prime}:'
-    found = ["\n".join(wrap(heading, WIDTH)), _block(lines)]
+    resets = model.kinds != ("none",)
+    with_ = f', with the reset "{usual}"{SAID[first]}' if resets else ""
+    found = ["\n".join(wrap(f"One step{with_}; {prime}:", WIDTH)), _block(lines)]
+    if not resets:
+        return "\n\n".join([*found, "Nothing resets it." if model.fire else "It never fires."])
     for kind in model.kinds:
         if kind != usual and first in model.timings_of(kind):
             found += [f'With reset_mechanism="{kind}" instead:', _other(model, kind, first, lines)]
@@ -123,7 +126,7 @@ def _split(text: str) -> tuple[str, dict[str, str], str]:
     end = next((at for at, line in enumerate(lines) if line.strip() and not line.startswith(" ")), len(lines))
     given: dict[str, str] = {}
     for line in filter(str.strip, lines[:end]):
-        if line.startswith(INDENT * 2):  # goes on
+        if given and line.startswith(INDENT * 2):  # goes on
             names = next(reversed(given))
             given[names] += f" {line.strip()}"
         else:
