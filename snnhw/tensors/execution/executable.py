@@ -24,7 +24,16 @@ from snnhw.tensors.execution.chosen import from_arrays, to_arrays
 from snnhw.tensors.execution.commit import Change, at_once
 from snnhw.tensors.execution.trainer import Trainer
 from snnhw.tensors.losses import check_loss, total_loss
-from snnhw.tensors.network import Memo, Network, Pass, ProgramModule, attribute, run_network
+from snnhw.tensors.network import (
+    FAILURES,
+    Memo,
+    Network,
+    Pass,
+    ProgramModule,
+    attribute,
+    run_network,
+    told,
+)
 
 __all__ = ["TorchExecutable"]
 
@@ -130,7 +139,10 @@ class TorchExecutable:
             with torch.enable_grad():
                 found = self._pass(self._training_network, given, sizes, read, memo=memo, sequence=sequence)
                 loss = total_loss(job.loss, found.ports, given["targets"])
-                grads = trainer.gradients(loss)
+                try:
+                    grads = trainer.gradients(loss)
+                except FAILURES as error:
+                    raise told(error, "the way back of a step", *sizes) from error
             outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
             ends = {key: x.detach() for key, x in found.state.items()}
             rest = {"grads": grads, "statistics": found.statistics}

@@ -3,7 +3,7 @@
 `schedule` decides, `run` does it, differentiably; `ops` is the table of what stateless ops compute,
 `adjoints` that of how products are differentiated by hand, `timed` that of ops which tell steps apart, or
 training from evaluation. `chains` finds nodes in a row that `blocks` runs as one; `memo` is what layers
-remember; `uses` tells which kernels run.
+remember; `uses` tells which kernels run, `room` what a device could not do.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from snnhw.tensors.network.adjoints import ADJOINTS, Differentiated, Keeping
 from snnhw.tensors.network.memo import Memo, Remembering
 from snnhw.tensors.network.module import ProgramModule, attribute
 from snnhw.tensors.network.ops import OPERATIONS, Operation
+from snnhw.tensors.network.room import FAILURES, told
 from snnhw.tensors.network.run import run_network
 from snnhw.tensors.network.schedule import Schedule, Stage, plan
 from snnhw.tensors.network.stateful_ops import TIMED
@@ -20,6 +21,7 @@ from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 
 __all__ = [
     "ADJOINTS",
+    "FAILURES",
     "OPERATIONS",
     "TIMED",
     "Differentiated",
@@ -38,5 +40,6 @@ __all__ = [
     "attribute",
     "plan",
     "run_network",
+    "told",
     "uses",
 ]

@@ -12,6 +12,7 @@ from snnhw.ir.inputs import check_steps
 from snnhw.tensors.network.blocks import joins, run_chain
 from snnhw.tensors.network.loops import run_loop
 from snnhw.tensors.network.memo import Memo
+from snnhw.tensors.network.room import FAILURES, told
 from snnhw.tensors.network.schedule import Mode, Stage
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 from snnhw.tensors.scans.scan import run_use
@@ -43,6 +44,7 @@ def run_network(
 
     Raises:
         InputError: a node cannot compute so many steps, or a batch of that size.
+        DeviceError: the device has no room for a layer, or does not run its kernel.
     """
     steps, batch = sizes
     like = next(iter(inputs.values()))
@@ -54,7 +56,10 @@ def run_network(
     walk.ports |= {f"{name}.y": x for name, x in inputs.items()}
     for stage, done in zip(network.stages, network.last_read, strict=True):
         if not isinstance(network.program.nodes[stage.nodes[0]], (Input, Output)):
-            _RUN[stage.mode](walk, stage)
+            try:
+                _RUN[stage.mode](walk, stage)
+            except FAILURES as error:
+                raise told(error, f"layer {', '.join(stage.nodes)}", steps, batch) from error
         walk.forget(done)
     static = network.schedule.static
     found = {port: walk.over_time(walk.ports[port], port in static).contiguous() for port in walk.wanted}
