@@ -13,8 +13,8 @@ from snnhw.errors import DeviceError
 from snnhw.tensors.scans.printed import PrintedScan
 
 ASKED = (
-    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 10.00 GiB of which 3.00 GiB "
-    "is free. If reserved but unallocated memory is large try setting PYTORCH_ALLOC_CONF"
+    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 10.00 GiB of which "
+    "3.00 GiB is free. If reserved but unallocated memory is large try setting PYTORCH_ALLOC_CONF"
 )
 
 
