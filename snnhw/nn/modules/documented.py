@@ -90,7 +90,7 @@ def _equations(model: NeuronModel) -> str:
     with_ = f', with the reset "{usual}"{SAID[first]}' if resets else ""
     found = ["\n".join(wrap(f"One step{with_}; {prime}:", WIDTH)), _block(lines)]
     if not resets:
-        return "\n\n".join([*found, "Nothing resets it." if model.fire else "It never fires."])
+        return "\n\n".join([*found, "Nothing resets it." if model.fire is not None else "It never fires."])
     for kind in model.kinds:
         if kind != usual and first in model.timings_of(kind):
             found += [f'With reset_mechanism="{kind}" instead:', _other(model, kind, first, lines)]
