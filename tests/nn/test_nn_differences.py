@@ -7,7 +7,7 @@ import gc
 import math
 import pickle
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from snnhw.errors import InputError
 pytestmark = [
     pytest.mark.usefixtures("one_thread", "plain_torch"),
     pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature:UserWarning"),  # snnTorch's own
+    pytest.mark.filterwarnings("ignore:The module snntorch.backprop:DeprecationWarning"),  # likewise
 ]
 
 theirs: Any = pytest.importorskip("snntorch", reason="snntorch is the oracle: pip install snntorch==1.0.0")
@@ -34,6 +35,15 @@ def shapes() -> None:
     assert theirs.Leaky(0.5)(X, state)[1].tolist() == X.tolist()
     with pytest.raises(InputError, match=r"has shape \(2, 3\), but for an input of shape \(1, 3\)"):
         snn.Leaky(0.5)(X, state)
+    assert snn.Leaky(0.5)(X, torch.zeros(2, 3))[1].tolist() == X.tolist()
+
+
+def after_a_reset() -> None:
+    for library, shape in ((theirs, (1, 3)), (snn, (0,))):
+        layer = library.Leaky(0.5)
+        layer(X)
+        returned = layer.reset_mem()
+        assert (layer.mem.shape, returned.shape, returned.count_nonzero()) == (shape, (1, 3), 0)
 
 
 def resets() -> None:
@@ -102,6 +112,14 @@ def options() -> None:
         for changed in (layer, loaded):
             changed(X)
             assert (changed(X)[1][0, 0].item() == 3.0) is acts
+
+
+def whole() -> None:
+    for library, threshold in ((theirs, 0), (snn, 0.5)):
+        layer = library.Leaky(1, threshold=1)
+        assert layer(X)[1].tolist() == X.tolist()
+        layer.threshold.fill_(0.5)
+        assert layer.threshold.item() == threshold
 
 
 def worthless() -> None:
@@ -197,6 +215,26 @@ def beyond() -> None:
     assert high == pytest.approx(1.2)
 
 
+def truncated() -> None:
+    """Steps whose loss is 1, 1 and 4, two at a time: the mean is 2."""
+    from importlib import import_module
+
+    theirs.SpikingNeuron.instances.clear()  # as above
+    for library, mean in ((theirs, 1 * 2 / 3 + 4), (snn, 2.0)):
+        net = nn.Sequential(nn.Linear(1, 1), library.Leaky(0.5, init_hidden=True, output=True))
+        losses = iter((1.0, 4.0))
+
+        def loss(spk: Tensor, _: Tensor, losses: Iterator[float] = losses) -> Tensor:
+            return spk.sum() * 0 + next(losses)
+
+        loss.__name__ = "ce_rate_loss"
+        update = torch.optim.SGD(net.parameters(), lr=0.0)
+        batch = [(torch.ones(1, 1), torch.tensor([0]))]
+        train = import_module(f"{library.__name__}.backprop").TBPTT
+        found = train(net, batch, update, loss, num_steps=3, time_var=False, K=2)
+        assert found.item() == pytest.approx(mean)
+
+
 def graded() -> None:
     x: Tensor = torch.rand(2, 3)
     with pytest.raises(RuntimeError):
@@ -240,6 +278,7 @@ def bounds() -> None:
 
 BEHAVIOUR: dict[str, Callable[[], None]] = {
     "a state of another shape than the input": shapes,
+    "`lif.mem` after a reset": after_a_reset,
     "`utils.reset(net)`": resets,
     "`Leaky.reset_hidden()` on a class": class_wide,
     "`SpikingNeuron.instances`": instances,
@@ -247,6 +286,7 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "a decay outside 0 to 1, or not finite": ranges,
     "spikes of float64, float16 and bfloat16": dtypes,
     "`reset_mechanism` set, or loaded": options,
+    "a whole number as `beta` or `threshold`": whole,
     "`graded_spikes_factor=0` with `reset_delay=False`": worthless,
     "`SLSTM` whose sizes differ": memory,
     "`AssociativeLeaky` over more than 25 steps": fading,
@@ -260,6 +300,7 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "a state far beyond the levels of `state_quant`": beyond,
     "`state_function` that a class has": state_functions,
     "a parameter given, with `learn_beta=True`": given_parameters,
+    "`backprop.TBPTT`, where `K` does not divide the steps": truncated,
     "`GradedSpikes` of `[B, size]`": graded,
     **LAYERS,
     "a learnt decay of exactly 0 or 1": bounds,

@@ -81,6 +81,25 @@ def test_what_reset_mem_returns_means_at_rest() -> None:
     assert syn.numel() == mem.numel() == 0
 
 
+def test_what_reset_mem_returns_has_the_shape_that_states_had() -> None:
+    layer: Any = snn.RSynaptic(0.5, 0.8, linear_features=5)
+    layer(X[0])
+    states = layer.reset_mem()
+    assert [state.tolist() for state in states] == [torch.zeros(4, 5).tolist()] * 3
+    for x in (X[1], X[1][:2], X[1, 0]):  # the same batch, a smaller one, a sample by itself
+        fresh: Any = snn.RSynaptic(0.5, 0.8, linear_features=5)
+        fresh.load_state_dict(layer.state_dict())
+        assert all(map(torch.equal, layer(x, *states), fresh(x)))
+        layer.reset_mem()
+
+
+def test_what_starts_from_something_else_is_given_its_start_whatever_the_shape() -> None:
+    rising = snn.neuron("Rising", states={"v": 0.25}, equations={"v": "v + x"}, fire="v > 9", reset="none")
+    layer = rising()
+    layer(X[0])
+    assert torch.equal(layer(X[1], layer.reset_mem())[1], X[1] + 0.25)
+
+
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_hidden_state_goes_on_from_call_to_call(kept: bool) -> None:
     hidden, explicit = leaky(init_hidden=True, output=True), leaky()

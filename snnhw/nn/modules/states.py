@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from snnhw.errors import InputError
 from snnhw.nn.modules import graphs
 from snnhw.nn.modules.instances import Instances
+from snnhw.tensors.watched import tracing, watched
 from snnhw.words import brief
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class _OfOneLayer:
     def _refused(self, owner: type) -> Callable[[], Any]:
         def refused() -> Any:
             raise TypeError(
-                f"{owner.__name__}.{self.name}() would reach neurons of every network, of which no list is "
-                f"kept; {self.instead}"
+                f"{owner.__name__}.{self.name}() would reach neurons of every network in the process; "
+                f"{self.instead}"
             )
 
         return refused
@@ -104,11 +105,20 @@ class Stateful(nn.Module):
             self.register_buffer(name, torch.zeros(0), persistent=False)
 
     def reset_mem(self) -> Any:
-        """Put the neurons at rest; returns what to pass as states to start from rest."""
+        """Put the neurons at rest; returns what to pass as states to start from rest: zeros, of the shape
+        that the states last had."""
+        states = []
         for name in self._hw_state_names:
-            setattr(self, name, self._hw_state(name).new_zeros(0))  # of no shape: the next input decides
-        states = tuple(self._hw_state(name) for name in self._hw_state_names)
-        return states[0] if len(states) == 1 else states
+            last = self._hw_state(name)
+            setattr(self, name, last.new_zeros(0))  # of no shape: the next input decides
+            states.append(torch.zeros_like(last) if self._hw_shaped(last) else self._hw_state(name))
+        return states[0] if len(states) == 1 else tuple(states)
+
+    def _hw_shaped(self, last: Tensor) -> bool:
+        """Whether what a reset returns has a shape: not for what starts from something else than 0, nor where
+        a graph is made, which would keep the batch of an earlier call."""
+        starts = {state.init for state in self._hw_model.states}
+        return starts <= {0.0} and not torch.compiler.is_compiling() and not watched([last])
 
     def _hw_state(self, name: str) -> Tensor:
         """A state as it stands."""
@@ -181,6 +191,8 @@ class Stateful(nn.Module):
             if passed and state.numel() == 1:
                 state = state.reshape(()).expand(shape)
             if state.shape != shape:
+                if not watched([state]) and not tracing() and not state.any():
+                    continue  # zeros, whatever the batch before was
                 raise InputError(
                     f"{type(self).__name__}: state '{name}' has shape {tuple(state.shape)}, but for an input "
                     f"of shape {tuple(x.shape)} it is {shape}; when a new batch begins, call "
