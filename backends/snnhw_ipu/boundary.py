@@ -15,8 +15,8 @@ from snnhw.ir.inputs import check_inputs, check_state, check_steps, state_shapes
 from snnhw.ir.targets import TargetArray, check_targets, form_of
 from snnhw.plugin import Arrays, Result, Run, Train
 from snnhw_ipu.losses import by_weight, reads_values, target_name, target_shape, total_name, values
-from snnhw_ipu.lower import FIRST, RESTING, Lowered
 from snnhw_ipu.options import IpuOptions
+from snnhw_ipu.plans import FIRST, RESTING, Lowered
 
 __all__ = ["Boundary"]
 
@@ -31,7 +31,6 @@ class Boundary:
         self.dtype = np.dtype(options.dtype)
         self.static = frozenset(program.time.static_inputs)
         self.lines = {edge.key for edge in program.edges if edge.delay}
-        self.rest = state_shapes(program, job.batch)
         self.outputs = program.outputs()
         self.shapes = infer_shapes(program).shapes
         self.all_static = set(program.named(Input)) <= self.static
@@ -136,8 +135,10 @@ class Boundary:
         """With states, where there are none: they are not looked at."""
         if RESTING in arguments:
             return dict(arguments)
-        blank = self._states({key: np.zeros(shape) for key, shape in self.rest.items()})
-        return {**arguments, **blank, RESTING: np.ones(self.job.batch, self.dtype)}
+        batch = len(next(iter(arguments.values())))
+        shapes = state_shapes(self.program, batch)
+        blank = self._states({key: np.zeros(shape) for key, shape in shapes.items()})
+        return {**arguments, **blank, RESTING: np.ones(batch, self.dtype)}
 
     def _first(self, array: Array, leads: bool) -> Array:
         """The batch in front. ``leads``: it is there already."""

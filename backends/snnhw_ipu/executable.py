@@ -21,12 +21,12 @@ from snnhw.ir import Clock, Optimizer, Params, Program
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session import Progress, Session
 from snnhw_ipu.boundary import Boundary
-from snnhw_ipu.forms import Forms, Use, forms_of
+from snnhw_ipu.forms import Forms, Use, chunks_of, forms_of
 from snnhw_ipu.kept import LAYOUT, checked, own, remembered, to_device
 from snnhw_ipu.link import Link
-from snnhw_ipu.lower import RESTING, Lowered
 from snnhw_ipu.optimizers import check_compiled, settings
 from snnhw_ipu.options import IpuOptions
+from snnhw_ipu.plans import RESTING, Lowered
 from snnhw_ipu.turns import Answer
 
 __all__ = ["IpuExecutable"]
@@ -71,6 +71,7 @@ class IpuExecutable:
         self._program, self._job, self._options, self._link = program, job, options, link
         self._host = {key: np.asarray(array).dtype for key, array in params.items()}
         self._forms: Forms = forms_of(program, job, options)
+        self._chunked = chunks_of(job, options) > 1  # then states are always handed over
         self._boundary = Boundary(program, job, options)
         self._session = Session(program, params, job, options.dtype, LAYOUT)
         self._now = _Now(self._session.start)
@@ -89,7 +90,7 @@ class IpuExecutable:
         found: dict[str, Any] = {
             "emulate": options.emulate,
             "dtype": options.dtype,
-            "trainable": sorted(self._program.trainable) if isinstance(job, Train) else [],
+            "trainable": self._moved() if isinstance(job, Train) else [],
             "optimizer": None,
             "forms": {},
             "options": chosen,
@@ -97,30 +98,35 @@ class IpuExecutable:
         for (use, form), lowered in self._forms.items():
             found["forms"].setdefault(use, {})[form] = lowered.recipe
         if isinstance(job, Train):
-            chosen["gradient_accumulation"] *= job.accumulate
+            chosen["gradient_accumulation"] *= 1 if self._chunked else job.accumulate
             kind = type(job.optimizer).__name__
             found["optimizer"] = {"kind": kind, "settings": settings(job.optimizer, job.clip_norm)}
         return found
+
+    def _moved(self) -> list[str]:
+        """What PopTorch trains: parameters, or what stands for their gradients."""
+        return sorted(self._form("train", continued=True).trained or self._program.trainable)
 
     # -- running ------------------------------------------------------------------------------------
 
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         self._ready()
-        arguments = self._boundary.arguments(inputs, None, state, pad=self._options.pad)
-        lowered = self._form("run", continued=state is not None)
+        continued = self._chunked or state is not None
+        arguments = self._boundary.arguments(inputs, None, state, resting=continued, pad=self._options.pad)
+        lowered = self._form("run", continued=continued)
         now = self._boundary.now(None, state)
         arguments |= self._boundary.noise(lowered, now, len(next(iter(arguments.values()))))
         pieces = self._boundary.pieces(arguments) if self._options.pad else [(arguments, self._job.batch)]
         found = []
         for piece, size in pieces:
-            results = self._call("run", lowered, piece, state is not None)
+            results = self._call("run", lowered, piece, continued)
             found.append(self._boundary.result(lowered, results, size, now, recorded=True))
         return self._boundary.joined(found)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         self._ready()
         job, before = self._session.training(), self._now
-        continued = before.continued or state is not None
+        continued = self._chunked or before.continued or state is not None
         sequence = self._session.sequence(before.progress, state)
         clock = Clock(job.seed, sequence)
         arguments = self._boundary.arguments(inputs, targets, state, clock=clock, resting=continued)
@@ -136,8 +142,8 @@ class IpuExecutable:
             whole = [self._boundary.from_rest(each) for each in whole]
         together = {name: np.concatenate([each[name] for each in whole]) for name in arguments}
         after = _Now(before.progress.updated(sequence, {}), (), continued)
-        names, form = self._named(lowered), {"form": _form(continued)}
-        results = self._change("step", form, {name: together[name] for name in names}, after)
+        given = {name: together[name] for name in lowered.arguments()}
+        results = self._change("step", {"form": _form(continued)}, given, after)
         if self._options.sync_every and after.progress.updates % self._options.sync_every == 0:
             self._sync()
         return self._stepped(lowered, results, now, share=len(whole))
@@ -165,11 +171,7 @@ class IpuExecutable:
         self, use: str, lowered: Lowered, arguments: dict[str, Array], continued: bool
     ) -> dict[str, Array]:
         form = {"form": _form(continued)}
-        return self._ask(use, form, {name: arguments[name] for name in self._named(lowered)})
-
-    def _named(self, lowered: Lowered) -> list[str]:
-        recipe = lowered.recipe
-        return [*recipe["inputs"], *recipe["targets"], *recipe["states"]]
+        return self._ask(use, form, {name: arguments[name] for name in lowered.arguments()})
 
     # -- parameters ---------------------------------------------------------------------------------
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from snnhw.ir import Program
 from snnhw.plugin import Explanation, Run, Train
+from snnhw_ipu.chunks import BEHIND, MOVES
 from snnhw_ipu.forms import forms_of
-from snnhw_ipu.lower import FIRST, RESTING, Lowered
 from snnhw_ipu.options import IpuOptions
+from snnhw_ipu.plans import FIRST, RESTING, Lowered
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,9 @@ TILE: Final = 624 * 1024
 SLOTS: Final = {"SGD": 1, "Adam": 2, "AdamW": 2}
 """What an optimizer remembers of each weight, at most."""
 
+LONG: Final = 50
+"""From here on, `explain` says what chunks would make of building."""
+
 Rows = tuple[tuple[str, ...], ...]
 
 
@@ -42,13 +46,15 @@ def explain(program: Program, job: Run | Train, options: IpuOptions) -> Explanat
     use = "train" if isinstance(job, Train) else "run"
     lowered = forms_of(program, job, options)[use, "rest"]  # type: ignore[index]  # one of the two
     parts = options.parts(train=use == "train")
-    graph = captured(program, lowered, job.batch // parts, options.dtype, training=use == "train")
+    size = lowered.recipe["batch"] if lowered.trained else job.batch // parts
+    graph = captured(program, lowered, size, options.dtype, training=use == "train")
     counts = Counter(_name(node) for node in graph.nodes)
     rows = tuple((name, str(count)) for name, count in sorted(counts.items()))
     return Explanation(
         tables={
             "program": tuple(_size(job, options, lowered, graph)),
-            "memory (an estimate, of one IPU)": tuple(_memory(job, graph)),
+            "building (an estimate)": tuple(_building(lowered, graph)),
+            "memory (an estimate, of one IPU)": tuple(_memory(job, lowered, graph)),
             "operations": (("operation", "forward"), *rows),
             "refused by PopTorch 3.4": (("operation", "why"), *_refused(graph)),
         },
@@ -66,9 +72,8 @@ def captured(program: Program, lowered: Lowered, batch: int, dtype: str, *, trai
     params = {key: np.ones(spec.shape, np.float32) for key, spec in program.params().items()}
     params |= {key: np.ones(3, np.float32) for key, spec in program.params().items() if spec.table}
     params |= lowered.constants
-    model = UnrolledModel(
-        tensors_of(params, dtype), sorted(program.trainable) if training else [], identity_loss
-    )
+    trained = sorted(lowered.trained or program.trainable) if training else []
+    model = UnrolledModel(tensors_of(params, dtype), trained, identity_loss)
     model.recipes = {training: lowered.recipe}
     model.train(training)
     recipe, shapes = lowered.recipe, _argument_shapes(program, lowered, batch)
@@ -81,7 +86,8 @@ def _kind(name: str, dtype: str) -> torch.dtype:
     import torch
 
     usual: torch.dtype = getattr(torch, dtype)
-    others = {"target": torch.int32, FIRST: torch.int32, "total": torch.float32, "wanted": torch.float32}
+    others = {"target": torch.int32, FIRST: torch.int32}
+    others |= dict.fromkeys(("total", "wanted", "cotangent", BEHIND, MOVES), torch.float32)
     return others.get(name.partition(":")[0], usual)
 
 
@@ -116,7 +122,9 @@ def _size(job: Run | Train, options: IpuOptions, lowered: Lowered, graph: Graph)
     yield "what", "value"
     yield "IPUs", str(options.replication)
     yield "batch", f"{job.batch} in {options.parts(train=train)} parts"
-    yield "time steps, unrolled", str(job.time_steps)
+    yield "time steps, unrolled", str(lowered.recipe["steps"])
+    if lowered.recipe["chunks"] > 1:
+        yield "chunks of so many", str(lowered.recipe["chunks"])
     stages = lowered.recipe["stages"]
     yield "walks through all steps", str(len(stages))
     yield "instructions before them", str(sum(len(stage["before"]) for stage in stages))
@@ -126,7 +134,24 @@ def _size(job: Run | Train, options: IpuOptions, lowered: Lowered, graph: Graph)
         yield "operations, with backward (about)", str(3 * len(graph.nodes))
 
 
-def _memory(job: Run | Train, graph: Graph) -> Iterator[tuple[str, str]]:
+def _building(lowered: Lowered, graph: Graph) -> Iterator[tuple[str, str]]:
+    """PopART infers the shapes of its whole model anew for each node that is added."""
+    from snnhw_ipu.worker.double.size import dead_nodes, popart_nodes
+
+    nodes, steps, chunks = popart_nodes(graph), lowered.recipe["steps"], lowered.recipe["chunks"]
+    yield "what", "value"
+    yield "nodes given to PopART, forward (about)", str(nodes)
+    yield "of them for nothing", str(dead_nodes(graph))
+    yield "shapes inferred meanwhile, half its square (about)", f"{nodes * (nodes + 1) // 2:.2g}"
+    if chunks > 1:
+        yield "the same for all steps at once", f"{(nodes * chunks) ** 2 // 2:.2g}"
+    elif steps > LONG:
+        size = max(size for size in range(1, LONG + 1) if steps % size == 0)
+        few = nodes * size // steps
+        yield f"the same with chunk={size}", f"{few**2 // 2:.2g}, of {few} nodes or somewhat more"
+
+
+def _memory(job: Run | Train, lowered: Lowered, graph: Graph) -> Iterator[tuple[str, str]]:
     named = set(graph.named.values())
     weights = sum(_bytes(graph, number) for number in named)
     kept = sum(_bytes(graph, number) for node in graph.nodes for number in node.results)
@@ -134,7 +159,8 @@ def _memory(job: Run | Train, graph: Graph) -> Iterator[tuple[str, str]]:
     yield "parameters", _mib(weights)
     total = weights
     if isinstance(job, Train):
-        more = weights * (1 + SLOTS.get(type(job.optimizer).__name__, 0))
+        slots = 0 if lowered.trained else SLOTS.get(type(job.optimizer).__name__, 0)
+        more = weights * (1 + slots)
         yield "gradients and optimizer", _mib(more)
         yield "values kept for the backward pass", _mib(kept)
         total += more + kept

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from snnhw.errors import Unsupported
 from snnhw.ir import (
     BatchNorm,
     DelayLine,
     Edge,
     Input,
-    Loss,
     Neuron,
     Op,
     Program,
@@ -27,98 +23,15 @@ from snnhw.ir import (
 from snnhw.passes import components
 from snnhw_ipu.layers import LOWERINGS, NodeContext
 from snnhw_ipu.losses import by_weight, lower_loss, target_name, target_shape, total_name
+from snnhw_ipu.plans import FIRST, RESTING, Lowered, Noise, Plan
 from snnhw_ipu.recipe import STEP, Draft, Register
 
-__all__ = ["FIRST", "RESTING", "Lowered", "Noise", "Plan", "lower"]
-
-RESTING = "resting"
-"""An argument besides the states: 1 for a sample that starts from rest whatever its states say, else 0."""
-
-FIRST = "first"
-"""Another, where parameters belong to steps: the number of the first step, the same for every sample."""
+__all__ = ["Lowering"]
 
 
-@dataclass(frozen=True)
-class Noise:
-    """Random numbers that the host draws: the device's own would be other ones.
+class Lowering:
+    """A program being written, for all steps of a walk."""
 
-    Attributes:
-        node, name: what they are for; see `snnhw.ir.uniform`.
-        shape: of one sample at one step.
-        held: whether they are the same at every step.
-    """
-
-    node: str
-    name: str
-    shape: Shape
-    held: bool
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """A recipe, and how its arguments and results are to be read.
-
-    Attributes:
-        recipe: as `snnhw_ipu.worker.model` describes it; JSON has room for all of it.
-        constants: parameters of the recipe that are none of the program.
-        ports: port -> which result it is; states: state key -> likewise.
-        noise: argument that holds random numbers -> which.
-        targets: argument that a loss is compared with -> the shape of a sample's share.
-    """
-
-    recipe: dict[str, Any]
-    constants: dict[str, npt.NDArray[Any]]
-    ports: dict[str, int]
-    states: dict[str, int]
-    noise: dict[str, Noise]
-    targets: dict[str, Shape]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is asked of a program.
-
-    Attributes:
-        steps: T.
-        batch: number of samples that the device sees at once.
-        wanted: ports to return, ``[B, T, ...]``.
-        loss: its value is returned as well; its terms name their ports.
-        training: whether it is a step of training; derivatives: whether they matter.
-        continued: whether the states to start from are arguments.
-        finals: whether to return the states after the last step.
-        dtype: of signals.
-        parts: in how many parts a batch comes; see `snnhw_ipu.losses.Reading`.
-    """
-
-    steps: int
-    batch: int
-    wanted: tuple[str, ...]
-    loss: Loss | None = None
-    training: bool = False
-    derivatives: bool = False
-    continued: bool = False
-    finals: bool = True
-    dtype: str = "float32"
-    parts: int = 1
-
-
-def lower(program: Program, plan: Plan) -> Lowered:
-    """The recipe of a valid program.
-
-    Raises:
-        Unsupported: an op that cannot be written.
-    """
-    reasons = [
-        f"{name} ({type(op).__name__}): this kind of op is not supported"
-        for name, op in program.nodes.items()
-        if type(op) not in LOWERINGS
-    ]
-    if reasons:
-        raise Unsupported("ipu", reasons)
-    return _Lowering(program, plan).take()
-
-
-class _Lowering:
     def __init__(self, program: Program, plan: Plan) -> None:
         self.program, self.plan = program, plan
         self.shapes = infer_shapes(program).shapes
@@ -142,16 +55,23 @@ class _Lowering:
             for name in component.nodes:
                 self._node(name)
         initial |= {_statistic(key): f"param:{key}" for key in self.moved}
-        read = tuple(str(term.of) for term in plan.loss.terms) if plan.loss else ()
-        signals = {port: self._over_time(port) for port in dict.fromkeys((*plan.wanted, *read))}
+        signals = {port: self._over_time(port) for port in dict.fromkeys((*plan.wanted, *self._read()))}
         rows = {key: self._kept(register, self.home[key]) for key, register in self.rows.items()}
         self._carry()
         self.draft.end()
         targets, divided, value = self._loss(signals)
         states = {key: self._final(line) for key, line in self.lines.items()} if plan.finals else {}
-        results = list(dict.fromkeys([*(signals[port].name for port in plan.wanted), *states.values()]))
+        results = list(
+            dict.fromkeys([*(signals[port].name for port in self._given_back()), *states.values()])
+        )
+        finals = {key: results.index(name) for key, name in states.items()}
         recipe = {
             "steps": plan.steps,
+            "chunks": plan.chunks,
+            "batch": plan.batch,
+            "timed": self._timed(),
+            "over_time": sorted({results.index(signals[port].name) for port in self._given_back()}),
+            "finals": {f"state:{key}": place for key, place in finals.items()},
             "inputs": [*(f"input:{name}" for name in self.inputs), *self.noise, *[FIRST] * self.clocked],
             "targets": [*targets, *divided],
             "states": [*(f"state:{key}" for key in self.lines), RESTING] if self._takes_states() else [],
@@ -162,14 +82,43 @@ class _Lowering:
             "after": self.draft.after,
             "returns": results,
             "loss": value,
+            **self._besides({port: results.index(signals[port].name) for port in self._given_back()}),
         }
         places = {port: results.index(signals[port].name) for port in plan.wanted}
-        finals = {key: results.index(name) for key, name in states.items()}
-        return Lowered(recipe, self.draft.constants, places, finals, self.noise, targets)
+        return Lowered(recipe, self.draft.constants, places, finals, self.noise, targets, self._trained())
+
+    def _read(self) -> tuple[str, ...]:
+        """The ports that the loss reads."""
+        loss = self.plan.loss
+        return tuple(dict.fromkeys(str(term.of) for term in loss.terms)) if loss else ()
+
+    def _given_back(self) -> tuple[str, ...]:
+        """Ports whose values over time are results."""
+        return self.plan.wanted
+
+    def _timed(self) -> list[str]:
+        """Arguments with an axis of time, behind the batch."""
+        fixed = {f"input:{name}" for name in self.program.time.static_inputs}
+        fixed |= {name for name, noise in self.noise.items() if noise.held}
+        return [
+            name for name in (*(f"input:{each}" for each in self.inputs), *self.noise) if name not in fixed
+        ]
+
+    def _besides(self, places: Mapping[str, int]) -> dict[str, Any]:  # of those that need it
+        """What else a recipe says; ``places``: port -> number of its result."""
+        return {}
+
+    def _trained(self) -> tuple[str, ...]:
+        return ()
 
     def _loss(self, signals: Mapping[str, Register]) -> tuple[dict[str, Shape], list[str], str | None]:
         """The targets that it takes, what batches weigh, and where its value is."""
-        loss, steps = self.plan.loss, self.plan.steps
+        return self._loss_on(self.draft, signals, self.plan.steps)
+
+    def _loss_on(
+        self, draft: Draft, signals: Mapping[str, Register], steps: int
+    ) -> tuple[dict[str, Shape], list[str], str | None]:
+        loss = self.plan.loss
         if loss is None:
             return {}, [], None
         named = {target_name(number, term): term for number, term in enumerate(loss.terms)}
@@ -179,7 +128,7 @@ class _Lowering:
             if name is not None
         }
         targets = {name: Register(name, shape, fixed=True) for name, shape in shapes.items()}
-        value = lower_loss(self.draft, loss, signals, targets, steps=steps, parts=self.plan.parts)
+        value = lower_loss(draft, loss, signals, targets, steps=steps, parts=self.plan.parts)
         divided = [
             total_name(number)
             for number, term in enumerate(loss.terms)
@@ -260,7 +209,10 @@ class _Lowering:
         moves = spec.kind == "statistic" and self.plan.training and not self._waits(op)
         if moves and not (isinstance(op, BatchNorm) and op.time_steps):
             return Register(_statistic(key), spec.shape, batched=False)
-        return Register(f"param:{key}", spec.shape, batched=False, fixed=True)
+        return self._weight(key)
+
+    def _weight(self, key: str) -> Register:
+        return Register(f"param:{key}", self.specs[key].shape, batched=False, fixed=True)
 
     def _first(self) -> Register:
         """The number of the first step."""
@@ -318,22 +270,28 @@ class _Lowering:
         shape = self.shapes[line.source]
         for number, slot in enumerate(_slots(line)):
             if isinstance(line.init, str):
-                spec = self.specs[line.init]
-                init = Register(f"param:{line.init}", spec.shape, batched=False, fixed=True)
-                rest = self.draft.spread(init, shape)
+                rest = self.draft.spread(self._weight(line.init), shape)
             else:
                 rest = self.draft.emit("full", self.draft.like, value=float(line.init), shape=shape)
             yield slot, self._or_given(rest, line, number, shape) if self._takes_states() else rest
 
     def _or_given(self, rest: Register, line: DelayLine, number: int, shape: Shape) -> Register:
         """The state that was handed over, except for a sample that starts from rest."""
-        given = Register(f"state:{line.key}", shape, fixed=True)
+        given = self._handed(line)
         if line.edge:
             given = self.draft.emit("step", given, index=number, shape=shape)
         flag = Register(RESTING, fixed=True)
         flag = self.draft.emit("reshape", flag, shape=(1,) * len(shape))
         resting = self.draft.emit("greater", flag, self.draft.const(0.0), shape=(1,) * len(shape))
         return self.draft.emit("where", resting, rest, given, shape=shape)
+
+    def _handed(self, line: DelayLine) -> Register:
+        """A whole line that was handed over."""
+        return Register(f"state:{line.key}", self._line_shape(line), fixed=True)
+
+    def _line_shape(self, line: DelayLine) -> Shape:
+        shape = self.shapes[line.source]
+        return (line.length, *shape) if line.edge else shape
 
     def _carry(self) -> None:
         """What the walk that ends here carries from step to step."""
@@ -355,7 +313,9 @@ class _Lowering:
         shape = self.shapes[line.source]
         slots = [Register(slot, shape, fixed=True) for slot in _slots(line)]
         return (
-            self.draft.emit("stack", *slots, shape=(len(slots), *shape)).name if line.edge else slots[0].name
+            self.draft.emit("stack", *slots, shape=self._line_shape(line)).name
+            if line.edge
+            else slots[0].name
         )
 
     def _after(self, key: str, register: Register) -> str:

@@ -24,6 +24,8 @@ class IpuOptions:
         gradient_accumulation: in how many parts, one after the other, an IPU takes its share of a batch in
             training; their mean gradient makes one update.
         device_iterations: likewise when running.
+        chunk: number of steps that are compiled; a program walks through T in chunks of so many, which divide
+            it, and trains with the gradient through all steps, computing each chunk twice. 0: all of T.
         available_memory: share of the memory of a tile that products may use while computing, 0 to 1.
         cache: folder for compiled programs.
         ipu_model: run on the SDK's simulator.
@@ -45,6 +47,7 @@ class IpuOptions:
     replication: int = 1
     gradient_accumulation: int = 1
     device_iterations: int = 1
+    chunk: int = 0
     available_memory: float | None = None
     cache: str | None = None
     ipu_model: bool = False
@@ -60,6 +63,8 @@ class IpuOptions:
         for name in ("replication", "gradient_accumulation", "device_iterations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give a whole number, 1 or more")
+        if self.chunk < 0:
+            raise ValueError(f"chunk is {self.chunk}; give a number of steps, or 0 for all")
         if self.replication & (self.replication - 1):
             raise ValueError(f"replication is {self.replication}; IPUs come in powers of two")
         if self.available_memory is not None and not 0 < self.available_memory <= 1:

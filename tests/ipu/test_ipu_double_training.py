@@ -258,6 +258,11 @@ def _counting(net: Net, x: Tensor) -> Tensor:
     return x + net.get_buffer("seen").add_(1.0)
 
 
+def _counting_loss(net: Net, x: Tensor) -> Any:
+    seen = net.get_buffer("seen").add_(1.0)
+    return seen[:1] * 1.0, poptorch.identity_loss((x * net.weight).sum(), "none")
+
+
 def test_buffers_that_are_updated_in_place_keep_it() -> None:
     net = Net(_counting)
     model = poptorch.inferenceModel(net)
@@ -268,6 +273,10 @@ def test_buffers_that_are_updated_in_place_keep_it() -> None:
     assert net.get_buffer("seen").tolist() == [2.0, 2.0]
     several = poptorch.inferenceModel(Net(_counting), poptorch.Options().deviceIterations(2))
     assert torch.equal(several(X), X + torch.tensor([[1.0], [2.0]]))  # from one iteration to the next
+    accumulating = poptorch.Options().outputMode(poptorch.OutputMode.All)
+    accumulating.Training.gradientAccumulation(2)
+    trained = training(Net(_counting_loss), accumulating)
+    assert trained(X)[0].tolist() == [1.0, 2.0]  # and from one part of a batch to the next
     whole = Net(_counting)
     whole.seen = torch.zeros(2, dtype=torch.int32)
     with pytest.raises(poptorch.Error, match="seen holds whole numbers"):

@@ -17,9 +17,9 @@ from snnhw_ipu.explain import captured
 from snnhw_ipu.forms import forms_of
 from snnhw_ipu.layers import LOWERINGS
 from snnhw_ipu.losses import LOSSES
-from snnhw_ipu.lower import Lowered
 from snnhw_ipu.optimizers import OPTIMIZERS, settings
 from snnhw_ipu.options import IpuOptions
+from snnhw_ipu.plans import Lowered
 from snnhw_ipu.worker.double.graph import final_loss, unsupported
 from snnhw_ipu.worker.double.restrictions import restricted
 from snnhw_ipu.worker.double.size import dead_nodes

@@ -8,7 +8,13 @@ A recipe is plain data, written by `snnhw_ipu.lower`:
      "stages": [stage, ...],                                       walks through all steps
      "after": [instruction, ...],                                  losses and final shapes
      "moved": {key: register, ...},                                statistics that training has moved
-     "returns": [register, ...], "loss": register or null}
+     "returns": [register, ...], "loss": register or null,
+     "chunks": number of calls that make up all steps, "batch": samples of each,
+     "timed": [argument with an axis of time, ...], "over_time": [number of a result with one, ...],
+     "finals": {state: number of its result, ...}}
+
+One that trains in chunks has "gradients", "carries", "reads", "cotangents" and "host" besides; see
+`snnhw_ipu.chunks`.
 
 There is one stage, unless something needs all steps of a signal at once; the next stage goes on from there:
 
@@ -31,7 +37,7 @@ from torch import Tensor, nn
 
 from .functions import FUNCTIONS
 
-__all__ = ["CONSTANT", "Recipe", "UnrolledModel", "tensors_of"]
+__all__ = ["CONSTANT", "Recipe", "Registers", "UnrolledModel", "execute", "tensors_of", "unroll"]
 
 CONSTANT = "#"
 """What the names of a recipe's constants begin with, among those of parameters."""
@@ -89,7 +95,7 @@ class UnrolledModel(nn.Module):
         registers: Registers = dict(zip(names, arguments))
         for key, name in self.names.items():
             registers["param:" + key] = getattr(self, name)
-        _unroll(recipe, registers)
+        unroll(recipe, registers)
         found = tuple(registers[name] for name in recipe["returns"])
         for key, name in recipe["moved"].items():
             getattr(self, self.names[key]).copy_(registers[name])  # buffers, which keep it on the device
@@ -99,19 +105,20 @@ class UnrolledModel(nn.Module):
         return (*found, self.identity_loss(loss, "none") if self.training else loss.reshape(1))
 
 
-def _unroll(recipe: Recipe, registers: Registers) -> None:
+def unroll(recipe: Recipe, registers: Registers) -> None:
+    """Fill the registers of a recipe, from arguments and parameters."""
     for number, stage in enumerate(recipe["stages"]):
-        _execute(stage["before"], registers, 0)
+        execute(stage["before"], registers, 0)
         if number == 0:
             registers.update({slot: registers[name] for slot, name in recipe["start"].items()})
         _walk(stage, recipe["steps"], registers)
-    _execute(recipe["after"], registers, recipe["steps"])
+    execute(recipe["after"], registers, recipe["steps"])
 
 
 def _walk(stage: Stage, steps: int, registers: Registers) -> None:
     kept: dict[str, list[Tensor]] = {name: [] for name in stage["keep"]}
     for step in range(steps):
-        _execute(stage["each"], registers, step)
+        execute(stage["each"], registers, step)
         for name, values in kept.items():
             values.append(registers[name])
         registers.update({before: registers[after] for before, after in stage["carry"].items()})
@@ -119,7 +126,8 @@ def _walk(stage: Stage, steps: int, registers: Registers) -> None:
         registers[stage["keep"][name]] = torch.stack(values, 1)
 
 
-def _execute(instructions: list[Any], registers: Registers, step: int) -> None:
+def execute(instructions: list[Any], registers: Registers, step: int) -> None:
+    """Instructions one after the other; ``step`` is the number of the step."""
     for result, function, operands, options in instructions:
         given = {name: step if value == "#step" else value for name, value in options.items()}
         registers[result] = FUNCTIONS[function](*[registers[name] for name in operands], **given)

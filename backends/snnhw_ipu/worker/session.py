@@ -26,9 +26,11 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 import numpy as np
 import torch
 
+from .chunks import Chunks
 from .doctor import diagnose
 from .frames import PROTOCOL
-from .model import CONSTANT, UnrolledModel, tensors_of
+from .model import CONSTANT, Recipe, UnrolledModel, tensors_of
+from .walk import called, forward, joined
 
 __all__ = ["Session", "runtime"]
 
@@ -56,6 +58,7 @@ class Session:
         self.model: UnrolledModel | None = None
         self.opened: Header = {}
         self.optimizer: Any = None
+        self.chunks: Chunks | None = None
         self.trainer: Any = None
         self.form = "rest"
         self.runners: dict[tuple[str, str], Any] = {}
@@ -100,13 +103,18 @@ class Session:
         if header["optimizer"]:
             kind = getattr(self.poptorch.optim, header["optimizer"]["kind"])
             weights = [self.model.value(key) for key in header["trainable"]]
-            self.optimizer = kind(weights, **_settings(header["optimizer"]["settings"]))
+            given = _settings(header["optimizer"]["settings"])
+            recipe = header["forms"]["train"]["continued"]
+            if recipe["chunks"] > 1:
+                self.chunks = Chunks(self.model, recipe, header["optimizer"]["kind"], given)
+                kind, given = self.poptorch.optim.SGD, {"lr": 1.0}
+            self.optimizer = kind(weights, **given)
         return {}, {}
 
     def close(self, header: Header, arrays: Arrays) -> Answer:
         for executor in self._executors():
             executor.destroy()
-        self.model, self.optimizer, self.trainer = None, None, None
+        self.model, self.optimizer, self.trainer, self.chunks = None, None, None, None
         self.runners, self.fresh, self.form, self.opened = {}, set(), "rest", {}
         self.ticket, self.torn = 0, ""
         return {}, {}
@@ -128,7 +136,7 @@ class Session:
         options.showCompilationProgressBar(False)
         options.replicationFactor(given["replication"])
         if train:
-            options.Training.gradientAccumulation(given["gradient_accumulation"])
+            options.Training.gradientAccumulation(1 if self.chunks else given["gradient_accumulation"])
         else:
             options.deviceIterations(given["device_iterations"])
         if given["seed"] is not None:
@@ -174,18 +182,28 @@ class Session:
 
     def call(self, purpose: str, header: Header, arrays: Arrays) -> Answer:
         """Run without training."""
+        if self.chunks is not None and purpose == "evaluate":
+            trainer = self._trainer(header["form"])
+            self._make_room(trainer)
+            return {}, _numbered(self.chunks.evaluate(trainer, self._arguments(arrays)))
         executor = self._runner(purpose, header["form"])
         self._make_room(executor)
         self._refresh(purpose, header["form"])
-        found = executor(*self._arguments(purpose, header["form"], arrays))
-        return {}, _numbered(found)
+        recipe, given = self._recipe(purpose, header["form"]), self._arguments(arrays)
+        return {}, _numbered(joined(recipe, forward(executor, recipe, given)[0]))
 
     def step(self, header: Header, arrays: Arrays) -> Answer:
         """One update. The loss is the last result."""
         executor = self._trainer(header["form"])
         self._make_room(executor)
         self.fresh.clear()
-        found = executor(*self._arguments("train", self.form, arrays))
+        given = self._arguments(arrays)
+        if self.chunks is None:
+            found = called(executor, self._recipe("train", self.form), given)
+        else:
+            self.torn = "in the middle of an update"
+            found = self.chunks.step(executor, given)
+            self.torn = ""
         self.ticket = header["ticket"]
         return {}, _numbered(found)
 
@@ -215,10 +233,12 @@ class Session:
             executor.copyWeightsToDevice()
         self.fresh.add((purpose, form))
 
-    def _arguments(self, purpose: str, form: str, arrays: Arrays) -> list[torch.Tensor]:
-        recipe = self.opened["forms"][purpose][form]
-        names = recipe["inputs"] + recipe["targets"] + recipe["states"]
-        return [torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in names]
+    def _recipe(self, purpose: str, form: str) -> Recipe:
+        found: Recipe = self.opened["forms"][purpose][form]
+        return found
+
+    def _arguments(self, arrays: Arrays) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
     # -- parameters ---------------------------------------------------------------------------------
 
@@ -258,6 +278,10 @@ class Session:
 
     def set_optimizer(self, header: Header, arrays: Arrays) -> Answer:
         """The same optimizer with other settings: another object would forget what this one remembers."""
+        if self.chunks is not None:
+            self.chunks.take(_settings(header["settings"]))
+            self.ticket = header["ticket"]
+            return {}, {}
         before = [dict(group) for group in self.optimizer.param_groups]
         try:
             self._set(header["settings"])
@@ -277,6 +301,8 @@ class Session:
 
     def state(self, header: Header, arrays: Arrays) -> Answer:
         """By the program's own names; nothing before the first update."""
+        if self.chunks is not None:
+            return {}, {name: _array(value) for name, value in self.chunks.memory().items()}
         found = self.optimizer.state_dict().get("ipu_state") or {}
         return {}, {self._named(name, back=True): _array(value) for name, value in found.items()}
 
@@ -289,7 +315,12 @@ class Session:
         memory = {self._named(name): torch.from_numpy(np.array(x)) for name, x in parts["optimizer"].items()}
         with self._whole(header):
             self._fill(parts["param"])
-            if self.optimizer is not None:
+            if self.chunks is not None:
+                self.chunks.take(_settings(header["settings"]))
+                self.chunks.remember(
+                    {name: torch.from_numpy(np.array(x)) for name, x in parts["optimizer"].items()}
+                )
+            elif self.optimizer is not None:
                 self._set(header["settings"])
                 self._remember(memory or None)
                 if self.trainer is not None and self.trainer.isAttachedToDevice():

@@ -211,14 +211,13 @@ class PoplarExecutor(Memory):
 
     def _iteration(self, pieces: Sequence[Call]) -> list[tuple[Any, dict[int, Tensor]]]:
         graph, found = self._need(), []
-        weights = dict(self.device)
         totals: dict[str, Tensor | None] = {}
         trained = dict(self.updater.weights) if self.updater else {}
         for piece in pieces:
             inputs = [narrowed(leaf) for leaf in tree_flatten(piece)[0] if isinstance(leaf, Tensor)]
             leaves = {name: value.detach().requires_grad_(self.training) for name, value in trained.items()}
             with torch.set_grad_enabled(self.training):
-                values = graph.run(inputs, {**weights, **leaves})
+                values = graph.run(inputs, {**self.device, **leaves})  # buffers as the last piece left them
             if self.training and values[self.loss].requires_grad:
                 values[self.loss].backward()
             self._add(totals, leaves, len(pieces))
