@@ -110,3 +110,22 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
     model, x = trained()
     with pytest.raises(InputError, match="input"):
         model.verify(x[..., 1:])
+
+
+def test_it_says_how_far_rounding_reaches() -> None:
+    model, x = trained()
+    found = model.verify(x)
+    assert 0 < found.parity.reach < 1e-3
+    assert f"differ within rounding, which reaches {found.parity.reach:.2g} from a threshold at most" in str(
+        found
+    )
+
+
+def test_the_reference_is_not_held_to_itself() -> None:
+    for options, itself in (({}, True), ({"dtype": "float32"}, False)):
+        model = snn.compile(net(), torch.zeros(2, INPUTS), backend="reference", time_steps=2, options=options)
+        found = model.verify(torch.rand(2, 2, INPUTS))
+        assert found.ok
+        assert found.is_reference is itself
+        assert str(found).endswith("in every bit, and the reference itself") is itself
+        assert bool(found.parity.spikes_compared) is not itself
