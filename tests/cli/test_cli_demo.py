@@ -84,6 +84,14 @@ def test_what_to_try_next_has_the_options(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_the_reference_is_not_compared_with_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Model, "verify", lambda *_: Live(Parity(), is_reference=True))
+    result = call(*SMALL, "--out", tmp_path)
+    assert result.exit_code == 0
+    assert "reference, on images it ran there" in " ".join(result.stdout.split())
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_an_unexplained_spike_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Live(Parity(spikes_compared=9, spike_mismatches=1, unexplained_mismatches=1))
     monkeypatch.setattr(Model, "verify", lambda *_: wrong)

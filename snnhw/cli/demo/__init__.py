@@ -123,6 +123,7 @@ def _counts(live: Live) -> dict[str, object]:
         "unexplained_mismatches": parity.unexplained_mismatches,
         "max_membrane_error": parity.max_membrane_error,
         "apart": live.apart,
+        "is_reference": live.is_reference,
     }
 
 

@@ -94,6 +94,8 @@ def _rows(console: Console, rows: dict[str, str]) -> None:
 def _in_words(live: Live) -> str:
     parity = live.parity
     differing = parity.spike_mismatches
+    if live.is_reference:
+        return "it ran there"
     if not differing:
         return f"all {parity.spikes_compared:,} spikes equal"
     return (
