@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from snnhw import registry
 from snnhw.arrays import hosts
 from snnhw.errors import InputError
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, files, init_params, require_valid
 from snnhw.lowering import lower, make_job
-from snnhw.options import check_format_options, check_keywords
+from snnhw.options import check_format_options, check_keywords, with_hints
 from snnhw.plugin import BACKENDS, FORMATS, Array, Arrays, Probe, Report
 
 if TYPE_CHECKING:
@@ -42,6 +42,23 @@ def backends() -> dict[str, Probe]:
     return registry.survey(BACKENDS)
 
 
+_BACKEND: Final = "give backend=..., the name of one; snnhw.backends() lists those that are installed"
+
+HINTS: Final[Mapping[str, str]] = {
+    "backend": _BACKEND,
+    **dict.fromkeys(("device", "devices"), f"where it runs is said by the choice of the backend: {_BACKEND}"),
+    "time_steps": "give time_steps=T, the number of steps of one call",
+    **dict.fromkeys(("num_steps", "steps", "timesteps", "T"), "give time_steps=T"),
+    **dict.fromkeys(("batch", "batch_size"), "the batch is that of the sample, [B, ...]"),
+    **dict.fromkeys(("lr", "learning_rate"), "give optimizer=snnhw.optim.Adam(lr=...)"),
+    **dict.fromkeys(("criterion", "loss_fn"), "give loss=..., such as snnhw.functional.ce_rate_loss()"),
+    **dict.fromkeys(("epochs", "dataloader"), "call step(x, y) of the model in a loop over your data"),
+    **dict.fromkeys(("dtype", "precision"), "give options={...: ...}, which are the backend's own"),
+}
+"""Argument -> what to do where `compile` misses it, or does not have it."""
+
+
+@with_hints(HINTS)
 def compile(  # the verb of the design, reached as snnhw.compile
     net: nn.Module | Program | tuple[Program, Params],
     sample: Array | Arrays,
@@ -85,30 +102,36 @@ def compile(  # the verb of the design, reached as snnhw.compile
         Unsupported: the backend cannot run this program; lists every reason.
     """
     from snnhw.nn import Model  # imports torch
+    from snnhw.nn.axes import telling
 
     plugin = registry.backend(backend, options)
-    program, params, names = _take(net, sample, static)
+    program, params, names, told = _take(net, sample, static, None if static else time_steps)
     if dt is not None:
         program = replace(program, time=replace(program.time, dt=dt))
-    job = make_job(
-        plugin,
-        program,
-        time_steps=time_steps,
-        batch=_batch(sample),
-        loss=loss,
-        optimizer=optimizer,
-        record=record,
-        seed=seed,
-        options=options,
-        clip_norm=clip_norm,
-        accumulate=accumulate,
-    )
-    return Model(lower(plugin, program, params, job), program, names, plugin, job)
+    with telling(told):
+        job = make_job(
+            plugin,
+            program,
+            time_steps=time_steps,
+            batch=_batch(sample),
+            loss=loss,
+            optimizer=optimizer,
+            record=record,
+            seed=seed,
+            options=options,
+            clip_norm=clip_norm,
+            accumulate=accumulate,
+        )
+        return Model(lower(plugin, program, params, job), program, names, plugin, job)
 
 
-def _take(net: Network, sample: Any, static: bool) -> tuple[Program, Params, Mapping[str, str]]:
-    """The program, its parameters, and the module's parameter names where there is a module."""
+def _take(
+    net: Network, sample: Any, static: bool = False, time_steps: int | None = None
+) -> tuple[Program, Params, Mapping[str, str], str]:
+    """The program, its parameters, the module's parameter names where there is a module, and what to say of
+    the sample."""
     names: Mapping[str, str] = {}
+    told = ""
     if isinstance(net, Program):
         require_valid(net)
         program, params = net, init_params(net)
@@ -116,14 +139,14 @@ def _take(net: Network, sample: Any, static: bool) -> tuple[Program, Params, Map
         program, params = net
         require_valid(program)
     else:
-        from snnhw.nn import capture  # imports torch
+        from snnhw.nn.axes import taken  # imports torch
 
-        captured = capture(net, sample)
+        captured, told = taken(net, sample, time_steps)
         program, params, names = captured.program, captured.params, captured.names
     if static:
         inputs = program.named(Input)
         program = replace(program, time=replace(program.time, static_inputs=inputs))
-    return program, params, names
+    return program, params, names, told
 
 
 def _batch(sample: Any) -> int:
@@ -148,7 +171,7 @@ def save(path: str | os.PathLike[str], net: Network, sample: Array | Arrays | No
     Args:
         net: as for `compile`; a torch module needs a ``sample`` of one step, ``[B, ...]``.
     """
-    program, params, _ = _take(net, sample, static=False)
+    program, params, *_ = _take(net, sample)
     files.save(path, program, params)
 
 
@@ -190,7 +213,7 @@ def export(
         ExportError: the format cannot say this network as it is; with every reason.
         InputError: an option that the format does not have.
     """
-    program, params, _ = _take(net, sample, static=False)
+    program, params, *_ = _take(net, sample)
     own = {"sample": None if sample is None else _by_name(program, sample)}
     plugin = registry.file_format(_format_of(path))
     check_format_options(plugin, options)

@@ -148,7 +148,20 @@ def _from_dlpack(array: Any) -> npt.NDArray[Any]:
 def unreadable(what: str, name: str, array: Any, error: Exception | None) -> InputError:
     """What is no array, or one that its own library does not hand over."""
     why = "is no array" if error is None else f"cannot be read ({error})"
-    return InputError(f"{what} '{name}' is a {type(array).__name__}, which {why}; give {ACCEPTED}")
+    return InputError(
+        f"{what} '{name}' is a {type(array).__name__}, which {why}; give {ACCEPTED}{_made(array)}"
+    )
+
+
+def _made(given: Any) -> str:
+    """Code that makes an array of a list."""
+    if not isinstance(given, (list, tuple)) or not given:
+        return ""
+    if not all(hasattr(each, "shape") for each in given):
+        return "; torch.tensor(...) makes one of it"
+    if len({tuple(each.shape) for each in given}) == 1:
+        return "; torch.stack(...) makes one of it, along the first axis"
+    return f"; it holds {len(given)} arrays of different shapes, so that each is to be given by itself"
 
 
 def _refused(what: str, name: str, found: str, instead: str) -> InputError:

@@ -16,9 +16,11 @@ from torch.optim import Optimizer
 from snnhw import utils
 from snnhw.errors import InputError
 from snnhw.ir import Loss
-from snnhw.words import brief
+from snnhw.words import brief, public
 
 __all__ = ["BPTT", "RTRL", "TBPTT"]
+
+__getattr__, __dir__ = public(__name__, __all__)
 
 Criterion = Callable[..., Tensor] | Loss
 Steps = int | Literal[False] | None

@@ -8,6 +8,7 @@ from numbers import Real
 from snnhw.errors import InputError
 from snnhw.ir import Loss, Neuron, Opaque, Optimizer, Pointwise, Program, topological
 from snnhw.ir.inputs import check_record
+from snnhw.ir.optimizers import no_optimizer
 from snnhw.passes import components, expand, lacking
 from snnhw.plugin import Capabilities, Run, Train
 
@@ -108,7 +109,7 @@ def _check_training(program: Program, job: Train) -> None:
     if not isinstance(job.loss, Loss):
         raise InputError(f"a loss is a value such as snnhw.functional.ce_rate_loss(), not {job.loss!r}")
     if not isinstance(job.optimizer, Optimizer):
-        raise InputError(f"an optimizer is a value such as snnhw.optim.Adam(lr=1e-3), not {job.optimizer!r}")
+        raise no_optimizer(job.optimizer)
     if not program.trainable:
         raise InputError("nothing in this program is trainable; mark parameters in Program.trainable")
     if type(job.accumulate) is not int or job.accumulate < 1:

@@ -15,8 +15,11 @@ from snnhw.errors import CaptureError, ExportError, InputError, PluginUnavailabl
 from snnhw.ir import FrozenMap, Input, Neuron, Output, Program
 from snnhw.nn import SpikingNeuron, capture
 from snnhw.plugin import ObjectFormat
+from snnhw.words import public
 
 __all__ = ["export_to_nir", "objects"]
+
+__getattr__, __dir__ = public(__name__, __all__)
 
 
 def objects() -> ObjectFormat:

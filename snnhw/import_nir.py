@@ -10,8 +10,11 @@ from torch import Tensor
 from snnhw.errors import InputError
 from snnhw.export_nir import objects
 from snnhw.nn.program import ProgramStep
+from snnhw.words import public
 
 __all__ = ["ImportedStep", "import_from_nir"]
+
+__getattr__, __dir__ = public(__name__, __all__)
 
 
 class ImportedStep(ProgramStep):

@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 from snnhw.ir import SGD, Adam, AdamW, Optimizer
+from snnhw.words import public
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+
+__getattr__, __dir__ = public(__name__, __all__)

@@ -5,8 +5,19 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
-from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
@@ -17,7 +28,60 @@ if TYPE_CHECKING:
     from snnhw.plugin import Backend, Format
     from snnhw.reader import Reader
 
-__all__ = ["build_options", "check_format_options", "check_keywords", "numbers"]
+__all__ = ["build_options", "check_format_options", "check_keywords", "numbers", "with_hints"]
+
+
+WHERE = (
+    " Where it runs is said by the choice of the backend; snnhw.backends() lists those that are installed."
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def with_hints(hints: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A function that is told by `InputError` how it is called, where a call does not fit it.
+
+    Args:
+        hints: name of an argument -> what to do about it where it is missing, or is none of the function's.
+    """
+
+    def decorated(function: Callable[P, R]) -> Callable[P, R]:
+        form = signature(function)
+
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                form.bind(*args, **kwargs)
+            except TypeError:
+                raise InputError(_misfit(function.__name__, form, len(args), kwargs, hints)) from None
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorated
+
+
+def _misfit(
+    name: str, form: Signature, places: int, kwargs: Mapping[str, object], hints: Mapping[str, str]
+) -> str:
+    """What is wrong with a call that gives so many arguments by their places, and some by name."""
+    known = list(form.parameters)
+    for given in kwargs:
+        if given not in known:
+            hint = f" {_told(hints[given])}" if given in hints else did_you_mean(given, known)
+            return f"{name}() has no argument '{given}'.{hint} Its arguments: {', '.join(known)}."
+    free = [each.name for each in form.parameters.values() if each.kind is not Parameter.KEYWORD_ONLY]
+    needed = [each.name for each in form.parameters.values() if each.default is Parameter.empty]
+    missing = [each for each in needed if each not in kwargs and each not in free[:places]]
+    if missing and places <= len(free):
+        told = " ".join(_told(hints[each]) for each in missing if each in hints)
+        return f"{name}() needs {', '.join(missing)}. {told}".rstrip()
+    return f"{name}() takes {' and '.join(free)} by their places, and all else by name: {', '.join(known)}."
+
+
+def _told(hint: str) -> str:
+    return sentence(f"{hint[0].upper()}{hint[1:]}")
 
 
 def build_options(plugin: Backend | Reader, given: Mapping[str, object], kind: str = "backend") -> Any:
@@ -91,7 +155,8 @@ def _number(text: str) -> float | bool | str:
 
 def _convert(who: str, name: str, value: object, options: Mapping[str, Any]) -> Any:
     if name not in options:
-        raise InputError(f"{who} has no option '{name}'.{did_you_mean(name, options)} {_listing(options)}")
+        hint = WHERE if name == "device" else did_you_mean(name, options)
+        raise InputError(f"{who} has no option '{name}'.{hint} {_listing(options)}")
     kind = options[name]
     if value in ("none", "None") and type(None) in get_args(kind):
         return None

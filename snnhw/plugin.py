@@ -310,7 +310,10 @@ class Executable(Protocol):
 
 @runtime_checkable
 class Backend(Protocol):
-    """Runs programs. A class attribute will do for each of the first three."""
+    """Runs programs. A class attribute will do for each of the first three.
+
+    Where people ask for it by the name of a device, a class attribute ``devices`` lists those: ``("gpu",)``.
+    """
 
     @property
     def name(self) -> str:

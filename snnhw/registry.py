@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from stevedore import DriverManager
 
-from snnhw.errors import DuplicatePlugin, InterfaceMismatch, PluginUnavailable, UnknownPlugin
+from snnhw.errors import DuplicatePlugin, InterfaceMismatch, PluginError, PluginUnavailable, UnknownPlugin
 from snnhw.options import build_options
 from snnhw.plugin import BACKENDS, FORMATS, INTERFACE, READERS, STAND_INS, Probe
-from snnhw.words import did_you_mean, sentence
+from snnhw.words import brief, did_you_mean, sentence
 
 if TYPE_CHECKING:
     from snnhw.plugin import Backend, Format
@@ -32,7 +32,7 @@ PATIENCE = 30.0
 
 CHANGES = "docs/writing_a_backend.md tells its author what has changed"
 
-DEVICES = ("gpu", "mps", "xpu", "tpu", "rocm", "hip")
+DEVICES = ("gpu", "nvidia", "mps", "xpu", "tpu", "rocm", "hip")
 
 _OF_DEVICES = " A backend is named after what runs; none of those that are installed runs on such a device."
 
@@ -76,6 +76,7 @@ def backend(name: str, options: Mapping[str, object] | None = None) -> Backend:
         PluginError: as `load` does.
         InputError: an option that makes no sense.
     """
+    _check_text(BACKENDS, name)
     if options:
         plugin = cast("Backend", load(BACKENDS, name))
         chosen = build_options(plugin, options)
@@ -130,6 +131,12 @@ def _entries(group: str) -> list[metadata.EntryPoint]:
     entries = list(metadata.entry_points(group=group))
     DriverManager.ENTRY_POINT_CACHE[group] = entries
     return entries
+
+
+def _check_text(group: str, name: object) -> None:
+    if not isinstance(name, str):
+        close = did_you_mean(str(name).lower().partition(":")[0], names(group))
+        raise UnknownPlugin(f"{_kind(group)}={brief(name)} is no name of one.{close} {_installed(group)}")
 
 
 def _check_offered_once(group: str, name: str) -> None:
@@ -264,8 +271,21 @@ def _unknown(group: str, name: str) -> str:
     for other, purpose in _PURPOSE.items():
         if other != group and _owners(other, name):
             return f"'{name}' is {purpose}; a {kind} was asked for. {_installed(group)}"
-    hint = did_you_mean(name.lower(), names(group)) if name.lower() not in DEVICES else _OF_DEVICES
+    known = name.lower() in DEVICES  # 'gpu' is close to many a name
+    hint = _of_device(group, name.lower()) if known else did_you_mean(name.lower(), names(group))
     return f"no installed distribution offers a {kind} '{name}'.{hint} {_installed(group)}"
+
+
+def _of_device(group: str, device: str) -> str:
+    """What is said where people give the name of a device."""
+    for other in names(group):
+        try:
+            devices = getattr(load(group, other), "devices", ())
+        except PluginError:  # it cannot be used, so it is no answer
+            continue
+        if device in devices:
+            return f" A backend is named after what runs: such a device is that of {_kind(group)}='{other}'."
+    return _OF_DEVICES
 
 
 def _installed(group: str) -> str:

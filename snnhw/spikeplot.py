@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnhw.errors import InputError
+from snnhw.words import public
 
 if TYPE_CHECKING:
     from matplotlib.animation import ArtistAnimation
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
 
 __all__ = ["Camera", "animator", "raster", "spike_count", "traces"]
+
+__getattr__, __dir__ = public(__name__, __all__)
 
 
 def raster(data: Any, ax: Axes, **kwargs: Any) -> PathCollection:

@@ -29,6 +29,7 @@ from snnhw.ir import (
     Triangular,
 )
 from snnhw.tensors.custom import custom_surrogate
+from snnhw.words import public
 
 __all__ = [
     "LSO",
@@ -61,6 +62,8 @@ __all__ = [
     "triangle",
     "triangular",
 ]
+
+__getattr__, __dir__ = public(__name__, __all__)
 
 Gradient = Callable[[Tensor, Tensor, Tensor], Tensor]
 

@@ -14,9 +14,11 @@ from snnhw.errors import InputError
 from snnhw.nn.capture.carrying import CARRYING
 from snnhw.nn.modules.finite import check_finite
 from snnhw.nn.modules.neuron import SPK, SpikingNeuron
-from snnhw.words import brief
+from snnhw.words import brief, public
 
 __all__ = ["check_finite", "data_subset", "reset", "valid_split"]
+
+__getattr__, __dir__ = public(__name__, __all__)
 
 D = TypeVar("D")
 

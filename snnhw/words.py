@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from reprlib import Repr
+from typing import NoReturn
 
-__all__ = ["brief", "did_you_mean", "listing", "sentence"]
+__all__ = ["brief", "did_you_mean", "listing", "public", "sentence"]
 
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 80, 80
@@ -32,3 +33,12 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 def sentence(text: str) -> str:
     """The text with a full stop, unless it already ends as a sentence does."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def public(module: str, names: Sequence[str]) -> tuple[Callable[[str], NoReturn], Callable[[], list[str]]]:
+    """A module's ``__getattr__`` and ``__dir__``, where these names are all that its users look for."""
+
+    def refuse(name: str) -> NoReturn:
+        raise AttributeError(f"module '{module}' has no attribute '{name}'.{did_you_mean(name, names)}")
+
+    return refuse, lambda: sorted(names)

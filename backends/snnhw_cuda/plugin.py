@@ -19,6 +19,7 @@ class CudaBackend:
     name = "cuda"
     interface = INTERFACE
     Options = CudaOptions
+    devices = ("gpu", "nvidia")
 
     def probe(self) -> Probe:
         return CudaOptions().probe()

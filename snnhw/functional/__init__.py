@@ -5,6 +5,8 @@ Losses are values: `snnhw.compile` lowers them into the model, and called on ten
 
 from __future__ import annotations
 
+from torch.serialization import add_safe_globals
+
 import snnhw.tensors.losses  # noqa: F401  # what a call on tensors means
 from snnhw.functional import probe, quant, stdp_learner
 from snnhw.functional.acc import accuracy_rate, accuracy_temporal
@@ -30,6 +32,9 @@ from snnhw.functional.probe import (
     unpack_len1_tuple,
 )
 from snnhw.functional.reg import l1_rate_sparsity
+from snnhw.functional.tensor_losses import SpikeSteps, Unreduced
+from snnhw.ir import LOSS_TERMS, Loss, Term
+from snnhw.words import public
 
 __all__ = [
     "AttributeMonitor",
@@ -56,3 +61,8 @@ __all__ = [
     "stdp_learner",
     "unpack_len1_tuple",
 ]
+
+# What a checkpoint may name beside a network, and torch.load(weights_only=True) gives back.
+add_safe_globals([accuracy_rate, accuracy_temporal, Loss, Term, Unreduced, SpikeSteps, *LOSS_TERMS.values()])
+
+__getattr__, __dir__ = public(__name__, __all__)

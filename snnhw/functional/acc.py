@@ -6,14 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from snnhw.arrays import check_array
 from snnhw.errors import InputError
+from snnhw.tensors.number import Number
 
 __all__ = ["accuracy_rate", "accuracy_temporal"]
 
 
 def accuracy_rate(
     spk_out: Any, targets: Any, population_code: bool = False, num_classes: int | Literal[False] = False
-) -> np.float64:
+) -> Number:
     """Share of samples whose most active class is the right one.
 
     Args:
@@ -21,6 +23,9 @@ def accuracy_rate(
         targets: class numbers ``[B]``.
         population_code: each class has a population of neighbouring neurons.
         num_classes: how many classes share the C neurons.
+
+    Returns:
+        a float, which has ``item()``, too.
 
     Raises:
         InputError: shapes that do not fit, or neurons that cannot be shared evenly.
@@ -38,7 +43,7 @@ def accuracy_rate(
     return _share(counts.argmax(1) == targets)
 
 
-def accuracy_temporal(spk_out: Any, targets: Any) -> np.float64:
+def accuracy_temporal(spk_out: Any, targets: Any) -> Number:
     """Share of samples in which the right neuron fires first.
 
     A silent neuron counts as firing at the last step; of several that fire first the lowest counts.
@@ -63,17 +68,30 @@ def _wide(spikes: Any) -> Any:
     return spikes.float() if hasattr(spikes, "float") else spikes.astype(np.float32)
 
 
-def _share(right: Any) -> np.float64:
-    """A number of NumPy's, as snnTorch gives: its tutorials call ``item()`` on it."""
-    return np.float64(int(right.sum()) / len(right))
+def _share(right: Any) -> Number:
+    """With ``item()``, which snnTorch's tutorials call; its own, NumPy's, no checkpoint gives back."""
+    return Number(int(right.sum()) / len(right))
 
 
 def _check(name: str, spk: Any, targets: Any) -> None:
-    if spk.ndim != 3 or targets.shape != spk.shape[1:2]:
+    for what, given in (("spikes", spk), ("targets", targets)):
+        check_array(name, what, given)
+    shape, wanted = tuple(spk.shape), tuple(targets.shape)
+    if len(shape) != 3 or wanted != shape[1:2]:
         raise InputError(
-            f"{name} takes spikes [T, B, C] and targets [B], "
-            f"not {tuple(spk.shape)} and {tuple(targets.shape)}"
+            f"{name} takes spikes [T, B, C] and targets [B], not {shape} and {wanted}{_advice(shape, wanted)}"
         )
+
+
+def _advice(shape: tuple[int, ...], targets: tuple[int, ...]) -> str:
+    """What to do about shapes that do not go together."""
+    if len(shape) == 3 and targets == shape[:1]:
+        return "; the batch stands first, where time does here: give spk.transpose(0, 1)"
+    if len(shape) == 2 and targets == shape[:1]:
+        return "; there is no time axis: of one step, or of counts, give spk[None]"
+    if len(shape) == 3 and targets[:1] == shape[1:2] and len(targets) == 2:
+        return "; of one-hot targets give targets.argmax(1)"
+    return ""
 
 
 def _prediction_check(spk_out: Any) -> tuple[Any, int, int]:

@@ -59,7 +59,7 @@ def _sizes(program: Program, name: str, given: Shape, known: Mapping[str, int]) 
         accepted = f"[{', '.join(map(str, wanted))}]"
         raise InputError(
             f"input '{name}' has shape {list(given)}; accepted: {accepted}{_why(free, known)}."
-            f"{_hint(len(given) - len(op.shape), free)}"
+            f"{_hint(given, len(given) - len(op.shape), free)}"
         )
     return dict(zip(free, given, strict=False))
 
@@ -69,11 +69,16 @@ def _why(free: Iterable[str], known: Mapping[str, int]) -> str:
     return f" ({' and '.join(agreed)} elsewhere)" if agreed else ""
 
 
-def _hint(extra_axes: int, free: tuple[str, ...]) -> str:
+def _hint(given: Shape, extra_axes: int, free: tuple[str, ...]) -> str:
+    if 0 in given:
+        return " An axis of length 0 holds nothing: leave such a batch out."
     if free == ("B",) and extra_axes == 2:
         return " It is declared static: give it once, without the time axis."
     if free == ("T", "B") and extra_axes == 1:
-        return " The time axis is missing; if the input is the same at every step, declare it static."
+        return (
+            " An axis is missing: T, the steps, or B, the samples. An input that is the same at every step "
+            "can be declared static, and is given once."
+        )
     return ""
 
 

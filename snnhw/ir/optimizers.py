@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 
 from snnhw.errors import InputError
 from snnhw.ir.checks import is_number
 from snnhw.ir.registered import enter
 from snnhw.words import brief
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "Slot"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "Slot", "no_optimizer"]
 
 OPTIMIZERS: Final[dict[str, type[Optimizer]]] = {}
 """Every optimizer by its class name."""
@@ -46,6 +47,15 @@ class Optimizer:
 
     lr: float = 1e-3
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse what torch's take first, before it is taken for a learning rate."""
+        if (args and isinstance(args[0], Iterable)) or "params" in kwargs:
+            raise InputError(
+                f"{cls.__name__} takes its settings alone, such as {cls.__name__}(lr=1e-3): which "
+                "parameters are trained is the network's to say"
+            )
+        return super().__new__(cls)
+
     @property
     def form(self) -> str:
         """What it is besides numbers that a schedule changes: runs of different forms do not continue each
@@ -78,6 +88,29 @@ def _are_numbers(values: object, count: int) -> bool:
         and len(values) == count
         and all(is_number(value) and value >= 0 for value in values)
     )
+
+
+def no_optimizer(given: object) -> InputError:
+    """What is said of something in the place of an optimizer."""
+    kind = given if isinstance(given, type) else type(given)
+    name = kind.__name__
+    if issubclass(kind, Optimizer):
+        instead = f"the class {name}; give one with its settings, such as snnhw.optim.{name}(lr=1e-3)"
+    elif kind.__module__.partition(".")[0] == "torch":
+        settings = getattr(given, "defaults", {})
+        lr = settings.get("lr", 1e-3) if isinstance(settings, Mapping) else 1e-3
+        ours = (
+            f"give snnhw.optim.{name}(lr={lr})"
+            if name in OPTIMIZERS
+            else f"there are {', '.join(OPTIMIZERS)}"
+        )
+        instead = (
+            f"torch's {name}, which holds a module's parameters; {ours}, or with any of torch's train what "
+            "torch_module() of the compiled model gives, in a loop of your own"
+        )
+    else:
+        instead = brief(given)
+    return InputError(f"an optimizer is a value such as snnhw.optim.Adam(lr=1e-3), not {instead}")
 
 
 def optimizer(cls: Class) -> Class:

@@ -173,6 +173,11 @@ def _changes(given: TargetArray) -> Iterator[tuple[str, TargetArray]]:
 
 def _advice(term: Term, signal: Shape, given: TargetArray) -> str:
     possible = _possible(term, signal)
+    turned = (signal[1], signal[0], *signal[2:])
+    if len(given.shape) == 1 and any(form.fits(turned, given) for form in possible):
+        return (
+            f" If the batch stands first in '{term.of}', give it as [T, B, ...], such as x.transpose(0, 1)."
+        )
     for told, changed in _changes(given):
         if any(form.fits(signal, changed) for form in possible):
             return f" {told}."

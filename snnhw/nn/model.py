@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor, nn
 
@@ -13,6 +13,8 @@ from snnhw.arrays import check_forwards
 from snnhw.errors import InputError, ProgramError, Unsupported
 from snnhw.ir import Input, Optimizer, Output, Params, Program, files
 from snnhw.nn.alone import OneAtATime
+from snnhw.nn.axes import check_axes
+from snnhw.nn.evaluated import Evaluated, StepLoss
 from snnhw.nn.habits import instead
 from snnhw.nn.sound import Sound
 from snnhw.nn.writing import names_within, write_into
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 Signals = Tensor | tuple[Tensor, ...]
+
+NONE: Final[Mapping[str, Any]] = {}
 
 
 class Model:
@@ -73,9 +77,10 @@ class Model:
                 are not finite. Arrays on other devices are not looked at, which would wait for them.
         """
         targets = {} if y is None else _named(y, ("target",), "target")
-        found = self.executable.step(self._signals(x), targets, state)
+        found = self.executable.step(self._signals(x, targets), targets, state)
         self.state = found.state
-        return found.loss, self._returned(found.outputs)
+        loss = StepLoss(found.loss) if isinstance(found.loss, float) else found.loss
+        return loss, self._returned(found.outputs)
 
     def run(self, x: Any, state: Arrays | None = None) -> Result:
         """Evaluate: outputs and recordings ``[T, B, ...]`` by name, as tensors, and the final state.
@@ -88,28 +93,25 @@ class Model:
         return Result(_tensors(found.outputs), _tensors(found.recordings), found.state)
 
     def __call__(self, x: Any, state: Arrays | None = None) -> Signals:
-        """The outputs of `run`, in the order of the network's own return."""
-        return self._returned(self.run(x, state).outputs)
+        """The outputs of `run`, in the order of the network's own return.
 
-    def _signals(self, x: Any) -> dict[str, Any]:
+        Without a gradient: who calls ``backward()`` on them is told what trains.
+        """
+        found = self._returned(self.run(x, state).outputs)
+        return (
+            tuple(each.as_subclass(Evaluated) for each in found)
+            if isinstance(found, tuple)
+            else found.as_subclass(Evaluated)
+        )
+
+    def _signals(self, x: Any, targets: Mapping[str, Any] = NONE) -> dict[str, Any]:
         given, found = _named(x, self._inputs, "input"), {}
         for name, array in given.items():
             check_forwards("input", name, array)
-            found[name] = as_tensor("input", name, array)
-            self._check_time_first(name, tuple(found[name].shape))
+            tensor = as_tensor("input", name, array)
+            found[name] = tensor.plain() if isinstance(tensor, Evaluated) else tensor
+            check_axes(name, tuple(found[name].shape), self.program, self._job, targets)
         return found
-
-    def _check_time_first(self, name: str, shape: tuple[int, ...]) -> None:
-        """Refuse the compiled T and B the other way round, which would run as B steps of T samples."""
-        steps, batch = self._job.time_steps, self._job.batch
-        varies = name not in self.program.time.static_inputs
-        if varies and steps != batch and shape[:2] == (batch, steps):
-            raise InputError(
-                f"input '{name}' has shape {list(shape)}: [B, T, ...] of the T={steps} and B={batch} that "
-                "were compiled, but time comes first here: give x.transpose(0, 1), or collate with Tonic's "
-                f"PadTensors(batch_first=False). For {batch} steps of {steps} samples, compile with "
-                f"time_steps={batch}"
-            )
 
     def _returned(self, outputs: Arrays) -> Signals:
         tensors = _tensors(outputs)

@@ -23,11 +23,27 @@ def resolve_loss(program: Program, loss: Loss) -> Loss:
             ``(classes,)``, or its neurons are not as many as the term's classes ask for.
     """
     if not isinstance(loss, Loss):
-        raise InputError(f"a loss is a value such as snnhw.functional.ce_rate_loss(), not {brief(loss)}")
+        raise InputError(f"a loss is a value such as snnhw.functional.ce_rate_loss(), not {_named(loss)}")
     if not loss.terms:
         raise InputError("this loss has no terms; add some, such as snnhw.functional.ce_rate_loss()")
     shapes = infer_shapes(program).shapes
     return Loss(tuple(_resolve(program, shapes, term) for term in loss.terms))
+
+
+def _named(given: object) -> str:
+    """Something in the place of a loss, and what to do about it."""
+    name = getattr(given, "__name__", type(given).__name__)
+    package = getattr(given, "__module__", "").partition(".")[0]
+    if package == __name__.partition(".")[0]:
+        return f"the function {name}; call it: {name}()"
+    if package == "snntorch":
+        return f"snntorch's {name}; snnhw.functional has losses of the same names"
+    if package == "torch":
+        return (
+            f"torch's {name}; snnhw.functional has ce_count_loss() and ce_rate_loss() for classes by spikes, "
+            "ce_membrane_loss() by membranes, and mse_membrane_loss() for values"
+        )
+    return brief(given)
 
 
 def _resolve(program: Program, shapes: Mapping[str, Shape], term: Term) -> Term:

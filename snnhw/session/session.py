@@ -14,6 +14,7 @@ from snnhw.arrays import hosts
 from snnhw.errors import InputError
 from snnhw.ir import Optimizer, Params, Program, check_params
 from snnhw.ir.noise import LIMIT
+from snnhw.ir.optimizers import no_optimizer
 from snnhw.plugin import Arrays, Run, Train
 from snnhw.session.origin import Origin
 from snnhw.session.progress import GRADIENTS, Layout, Progress
@@ -82,6 +83,8 @@ class Session:
     def check_optimizer(self, optimizer: Optimizer) -> None:
         """Raise `InputError` unless it is the one of the job with other settings."""
         present = self.training().optimizer
+        if not isinstance(optimizer, Optimizer):
+            raise no_optimizer(optimizer)
         if type(optimizer) is not type(present):
             raise InputError(
                 f"this program was compiled with {type(present).__name__}, which cannot become "

@@ -13,6 +13,7 @@ from snnhw.spikegen.one_hot import from_one_hot, to_one_hot, to_one_hot_inverse
 from snnhw.spikegen.rate import rate, rate_conv
 from snnhw.spikegen.targets import targets_convert, targets_latency, targets_rate
 from snnhw.spikegen.trains import latency_interpolate, rate_interpolate, target_rate_code
+from snnhw.words import public
 
 __all__ = [
     "delta",
@@ -32,3 +33,5 @@ __all__ = [
     "to_one_hot",
     "to_one_hot_inverse",
 ]
+
+__getattr__, __dir__ = public(__name__, __all__)

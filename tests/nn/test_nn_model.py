@@ -245,8 +245,9 @@ def test_an_input_of_another_rank_shows_both_shapes() -> None:
     with pytest.raises(InputError) as caught:
         compiled().step(X[0], Y)
     assert str(caught.value) == (
-        "input 'input' has shape [8, 5]; accepted: [T, B, 5]. The time axis is missing; "
-        "if the input is the same at every step, declare it static."
+        "input 'input' has shape [8, 5]; accepted: [T, B, 5]. It has B=8 samples without the time axis: give "
+        "all steps, such as by torch.stack(steps); of an input that is the same at every step, compile with "
+        "static=True."
     )
     with pytest.raises(InputError) as caught:
         compiled(static=True).step(X, Y)

@@ -73,8 +73,8 @@ def test_another_sample_shape() -> None:
 
 def test_no_time_axis() -> None:
     with says(
-        "input 'x' has shape [8, 5]; accepted: [T, B, 5]. The time axis is missing; "
-        "if the input is the same at every step, declare it static."
+        "input 'x' has shape [8, 5]; accepted: [T, B, 5]. An axis is missing: T, the steps, or B, the "
+        "samples. An input that is the same at every step can be declared static, and is given once."
     ):
         execute(DENSE, PARAMS, {"x": zeros(8, 5)})
 
@@ -98,7 +98,10 @@ def test_inputs_of_different_batches() -> None:
 
 
 def test_an_empty_batch() -> None:
-    with says("input 'x' has shape [4, 0, 5]; accepted: [T, B, 5]."):
+    with says(
+        "input 'x' has shape [4, 0, 5]; accepted: [T, B, 5]. An axis of length 0 holds nothing: leave such a "
+        "batch out."
+    ):
         execute(DENSE, PARAMS, {"x": zeros(4, 0, 5)})
 
 

@@ -236,8 +236,8 @@ def test_accuracy_counts_the_most_active() -> None:
 
 def test_accuracy_of_another_shape() -> None:
     with pytest.raises(InputError) as caught:
-        SF.accuracy_rate(torch.zeros(3, 4, 2), torch.zeros(3))
-    assert str(caught.value) == "accuracy_rate takes spikes [T, B, C] and targets [B], not (3, 4, 2) and (3,)"
+        SF.accuracy_rate(torch.zeros(3, 4, 2), torch.zeros(5))
+    assert str(caught.value) == "accuracy_rate takes spikes [T, B, C] and targets [B], not (3, 4, 2) and (5,)"
 
 
 def test_accuracy_of_populations_that_do_not_fit() -> None:
@@ -249,7 +249,7 @@ def test_the_first_to_fire_is_right_and_the_spikes_stay_as_they_are() -> None:
     spikes = torch.zeros(4, 3, 2)
     spikes[2, 0, 1] = spikes[0, 1, :] = 1  # one fires alone; two at once: the lowest; all silent: the lowest
     given = spikes.clone()
-    assert SF.accuracy_temporal(spikes, torch.tensor([1, 0, 0])) == 1
+    assert SF.accuracy_temporal(spikes, torch.tensor([1, 0, 0])) == 1.0
     assert SF.accuracy_temporal(spikes.numpy(), np.array([1, 1, 1])) == 1 / 3
     assert torch.equal(spikes, given)
 

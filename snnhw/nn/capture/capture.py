@@ -170,10 +170,10 @@ def _module(building: Building, node: fx.Node) -> None:
         return
     convert = MODULES.get(type(module))
     if convert is None:
-        raise CaptureError(
-            f"'{path}' is a {type(module).__name__}, which has no counterpart in a program; "
-            f"known: {', '.join(kind.__name__ for kind in MODULES)} and snnhw's neurons"
-        )
+        known = f"known: {', '.join(dict.fromkeys(kind.__name__ for kind in MODULES))} and snnhw's neurons"
+        name = type(module).__name__
+        instead = INSTEAD.get(name) or next((INSTEAD[each] for each in SORTS if each in name), known)
+        raise CaptureError(f"'{path}' is a {name}, which has no counterpart in a program; {instead}")
     held = next((what for kinds, what in ONCE.items() if isinstance(module, kinds)), None)
     if held and path in building.nodes:
         raise CaptureError(f"'{path}' is called twice within a step, but holds {held}; use two")
@@ -235,8 +235,29 @@ def _converter(called: str, node: fx.Node, arguments: list[Any]) -> Callable[...
 INSTEAD: Mapping[str, str] = {
     "dropout": "use nn.Dropout, which knows training from evaluation",
     "batch_norm": "use nn.BatchNorm1d or nn.BatchNorm2d",
+    **dict.fromkeys(
+        ("Softmax", "LogSoftmax", "softmax", "log_softmax"),
+        "leave it out: losses of cross entropy (ce_rate_loss, ce_count_loss, ce_membrane_loss) have it "
+        "within, and what model(x) gives can be given to torch.softmax",
+    ),
+    **dict.fromkeys(
+        ("GroupNorm", "InstanceNorm", "RMSNorm", "group_norm", "instance_norm"),
+        "use nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, or snnhw.BatchNormTT1d and 2d, which norm each "
+        "step by itself",
+    ),
+    **dict.fromkeys(
+        ("LSTM", "GRU", "RNN"),
+        "use snnhw.SLSTM or snnhw.SConv2dLSTM, or spiking neurons with recurrence, snnhw.RLeaky",
+    ),
+    **dict.fromkeys(
+        ("CrossEntropyLoss", "MSELoss", "cross_entropy", "mse_loss"),
+        "a loss is no part of the network: give it to snnhw.compile, loss=snnhw.functional.ce_rate_loss()",
+    ),
 }
-"""What is called -> what to use in its place."""
+"""What is called, or what a layer is -> what to use in its place."""
+
+SORTS = ("InstanceNorm", "Softmax", "LSTM", "GRU", "RNN")
+"""Parts of names: InstanceNorm1d and 2d, Softmax2d, LSTMCell."""
 
 
 def _names(known: Mapping[Any, Any]) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from snnhw.arrays import check_array
 from snnhw.errors import CaptureError
 from snnhw.ir import Shape
 from snnhw.nn.capture.signals import described
@@ -89,11 +90,17 @@ def _arguments(root: nn.Module) -> dict[str, Parameter]:
     return {name: param for name, param in params.items() if param.kind not in variable}
 
 
+def _told(array: Any) -> str:
+    if isinstance(array, (list, tuple)):
+        return f"a {type(array).__name__}; torch.tensor(...) makes one of it"
+    return described(array)
+
+
 def _shape(name: str, array: Any) -> Shape:
     shape = tuple(getattr(array, "shape", ()))
     if not shape:
         raise CaptureError(
-            f"the sample for '{name}' is one time step of input, an array [B, ...], not {described(array)}"
-            f"{'; torch.tensor() makes one of it' if isinstance(array, (list, tuple)) else ''}"
+            f"the sample for '{name}' is one time step of input, an array [B, ...], not {_told(array)}"
         )
+    check_array("sample", name, array, values=False)
     return shape

@@ -29,8 +29,9 @@ from snnhw.words import brief, sentence
 
 __all__ = ["REST", "RESTARTED", "SPOT", "STEP", "at_rest", "place", "rooted", "trace"]
 
-OTHERS = tuple(f"{Path(package).parent}/" for package in (torch.__file__, Path(__file__).parents[1] / "nn"))
-"""Folders whose files are not the user's: torch's, and snnhw's."""
+_OURS = Path(__file__).parents[2]
+OTHERS = (f"{Path(torch.__file__).parent}/", f"{_OURS / 'nn'}/", *map(str, _OURS.glob("*.py")))
+"""Beginnings of files that are not the user's: torch's folder, and snnhw's where they lead to capture."""
 
 PLACE = "snnhw.place"
 """Where a node keeps the user's line."""
@@ -51,15 +52,14 @@ STRAY = (
 """What is said of a module that is found in another way."""
 
 
-QUANTISED = ("brevitas",)
-"""Packages whose layers compute what they are made of anew in every call, by the values of their weights."""
-
-STRANGE = (
-    "{kind} is a layer of {package}, which quantises its weights by their values in every call. Train the "
-    "network in torch, and compile one of torch's layers with the weights that it comes to, "
-    "layer.quant_weight().value"
-)
-"""What is said of a layer of theirs."""
+STRANGE: Mapping[str, str] = {
+    "brevitas": "{kind} is a layer of brevitas, which quantises its weights by their values in every call. "
+    "Train the network in torch, and compile one of torch's layers with the weights that it comes to, "
+    "layer.quant_weight().value",
+    "snntorch": "{kind} is a layer of snntorch, which only torch computes. snnhw has those of the same names "
+    "and arguments, which take the same state dicts: import snnhw as snn",
+}
+"""Package -> what is said of a layer of its."""
 
 
 def at_rest() -> None:
@@ -126,8 +126,8 @@ def _strangers(error: Exception) -> str:
         kind = type(frame.f_locals.get("self"))
         for each in kind.__mro__ if issubclass(kind, nn.Module) else ():
             package = each.__module__.partition(".")[0]
-            if package in QUANTISED:
-                return STRANGE.format(kind=each.__name__, package=package)
+            if package in STRANGE:
+                return STRANGE[package].format(kind=each.__name__)
     return ""
 
 
