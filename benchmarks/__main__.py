@@ -11,10 +11,10 @@ import torch
 import typer
 
 from benchmarks import peers, report, workloads
+from benchmarks.case import MODES, Case, Mode
 from benchmarks.peers import Peer
 from benchmarks.result import Result
 from benchmarks.run import Settings, run
-from benchmarks.workloads import MODES, Case, Mode
 from snnhw.ir import write_atomic
 
 __all__ = ["main"]

@@ -13,9 +13,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from benchmarks.case import Case
 from benchmarks.inputs import Data
 from benchmarks.layers import Layer, Neuron
-from benchmarks.workloads import Case
 
 __all__ = ["activated"]
 

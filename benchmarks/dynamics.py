@@ -2,7 +2,8 @@
 
 snnTorch's need nothing: they are snnhw's own. SpikingJelly resets within the step in which a neuron
 fires, not in the next one; keeps that reset out of the gradient (``detach_reset=True``, its faster
-mode); and its ``SoftSign`` is snnTorch's fast sigmoid, ``slope / 2`` times as steep.
+mode); normalises over all steps together; and its ``SoftSign`` is snnTorch's fast sigmoid, ``slope / 2``
+times as steep. snnTorch's ``StateLeaky`` never resets.
 """
 
 from __future__ import annotations
@@ -10,10 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from snnhw.ir import Expr, FastSigmoid, FrozenMap, Neuron, NeuronModel, Program, Surrogate, stop_gradient, var
+from snnhw.ir import (
+    BatchNorm,
+    Expr,
+    FastSigmoid,
+    FrozenMap,
+    Neuron,
+    NeuronModel,
+    Op,
+    Program,
+    Surrogate,
+    stop_gradient,
+    var,
+)
 from snnhw.ir.models.family import SPIKE
 
-__all__ = ["Dynamics", "as_in_snntorch", "as_in_spikingjelly"]
+__all__ = ["Dynamics", "as_in_snntorch", "as_in_spikingjelly", "without_reset"]
 
 Dynamics = Callable[[Program], Program]
 
@@ -35,12 +48,25 @@ def as_in_snntorch(program: Program) -> Program:
 
 
 def as_in_spikingjelly(program: Program) -> Program:
-    """The reset belongs to the step of the spike, and to no gradient."""
-    nodes = {name: _changed(op) if isinstance(op, Neuron) else op for name, op in program.nodes.items()}
+    """The reset belongs to the step of the spike, and to no gradient; norms see all steps together."""
+    nodes = {name: _changed(op) for name, op in program.nodes.items()}
     return replace(program, nodes=FrozenMap(nodes))
 
 
-def _changed(op: Neuron) -> Neuron:
+def without_reset(program: Program) -> Program:
+    """Neurons that fire and go on."""
+    nodes = {
+        name: replace(op, reset="none") if isinstance(op, Neuron) else op
+        for name, op in program.nodes.items()
+    }
+    return replace(program, nodes=FrozenMap(nodes))
+
+
+def _changed(op: Op) -> Op:
+    if isinstance(op, BatchNorm):
+        return replace(op, stats="folded")
+    if not isinstance(op, Neuron):
+        return op
     surrogate = SoftSign(op.surrogate.slope) if isinstance(op.surrogate, FastSigmoid) else op.surrogate
     return replace(op, model=_detached(op.model), timing="immediate", surrogate=surrogate)
 

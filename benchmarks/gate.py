@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks.case import Case, Mode
 from benchmarks.inputs import Data
 from benchmarks.layers import neurons
 from benchmarks.side import Grads, Side, Trace
-from benchmarks.workloads import Case, Mode
 
 __all__ = ["MARGIN", "Verdict", "check"]
 
@@ -31,6 +31,9 @@ RARE: Final = 1e-3
 CLOSE: Final = 1e-3
 """Relative distance of losses and gradients: sums of up to a million terms, in two orders."""
 
+HALF: Final = 1e-2
+"""The same, and the margin, where signals are 16 bits: bfloat16 rounds to 4e-3."""
+
 WITH_GRADIENTS: Final = frozenset({"train", "fwd+bwd"})
 """Modes that compute gradients."""
 
@@ -40,6 +43,14 @@ class Verdict(NamedTuple):
 
     correct: bool
     note: str
+
+
+class Rule(NamedTuple):
+    """What excuses a spike that differs: by layer its threshold, the margin, and when it resets."""
+
+    thresholds: dict[str, float]
+    margin: float
+    immediate: bool
 
 
 class Found(NamedTuple):
@@ -67,29 +78,37 @@ def check(case: Case, mode: Mode, ours: Side, peer: Side, data: Data, *, immedia
     Args:
         immediate: membranes are those after the reset of the same step.
     """
+    margin, close = (MARGIN, CLOSE) if case.dtype == "float32" else (HALF, HALF)
     thresholds = {name: spec.constant("threshold") for name, spec in neurons(case.net)}
-    found = _compare(ours.traces(data), peer.traces(data), thresholds, immediate=immediate)
-    notes = [_spikes_in_words(found, data)]
-    correct = not found.unexplained and found.differing <= RARE * found.of and found.membranes <= MARGIN
+    rule = Rule(thresholds, margin, immediate)
+    found = _compare(_single(ours.traces(data)), _single(peer.traces(data)), rule)
+    notes = [_spikes_in_words(found, data, margin)]
+    correct = not found.unexplained and found.differing <= RARE * found.of and found.membranes <= margin
     if mode in WITH_GRADIENTS:
         kept = data.take(found.clean) if len(found.clean) else data.until(max(1, found.first))
         distance, words = _distance(ours.gradients(mode, kept), peer.gradients(mode, kept))
-        correct = correct and distance <= CLOSE
+        correct = correct and distance <= close
         notes.append(words)
     return Verdict(correct, "; ".join(notes))
 
 
+def _single(traces: dict[str, Trace]) -> dict[str, Trace]:
+    return {name: Trace(trace.spk.float(), trace.mem.float()) for name, trace in traces.items()}
+
+
 def _compare(
-    ours: dict[str, Trace], peer: dict[str, Trace], thresholds: dict[str, float], *, immediate: bool
+    ours: dict[str, Trace],
+    peer: dict[str, Trace],
+    rule: Rule,
 ) -> Found:
-    names = list(thresholds)
+    names = list(rule.thresholds)
     differs = {name: ours[name].spk != peer[name].spk for name in names}
     steps, batch = differs[names[0]].shape[:2]
     anywhere = torch.stack([_by_sample(differs[name]) for name in names]).any(0)
     first = torch.where(anywhere.any(0), anywhere.int().argmax(0), steps)
     clean = (first == steps).nonzero().flatten()
     unexplained = sum(
-        _unexplained(differs, (ours, peer), thresholds, int(first[sample]), sample, immediate=immediate)
+        _unexplained(differs, (ours, peer), (int(first[sample]), sample), rule)
         for sample in range(batch)
         if first[sample] < steps
     )
@@ -112,21 +131,19 @@ def _by_sample(differs: Tensor) -> Tensor:
 def _unexplained(
     differs: dict[str, Tensor],
     sides: Iterable[dict[str, Trace]],
-    thresholds: dict[str, float],
-    step: int,
-    sample: int,
-    *,
-    immediate: bool,
+    place: tuple[int, int],
+    rule: Rule,
 ) -> int:
-    """Differences in the lowest layer at the first step that stand too far from the threshold."""
+    """Differences in the lowest layer at the first step of a sample that stand too far from the threshold."""
+    step, sample = place
     name = next(name for name, each in differs.items() if each[step, sample].any())
-    where, threshold = differs[name][step, sample], thresholds[name]
-    far = torch.zeros(int(where.sum()), dtype=torch.bool)
+    where, threshold = differs[name][step, sample], rule.thresholds[name]
+    far = torch.zeros(int(where.sum()), dtype=torch.bool, device=where.device)
     for side in sides:
         spk, mem = side[name].spk[step, sample], side[name].mem[step, sample]
-        before = mem + spk * threshold if immediate else mem
+        before = mem + spk * threshold if rule.immediate else mem
         largest = max(threshold, float(side[name].mem[:, sample].abs().max()))
-        far |= (before[where] - threshold).abs() > MARGIN * largest
+        far |= (before[where] - threshold).abs() > rule.margin * largest
     return int(far.sum())
 
 
@@ -152,11 +169,11 @@ def _relative(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / b.norm().clamp_min(1e-12))
 
 
-def _spikes_in_words(found: Found, data: Data) -> str:
+def _spikes_in_words(found: Found, data: Data, margin: float) -> str:
     if not found.differing:
         return "all spikes equal"
     touched = len(data.y) - len(found.clean)
     words = f"{found.differing} of {found.of} spikes differ, in {touched} of {len(data.y)} samples"
     if found.unexplained:
         return f"{words}, {found.unexplained} of them far from the threshold"
-    return f"{words}, each from one within {MARGIN:g} of the threshold"
+    return f"{words}, each from one within {margin:g} of the threshold"

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Generator, Tensor
 
-from benchmarks.workloads import Case
+from benchmarks.case import Case
 
 __all__ = ["CLASSES", "INPUTS", "Data", "make_data"]
 
@@ -35,6 +35,15 @@ class Data:
     y: Tensor
     adjoint: Tensor
     static: bool
+
+    def to(self, device: str, dtype: torch.dtype) -> Data:
+        """The same on another device, signals in another dtype."""
+        return replace(
+            self,
+            x=self.x.to(device, dtype),
+            y=self.y.to(device),
+            adjoint=self.adjoint.to(device, dtype),
+        )
 
     def take(self, samples: Tensor) -> Data:
         """Some of the samples, by number."""
@@ -73,10 +82,11 @@ INPUTS: Final[dict[str, Callable[[Case, Generator], Tensor]]] = {
     "currents": lambda case, generator: (
         torch.rand(case.steps, case.batch, *case.sample, generator=generator) * 0.2
     ),
+    "normal": lambda case, generator: torch.randn(case.steps, case.batch, *case.sample, generator=generator),
     "rates": _rates,
     "events": _events,
 }
-"""Name -> how it is made: one image or current for all steps, currents, spikes."""
+"""Name -> how it is made: one image or current for all steps, currents, normal numbers, spikes."""
 
 
 def make_data(case: Case, seed: int = 1) -> Data:

@@ -35,14 +35,14 @@ class Neuron:
         constants: what is the same for all neurons when training starts: decays, the threshold.
         learnt: constants that are learnt, one value for each neuron.
         size: how many neurons learn their own constants, or are connected to each other.
-        surrogate: its name and its one setting.
+        surrogate: its name and its one setting, None where it has none.
     """
 
     kind: str
     constants: tuple[tuple[str, float], ...]
     learnt: tuple[str, ...] = ()
     size: int = 0
-    surrogate: tuple[str, float] = ("atan", 2.0)
+    surrogate: tuple[str, float | None] = ("atan", 2.0)
 
     def constant(self, name: str) -> float:
         return dict(self.constants)[name]
@@ -62,7 +62,7 @@ class Neuron:
         values |= {f"learn_{name}": True for name in self.learnt}
         if self.kind in RECURRENT:
             values["linear_features"] = self.size
-        values["spike_grad"] = getattr(library.surrogate, name)(setting)
+        values["spike_grad"] = getattr(library.surrogate, name)(*([] if setting is None else [setting]))
         made: nn.Module = getattr(library, self.kind)(**values, **options)
         return made
 
@@ -80,17 +80,17 @@ STATES: dict[str, tuple[str, ...]] = {
 RECURRENT = frozenset({"RLeaky"})
 """Kinds whose neurons are connected to each other by a linear layer of their own."""
 
-WEIGHTED = frozenset({"Linear", "Conv2d"})
+WEIGHTED = frozenset({"Linear", "Conv2d", "BatchNorm2d"})
 """Stateless layers with a weight and a bias."""
 
 
-def leaky(beta: float, surrogate: tuple[str, float] = ("atan", 2.0)) -> Neuron:
+def leaky(beta: float, surrogate: tuple[str, float | None] = ("atan", 2.0)) -> Neuron:
     return Neuron("Leaky", (("beta", beta), ("threshold", 1.0)), surrogate=surrogate)
 
 
 def chain(*layers: Layer | Neuron) -> Net:
     """Layers with the names that tutorials give them: ``fc1 lif1 fc2 lif2``, ``conv1 pool1 ...``."""
-    stems = {"Linear": "fc", "Conv2d": "conv", "MaxPool2d": "pool", "Flatten": "flat"}
+    stems = {"Linear": "fc", "Conv2d": "conv", "MaxPool2d": "pool", "Flatten": "flat", "BatchNorm2d": "norm"}
     counts: dict[str, int] = {}
     found = []
     for layer in layers:

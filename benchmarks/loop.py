@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.case import Case
 from benchmarks.layers import STATES, Neuron
-from benchmarks.workloads import Case
 
 __all__ = ["StepLoop", "tutorial_net"]
+
+States = dict[str, tuple[Any, ...]]
 
 
 class StepLoop(nn.Module):
@@ -25,30 +27,36 @@ class StepLoop(nn.Module):
         self.steps, self.static, self.outputs = case.steps, case.static, case.outputs
         self.layers = nn.ModuleDict()
         self.states: dict[str, int] = {}
+        self.last = case.last
         for name, layer in case.net:
             self.layers[name] = layer.build(library if isinstance(layer, Neuron) else nn)
             if isinstance(layer, Neuron):
                 self.states[name] = len(STATES[layer.kind])
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        states: dict[str, Any] = {}
+        states: States = {}
         for name in self.states:
             first = self.layers[name].reset_mem()  # type: ignore[operator]  # a neuron
             states[name] = first if isinstance(first, tuple) else (first,)
         spk_rec, mem_rec = [], []
         for step in range(self.steps if self.static else len(x)):
-            signal = x if self.static else x[step]
-            for name, layer in self.layers.items():
-                if name in states:
-                    returned = layer(signal, *states[name])
-                    signal, states[name] = returned[0], returned[-self.states[name] :]
-                else:
-                    signal = layer(signal)
+            signal, states = self.step(x if self.static else x[step], states)
             spk_rec.append(signal)
-            mem_rec.append(returned[-1])
+            mem_rec.append(states[self.last][-1])
         if self.outputs == ("spk",):
             return (torch.stack(spk_rec),)
         return torch.stack(spk_rec), torch.stack(mem_rec)
+
+    def step(self, signal: Tensor, states: States) -> tuple[Tensor, States]:
+        """One step of all layers."""
+        after: States = {}
+        for name, layer in self.layers.items():
+            if name in states:
+                returned = layer(signal, *states[name])
+                signal, after[name] = returned[0], returned[-self.states[name] :]
+            else:
+                signal = layer(signal)
+        return signal, after
 
 
 def tutorial_net(case: Case, snn: Any) -> nn.Module:

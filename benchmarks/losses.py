@@ -43,7 +43,7 @@ def _mse_population(signal: Tensor, target: Tensor) -> Tensor:
 
 def stepped_ce(signal: Tensor, target: Tensor) -> Tensor:
     """Cross entropy of every step, added up in a loop, as snnTorch's tutorial 5 has it."""
-    total = torch.zeros(1)
+    total = torch.zeros(1, device=signal.device)
     for step in signal:
         total = total + cross_entropy(step, target)
     return total
@@ -52,9 +52,16 @@ def stepped_ce(signal: Tensor, target: Tensor) -> Tensor:
 FOLDED: Final[dict[str, LossFunction]] = {
     "ce_membrane": lambda signal, target: _ce_rate(signal, target) * len(signal),
     "ce_rate": _ce_rate,
+    "ce_count": lambda signal, target: cross_entropy(signal.sum(0), target),
     "mse_count": _mse_count,
     "mse_population": _mse_population,
 }
 
-READS: Final = {"ce_membrane": "mem", "ce_rate": "spk", "mse_count": "spk", "mse_population": "spk"}
+READS: Final = {
+    "ce_membrane": "mem",
+    "ce_rate": "spk",
+    "ce_count": "mem",
+    "mse_count": "spk",
+    "mse_population": "spk",
+}
 """Loss -> which output it takes."""

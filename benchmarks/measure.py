@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -11,9 +11,14 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import Final
 
+import torch
+
 from benchmarks.side import Job
 
-__all__ = ["Timing", "compare"]
+__all__ = ["Clock", "Timing", "by_events", "by_the_host", "compare"]
+
+Clock = Callable[[Job, int], float]
+"""Seconds that so many calls of a job take."""
 
 WARM_UP: Final = 3
 """Calls before any is timed: kernels are compiled, pools filled, threads started."""
@@ -41,7 +46,26 @@ class Timing:
     pairs: int
 
 
-def compare(ours: Job, peer: Job, *, repeats: int, seconds: float) -> Timing:
+def by_the_host(job: Job, calls: int) -> float:
+    begun = perf_counter()
+    for _ in range(calls):
+        job()
+    return perf_counter() - begun
+
+
+def by_events(job: Job, calls: int) -> float:
+    """From the first call to the end of the last one's work on the GPU, by the GPU's own clock."""
+    begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    begun.record()
+    for _ in range(calls):
+        job()
+    ended.record()
+    torch.cuda.synchronize()
+    return 1e-3 * begun.elapsed_time(ended)
+
+
+def compare(ours: Job, peer: Job, *, repeats: int, seconds: float, clock: Clock = by_the_host) -> Timing:
     """Time two jobs in turns, each of them first in every other pair.
 
     Args:
@@ -49,14 +73,14 @@ def compare(ours: Job, peer: Job, *, repeats: int, seconds: float) -> Timing:
         seconds: stop after this long, but not before `FEWEST` pairs.
     """
     jobs = (ours, peer)
-    calls = [_calls(job) for job in jobs]
+    calls = [_calls(job, clock) for job in jobs]
     pairs: list[list[float]] = []
     begun = perf_counter()
     with collected():
         while len(pairs) < repeats and (len(pairs) < FEWEST or perf_counter() - begun < seconds):
             pair = [0.0, 0.0]
             for side in (0, 1) if len(pairs) % 2 else (1, 0):
-                pair[side] = _time(jobs[side], calls[side])
+                pair[side] = _time(jobs[side], calls[side], clock)
             pairs.append(pair)
     return _summary(pairs)
 
@@ -76,21 +100,17 @@ def collected() -> Iterator[None]:
             gc.enable()
 
 
-def _calls(job: Job) -> int:
+def _calls(job: Job, clock: Clock = by_the_host) -> int:
     """Warm up, and see how many calls one timing needs."""
     for _ in range(WARM_UP):
-        begun = perf_counter()
-        job()
-    return max(1, ceil(LONG_ENOUGH / (perf_counter() - begun)))
+        seconds = clock(job, 1)
+    return max(1, ceil(LONG_ENOUGH / seconds))
 
 
-def _time(job: Job, calls: int) -> float:
+def _time(job: Job, calls: int, clock: Clock = by_the_host) -> float:
     """Seconds of one call."""
     gc.collect()
-    begun = perf_counter()
-    for _ in range(calls):
-        job()
-    return (perf_counter() - begun) / calls
+    return clock(job, calls) / calls
 
 
 def _summary(pairs: list[list[float]]) -> Timing:

@@ -10,11 +10,12 @@ import gc
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Question", "ask"]
+__all__ = ["Question", "ask", "on_gpu"]
 
 ROOT: Final = Path(__file__).parents[1]
 STATUS: Final = Path("/proc/self/status")
@@ -43,13 +44,31 @@ def ask(question: Question) -> float | None:
     return float(done.stdout.splitlines()[-1])
 
 
+def on_gpu(job: Callable[[], Callable[[], object]]) -> float:
+    """MB that building and running a job takes of the GPU at its peak, as torch's allocator counts them.
+
+    Building and the first calls belong to it: what a CUDA graph holds counts while it is captured, and not
+    when it runs. The input, which was there before, is left out.
+    """
+    import torch
+
+    gc.collect()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    _call(job())
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+
 def answer(question: Question) -> float:
     """Run the side in question, and see how far memory rose."""
     import torch
 
+    from benchmarks.case import MODES, tiny
     from benchmarks.pair import prepare
     from benchmarks.peers import PEERS
-    from benchmarks.workloads import CASES, MODES, tiny
+    from benchmarks.workloads import CASES
 
     torch.set_num_threads(question.threads)
     mode = next(mode for mode in MODES if mode == question.mode)

@@ -11,19 +11,18 @@ from torch import Tensor, nn
 
 import snnhw as snn
 import snnhw.functional as SF
+from benchmarks.case import Case, Mode
 from benchmarks.dynamics import Dynamics
 from benchmarks.inputs import CLASSES, Data
 from benchmarks.layers import Neuron, neurons
 from benchmarks.loop import tutorial_net
 from benchmarks.losses import CORRECT, FOLDED, INCORRECT, READS, stepped_ce
+from benchmarks.place import HERE, Place
 from benchmarks.side import Grads, Job, Side, TorchSide, Trace, Unavailable
-from benchmarks.workloads import Case, Mode
 from snnhw.ir import Loss, Optimizer
 from snnhw.nn import Model
 
-__all__ = ["BACKEND", "build"]
-
-BACKEND: Final = "cpu"
+__all__ = ["build"]
 
 PROBE_LR: Final = 2.0**40
 """Rate of the step of SGD that shows a gradient: so large that the weight is lost in it, not the reverse."""
@@ -32,13 +31,14 @@ PROBE_LR: Final = 2.0**40
 LOSSES: Final[dict[str, Callable[[], Loss]]] = {
     "ce_membrane": SF.ce_membrane_loss,
     "ce_rate": SF.ce_rate_loss,
+    "ce_count": SF.ce_count_loss,
     "mse_count": lambda: SF.mse_count_loss(CORRECT, INCORRECT),
     "mse_population": lambda: SF.mse_count_loss(1.0, 0.0, population_code=True, num_classes=CLASSES),
 }
 """Loss -> snnhw's value of it."""
 
 
-def build(case: Case, weights: Mapping[str, Tensor], dynamics: Dynamics) -> Side:
+def build(case: Case, weights: Mapping[str, Tensor], dynamics: Dynamics, place: Place = HERE) -> Side:
     """snnhw on a case.
 
     Raises:
@@ -47,8 +47,8 @@ def build(case: Case, weights: Mapping[str, Tensor], dynamics: Dynamics) -> Side
     if case.needs and not hasattr(snn, case.needs):
         raise Unavailable(f"snnhw.{case.needs} does not exist yet")
     if case.eager:
-        return _eager(case, weights)
-    return Compiled(case, weights, dynamics)
+        return _eager(case, weights).to(place.device)
+    return Compiled(case, weights, dynamics, place)
 
 
 def _eager(case: Case, weights: Mapping[str, Tensor]) -> Side:
@@ -64,8 +64,8 @@ class Compiled(Side):
     adjoint, goes through ``torch_module()``.
     """
 
-    def __init__(self, case: Case, weights: Mapping[str, Tensor], dynamics: Dynamics) -> None:
-        self.case = case
+    def __init__(self, case: Case, weights: Mapping[str, Tensor], dynamics: Dynamics, place: Place) -> None:
+        self.case, self.place = case, place
         net = sequential(case)
         net.load_state_dict(dict(weights), strict=False)
         captured = snn.capture(net, self._sample(torch.zeros(1, *case.sample)))
@@ -94,10 +94,10 @@ class Compiled(Side):
         loss, _ = model.step(data.x, data.y)
         after = model.params
         found = {
-            key: (torch.as_tensor(before[key]) - torch.as_tensor(after[key])) / PROBE_LR
+            key: ((torch.as_tensor(before[key]) - torch.as_tensor(after[key])) / PROBE_LR).to(data.y.device)
             for key in model.program.trainable
         }
-        return found | {"loss": torch.tensor([loss])}
+        return found | {"loss": torch.as_tensor(loss).reshape(1).to(data.y.device)}
 
     def _model(
         self, data: Data, *, optimizer: Optimizer | None = None, record: list[str] | None = None
@@ -105,13 +105,18 @@ class Compiled(Side):
         return snn.compile(
             self._network,
             self._sample(data.x),
-            backend=BACKEND,
+            backend=self.place.backend,
+            options=self._options(),
             time_steps=self.case.steps,
             static=self.case.static,
             loss=self._loss() if optimizer else None,
             optimizer=optimizer,
             record=record or (),
         )
+
+    def _options(self) -> dict[str, object]:
+        dtype = self.case.dtype
+        return {**self.place.options, **({"dtype": dtype} if dtype != "float32" else {})}
 
     def _loss(self) -> Loss | None:
         case = self.case

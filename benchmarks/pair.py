@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from benchmarks import ours
 from benchmarks.activity import activated
+from benchmarks.case import Case
 from benchmarks.inputs import Data, make_data
 from benchmarks.layers import init_weights
 from benchmarks.peers import Peer
+from benchmarks.place import HERE, Place
 from benchmarks.side import Side
-from benchmarks.workloads import Case
 
 __all__ = ["Pair", "prepare"]
 
@@ -28,13 +29,13 @@ class Pair:
     build: Mapping[str, Callable[[], Side]]
 
 
-def prepare(case: Case, peer: Peer) -> Pair:
+def prepare(case: Case, peer: Peer, place: Place = HERE) -> Pair:
     """Data and weights of a case, for snnhw and a peer."""
     data, weights = make_data(case), init_weights(case.net)
     if case.activity:
         case = activated(case, data, weights)
     builders: dict[str, Callable[[], Side]] = {
-        "ours": lambda: ours.build(case, weights, peer.dynamics),
-        "peer": lambda: peer.build(case, weights),
+        "ours": lambda: ours.build(case, weights, peer.dynamics, place),
+        "peer": lambda: peer.build(case, weights).to(place.device),
     }
-    return Pair(case, data, builders)
+    return Pair(case, data.to(place.device, case.torch_dtype), builders)

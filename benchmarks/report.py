@@ -13,15 +13,16 @@ from benchmarks.machine import machine, versions
 from benchmarks.result import Result, Skipped
 from snnhw.ir import write_atomic
 
-__all__ = ["SCHEMA", "as_json", "as_markdown", "line", "update_page"]
+__all__ = ["SCHEMA", "as_json", "as_markdown", "line", "rounded", "table", "update_page"]
 
 SCHEMA: Final = 1
-OPENING, CLOSING = "<!-- results -->", "<!-- /results -->"
+MARKERS: Final = ("<!-- results -->", "<!-- /results -->")
 PACKAGES: Final = ("snnhw", "torch", "numba", "numpy", "snntorch", "spikingjelly")
 DIGITS: Final = 4
 COLUMNS: Final = (
     "mode", "peer", "ratio", "10-90 %", "aim", "ours ms", "peer ms", "ours MB", "peer MB", "same result"
 )  # fmt: skip
+SHARES: Final = ("ours roofline", "peer roofline")
 LEFT: Final = {"mode", "peer", "same result"}
 
 
@@ -32,7 +33,7 @@ def as_json(rows: Sequence[Result | Skipped], *, quick: bool) -> str:
         "quick": quick,
         "machine": machine(),
         "versions": versions(PACKAGES),
-        "results": [_rounded(asdict(row)) for row in rows if isinstance(row, Result)],
+        "results": [rounded(asdict(row)) for row in rows if isinstance(row, Result)],
         "skipped": [asdict(row) for row in rows if isinstance(row, Skipped)],
     }
     return json.dumps(report, indent=2) + "\n"
@@ -44,7 +45,7 @@ def as_markdown(rows: Sequence[Result | Skipped], *, quick: bool) -> str:
     parts.append(f"Measured on {_machine_in_words()}.\n")
     results = [row for row in rows if isinstance(row, Result)]
     for (workload, title), group in groupby(results, key=lambda row: (row.workload, row.title)):
-        parts.append("\n".join([f"**{workload}**: {title}.\n", *_table(list(group))]) + "\n")
+        parts.append("\n".join([f"**{workload}**: {title}.\n", *table(list(group))]) + "\n")
     skipped = sorted(
         {f"- {row.workload} beside {row.peer}: {row.reason}" for row in rows if isinstance(row, Skipped)}
     )
@@ -53,18 +54,19 @@ def as_markdown(rows: Sequence[Result | Skipped], *, quick: bool) -> str:
     return "\n".join(parts)
 
 
-def update_page(path: Path, text: str) -> None:
+def update_page(path: Path, text: str, markers: tuple[str, str] = MARKERS) -> None:
     """Put the text between the page's markers, or make a page of it.
 
     Raises:
         ValueError: the page exists and lacks the markers.
     """
-    page = path.read_text() if path.exists() else f"{OPENING}\n{CLOSING}\n"
-    before, opening, rest = page.partition(OPENING)
-    _, closing, after = rest.partition(CLOSING)
+    first, last = markers
+    page = path.read_text() if path.exists() else f"{first}\n{last}\n"
+    before, opening, rest = page.partition(first)
+    _, closing, after = rest.partition(last)
     if not opening or not closing:
-        raise ValueError(f"{path} has no {OPENING} ... {CLOSING} to put results between")
-    write_atomic(path, f"{before}{OPENING}\n\n{text}\n{CLOSING}{after}".encode())
+        raise ValueError(f"{path} has no {first} ... {last} to put results between")
+    write_atomic(path, f"{before}{first}\n\n{text}\n{last}{after}".encode())
 
 
 def line(row: Result | Skipped) -> str:
@@ -82,11 +84,16 @@ def line(row: Result | Skipped) -> str:
     return f"{name}: {ratio}; {_number(row.ours_ms)} ms beside {_number(row.peer_ms)}{memory}; {row.note}"
 
 
-def _table(rows: Sequence[Result]) -> Iterator[str]:
-    yield f"| {' | '.join(COLUMNS)} |"
-    yield f"| {' | '.join('---' if name in LEFT else '--:' for name in COLUMNS)} |"
+def table(rows: Sequence[Result]) -> Iterator[str]:
+    """A heading and a line for each row; shares of bandwidth where there are any."""
+    shares = any(row.ours_roofline for row in rows)
+    columns = [*COLUMNS[:-1], *(SHARES if shares else ()), COLUMNS[-1]]
+    yield f"| {' | '.join(columns)} |"
+    yield f"| {' | '.join('---' if name in LEFT else '--:' for name in columns)} |"
     for row in rows:
-        yield f"| {' | '.join(_cells(row))} |"
+        *cells, last = _cells(row)
+        found = (_number(row.ours_roofline), _number(row.peer_roofline)) if shares else ()
+        yield f"| {' | '.join([*cells, *found, last])} |"
 
 
 def _cells(row: Result) -> tuple[str, ...]:
@@ -112,7 +119,7 @@ def _number(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+def rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {
         key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for key, value in row.items()
     }

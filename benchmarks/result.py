@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.workloads import Case, Mode
+from benchmarks.case import Case, Mode
 
 __all__ = ["Name", "Result", "Skipped", "label"]
 
@@ -29,6 +29,7 @@ class Result:
         ours_peak_mb: memory at the peak, on top of libraries and compiled kernels.
         correct: whether both sides compute the same.
         note: how far they agree.
+        ours_roofline: share of a copy's bandwidth, counting the bytes that cannot be saved; only on a GPU.
     """
 
     workload: str
@@ -48,6 +49,8 @@ class Result:
     steps: int
     batch: int
     note: str
+    ours_roofline: float | None = None
+    peer_roofline: float | None = None
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import Final
 
 import torch
 
+from benchmarks.case import Case, Mode, tiny
 from benchmarks.dynamics import as_in_snntorch
 from benchmarks.gate import Verdict, check
-from benchmarks.measure import Timing, compare
-from benchmarks.memory import Question, ask
+from benchmarks.measure import Timing, by_events, by_the_host, compare
+from benchmarks.memory import Question, ask, on_gpu
 from benchmarks.pair import Pair, prepare
 from benchmarks.peers import Peer
+from benchmarks.place import HERE, Place
 from benchmarks.result import Name, Result, Skipped, label
-from benchmarks.side import Unavailable
-from benchmarks.workloads import Case, Mode, tiny
+from benchmarks.side import Job, Unavailable
 from snnhw.errors import SnnhwError
 
-__all__ = ["Settings", "run"]
+__all__ = ["Settings", "row", "run"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Settings:
         modes: only these.
         repeats: pairs of timings; fewer when they take longer than ``seconds``.
         quick: a few steps and samples: shows that everything works, and nothing about speed.
-        memory: whether to measure peaks too, in processes of their own.
+        memory: whether to measure peaks too, of main memory in processes of their own.
+        place: where.
     """
 
     modes: tuple[Mode, ...]
@@ -38,6 +41,7 @@ class Settings:
     seconds: float = 60.0
     quick: bool = False
     memory: bool = True
+    place: Place = HERE
 
 
 UNTIMED: Final[dict[str, None]] = {field.name: None for field in fields(Timing)}
@@ -50,11 +54,12 @@ def run(cases: Sequence[Case], peers: Sequence[Peer], settings: Settings) -> Ite
         for mode in case.modes:
             if mode in settings.modes:
                 for peer in peers:
-                    yield _row(case, mode, peer, settings)
+                    yield row(case, mode, peer, settings)
 
 
-def _row(case: Case, mode: Mode, peer: Peer, settings: Settings) -> Result | Skipped:
-    pair = prepare(tiny(case) if settings.quick else case, peer)
+def row(case: Case, mode: Mode, peer: Peer, settings: Settings) -> Result | Skipped:
+    """One comparison: the results first, then times and peaks."""
+    pair = prepare(tiny(case) if settings.quick else case, peer, settings.place)
     name = Name(case.workload, label(case, mode), peer.name)
     try:
         verdict = _gate(pair, mode, peer)
@@ -68,7 +73,7 @@ def _row(case: Case, mode: Mode, peer: Peer, settings: Settings) -> Result | Ski
         mode=name.mode,
         peer=name.peer,
         **(asdict(timing) if timing else UNTIMED),
-        **(_peaks(case, mode, peer, settings) if timing and settings.memory else UNWEIGHED),
+        **(_peaks(case, pair, mode, peer, settings) if timing and settings.memory else UNWEIGHED),
         correct=verdict.correct,
         aim=case.aim(peer.name),
         title=case.title,
@@ -86,11 +91,19 @@ def _gate(pair: Pair, mode: Mode, peer: Peer) -> Verdict:
 
 def _time(pair: Pair, mode: Mode, settings: Settings) -> Timing:
     """Both sides built afresh, as the gate left gradients and caches behind."""
-    ours, theirs = (pair.build[side]().job(mode, pair.data) for side in ("ours", "peer"))
-    return compare(ours, theirs, repeats=settings.repeats, seconds=settings.seconds)
+    ours, theirs = (_job(pair, side, mode) for side in ("ours", "peer"))
+    clock = by_events if settings.place.is_gpu else by_the_host
+    return compare(ours, theirs, repeats=settings.repeats, seconds=settings.seconds, clock=clock)
 
 
-def _peaks(case: Case, mode: Mode, peer: Peer, settings: Settings) -> dict[str, float | None]:
+def _peaks(case: Case, pair: Pair, mode: Mode, peer: Peer, settings: Settings) -> dict[str, float | None]:
+    if settings.place.is_gpu:
+        ours, theirs = (on_gpu(partial(_job, pair, side, mode)) for side in ("ours", "peer"))
+        return {"ours_peak_mb": ours, "peer_peak_mb": theirs}
     threads = torch.get_num_threads()
     question = Question(case.key, mode, peer.name, "ours", settings.quick, threads)
     return {"ours_peak_mb": ask(question), "peer_peak_mb": ask(replace(question, side="peer"))}
+
+
+def _job(pair: Pair, side: str, mode: Mode) -> Job:
+    return pair.build[side]().job(mode, pair.data)

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmarks.case import Case, Mode
 from benchmarks.inputs import Data
 from benchmarks.losses import READS
-from benchmarks.workloads import Case, Mode
 
 __all__ = ["Grads", "Job", "Side", "TorchSide", "Trace", "Unavailable"]
 
@@ -41,6 +41,10 @@ class Side(ABC):
     def job(self, mode: Mode, data: Data) -> Job:
         """What is timed."""
 
+    def to(self, device: str) -> Side:
+        """The same side, its weights on a device."""
+        return self
+
     @abstractmethod
     def traces(self, data: Data) -> dict[str, Trace]:
         """All layers of neurons by name."""
@@ -58,11 +62,18 @@ class TorchSide(Side):
         loss: of the output that it reads and the targets.
     """
 
+    capturable = False
+    """Whether its optimizer keeps to what a CUDA graph can hold."""
+
     def __init__(self, case: Case, net: nn.Module, loss: Callable[[Tensor, Tensor], Tensor] | None) -> None:
         self.case, self.net, self.loss = case, net, loss
 
     def job(self, mode: Mode, data: Data) -> Job:
         return _JOBS[mode](self, data)
+
+    def to(self, device: str) -> Side:
+        self.net.to(device)
+        return self
 
     def traces(self, data: Data) -> dict[str, Trace]:
         records: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
@@ -72,13 +83,13 @@ class TorchSide(Side):
             for name, module in modules.items()
         ]
         with torch.no_grad():
-            self.net(data.x)
+            self.net.eval()(data.x)
         for handle in handles:
             handle.remove()
         return {name: Trace(torch.stack(spk), torch.stack(mem)) for name, (spk, mem) in records.items()}
 
     def gradients(self, mode: Mode, data: Data) -> Grads:
-        self.net.zero_grad()
+        self.net.train().zero_grad()
         leaf = data.x.clone().requires_grad_(self.case.alone)
         outputs = self.outputs(leaf)
         found: Grads = {}
@@ -122,20 +133,25 @@ def _recorder(record: tuple[list[Tensor], list[Tensor]]) -> Callable[[nn.Module,
 
 def _train(side: TorchSide, data: Data) -> Job:
     """One update; Adam as fast as torch has it, but for a script that is not ours to change."""
-    optimizer = torch.optim.Adam(side.net.parameters(), lr=side.case.lr, fused=not side.case.eager)
+    side.net.train()
+    optimizer = torch.optim.Adam(
+        side.net.parameters(), lr=side.case.lr, fused=not side.case.eager, capturable=side.capturable
+    )
 
-    def step() -> float:
+    def step() -> Tensor:
         loss = side.lost(side.outputs(data.x), data.y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.detach()  # to read it would be to wait for a device
 
     return step
 
 
 def _run(side: TorchSide, data: Data) -> Job:
     """Outputs, for their own sake."""
+
+    side.net.eval()
 
     def run() -> object:
         with torch.no_grad():

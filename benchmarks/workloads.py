@@ -1,90 +1,15 @@
-"""What is measured: a table of cases. A workload is one or more cases of one name."""
+"""What is measured on a CPU: a table of cases. A workload is one or more cases of one name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from dataclasses import replace
+from typing import Final
 
-from benchmarks.layers import Layer, Net, Neuron, chain, leaky, mlp, neurons
+from benchmarks.case import Case
+from benchmarks.layers import Layer, Neuron, chain, leaky, mlp
 
-__all__ = ["CASES", "MODES", "WORKLOADS", "Case", "Mode", "select", "tiny"]
-
-Mode = Literal["train", "infer", "fwd", "fwd+bwd"]
-
-MODES: Final[tuple[Mode, ...]] = get_args(Mode)
-"""One update with loss and Adam; outputs of a network; outputs of a layer; those and all gradients."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One network on one kind of input.
-
-    Attributes:
-        workload: its name, such as ``W1``.
-        title: what it is, for people.
-        net: its layers.
-        sample: shape of one sample at one step.
-        steps: T; batch: B.
-        inputs: what arrives, a name in `benchmarks.inputs.INPUTS`.
-        modes: what is timed.
-        aims: the ratio to reach, by the beginning of a peer's name.
-        variant: what tells it from other cases of the workload.
-        loss: a name in `benchmarks.losses.FOLDED`, for training; lr: Adam's rate.
-        outputs: what the last layer returns over all steps.
-        density: share of inputs that spike, for inputs that are events.
-        activity: share of neurons that fire at a step, by choice of thresholds; 0: as it comes.
-        eager: on our side too, the loop over time is the script's own, and nothing is compiled ahead.
-        needs: a public name that snnhw must have.
-    """
-
-    workload: str
-    title: str
-    net: Net
-    sample: tuple[int, ...]
-    steps: int
-    batch: int
-    inputs: str
-    modes: tuple[Mode, ...]
-    aims: tuple[tuple[str, float], ...]
-    variant: str = ""
-    loss: str = ""
-    lr: float = 0.0
-    outputs: tuple[str, ...] = ("spk",)
-    density: float = 0.0
-    activity: float = 0.0
-    eager: bool = False
-    needs: str = ""
-
-    @property
-    def key(self) -> str:
-        """Its name on a command line."""
-        return f"{self.workload} {self.variant}".strip()
-
-    @property
-    def static(self) -> bool:
-        """Whether the input does not change over time, and is given as ``[B, ...]``."""
-        return self.inputs in ("image", "current")
-
-    @property
-    def alone(self) -> bool:
-        """Whether it begins with neurons, so that it is the input which wants a gradient."""
-        return isinstance(self.net[0][1], Neuron)
-
-    @property
-    def width(self) -> tuple[int, ...]:
-        """Shape of one sample of the output at one step."""
-        linear = [layer for _, layer in self.net if isinstance(layer, Layer) and layer.name == "Linear"]
-        return linear[-1].arguments[1:2] if linear else self.sample
-
-    @property
-    def last(self) -> str:
-        """Name of the last layer of neurons."""
-        return list(neurons(self.net))[-1][0]
-
-    def aim(self, peer: str) -> float | None:
-        return next((ratio for prefix, ratio in self.aims if peer.startswith(prefix)), None)
-
+__all__ = ["CASES", "USUAL", "WORKLOADS", "long", "select", "sparse"]
 
 USUAL: Final = 0.1
 """Share of neurons that fire at a step in networks that would be all but silent before training."""
@@ -107,6 +32,29 @@ W1 = Case(
     aims=(("snntorch", 10.0), ("spikingjelly-hoisted", 4.0)),
     loss="ce_membrane",
     lr=5e-4,
+    outputs=("spk", "mem"),
+)
+
+W1_EAGER = replace(
+    W1,
+    workload="W1-eager",
+    title="the script of snnTorch's tutorial 5, unchanged but for the import",
+    eager=True,
+    aims=(("snntorch", 2.0),),
+)
+
+W2 = Case(
+    "W2",
+    "784-1000-10, Leaky 0.9, straight-through, cross entropy of the membrane's sum, as the tutorial for IPUs",
+    mlp((784, 1000, 10), leaky(0.9, ("straight_through_estimator", None))),
+    sample=(784,),
+    steps=25,
+    batch=128,
+    inputs="image",
+    modes=("train",),
+    aims=(("snntorch", 7.0),),
+    loss="ce_count",
+    lr=1e-3,
     outputs=("spk", "mem"),
 )
 
@@ -187,6 +135,19 @@ W5 = (
     _layer("currents", 4, 256, 4000, "varying T=4 B=256 N=4000"),
 )
 
+W6 = Case(
+    "W6",
+    "512-512, Leaky 0.95, the layer of the benchmark of Open Neuromorphic",
+    mlp((512, 512), leaky(0.95)),
+    sample=(512,),
+    steps=500,
+    batch=16,
+    inputs="normal",
+    modes=("fwd", "fwd+bwd"),
+    aims=_each(3.0),
+    variant="N=512",
+)
+
 W7 = Case(
     "W7",
     "28-256-10, RLeaky 0.9 with every neuron connected to every other, rows of an image as steps",
@@ -245,7 +206,7 @@ W9 = Case(
 )
 
 
-def _long(steps: int) -> Case:
+def long(steps: int) -> Case:
     """W10: many steps."""
     neuron = Neuron("Leaky", (("beta", 0.9), ("threshold", 1.0)), learnt=("beta",), size=256)
     return Case(
@@ -263,7 +224,7 @@ def _long(steps: int) -> Case:
     )
 
 
-def _sparse(density: float, batch: int) -> Case:
+def sparse(density: float, batch: int) -> Case:
     """W11: few spikes."""
     return Case(
         "W11",
@@ -283,23 +244,19 @@ def _sparse(density: float, batch: int) -> Case:
 
 CASES: Final[tuple[Case, ...]] = (
     W1,
-    replace(
-        W1,
-        workload="W1-eager",
-        title="the script of snnTorch's tutorial 5, unchanged but for the import",
-        eager=True,
-        aims=(("snntorch", 2.0),),
-    ),
+    W1_EAGER,
+    W2,
     W3,
     W4,
     *W5,
+    W6,
     W7,
     W8,
     W8_LEARNT,
     W9,
     replace(W9, steps=10, variant="T=10"),
-    *(_long(steps) for steps in (1000, 3162, 10000)),
-    *(_sparse(density, batch) for batch in (1, 32) for density in (0.01, 0.02, 0.05, 0.2)),
+    *(long(steps) for steps in (1000, 3162, 10000)),
+    *(sparse(density, batch) for batch in (1, 32) for density in (0.01, 0.02, 0.05, 0.2)),
 )
 
 WORKLOADS: Final = tuple(dict.fromkeys(case.workload for case in CASES))
@@ -315,8 +272,3 @@ def select(names: Sequence[str]) -> tuple[Case, ...]:
     if unknown:
         raise ValueError(f"no workload {', '.join(unknown)}; known: {', '.join(WORKLOADS)}")
     return tuple(case for case in CASES if not names or case.workload in names)
-
-
-def tiny(case: Case) -> Case:
-    """The same case over a few steps and samples: enough to see that it works, not how fast."""
-    return replace(case, steps=min(case.steps, 6), batch=min(case.batch, 4))

@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from benchmarks.peers.compiled import COMPILED
+from benchmarks.peers.flexsn import FLEXSN
+from benchmarks.peers.graphed import GRAPHED, GRAPHED_LOOP
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.snntorch import SNNTORCH
 from benchmarks.peers.spikingjelly import HOISTED, MULTI_STEP
+from benchmarks.peers.stateleaky import STATE_LEAKY
 
-__all__ = ["HOISTED", "MULTI_STEP", "PEERS", "SNNTORCH", "Peer", "families", "installed", "select"]
+__all__ = [
+    "HOISTED",
+    "MULTI_STEP",
+    "ON_A_GPU",
+    "PEERS",
+    "SNNTORCH",
+    "Peer",
+    "families",
+    "installed",
+    "select",
+]
 
 PEERS = (SNNTORCH, MULTI_STEP, HOISTED)
+"""On a CPU."""
+
+ON_A_GPU = (*PEERS, GRAPHED, COMPILED, GRAPHED_LOOP, FLEXSN, STATE_LEAKY)
+"""Also modes that are there for GPUs."""
 
 
 def families() -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from benchmarks.case import Case
 from benchmarks.dynamics import Dynamics
 from benchmarks.side import Side
-from benchmarks.workloads import Case
 
 __all__ = ["Peer"]
 

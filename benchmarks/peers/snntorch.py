@@ -7,19 +7,20 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from benchmarks.case import Case
 from benchmarks.dynamics import as_in_snntorch
 from benchmarks.inputs import CLASSES
 from benchmarks.loop import StepLoop, tutorial_net
 from benchmarks.losses import CORRECT, INCORRECT, stepped_ce
 from benchmarks.peers.peer import Peer
-from benchmarks.side import Side, TorchSide
-from benchmarks.workloads import Case
+from benchmarks.side import TorchSide
 
-__all__ = ["LOSSES", "SNNTORCH"]
+__all__ = ["LOSSES", "SNNTORCH", "build"]
 
 LOSSES: Final[dict[str, Callable[[], Callable[[Tensor, Tensor], Tensor]]]] = {
     "ce_membrane": lambda: stepped_ce,
     "ce_rate": lambda: _functional().ce_rate_loss(),
+    "ce_count": lambda: _functional().ce_count_loss(),
     "mse_count": lambda: _functional().mse_count_loss(CORRECT, INCORRECT),
     "mse_population": lambda: _functional().mse_count_loss(
         1.0, 0.0, population_code=True, num_classes=CLASSES
@@ -34,7 +35,7 @@ def _functional() -> Any:
     return SF
 
 
-def build(case: Case, weights: Mapping[str, Tensor]) -> Side:
+def build(case: Case, weights: Mapping[str, Tensor]) -> TorchSide:
     """snnTorch on a case."""
     import snntorch
     import snntorch.surrogate

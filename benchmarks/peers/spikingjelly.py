@@ -14,15 +14,15 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from benchmarks.case import Case
 from benchmarks.dynamics import as_in_spikingjelly
 from benchmarks.inputs import Data
 from benchmarks.layers import Neuron, neurons
 from benchmarks.losses import FOLDED
 from benchmarks.peers.peer import Peer
-from benchmarks.side import Side, TorchSide, Trace, Unavailable
-from benchmarks.workloads import Case
+from benchmarks.side import TorchSide, Trace, Unavailable
 
-__all__ = ["HOISTED", "MULTI_STEP"]
+__all__ = ["HOISTED", "MULTI_STEP", "NOTE", "build"]
 
 SURROGATES: Final = {"atan": "ATan", "fast_sigmoid": "SoftSign"}
 """snnTorch's name -> SpikingJelly's of the same shape."""
@@ -36,6 +36,8 @@ def _spiking(spec: Neuron, kind: str, decay: str) -> Any:
     """``U' = decay * U + X``, with a reset by subtraction within the step of the spike."""
     tau = 1.0 / (1.0 - spec.constant(decay))
     name, setting = spec.surrogate
+    if name not in SURROGATES:
+        raise Unavailable(f"SpikingJelly has no {name}")
     learnt = {"init_tau": tau} if kind == "ParametricLIFNode" else {"tau": tau}
     return getattr(_module("neuron"), kind)(
         **learnt,
@@ -74,16 +76,17 @@ class MultiStep(nn.Module):
 
     Args:
         hoist: compute what comes before the first neurons once, and expand it.
+        make: a layer of neurons.
     """
 
-    def __init__(self, case: Case, *, hoist: bool) -> None:
+    def __init__(self, case: Case, *, hoist: bool, make: Callable[[Neuron], nn.Module]) -> None:
         super().__init__()
         self.steps, self.static, self.hoist, self.outputs = case.steps, case.static, hoist, case.outputs
         self.layers = nn.ModuleDict()
         self.first = next(neurons(case.net))[0]
         for name, spec in case.net:
             if isinstance(spec, Neuron):
-                self.layers[name] = _neuron(spec)
+                self.layers[name] = make(spec)
             else:
                 self.layers[name] = made = spec.build(_module("layer"))
                 made.step_mode = "s" if hoist and self.first not in self.layers else "m"  # type: ignore[assignment]
@@ -103,7 +106,7 @@ class MultiStep(nn.Module):
         return x.expand(self.steps, *x.shape)
 
 
-def _neuron(spec: Neuron) -> nn.Module:
+def neuron_of(spec: Neuron) -> nn.Module:
     build = NEURONS.get((spec.kind, spec.learnt))
     if build is None:
         learnt = f" that learns {', '.join(spec.learnt)} for every neuron" if spec.learnt else ""
@@ -129,7 +132,7 @@ class JellySide(TorchSide):
                 lambda node, _, spk, name=name: found.update({name: Trace(spk, node.v_seq)})
             )
         with torch.no_grad():
-            self.net(data.x)
+            self.net.eval()(data.x)
         for name, _ in neurons(self.case.net):
             node = spiking_of(layers[name])
             node._forward_hooks.clear()
@@ -137,13 +140,19 @@ class JellySide(TorchSide):
         return found
 
 
-def build(case: Case, weights: Mapping[str, Tensor], *, hoist: bool) -> Side:
+def build(
+    case: Case,
+    weights: Mapping[str, Tensor],
+    *,
+    hoist: bool,
+    make: Callable[[Neuron], nn.Module] = neuron_of,
+) -> TorchSide:
     """SpikingJelly on a case."""
     if case.eager:
         raise Unavailable("the script is snnTorch's")
     if hoist and (not case.static or case.alone):
         raise Unavailable("no layer to hoist: the input changes, or begins with neurons")
-    net = MultiStep(case, hoist=hoist)
+    net = MultiStep(case, hoist=hoist, make=make)
     unknown = net.load_state_dict({f"layers.{key}": value for key, value in weights.items()}, strict=False)
     assert not unknown.unexpected_keys, unknown
     return JellySide(case, net, FOLDED.get(case.loss))

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks import memory, ours, peers, report, workloads
 from benchmarks.__main__ import app
+from benchmarks.case import MODES, Case, Mode, tiny
 from benchmarks.dynamics import as_in_snntorch
 from benchmarks.gate import check
 from benchmarks.inputs import INPUTS, Data, make_data
@@ -24,7 +25,7 @@ from benchmarks.peers.snntorch import LOSSES
 from benchmarks.result import Result, Skipped
 from benchmarks.run import Settings, run
 from benchmarks.side import Grads, Job, Side, Trace, Unavailable
-from benchmarks.workloads import CASES, MODES, Case, Mode, tiny
+from benchmarks.workloads import CASES
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of peers
 
