@@ -24,28 +24,36 @@ STEPS: Final = 100
 HALVINGS: Final = 12
 
 
-def activated(case: Case, data: Data, weights: Mapping[str, Tensor]) -> Case:
-    """The case, every layer's threshold chosen so that the case's share of its neurons fires at a step."""
+def activated(case: Case, data: Data, weights: Mapping[str, Tensor]) -> tuple[Case, dict[str, Tensor]]:
+    """The case, every layer's threshold chosen so that the case's share of its neurons fires at a step.
+
+    Also the weights, with the running statistics of norms as they are on this input: evaluation is as active
+    as training. Connections of neurons to each other are not looked at.
+    """
+    known = dict(weights)
     x = data.x.expand(case.steps, *data.x.shape) if case.static else data.x
     x = x[:STEPS, :SAMPLES]
     layers: list[tuple[str, Layer | Neuron]] = []
     for name, layer in case.net:
         if isinstance(layer, Layer):
-            x = _folded(name, layer, x, weights)
+            x = _folded(name, layer, x, known)
             layers.append((name, layer))
         else:
             threshold = _threshold(x, layer, case.activity)
             x = _spikes(x, layer.constant("beta"), threshold)
             layers.append((name, layer.replaced(threshold=threshold)))
-    return replace(case, net=tuple(layers))
+    return replace(case, net=tuple(layers)), known
 
 
-def _folded(name: str, layer: Layer, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """A stateless layer over all steps at once."""
+def _folded(name: str, layer: Layer, x: Tensor, weights: dict[str, Tensor]) -> Tensor:
+    """A stateless layer over all steps at once; a norm's running statistics become those of its input."""
     made = layer.build(nn)
     made.load_state_dict({key: weights[f"{name}.{key}"] for key in made.state_dict()})
+    if isinstance(made, nn.BatchNorm2d):
+        made.momentum = 1.0
     with torch.no_grad():
         found: Tensor = made(x.flatten(0, 1))
+    weights |= {f"{name}.{key}": value for key, value in made.state_dict().items()}
     return found.view(*x.shape[:2], *found.shape[1:])
 
 

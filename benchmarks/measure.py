@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.side import Job
 
-__all__ = ["Clock", "Timing", "by_events", "by_the_host", "compare"]
+__all__ = ["WARM_UP", "Clock", "Timing", "by_events", "by_the_host", "compare"]
 
 Clock = Callable[[Job, int], float]
 """Seconds that so many calls of a job take."""
@@ -65,15 +65,25 @@ def by_events(job: Job, calls: int) -> float:
     return 1e-3 * begun.elapsed_time(ended)
 
 
-def compare(ours: Job, peer: Job, *, repeats: int, seconds: float, clock: Clock = by_the_host) -> Timing:
+def compare(
+    ours: Job,
+    peer: Job,
+    *,
+    repeats: int,
+    seconds: float,
+    clock: Clock = by_the_host,
+    warm_up: int = WARM_UP,
+) -> Timing:
     """Time two jobs in turns, each of them first in every other pair.
 
     Args:
         repeats: pairs of timings.
         seconds: stop after this long, but not before `FEWEST` pairs.
+        clock: what takes the time.
+        warm_up: calls before any is timed.
     """
     jobs = (ours, peer)
-    calls = [_calls(job, clock) for job in jobs]
+    calls = [_calls(job, clock, warm_up) for job in jobs]
     pairs: list[list[float]] = []
     begun = perf_counter()
     with collected():
@@ -100,9 +110,9 @@ def collected() -> Iterator[None]:
             gc.enable()
 
 
-def _calls(job: Job, clock: Clock = by_the_host) -> int:
+def _calls(job: Job, clock: Clock = by_the_host, warm_up: int = WARM_UP) -> int:
     """Warm up, and see how many calls one timing needs."""
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         seconds = clock(job, 1)
     return max(1, ceil(LONG_ENOUGH / seconds))
 

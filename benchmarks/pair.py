@@ -33,7 +33,7 @@ def prepare(case: Case, peer: Peer, place: Place = HERE) -> Pair:
     """Data and weights of a case, for snnhw and a peer."""
     data, weights = make_data(case), init_weights(case.net)
     if case.activity:
-        case = activated(case, data, weights)
+        case, weights = activated(case, data, weights)
     builders: dict[str, Callable[[], Side]] = {
         "ours": lambda: ours.build(case, weights, peer.dynamics, place),
         "peer": lambda: peer.build(case, weights).to(place.device),

@@ -12,7 +12,7 @@ import torch
 from benchmarks.case import Case, Mode, tiny
 from benchmarks.dynamics import as_in_snntorch
 from benchmarks.gate import Verdict, check
-from benchmarks.measure import Timing, by_events, by_the_host, compare
+from benchmarks.measure import WARM_UP, Timing, by_events, by_the_host, compare
 from benchmarks.memory import Question, ask, on_gpu
 from benchmarks.pair import Pair, prepare
 from benchmarks.peers import Peer
@@ -92,8 +92,14 @@ def _gate(pair: Pair, mode: Mode, peer: Peer) -> Verdict:
 def _time(pair: Pair, mode: Mode, settings: Settings) -> Timing:
     """Both sides built afresh, as the gate left gradients and caches behind."""
     ours, theirs = (_job(pair, side, mode) for side in ("ours", "peer"))
-    clock = by_events if settings.place.is_gpu else by_the_host
-    return compare(ours, theirs, repeats=settings.repeats, seconds=settings.seconds, clock=clock)
+    return compare(
+        ours,
+        theirs,
+        repeats=settings.repeats,
+        seconds=settings.seconds,
+        clock=by_events if settings.place.is_gpu else by_the_host,
+        warm_up=1 if settings.quick else WARM_UP,
+    )
 
 
 def _peaks(case: Case, pair: Pair, mode: Mode, peer: Peer, settings: Settings) -> dict[str, float | None]:

@@ -67,6 +67,7 @@ W7_EVENTS: Final = replace(
     steps=100,
     inputs="events",
     density=0.02,
+    activity=USUAL,
     variant="events",
     aims=(("snntorch", 20.0),),
 )
@@ -77,11 +78,11 @@ W12: Final = Case(
     "W12",
     "64C3-BN-MP2-128C3-BN-MP2-1024-10, Leaky 0.5, images 3x64x64 that change",
     chain(
-        Layer("Conv2d", (3, 64, 3, 1, 1)),
+        Layer("Conv2d", (3, 64, 3, 1, 1, 1, 1, 0)),  # a norm takes the bias away again
         Layer("BatchNorm2d", (64,)),
         leaky(0.5, FAST),
         Layer("MaxPool2d", (2,)),
-        Layer("Conv2d", (64, 128, 3, 1, 1)),
+        Layer("Conv2d", (64, 128, 3, 1, 1, 1, 1, 0)),
         Layer("BatchNorm2d", (128,)),
         leaky(0.5, FAST),
         Layer("MaxPool2d", (2,)),

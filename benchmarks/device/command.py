@@ -110,8 +110,8 @@ class Run:
     def __init__(self, record: Record, file: Path, place: str, workers: int, until: float) -> None:
         self.record, self.file, self.until = record, file, until
         self.many = Crew(place, workers, LIMIT, self._found)
-        self.alone = Crew(place, 1, LIMIT, self._found)
         self.tiny = place == "interpreted"
+        self.alone = Crew(place, 1, LIMIT, self._found, 1 if self.tiny else os.cpu_count() or 1)
         self._written = 0.0
 
     def all(self, names: list[str], peers: set[str]) -> None:

@@ -94,12 +94,15 @@ class Crew:
     Args:
         place: a name in `benchmarks.device.worker.PLACES`.
         size: how many workers at once.
+        threads: of torch, in each.
         limit: seconds that a task may take, the start of its worker included.
         found: called with every task and its row, from one thread at a time.
     """
 
-    def __init__(self, place: str, size: int, limit: float, found: Callable[[Task, Row], None]) -> None:
-        self.place, self.size, self.limit, self.found = place, size, limit, found
+    def __init__(
+        self, place: str, size: int, limit: float, found: Callable[[Task, Row], None], threads: int = 1
+    ) -> None:
+        self.place, self.size, self.limit, self.found, self.threads = place, size, limit, found, threads
         self._lock = threading.Lock()
         self._workers: set[Worker] = set()
         self._cut: list[Task] = []
@@ -133,7 +136,7 @@ class Crew:
             except IndexError:
                 break
             if worker is None:
-                worker = Worker(self.place, max(1, (os.cpu_count() or 1) // self.size))
+                worker = Worker(self.place, self.threads)
                 with self._lock:
                     self._workers.add(worker)
             row = worker.ask(task, min(self.limit, until - monotonic()))

@@ -126,7 +126,9 @@ class Record:
         head = f"**Conformance**: {len(self.conformance)} of {self.wanted} cases.{mark}\n"
         yield "\n".join([head, *lines]) + "\n"
         if self.modules:
-            yield "\n".join([f"**Eager modules** beside snnTorch's.{mark}\n", *_modules(self.modules)]) + "\n"
+            where = " **by the CPU's kernels: there was no GPU**" if self.warning else ""
+            head = f"**Eager modules** beside snnTorch's.{where}\n"
+            yield "\n".join([head, *_modules(self.modules)]) + "\n"
 
     def _machine_in_words(self) -> str:
         found = self.machine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from math import log
 from typing import Any, Final
 
 import torch
@@ -42,10 +43,11 @@ class AllSteps(nn.Module):
 
 
 def _neuron(spec: Neuron) -> nn.Module:
+    """Its decay is ``exp(-1 / tau)`` with ``tau = 1 / (1 - beta)``: another beta for the same decay."""
     snn: Any = import_module("snntorch")
     name, setting = spec.surrogate
     made: nn.Module = import_module("snntorch._neurons.stateleaky").StateLeaky(
-        beta=torch.full((spec.size,), spec.constant("beta")),
+        beta=torch.full((spec.size,), 1.0 + log(spec.constant("beta"))),
         channels=spec.size,
         threshold=spec.constant("threshold"),
         spike_grad=getattr(snn.surrogate, name)(setting),
