@@ -1,6 +1,8 @@
 """The network of snnTorch's IPU tutorial, on any backend: one script for CPU, GPU and IPU.
 
     python examples/ipu_mnist.py --backend cpu
+    python examples/ipu_mnist.py --backend cuda                   on an NVIDIA GPU, through Triton
+    python examples/ipu_mnist.py --backend cuda -o interpret=true     without one, in Triton's interpreter
     python examples/ipu_mnist.py --backend ipu                    on an IPU, through PopTorch
     python examples/ipu_mnist.py --backend ipu -o emulate=true    without one, held to PopTorch's rules
 
