@@ -48,7 +48,8 @@ def exp(x):
     if F == tl.float64:
         return tl.exp(x)
     else:
-        n = tl.floor(tl.minimum(tl.maximum(x, -104.0), 89.0) * 1.4426950408889634 + 0.5)
+        # 1.5 * 2**23: a sum with it is rounded to a whole number
+        n = (tl.minimum(tl.maximum(x, -104.0), 89.0) * 1.4426950408889634 + 12582912.0) - 12582912.0
         r = (x - n * 0.693359375) - n * -2.12194440e-4
         p = 1.9875691500e-4 * r + 1.3981999507e-3
         p = p * r + 8.3334519073e-3

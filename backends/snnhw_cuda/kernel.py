@@ -22,12 +22,28 @@ from triton.runtime.jit import JITFunction
 from snnhw.errors import DeviceError
 from snnhw.words import sentence
 
-__all__ = ["OPTIONS", "Kernel", "compiled", "functions_of", "kernel_of"]
+__all__ = ["Kernel", "compiled", "functions_of", "kernel_of", "options"]
 
 PREFIX: Final = "_snnhw_cuda_"
 
-OPTIONS: Final = {"num_warps": 4, "enable_fp_fusion": False}
-"""A product and a sum are rounded apart, as the language says."""
+LANES: Final = 32
+"""Threads of a warp."""
+
+EACH: Final = 4
+"""Neurons of a thread, as one load of 16 bytes brings in float32. Of more, registers hold no states."""
+
+MOST: Final = 255
+"""Registers that a thread of an NVIDIA GPU can have."""
+
+
+def options(block: int) -> dict[str, int | bool]:
+    """What Triton compiles a kernel with, whose programs take so many neurons each.
+
+    A product and a sum are rounded apart, as the language says. Allowed all registers, NVIDIA's assembler
+    lets the loads of a group of steps stand before the first of them; else it moves some behind it.
+    """
+    warps = max(1, block // (LANES * EACH))
+    return {"num_warps": warps, "enable_fp_fusion": False, "maxnreg": MOST}
 
 
 def functions_of(source: str, name: str) -> dict[str, Any]:
@@ -82,7 +98,7 @@ class Kernel:
                 launch(*arguments, **constants)
             return
         try:
-            launch(*arguments, **constants, **OPTIONS)
+            launch(*arguments, **constants, **options(constants["BLOCK"]))
         except (triton.TritonError, RuntimeError) as error:
             raise DeviceError(self._refused(error)) from error
 

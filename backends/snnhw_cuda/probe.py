@@ -11,7 +11,7 @@ from snnhw.plugin import Probe
 if TYPE_CHECKING:
     from snnhw_cuda.options import CudaOptions
 
-__all__ = ["RELEASES", "probe"]
+__all__ = ["RELEASES", "probe", "triton_found"]
 
 RELEASES: Final = ((3, 6), (3, 9))
 """Of Triton, the first and the last that this was held to."""
@@ -29,7 +29,7 @@ def probe(options: CudaOptions) -> Probe:
         return Probe("missing", reason=str(error), install="pip install torch")
     except OSError as error:  # a library of torch's own does not load
         return Probe("broken", reason=str(error), install="pip install --force-reinstall torch")
-    found = _triton()
+    found = triton_found()
     if found.status != "ready":
         return found
     version = f"torch {torch.__version__}, {found.version}"
@@ -52,7 +52,7 @@ def probe(options: CudaOptions) -> Probe:
     return _device(options.device, torch.cuda.device_count(), version)
 
 
-def _triton() -> Probe:
+def triton_found() -> Probe:
     """Whether it is one that this was held to."""
     try:
         version = metadata.version("triton")

@@ -56,8 +56,10 @@ class TritonProvider:
         return source(loop, str(dtype).removeprefix("torch."), self.limits.group)
 
     def grid(self, kernel: ScanKernel, batch: int, neurons: int) -> Grid:
+        return self.grid_of("neuron" in kernel.layouts, batch, neurons)
+
+    def grid_of(self, varies: bool, batch: int, neurons: int) -> Grid:
         """Where parameters vary, a row is a sample; else all is one row."""
-        varies = "neuron" in kernel.layouts
         rows = batch if batch and neurons >= self.limits.narrow and varies else 1
         columns = batch * neurons // rows
         return Grid(rows, columns, -(-columns // self.block(columns)))

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from snnhw.ir import Expr
 from snnhw.ir.emit import emit, read
 from snnhw.passes import Argument, Body, ScanLoop
+from snnhw_cuda.traffic import changing, needed
 from snnhw_cuda.triton_pieces import (
     TARGET,
     array,
@@ -44,7 +45,7 @@ Steps = Callable[[int], Lines]
 def parameters(passed: ScanLoop) -> list[str]:
     """What a kernel takes between T and BLOCK, in order."""
     tables = [argument.axes[0] for argument in passed.kind("t")]
-    scratch = ["M", KEPT] if passed.reverse is not None and passed.states else []
+    scratch = ["M", KEPT] if needed(passed) else []
     return ["R", "C", *tables, *scratch, *map(array, passed.arguments)]
 
 
@@ -69,12 +70,12 @@ def _forward(passed: ScanLoop, group: int) -> Lines:
 
 
 def _backward(passed: ScanLoop, group: int) -> Lines:
-    """Adjoints of states ``Z``; chunk by chunk where there are states, which are computed again."""
+    """Adjoints of states ``Z``; chunk by chunk where states are needed, which are computed again."""
     states = range(passed.states)
     return [
         *(load(f"Z{n}", f"a{n}s + place") for n in states),
         *(f"{name} = tl.full((BLOCK,), 0.0, F)" for name in passed.summed),
-        *(_chunks if states else _at_once)(passed, group),
+        *(_chunks if needed(passed) else _at_once)(passed, group),
         *(store(f"A{n}s + place", f"Z{n}") for n in states),
         *_left(passed),
     ]
@@ -166,15 +167,15 @@ def _steps(passed: ScanLoop, count: int, *, keep: bool = False) -> Lines:
     if keep:
         loads.append("slot = held + tl.cast(t - first, tl.int64) * every")
     for k in range(count):
-        loads += [load(f"{x.name}_{k}", _at(x, k)) for x in _changing(passed, "x", body)]
+        loads += [load(f"{x}_{k}", _at(x, k)) for x in changing(passed, "x", body)]
         if keep:
-            steps += [f"s{n}_{k} = S{n}" for n in states]
-            stores += [store(_slot("slot", n, k), f"s{n}_{k}") for n in states]
+            steps += [f"s{n}_{k} = S{n}" for n in needed(passed)]
+            stores += [store(_slot("slot", n, k), f"s{n}_{k}") for n in needed(passed)]
         results = [*(f"S{n}" for n in states), *(f"{y.name}_{k}" for y in outputs)]
         given = _given(passed, body, k) | {f"s{n}": f"S{n}" for n in states}
         steps.append(call(results, "step", [given.get(name, name) for name in _arguments(passed, body)]))
         steps += [_spread(f"S{n}", passed, body.values[n]) for n in states]
-        stores += [store(_at(y, k), f"{y.name}_{k}") for y in outputs]
+        stores += [store(_at(y.name, k), f"{y.name}_{k}") for y in outputs]
     return [line for line in [*loads, *steps, *stores] if line]
 
 
@@ -184,11 +185,11 @@ def _reversed(passed: ScanLoop, count: int) -> Lines:
     assert body is not None
     loads: Lines = ["at = tl.cast(t, tl.int64) * size + place"]
     steps, stores = Lines(), Lines()
-    if states:
+    if needed(passed):
         loads.append("slot = held + tl.cast(t - first, tl.int64) * every")
     for k in range(count):
-        loads += [load(f"{x.name}_{k}", _at(x, -k)) for x in _changing(passed, "xg", body)]
-        loads += [load(f"s{n}_{k}", _slot("slot", n, -k)) for n in states]
+        loads += [load(f"{x}_{k}", _at(x, -k)) for x in changing(passed, "xg", body)]
+        loads += [load(f"s{n}_{k}", _slot("slot", n, -k)) for n in needed(passed)]
         given = _given(passed, body, k)
         given |= {f"s{n}": f"s{n}_{k}" for n in states}
         given |= {f"n{n}": f"S{n}" for n in states} | {f"a{n}": f"Z{n}" for n in states}
@@ -196,8 +197,8 @@ def _reversed(passed: ScanLoop, count: int) -> Lines:
         steps.append(call(results, "reverse", [given.get(name, name) for name in _arguments(passed, body)]))
         steps += [_spread(f"Z{n}", passed, body.values[n]) for n in states]
         steps += [f"{name} += {name}_{k}" for name in passed.summed]
-        steps += [f"S{n} = s{n}_{k}" for n in states]
-        stores += [store(_at(x, -k), f"{x.name}_{k}") for x in passed.kind("X") if "T" in x.axes]
+        steps += [f"S{n} = s{n}_{k}" for n in needed(passed)]
+        stores += [store(_at(x.name, -k), f"{x.name}_{k}") for x in passed.kind("X") if "T" in x.axes]
     return [line for line in [*loads, *steps, *stores] if line]
 
 
@@ -206,9 +207,9 @@ def _result(name: str, k: int) -> str:
     return f"Z{name[1:]}" if name[0] == "a" else f"{name}_{k}"
 
 
-def _at(argument: Argument, k: int) -> str:
+def _at(signal: str, k: int) -> str:
     """A block of a signal, k steps on."""
-    return f"{array(argument)} + at{_times(k, 'size')}"
+    return f"{signal}s + at{_times(k, 'size')}"
 
 
 def _slot(base: str, state: int, k: int) -> str:
@@ -253,12 +254,7 @@ def _arguments(passed: ScanLoop, body: Body) -> list[str]:
 
 def _given(passed: ScanLoop, body: Body, k: int) -> dict[str, str]:
     """What signals are called at a step of a group."""
-    return {x.name: f"{x.name}_{k}" for x in _changing(passed, "xg", body)}
-
-
-def _changing(passed: ScanLoop, letters: str, body: Body) -> list[Argument]:
-    """Signals with a time axis that a step reads."""
-    return [x for x in passed.kind(letters) if "T" in x.axes and x.name in body.reads]
+    return {x: f"{x}_{k}" for x in changing(passed, "xg", body)}
 
 
 def _spread(name: str, passed: ScanLoop, value: Expr) -> str:

@@ -16,6 +16,7 @@ from snnhw.errors import DeviceError, InputError
 from snnhw.ir import MODELS, SGD, Input, L1Rate, Linear, Loss, Neuron, Term, sequential
 from snnhw.options import build_options
 from snnhw.plugin import Run, Train
+from snnhw_cuda.explain import TITLE
 from snnhw_cuda.limits import USUAL, Limits
 from snnhw_cuda.options import CudaOptions
 from snnhw_cuda.paths import PATHS
@@ -140,6 +141,13 @@ def explained(**options: Any) -> Any:
     return CudaBackend().explain(program, job)
 
 
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machine code takes seconds: `test_cuda_compiled.py` reads it."""
+    monkeypatch.setattr("snnhw_cuda.explain._machine_code", lambda *_: (("read", "elsewhere"),))
+
+
+@pytest.mark.usefixtures("uncompiled")
 def test_explain_shows_triton_source_without_a_gpu() -> None:
     found = explained()
     assert found.sources
@@ -150,11 +158,24 @@ def test_explain_shows_triton_source_without_a_gpu() -> None:
     assert "tl.float64)" in next(iter(explained(dtype="float64").sources.values()))
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_path_that_is_forced_is_seen_in_the_source() -> None:
     usual, single = (next(iter(explained(paths=p).sources.values())) for p in ("", "groups:single"))
     assert "x0_3 = tl.load" in usual
     assert "x0_3" not in single
     assert "x0_0 = tl.load" in single
+
+
+def test_explain_says_what_is_missing_to_compile_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", absent)
+    assert explained().tables[TITLE] == (
+        ("nothing was compiled, because", "to mend it"),
+        ("Triton is not installed", 'pip install "triton>=3.6,<3.10"'),
+    )
+
+
+def test_nothing_is_compiled_for_the_interpreter() -> None:
+    assert TITLE not in explained(interpret=True).tables
 
 
 @WITH_TRITON
