@@ -64,6 +64,19 @@ def faults(found: Reading, loop: ScanLoop, dtype: str = "float32", *, aligned: b
     return wrong
 
 
+def test_states_that_no_step_backwards_reads_are_not_kept() -> None:
+    from cuda_loops import of_the_pool
+
+    from snnhw_cuda.traffic import needed, traffic
+
+    assert {name: needed(of_the_pool(name)[1]) for name in ("synaptic", "synaptic-fixed", "linear")} == {
+        "synaptic": [0, 1],
+        "synaptic-fixed": [1],
+        "linear": [],
+    }
+    assert [each.loop for each in traffic(of_the_pool("linear")[1])] == ["back"]  # nothing is computed again
+
+
 # -- a part ----------------------------------------------------------------------------------------------
 
 QUICK = (

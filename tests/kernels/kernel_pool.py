@@ -102,6 +102,8 @@ POOL: dict[str, Pooled] = {
         outputs=("spk", "syn"),
         train=frozenset({"alpha", "beta"}),
     ),
+    "synaptic-fixed": Pooled(_neuron("Synaptic"), {"alpha": 0.8, "beta": 0.9, "threshold": 1.0}),
+    "linear": Pooled(_neuron("Leaky", reset="none"), {"beta": 0.9, "threshold": 1.0}, outputs=("mem",)),
     "adaptive": Pooled(
         Neuron(adaptive()).equations(),
         {"beta": 0.9, "threshold": 1.0, "step": "neuron"},
