@@ -243,13 +243,24 @@ def _by_name(program: Program, sample: Array | Arrays) -> dict[str, Array]:
     return found
 
 
+ELSEWHERE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("pt", "pth", "bin"), "a state dict goes into a module by net.load_state_dict(torch.load(path))"
+    ),
+    "safetensors": "a checkpoint goes into a compiled model by model.load_checkpoint(path), and from there "
+    "into a module by model.write_back(net)",
+}
+"""Ending of others' files -> what reads them."""
+
+
 def _format_of(path: str | os.PathLike[str]) -> str:
     """A format claims the endings that are its name: ``net.nir`` belongs to ``nir``."""
     known = registry.names(FORMATS)
     name = Path(path).suffix.removeprefix(".")
     if name not in known:
         listed = ", ".join([SUFFIX, *(f".{other}" for other in known)])
+        instead = f"; {ELSEWHERE[name]}" if name in ELSEWHERE else ""
         raise InputError(
-            f"'{os.fspath(path)}': no installed format has the ending '.{name}'; known: {listed}"
+            f"'{os.fspath(path)}': no installed format has the ending '.{name}'; known: {listed}{instead}"
         )
     return name

@@ -17,7 +17,7 @@ from snnhw.nn.axes import check_axes
 from snnhw.nn.evaluated import Evaluated, StepLoss
 from snnhw.nn.habits import instead
 from snnhw.nn.sound import Sound
-from snnhw.nn.writing import names_within, write_into
+from snnhw.nn.writing import names_of, write_into
 from snnhw.plugin import Arrays, Backend, Executable, Result, Run, Train, label_of
 from snnhw.session.checkpoint import check_carried, read_checkpoint, write_checkpoint
 from snnhw.tensors.arrays import as_tensor
@@ -171,13 +171,13 @@ class Model:
 
     def write_back(self, net: nn.Module) -> None:
         """Copy the trained parameters, and what training measured, into the torch module that was compiled,
-        or into any other that computes the same.
+        or into any other that computes the same, whatever its layers are called.
 
         Raises:
             InputError: the module lacks one of them, or has it in another size, or is another network;
                 nothing was copied then.
         """
-        write_into(net, self._names or names_within(net, self.program), self.params)
+        write_into(net, names_of(net, self._names, self.program), self.params)
 
     def save(self, path: str) -> None:
         """Write structure, equations and present parameters to one ``.snn`` file."""

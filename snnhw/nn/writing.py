@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 
 from snnhw import api
 from snnhw.errors import CaptureError, InputError
-from snnhw.ir import Input, Params, Program
+from snnhw.ir import Edge, FrozenMap, Input, Op, Output, Params, Program
 from snnhw.nn.capture.capture import capture
+from snnhw.words import brief
 
-__all__ = ["load_into", "names_within", "write_into"]
+__all__ = ["load_into", "names_of", "names_within", "write_into"]
 
 OTHER = "is it the one that was compiled?"
 
@@ -24,14 +26,32 @@ def load_into(net: nn.Module, path: str | os.PathLike[str]) -> None:
     wrote it, into a torch module of one's own.
 
     Args:
-        net: computes what the file holds; buffers that training measures are copied, too.
+        net: computes what the file holds, whatever its layers are called; buffers that training measures
+            are copied, too.
 
     Raises:
         LoadError: the file is not what its ending says.
         InputError: the module is another network, or has parameters of other sizes; nothing was copied then.
     """
+    if not isinstance(net, nn.Module):
+        raise InputError(f"load_into(net, path) writes into a torch module, not into {brief(net)}")
     program, params = api.load(path)
     write_into(net, names_within(net, program), params)
+
+
+def names_of(net: nn.Module, known: Mapping[str, str], program: Program) -> Mapping[str, str]:
+    """Parameter key of a program -> a module's name of it.
+
+    Args:
+        known: those of the module that was compiled; empty where there was none.
+
+    Raises:
+        InputError: the module has others, and computes something else.
+    """
+    own = {name for name, _ in (*net.named_parameters(remove_duplicate=False), *net.named_buffers())}
+    if known and all(pattern.replace("*", "0") in own for pattern in known.values()):
+        return known
+    return names_within(net, program)
 
 
 def names_within(net: nn.Module, program: Program) -> Mapping[str, str]:
@@ -47,6 +67,10 @@ def names_within(net: nn.Module, program: Program) -> Mapping[str, str]:
     except CaptureError as error:
         raise InputError(f"the module cannot be held to the program: {error}") from error
     ours, theirs = found.program.params(), program.params()
+    if _shapes(found.program) == _shapes(program):
+        return found.names
+    if (keys := _by_place(found.program, program)) is not None:
+        return {key: found.names[mine] for key, mine in keys.items() if mine in found.names}
     for key in sorted(ours.keys() | theirs.keys()):
         here, there = (params[key].shape if key in params else None for params in (ours, theirs))
         if here != there:
@@ -54,7 +78,50 @@ def names_within(net: nn.Module, program: Program) -> Mapping[str, str]:
                 f"the module is another network: parameter '{key}' is {_in_words(here)} in it, and "
                 f"{_in_words(there)} in the program; build it as the one that was saved"
             )
-    return found.names
+    raise AssertionError("the shapes differ somewhere")
+
+
+def _by_place(own: Program, program: Program) -> dict[str, str] | None:
+    """Parameter key of a program -> that of one of the same nodes and edges, whatever they are called and
+    whatever is returned of them; None where it is another one."""
+    theirs, ours = (_inside(each) for each in (program, own))
+    if list(theirs.values()) != list(ours.values()):
+        return None
+    names = dict(zip(theirs, ours, strict=True))
+    edges = {(_moved(e.src, names), _moved(e.dst, names), e.delay) for e in _between(program, theirs)}
+    mine = {(e.src, e.dst, e.delay) for e in _between(own, ours)}
+    if edges != mine:
+        return None
+    keys: dict[str, str] = {}
+    for node, other in names.items():
+        found = own.param_keys(other)
+        for param, key in program.param_keys(node).items():
+            if keys.setdefault(key, found[param]) != found[param]:
+                return None  # shared there, and not here
+    shapes = _shapes(own)
+    return keys if _shapes(program) == {key: shapes[other] for key, other in keys.items()} else None
+
+
+def _inside(program: Program) -> dict[str, Op]:
+    """What computes, whoever shares its parameters."""
+    return {
+        name: replace(op, keys=FrozenMap())
+        for name, op in program.nodes.items()
+        if not isinstance(op, Output)
+    }
+
+
+def _between(program: Program, nodes: Mapping[str, Op]) -> list[Edge]:
+    return [edge for edge in program.edges if edge.target.node in nodes]
+
+
+def _moved(port: str, names: Mapping[str, str]) -> str:
+    node, _, name = port.rpartition(".")
+    return f"{names[node]}.{name}"
+
+
+def _shapes(program: Program) -> dict[str, tuple[int, ...]]:
+    return {key: spec.shape for key, spec in program.params().items()}
 
 
 def _in_words(shape: tuple[int, ...] | None) -> str:

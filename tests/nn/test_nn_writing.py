@@ -59,6 +59,56 @@ def test_a_program_is_written_back_into_any_module_that_computes_it(tmp_path: Pa
     assert_same(net, other)
 
 
+class Otherwise(nn.Module):
+    """The network of `network`, under other names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.ModuleDict({"all": network(1)})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.body["all"](x)
+        return found
+
+
+def test_layers_may_be_called_otherwise(tmp_path: Path) -> None:
+    net = network(0)
+    with trained(net) as model:
+        model.save(str(tmp_path / "net.snn"))
+        model.write_back(net)
+        for write in (lambda to: snn.load_into(to, tmp_path / "net.snn"), model.write_back):
+            other = Otherwise()
+            write(other)
+            assert_same(net, other.body["all"])
+
+
+def test_layers_of_the_same_sizes_in_another_order_are_another_network(tmp_path: Path) -> None:
+    def built(*layers: nn.Module) -> nn.Module:
+        return nn.Sequential(nn.Linear(5, 5), *layers, nn.Linear(5, 5), snn.Leaky(beta=0.5, init_hidden=True))
+
+    snn.save(tmp_path / "net.snn", built(nn.ReLU()), torch.zeros(B, 5))
+    snn.load_into(nn.Sequential(built(nn.ReLU())), tmp_path / "net.snn")
+    for others in ((nn.Tanh(),), (nn.ReLU(), nn.ReLU())):
+        with pytest.raises(InputError, match=r"the module is another network: parameter '0\.0\.bias' is"):
+            snn.load_into(nn.Sequential(built(*others)), tmp_path / "net.snn")
+
+
+def test_what_no_file_of_a_network_is(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"ending '\.pt'; .*; a state dict goes into a module by net\.load_state"
+    ):
+        snn.load_into(network(0), tmp_path / "net.pt")
+    with pytest.raises(
+        InputError, match=r"a checkpoint goes into a compiled model by model\.load_checkpoint"
+    ):
+        snn.load_into(network(0), tmp_path / "run.safetensors")
+    untyped: Any = snn.load_into
+    with pytest.raises(
+        InputError, match=r"load_into\(net, path\) writes into a torch module, not into 'net\.snn'"
+    ):
+        untyped("net.snn", network(0))
+
+
 def test_another_network_is_refused_and_nothing_copied(tmp_path: Path) -> None:
     snn.save(tmp_path / "net.snn", network(0), torch.zeros(B, 5))
     wrong = network(1, hidden=7)
