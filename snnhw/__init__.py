@@ -101,6 +101,9 @@ _SUBMODULES = (
 )
 """Modules that are reached as attributes: ``snn.surrogate.atan()``."""
 
+_INNER = ("_layers", "_neurons")
+"""Likewise, for code that reaches into snnTorch: ``snn._neurons.leaky.Leaky``."""
+
 __all__ = [
     "LIF",
     "SLSTM",
@@ -154,7 +157,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
     if name in _HOMES:
         value = getattr(_imported(_HOMES[name]), name)
-    elif name in _SUBMODULES:
+    elif name in _SUBMODULES or name in _INNER:
         value = _imported(f"{__name__}.{name}")
     elif name == "__version__":
         from importlib.metadata import version  # slow to import, and seldom asked for

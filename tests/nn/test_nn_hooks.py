@@ -118,6 +118,35 @@ def test_inhibition_of_ones_own_runs() -> None:
     same(*pair("Leaky", last, inhibition=True), signal("Leaky"))
 
 
+@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
+@pytest.mark.parametrize(("name", "delay"), [("RLeaky", True), ("RLeaky", False), ("RSynaptic", True)])
+def test_what_spikes_come_back_through_is_called_as_often_as_in_snntorch(
+    name: str, reset: str, delay: bool
+) -> None:
+    """It may keep a state of its own, or draw random numbers."""
+    calls = []
+    for library in (theirs, snn):
+        rates = {"beta": 0.9, **({"alpha": 0.7} if name == "RSynaptic" else {})}
+        layer = getattr(library, name)(**rates, linear_features=3, reset_mechanism=reset, reset_delay=delay)
+        layer.recurrent = Counting(3)
+        for now in torch.rand(3, 2, 3):
+            layer(now)
+        calls.append(layer.recurrent.calls)
+    assert calls[0] == calls[1] > 0
+
+
+class Counting(nn.Linear):
+    """Counts its calls."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, size)
+        self.calls = 0
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name
+        self.calls += 1
+        return super().forward(input)
+
+
 def test_what_alpha_takes_at_a_reset_may_be_changed() -> None:
     def own(kind: Any) -> Any:
         class Own(kind):  # type: ignore[misc]  # of either library

@@ -153,6 +153,39 @@ def test_derivatives_have_derivatives(name: str) -> None:
     torch.testing.assert_close((second * direction).sum(), wanted.detach(), rtol=1e-4, atol=1e-6)
 
 
+@every
+def test_gradients_with_a_graph_are_those_without(name: str) -> None:
+    """Over several steps, where a state is made of the parameters that the next step reads besides it."""
+    layer, x, states = made(name)
+    for key in ("alpha", "beta", "threshold"):
+        if key in layer._buffers:
+            setattr(layer, key, nn.Parameter(layer._buffers.pop(key)))
+    values = [x.requires_grad_(), *(param for param in layer.parameters() if param.requires_grad)]
+    found = []
+    for graph in (False, True):
+        given, total = states, torch.zeros(())
+        for _ in range(1 if LAYERS[name][1] == SEQUENCE else 3):
+            out = many(layer(x, *given))
+            given = out if name[0] == "R" else out[1:]
+            total = total + torch.stack([(y * (1.0 + torch.arange(y.shape[-1]))).sum() for y in out]).sum()
+        found.append(torch.autograd.grad(total, values, create_graph=graph, allow_unused=True))
+    for once, again in zip(*found, strict=True):
+        if once is not None:
+            close(again / once.abs().max().clamp_min(1), once / once.abs().max().clamp_min(1))
+    assert sum(gradient is not None for gradient in found[0]) > 1
+
+
+def test_a_parameter_shared_by_a_layer_and_what_it_is_given_has_one_gradient() -> None:
+    found: list[Any] = []
+    for graph in (False, True):
+        rate = torch.tensor(0.8, requires_grad=True)
+        layer = snn.Leaky(rate, threshold=rate)
+        spk, mem = layer(rate * torch.ones(FLAT))
+        spk, mem = layer(spk + rate, mem)
+        found += torch.autograd.grad(spk.sum() + 2 * mem.sum(), rate, create_graph=graph)
+    assert found[0].item() == pytest.approx(found[1].item(), rel=1e-6)
+
+
 def test_a_hessian_is_not_zero() -> None:
     net, (x, *states) = Net(), arguments()
     _, found = torch.autograd.functional.hvp(

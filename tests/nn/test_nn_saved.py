@@ -133,9 +133,7 @@ def test_files_of_the_release_installed_and_back() -> None:
         holds(layer, state)
         kind, told = LAYERS[name]
         theirs = found(library, kind)(**told)
-        theirs.load_state_dict(
-            layer.state_dict(), strict=name != "LeakyParallel-beta"
-        )  # it has a beta that is not used
+        theirs.load_state_dict(layer.state_dict(), strict=True)
         assert theirs.state_dict().keys() == state.keys()
 
 
@@ -152,5 +150,4 @@ def test_values_come_in_the_order_of_snntorch(name: str) -> None:
         except (TypeError, ValueError, RuntimeError):  # snnTorch has not that option, or fails
             continue
         ours = list(getattr(snn, kind)(**settings).state_dict())
-        assert ours == [key for key in theirs if key in ours]
-        assert set(theirs) - set(ours) <= ({"beta"} if kind == "LeakyParallel" else set())
+        assert ours == theirs

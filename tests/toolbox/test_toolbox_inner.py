@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -46,6 +48,12 @@ def test_inner_classes_are_the_public_ones() -> None:
         for package in (_neurons, _layers)
         for name in package.__all__
     )
+
+
+def test_inner_modules_are_attributes_of_the_package() -> None:
+    code = "import snnhw as snn; print(snn._neurons.leaky.Leaky is snn.Leaky, snn._layers.bntt.__name__)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True", "snnhw._layers.bntt"]
 
 
 def test_the_version_is_one() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import torch
 from torch import Tensor, nn
 
-from snnhw.ir import Expr, NeuronModel, evaluate, var
+from snnhw.ir import Expr, NeuronModel, evaluate, free_variables, var
 from snnhw.ir.models.family import RESET
 from snnhw.nn.modules.firing import Firing
 from snnhw.tensors.custom import probed
@@ -202,14 +202,15 @@ class Hooked(Firing):
         return self._hw_evaluated([self._hw_model.fire], input_)[0]
 
     def _hw_evaluated(self, roots: list[Expr], input_: Any, **more: Any) -> list[Any]:
-        like = self._hw_state(self._hw_state_names[-1])
-        env: dict[str, Any] = {
-            param.name: self._hw_tensor_of(param.name).to(like.dtype) for param in self._hw_model.params
-        }
+        like, read = self._hw_state(self._hw_state_names[-1]), free_variables(*roots)
+        params = (param.name for param in self._hw_model.params if param.name in read)
+        env: dict[str, Any] = {name: self._hw_tensor_of(name).to(like.dtype) for name in params}
         env |= {name: self._hw_state(name) for name in self._hw_state_names}
-        env |= {name: torch.rand_like(like) for name in self._hw_model.noise}
+        env |= {name: torch.rand_like(like) for name in self._hw_model.noise if name in read}
         env |= {"dt": like.new_tensor(self._hw_dt), "reset": self.__dict__.get("_hw_reset_flag"), **more}
-        return evaluate(roots, {**env, **self._hw_ports(input_)}, recording(like.dtype, like.device))
+        if not read.isdisjoint(self._hw_model.ports):  # what is behind them may keep states of its own
+            env |= self._hw_ports(input_)
+        return evaluate(roots, env, recording(like.dtype, like.device))
 
     def _hw_ports(self, input_: Any) -> dict[str, Any]:
         """What arrives at the ports of the equations."""

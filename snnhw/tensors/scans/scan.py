@@ -151,7 +151,12 @@ def run_use(use: BoundScan) -> Found:
 def _again(
     layer: ScanSite, tensors: Sequence[Tensor], adjoints: Sequence[Tensor | None], needs: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
-    """Adjoints of all tensors, as a graph: the layer once more, in operations that torch differentiates."""
+    """Adjoints of all tensors, as a graph: the layer once more, in operations that torch differentiates.
+
+    Of views, which nothing before this layer leads to: a state is often made of the parameters that are read
+    besides it, and torch would follow it back to them.
+    """
+    tensors = [x.view_as(x) for x in tensors]
     found = record(layer, fold(layer, tensors))
     arrived = [(y, g) for y, g in zip(found, adjoints, strict=True) if g is not None and y.requires_grad]
     wanted = [x for x, need in zip(tensors, needs, strict=True) if need]

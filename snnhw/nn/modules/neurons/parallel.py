@@ -102,6 +102,10 @@ class LeakyParallel(
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         del destination[f"{prefix}reset_mechanism_val"]  # snnTorch has none here, and there is no reset
+        if self.beta is not None:  # a buffer of snnTorch's, before the others, of which it makes no use
+            buffers = [key for name in self._buffers if (key := f"{prefix}{name}") in destination]
+            later = {key: destination.pop(key) for key in buffers}
+            destination.update({f"{prefix}beta": self.beta.reshape(-1), **later})
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         state_dict.pop(f"{prefix}beta", None)  # what snnTorch began from; the matrix is what counts
