@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Final, Literal, get_args
 
 import torch
@@ -94,6 +95,11 @@ class Case:
         return next((ratio for prefix, ratio in self.aims if peer.startswith(prefix)), None)
 
 
+LARGE: Final = 10_000
+"""Numbers in a sample from which on fewer do."""
+
+
 def tiny(case: Case) -> Case:
     """The same case over a few steps and samples: enough to see that it works, not how fast."""
-    return replace(case, steps=min(case.steps, 6), batch=min(case.batch, 4))
+    steps, batch = (6, 4) if prod(case.sample) < LARGE else (3, 2)
+    return replace(case, steps=min(case.steps, steps), batch=min(case.batch, batch))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+from torch import Tensor
 
 from benchmarks import ours
 from benchmarks.activity import activated
@@ -29,11 +32,18 @@ class Pair:
     build: Mapping[str, Callable[[], Side]]
 
 
-def prepare(case: Case, peer: Peer, place: Place = HERE) -> Pair:
-    """Data and weights of a case, for snnhw and a peer."""
+@lru_cache(maxsize=1)
+def _made(case: Case) -> tuple[Case, Data, dict[str, Tensor]]:
+    """Kept for the next mode or peer: large ones take seconds to draw."""
     data, weights = make_data(case), init_weights(case.net)
     if case.activity:
         case, weights = activated(case, data, weights)
+    return case, data, weights
+
+
+def prepare(case: Case, peer: Peer, place: Place = HERE) -> Pair:
+    """Data and weights of a case, for snnhw and a peer."""
+    case, data, weights = _made(case)
     builders: dict[str, Callable[[], Side]] = {
         "ours": lambda: ours.build(case, weights, peer.dynamics, place),
         "peer": lambda: peer.build(case, weights).to(place.device),

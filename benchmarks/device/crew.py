@@ -106,6 +106,7 @@ class Crew:
         self._lock = threading.Lock()
         self._workers: set[Worker] = set()
         self._cut: list[Task] = []
+        self._stopped = False
 
     def do(self, tasks: Sequence[Task], until: float) -> list[Task]:
         """Work until a time of `time.monotonic`; gives back what nobody came to, or was cut off."""
@@ -124,6 +125,7 @@ class Crew:
             left = [*self._cut, *todo]
             todo.clear()
             with self._lock:
+                self._stopped = any(thread.is_alive() for thread in threads)  # an interrupt: no more rows
                 for worker in self._workers:
                     worker.process.kill()
         return left
@@ -141,6 +143,8 @@ class Crew:
                     self._workers.add(worker)
             row = worker.ask(task, min(self.limit, until - monotonic()))
             with self._lock:
+                if self._stopped:
+                    return
                 if row.get("lost") and monotonic() >= until:
                     self._cut.append(task)
                 else:

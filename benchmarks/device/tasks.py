@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from benchmarks.case import Case, Mode
 from benchmarks.device.cases import CASES, case_of
-from benchmarks.peers import ON_A_GPU, Peer
+from benchmarks.peers import MULTI_STEP, ON_A_GPU, SNNTORCH, Peer
 
 __all__ = ["FIRST", "MISSING", "Kind", "Task", "cases_of_conformance", "modules", "peers_there", "rows"]
 
@@ -76,6 +76,9 @@ WHERE_IT_PAYS: Final = {
 }
 """Peers that are not measured on everything: what they are for, or where their loop is short."""
 
+USUAL: Final = (SNNTORCH, MULTI_STEP)
+"""Peers that come before the others, in what is not among the first rows."""
+
 TOO_LONG: Final = {
     ("W10 T=10000", "snntorch"),
     ("W10 T=10000", "snntorch-stateleaky"),
@@ -111,9 +114,10 @@ def _first() -> Iterator[tuple[Case, Mode, Peer]]:
 
 
 def _rest() -> Iterator[tuple[Case, Mode, Peer]]:
-    for case in CASES:
-        for mode in case.modes:
-            yield from ((case, mode, peer) for peer in ON_A_GPU if _sensible(case, peer))
+    for peers in (USUAL, ON_A_GPU):
+        for case in CASES:
+            for mode in case.modes:
+                yield from ((case, mode, peer) for peer in peers if _sensible(case, peer))
 
 
 def _sensible(case: Case, peer: Peer) -> bool:
