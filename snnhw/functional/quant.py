@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from itertools import accumulate
 from math import floor
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.tensors.autograd import Function
+from snnhw.tensors.autograd import graft
 from snnhw.words import brief
 
 __all__ = ["StateQuant", "state_quant"]
@@ -19,17 +19,6 @@ _MULTIPLIERS: Final = {1: 0.05, 2: 0.1, 3: 0.3, 4: 0.5, 5: 0.7, 6: 0.9, 7: 0.925
 """Bits -> ratio of neighbouring gaps between levels; 0.95 for more bits (snnTorch's choice)."""
 
 MOST_BITS: Final = 16
-
-
-class _Nearest(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, levels: Tensor) -> Tensor:  # noqa: ARG004  # torch passes it
-        between = (levels[1:] + levels[:-1]) / 2
-        return levels[torch.bucketize(x.detach(), between)]  # halfway: the lower level
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004  # torch passes it
-        return grad, None
 
 
 class StateQuant:
@@ -44,8 +33,10 @@ class StateQuant:
 
     def __call__(self, x: Tensor) -> Tensor:
         """``x`` of any shape and floating dtype, rounded; halfway between two levels, to the lower."""
-        rounded: Tensor = _Nearest.apply(x, self.levels.to(x))
-        return rounded
+        levels = self.levels.to(x)
+        between = (levels[1:] + levels[:-1]) / 2
+        rounded = levels[torch.bucketize(x.detach(), between)]  # halfway: the lower level
+        return graft(rounded, x, torch.ones_like(x))
 
     def __repr__(self) -> str:
         return f"StateQuant({len(self.levels)} levels from {self.levels[0]:.6g} to {self.levels[-1]:.6g})"

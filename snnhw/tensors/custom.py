@@ -114,17 +114,23 @@ class _CustomSpikes:
     function: Gradient
 
     def __call__(self, z: Tensor) -> Tensor:
+        if torch._C._is_tracing():  # a trace holds torch's own operations
+            return (z > 0).to(z.dtype)
         found: Tensor = _CustomSpike.apply(z, self.function)
         return found
 
 
 class _CustomSpike(Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, z: Tensor, function: Gradient) -> Tensor:
-        spikes = (z > 0).to(z.dtype)
-        ctx.save_for_backward(z, spikes)
-        ctx.function = function
-        return spikes
+    def forward(z: Tensor, function: Gradient) -> Tensor:  # noqa: ARG004  # torch passes what is applied
+        return (z > 0).to(z.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Gradient], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
+        ctx.function = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

@@ -13,21 +13,27 @@ __all__ = ["first_step", "spike_steps", "time_error"]
 
 
 class _SpikeSteps(Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, count: int) -> Tensor:
+    def forward(spikes: Tensor, count: int) -> tuple[Tensor, Tensor]:
         fired = spikes != 0
         order = fired.cumsum(0)  # the n-th spike is where this first is n
         sought = torch.arange(1, count + 1, device=spikes.device).view(-1, *[1] * spikes.ndim)
         there = fired & (order == sought)  # [count, T, ...]
-        steps = torch.where(there.any(1), there.byte().argmax(1), len(spikes) - 1)
-        ctx.save_for_backward(steps)
-        ctx.shape = spikes.shape
-        return steps.to(spikes.dtype)
+        steps = torch.where(there.any(1), there.byte().argmax(1), spikes.shape[0] - 1)
+        return steps.to(spikes.dtype), steps
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+        ctx.shape = inputs[0].shape
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:
         (steps,) = ctx.saved_tensors
-        return grad.new_zeros(ctx.shape).scatter_add_(0, steps, -grad), None
+        return grad.new_zeros(ctx.shape).scatter_add(0, steps, -grad), None
 
 
 def spike_steps(spikes: Tensor, count: int) -> Tensor:
@@ -36,7 +42,7 @@ def spike_steps(spikes: Tensor, count: int) -> Tensor:
     A spike that does not come counts as one at the last step. What flows back goes, with its sign
     changed, to the spike at that step: more of it would be earlier (snnTorch's ``SpikeTime``).
     """
-    found: Tensor = _SpikeSteps.apply(spikes, count)
+    found: Tensor = _SpikeSteps.apply(spikes, count)[0]
     return found
 
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from snnhw.ir import Opaque, Surrogate, evaluate, free_variables, var
 from snnhw.ir.surrogates import NOISE, apply_surrogate
-from snnhw.tensors.autograd import Function
+from snnhw.tensors.autograd import Function, graft
 from snnhw.tensors.custom import spikes_of
-from snnhw.tensors.namespace import torch_namespace
+from snnhw.tensors.scans.recorded import recording
+from snnhw.tensors.watched import watched
 
 __all__: list[str] = []
 
@@ -26,10 +27,15 @@ class _Spike(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (z,) = ctx.saved_tensors
-        derivative = ctx.surrogate.derivative(var("z"))
-        env = {"z": z, NOISE: torch.rand_like(z)} if NOISE in free_variables(derivative) else {"z": z}
-        (slope,) = evaluate([derivative], env, torch_namespace(z.dtype, z.device))
-        return grad * slope, None
+        return grad * _slope(z, ctx.surrogate), None
+
+
+def _slope(z: Tensor, surrogate: Surrogate) -> Tensor:
+    derivative = surrogate.derivative(var("z"))
+    env = {"z": z, NOISE: torch.rand_like(z)} if NOISE in free_variables(derivative) else {"z": z}
+    (slope,) = evaluate([derivative], env, recording(z.dtype, z.device))
+    found: Tensor = slope.expand(z.shape)
+    return found
 
 
 @apply_surrogate.register
@@ -37,5 +43,9 @@ def _(z: Tensor, surrogate: Surrogate) -> Tensor:
     """Spikes in the dtype of z."""
     if isinstance(surrogate, Opaque):
         return spikes_of(surrogate, z)
+    if torch._C._is_tracing():  # a trace holds no slopes
+        return (z > 0).to(z.dtype)
+    if watched([z]):
+        return graft((z > 0).to(z.dtype), z, _slope(z, surrogate))
     result: Tensor = _Spike.apply(z, surrogate)
     return result

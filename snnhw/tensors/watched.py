@@ -11,9 +11,11 @@ from torch.autograd import forward_ad
 
 from snnhw.errors import InputError
 
-__all__ = ["refuse_strict_export", "sizes", "tracing", "watched"]
+__all__ = ["lasting", "refuse_strict_export", "sizes", "tracing", "watched"]
 
 PLAIN = (Tensor, nn.Parameter, nn.Buffer)
+FAKES = ("FakeTensor", "FunctionalTensor")
+"""Kinds without values; by name, since to import them is to import torch's compiler."""
 
 
 def tracing() -> bool:
@@ -59,3 +61,17 @@ def watched(tensors: Iterable[Tensor]) -> bool:
         or forward_ad._current_level >= 0
         or any(type(x) not in PLAIN for x in tensors)
     )
+
+
+def lasting(x: Tensor) -> Tensor | None:
+    """A tensor that was kept: itself where it can be used now, what a gradient's transformation has wrapped
+    where that is over, and None where it has no value any more: a batch of ``vmap``, or a fake."""
+    functorch: Any = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(x):
+        level, stack = functorch.maybe_get_level(x), functorch.peek_interpreter_stack()
+        if level > 0 and stack is not None and level <= stack.level():
+            return x
+        if functorch.is_batchedtensor(x):
+            return None
+        x = functorch.get_unwrapped(x)
+    return None if type(x).__name__ in FAKES and not torch._C._len_torch_dispatch_stack() else x

@@ -93,13 +93,17 @@ class Building:
         for param, array in converted.params.items():
             source = converted.sources.get(param, param)
             tensor = attrgetter(source.replace("*", "0"))(module)
-            key = self.owners.setdefault(id(tensor), f"{name}.{param}")
+            owner = hash((id(module), param)) if converted.fixed else id(tensor)
+            key = self.owners.setdefault(owner, f"{name}.{param}")
             if key in self.params:
                 tied[param] = key
                 if self.params[key].shape != array.shape:
                     raise CaptureError(f"'{path}.{param}' is shared with '{key}', but in another shape")
                 continue
-            self.params[key], self.names[key] = array, f"{path}.{source}"
+            self.params[key] = array
+            if converted.fixed:  # nothing to train, nor to write back
+                continue
+            self.names[key] = f"{path}.{source}"
             if tensor.requires_grad:
                 self.trainable.add(key)
         return self.place(name, replace(converted, op=replace(op, keys=FrozenMap(tied)) if tied else op))

@@ -15,6 +15,7 @@ from snnhw.nn.capture.functions import ARITHMETIC, FUNCTIONS, METHODS
 from snnhw.nn.capture.inlining import place_program
 from snnhw.nn.capture.layers import MODULES, host
 from snnhw.nn.capture.loops import one_step
+from snnhw.nn.capture.quantised import converted, is_quantised, strange
 from snnhw.nn.capture.sample import bind_sample
 from snnhw.nn.capture.signals import Converted, HeldTensor, Signal, described
 from snnhw.nn.capture.trace import place, rooted, trace
@@ -168,12 +169,17 @@ def _module(building: Building, node: fx.Node) -> None:
     if isinstance(module, ProgramStep):
         building.values[node] = place_program(building, path, module, positional, named)
         return
+    if is_quantised(module):
+        building.values[node] = building.place_module(path, module, converted(path, module, given[0]))
+        return
     convert = MODULES.get(type(module))
     if convert is None:
         known = f"known: {', '.join(dict.fromkeys(kind.__name__ for kind in MODULES))} and snnhw's neurons"
         name = type(module).__name__
         instead = INSTEAD.get(name) or next((INSTEAD[each] for each in SORTS if each in name), known)
-        raise CaptureError(f"'{path}' is a {name}, which has no counterpart in a program; {instead}")
+        raise CaptureError(
+            strange(path, module) or f"'{path}' is a {name}, which has no counterpart in a program; {instead}"
+        )
     held = next((what for kinds, what in ONCE.items() if isinstance(module, kinds)), None)
     if held and path in building.nodes:
         raise CaptureError(f"'{path}' is called twice within a step, but holds {held}; use two")

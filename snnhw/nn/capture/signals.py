@@ -45,6 +45,7 @@ class Converted:
         sources: parameter -> its name in the module, where that is another; ``*`` in it stands for the
             numbers along the parameter's first axis.
         then: ops that follow it, one after the other.
+        fixed: whether its parameters are made of the module's, which hold something else.
     """
 
     op: Op
@@ -53,6 +54,7 @@ class Converted:
     delay: int = 0
     sources: Mapping[str, str] = field(default_factory=dict)
     then: tuple[Op, ...] = ()
+    fixed: bool = False
 
 
 def described(value: Any) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, fx, nn
 from snnhw.errors import CaptureError
 from snnhw.ir import Shape
 from snnhw.nn.capture.carrying import CARRYING
+from snnhw.nn.capture.quantised import is_quantised, strange
 from snnhw.nn.capture.sample import Sample
 from snnhw.nn.capture.standing import StandIns, is_stand_in
 from snnhw.nn.capture.symbols import RETURNED, STEPS, Names, Symbols
@@ -53,9 +54,6 @@ STRAY = (
 
 
 STRANGE: Mapping[str, str] = {
-    "brevitas": "{kind} is a layer of brevitas, which quantises its weights by their values in every call. "
-    "Train the network in torch, and compile one of torch's layers with the weights that it comes to, "
-    "layer.quant_weight().value",
     "snntorch": "{kind} is a layer of snntorch, which only torch computes. snnhw has those of the same names "
     "and arguments, which take the same state dicts: import snnhw as snn",
 }
@@ -112,8 +110,6 @@ def _reason(error: Exception, in_vain: str) -> str:
             return STRAY.format(kind=type(module).__name__)
     if isinstance(error, CaptureError):
         return str(error)
-    if said := _strangers(error):
-        return said
     return (
         f"{sentence(in_vain or str(error))} The forward must compute one time step, or the same at every "
         "step of a loop, and do so without choices that depend on values"
@@ -133,9 +129,9 @@ def _strangers(error: Exception) -> str:
 
 def _is_leaf(module: nn.Module) -> bool:
     container = isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict))
-    return isinstance(module, (*CARRYING, GradedSpikes)) or (
-        type(module).__module__.startswith(("torch.nn", "torch.jit")) and not container
-    )
+    if isinstance(module, (*CARRYING, GradedSpikes)) or is_quantised(module) or strange("", module):
+        return True
+    return type(module).__module__.startswith(("torch.nn", "torch.jit")) and not container
 
 
 class _Tracer(Symbols):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from snnhw.errors import InputError
 from snnhw.nn.modules import graphs
 from snnhw.nn.modules.instances import Instances
-from snnhw.tensors.watched import tracing, watched
+from snnhw.tensors.watched import lasting, tracing, watched
 from snnhw.words import brief
 
 if TYPE_CHECKING:
@@ -109,9 +109,9 @@ class Stateful(nn.Module):
         that the states last had."""
         states = []
         for name in self._hw_state_names:
-            last = self._hw_state(name)
-            setattr(self, name, last.new_zeros(0))  # of no shape: the next input decides
-            states.append(torch.zeros_like(last) if self._hw_shaped(last) else self._hw_state(name))
+            last, rest = self._hw_lasting(name), _at_rest(self._hw_state(name))
+            setattr(self, name, rest)
+            states.append(rest if last is None or not self._hw_shaped(last) else torch.zeros_like(last))
         return states[0] if len(states) == 1 else tuple(states)
 
     def _hw_shaped(self, last: Tensor) -> bool:
@@ -135,14 +135,27 @@ class Stateful(nn.Module):
 
     def _hw_detach(self) -> None:
         """Cut the graph of earlier steps, keeping the values: truncated backpropagation."""
+        self._hw_settle()
         for name in self._hw_state_names:
             setattr(self, name, self._hw_state(name).detach())
+
+    def _hw_settle(self) -> None:
+        """Take what a transformation that is over has left out of it; what has no values is at rest."""
+        for name in self._hw_state_names:
+            state = self._buffers.get(name)
+            if state is not None and (found := lasting(state)) is not state:
+                self._buffers[name] = _at_rest(state) if found is None else found
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:  # to another device or dtype
+        self._hw_settle()
+        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     detach_hidden = _OfOneLayer(_hw_detach, "call detach_hidden() of each neuron of the network")
     reset_hidden = _OfOneLayer(lambda self: self.reset_mem(), "call snnhw.utils.reset(net)")
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles keep the values of the states, not the graph behind them.
+        self._hw_settle()
         buffers = {
             name: held if held is None or held.is_leaf else held.detach()
             for name, held in self._buffers.items()
@@ -175,6 +188,22 @@ class Stateful(nn.Module):
             )
         return {state: as_state(name, state, value) for state, value in given.items()}
 
+    def _hw_lasting(self, name: str) -> Tensor | None:
+        """A state as it can be used now; None where it has no values any more."""
+        state = self._hw_state(name)
+        return state if torch.compiler.is_compiling() else lasting(state)
+
+    def _hw_going_on(self, name: str) -> Tensor:
+        """A state that no call has passed."""
+        found = self._hw_lasting(name)
+        if found is None:
+            raise InputError(
+                f"{type(self).__name__}: its state '{name}' was computed within torch.func or on fake "
+                "tensors, which are over, and has no value now; call snnhw.utils.reset(net) first, or pass "
+                "states"
+            )
+        return found
+
     def _hw_before(
         self, given: Mapping[str, Tensor | None], x: Tensor, *, alone: bool = False
     ) -> dict[str, Tensor]:
@@ -184,7 +213,7 @@ class Stateful(nn.Module):
         for name in self._hw_state_names:
             state, passed = given.get(name), True
             if state is None:
-                state, passed = self._hw_state(name), False
+                state, passed = self._hw_going_on(name), False
                 state = state.unsqueeze(0) if alone and state.numel() else state
             if state.numel() == 0:
                 continue
@@ -200,6 +229,11 @@ class Stateful(nn.Module):
                 )
             found[name] = state.to(x.device, x.dtype)
         return found
+
+
+def _at_rest(state: Tensor) -> Tensor:
+    """Of no shape: the next input decides. Made anew, since what is made of a state may have no values."""
+    return torch.zeros(0, dtype=state.dtype, device=state.device)
 
 
 def as_state(owner: str, name: str, value: Any) -> Tensor | None:

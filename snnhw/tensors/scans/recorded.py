@@ -7,14 +7,13 @@ traced, faked or transformed.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from snnhw.ir import Expr, Namespace, Opaque, StepEquations, evaluate, spike, var
 from snnhw.ir.expr import replace
-from snnhw.tensors.autograd import Function
+from snnhw.tensors.autograd import graft
 from snnhw.tensors.custom import spikes_of
 from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.scans.provider import ScanInputs
@@ -58,54 +57,18 @@ def _around_spike(step: StepEquations, outputs: tuple[str, ...]) -> tuple[Expr |
     return step.fire, replace(roots, {spike(step.fire, surrogate): var(SPIKE)})
 
 
-class _Graft(Function):
-    """``graft`` of the language: a value, and its derivative to each x."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(value: Tensor, *_: Tensor) -> Tensor:
-        return value.clone()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        pairs = inputs[1:]
-        ctx.save_for_backward(*pairs[1::2])
-        ctx.save_for_forward(*pairs[1::2])
-        ctx.shapes = [x.shape for x in pairs[::2]]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        found: list[Tensor | None] = [None]
-        for d, shape in zip(ctx.saved_tensors, ctx.shapes, strict=True):
-            found += [(grad * d).sum_to_size(shape), None]
-        return tuple(found)
-
-    @staticmethod
-    def jvp(ctx: Any, _: Tensor | None, *tangents: Tensor | None) -> Tensor | None:
-        parts = [d * x for d, x in zip(ctx.saved_tensors, tangents[::2], strict=True) if x is not None]
-        return sum(parts[1:], start=parts[0]) if parts else None
-
-
-def _graft(value: Tensor, *pairs: Tensor) -> Tensor:
-    if torch._C._is_tracing():  # a trace holds torch's own operations, and is for what a network gives
-        return value
-    found: Tensor = _Graft.apply(value.detach(), *pairs) if pairs else value.detach()
-    return found
-
-
 @lru_cache(maxsize=64)
 def recording(dtype: torch.dtype, device: torch.device) -> Namespace:
     """Torch's functions under autograd, with the language's gradients where torch's differ."""
     plain = torch_namespace(dtype, device)
 
     def choose(value: Tensor, a: Tensor, b: Tensor, first: Tensor) -> Tensor:
-        return _graft(value, a, first.to(dtype), b, (~first).to(dtype))
+        return graft(value, a, first.to(dtype), b, (~first).to(dtype))
 
     return {
         **plain,
         "minimum": lambda a, b: choose(torch.minimum(a, b), a, b, b > a),
         "maximum": lambda a, b: choose(torch.maximum(a, b), a, b, a > b),
-        "nearest": lambda x, table: _graft(plain["nearest"](x, table), x, torch.ones_like(x)),
-        "graft": _graft,
+        "nearest": lambda x, table: graft(plain["nearest"](x, table), x, torch.ones_like(x)),
+        "graft": graft,
     }

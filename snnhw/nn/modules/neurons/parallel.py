@@ -123,15 +123,7 @@ class LeakyParallel(
         return None if plain(self.rnn, _Weights) else "rnn"
 
     def _hw_all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
-        if self._hw_unusual():
-            return {"spk": self.fire(self.rnn(x)[0])}
-        rnn, mems = self.rnn, []
-        driven = nn.functional.linear(x, rnn.get_parameter("weight_ih_l0"), rnn.bias_ih_l0) + rnn.bias_hh_l0
-        weight, mem = rnn.get_parameter("weight_hh_l0"), driven.new_zeros(driven.shape[1:])
-        for now in driven:
-            mem = (now + (nn.functional.linear(mem, weight) if self._hw_full else weight * mem)).relu()
-            mems.append(mem)
-        return {"spk": self.fire(torch.stack(mems))}
+        return {"spk": self.fire(self.rnn(x)[0])}
 
     def _hw_state_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.hidden_size)
@@ -164,6 +156,16 @@ class _Weights(nn.Module):
         """Let each neuron keep ``beta`` of its membrane, and hear no other."""
         own = self.get_parameter("weight_hh_l0")
         own.data.copy_(torch.diag(beta) if self.full else beta)
+
+    def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:  # noqa: A002  # as torch.nn.RNN has it
+        """Membranes ``[T, B, hidden]`` of ``[T, B, inputs]``, and ``[1, B, hidden]`` after the last step; for
+        who hooks it or counts operations, since a layer computes its equations."""
+        driven = nn.functional.linear(input, self.get_parameter("weight_ih_l0"), self.bias_ih_l0)
+        weight, mem, mems = self.get_parameter("weight_hh_l0"), torch.zeros_like(driven[0]), []
+        for now in driven + self.bias_hh_l0:
+            mem = (now + (nn.functional.linear(mem, weight) if self.full else weight * mem)).relu()
+            mems.append(mem)
+        return torch.stack(mems), mem.unsqueeze(0)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
