@@ -110,6 +110,8 @@ def _reason(error: Exception, in_vain: str) -> str:
             return STRAY.format(kind=type(module).__name__)
     if isinstance(error, CaptureError):
         return str(error)
+    if said := _strangers(error):
+        return said
     return (
         f"{sentence(in_vain or str(error))} The forward must compute one time step, or the same at every "
         "step of a loop, and do so without choices that depend on values"
