@@ -44,6 +44,8 @@ class Settings:
     place: Place = HERE
 
 
+WARM_UP_ON_GPU: Final = 10
+
 UNTIMED: Final[dict[str, None]] = {field.name: None for field in fields(Timing)}
 UNWEIGHED: Final[dict[str, None]] = {"ours_peak_mb": None, "peer_peak_mb": None}
 
@@ -98,8 +100,15 @@ def _time(pair: Pair, mode: Mode, settings: Settings) -> Timing:
         repeats=settings.repeats,
         seconds=settings.seconds,
         clock=by_events if settings.place.is_gpu else by_the_host,
-        warm_up=1 if settings.quick else WARM_UP,
+        warm_up=_warm_up(settings),
     )
+
+
+def _warm_up(settings: Settings) -> int:
+    """On a GPU more, as shapes that come again and again are recorded meanwhile, and frequencies rise."""
+    if settings.quick:
+        return 1
+    return WARM_UP_ON_GPU if settings.place.is_gpu else WARM_UP
 
 
 def _peaks(case: Case, pair: Pair, mode: Mode, peer: Peer, settings: Settings) -> dict[str, float | None]:

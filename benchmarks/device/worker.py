@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import torch
 
+from benchmarks.case import tiny
 from benchmarks.device import machine, modules
 from benchmarks.device.cases import bytes_at_least, case_of
 from benchmarks.device.tasks import Kind, Task
@@ -94,7 +95,7 @@ def _row(task: Task, place: Place) -> dict[str, Any]:
         return asdict(found)
     if peer.name in ("snntorch-compiled", "snntorch-graph"):
         found = replace(found, aim=None)  # aims are about the loop as it is written
-    least = bytes_at_least(case, mode)
+    least = bytes_at_least(tiny(case) if task.tiny else case, mode)
     if least and place.is_gpu and found.ours_ms and found.peer_ms:
         shortest = 1e3 * least / _bandwidth()
         found = replace(found, ours_roofline=shortest / found.ours_ms, peer_roofline=shortest / found.peer_ms)

@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.case import tiny
-from benchmarks.device import crew, modules, tasks
+from benchmarks.device import crew, machine, modules, tasks, worker
 from benchmarks.device.cases import CASES, bytes_at_least, case_of
 from benchmarks.device.command import Run, app
 from benchmarks.device.crew import Crew, Row
@@ -22,9 +22,10 @@ from benchmarks.device.tasks import FIRST, Task
 from benchmarks.device.worker import answer
 from benchmarks.dynamics import as_in_spikingjelly
 from benchmarks.gate import check
+from benchmarks.measure import by_events
 from benchmarks.pair import prepare
 from benchmarks.peers import ON_A_GPU, PEERS
-from benchmarks.place import HERE, INTERPRETED
+from benchmarks.place import HERE, INTERPRETED, Place
 from benchmarks.side import Unavailable
 from snnhw import registry
 
@@ -165,6 +166,55 @@ def test_a_case_of_conformance_is_one_row() -> None:
     assert (found["outcome"], found["cls"]) == ("passed", "gradient")
 
 
+class FakeEvent:
+    """Of a GPU on which every two events lie 40 ms apart."""
+
+    def __init__(self, *, enable_timing: bool) -> None:
+        assert enable_timing
+
+    def record(self) -> None:
+        pass
+
+    def elapsed_time(self, _: FakeEvent) -> float:
+        return 40.0
+
+
+class LikeAGpu(Place):
+    is_gpu = True
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Kernels are interpreted; what is asked of a GPU's clock and memory is answered with numbers."""
+    for name, value in (("memory_allocated", 10 << 20), ("max_memory_allocated", 25 << 20)):
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    for name in ("synchronize", "reset_peak_memory_stats", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
+    monkeypatch.setattr(machine, "bandwidth", lambda: 1e9)
+    worker._bandwidth.cache_clear()
+    return LikeAGpu(INTERPRETED.backend, INTERPRETED.device, INTERPRETED.options)
+
+
+@pytest.mark.usefixtures("fake_gpu")
+def test_a_gpus_own_clock_counts() -> None:
+    calls: list[None] = []
+    assert by_events(lambda: calls.append(None), 4) == pytest.approx(0.04)
+    assert len(calls) == 4
+
+
+@WITH_TRITON
+@WITH_SNNTORCH
+def test_a_row_on_a_gpu_has_its_time_its_memory_and_its_roofline(fake_gpu: Place) -> None:
+    key = "W5 varying float32 T=25 B=128 N=1000"
+    row = answer(Task("row", key, "fwd+bwd", "snntorch", tiny=True), fake_gpu)
+    assert row["correct"], row
+    assert (row["ours_ms"], row["peer_ms"], row["ratio"]) == (40.0, 40.0, 1.0)
+    assert (row["ours_peak_mb"], row["peer_peak_mb"]) == (15.0, 15.0)
+    least = 20 * row["steps"] * row["batch"] * 1000
+    assert row["ours_roofline"] == pytest.approx(least / 1e9 / 0.04)
+
+
 # -- workers --------------------------------------------------------------------------------------
 
 
@@ -213,9 +263,9 @@ def test_a_process_that_ends_says_how(monkeypatch: pytest.MonkeyPatch, tmp_path:
     fake.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('something broke')\n")
     fake.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(fake))
-    worker = crew.Worker("cuda", 1)
-    row = worker.ask(Task("machine"), 60.0)
-    worker.end()
+    process = crew.Worker("cuda", 1)
+    row = process.ask(Task("machine"), 60.0)
+    process.end()
     assert row == {"error": "its process ended with status 1: something broke", "lost": True}
 
 
