@@ -160,8 +160,16 @@ def test_loops_that_are_not_regular(body: Callable[..., Any], line: str, message
     assert not line or f":{numbers[0]}: `" in found
 
 
+def test_what_changes_a_state_on_the_way_is_shown_and_not_left_out() -> None:
+    found = refused(loop(changed))
+    assert found.endswith(
+        "`return mem * 0.5` makes of it is part of the neuron; write its equations with snnhw.neuron, as in "
+        "examples/custom_neuron.py"
+    )
+
+
 def test_the_two_lines_to_change_are_shown() -> None:
-    assert refused(loop(changed)).endswith(
+    assert refused(loop(first)).endswith(
         "Change two lines: construct it as `snn.Leaky(..., init_hidden=True)` and call it as "
         "`spk = self.lif1(cur)`; then write the loop over time outside forward"
     )

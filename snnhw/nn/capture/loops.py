@@ -63,7 +63,7 @@ def _first_states(loop: Unrolled, neuron: Called) -> Iterator[fx.Node]:
             if step > 0:
                 if neuron.source(state, name) is not neuron.calls[step - 1]:
                     why = f"is handed a '{name}' that is not the one it returned in the step before"
-                    raise neuron.refusal(call, why)
+                    raise neuron.refusal(call, why, handed=state)
                 continue
             origin = _origin(state)
             if origin is not None and origin.target in REST and origin.target is not at_rest:

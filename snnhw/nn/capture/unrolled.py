@@ -17,6 +17,7 @@ from torch import fx, nn
 from snnhw.errors import CaptureError
 from snnhw.nn.capture.sample import Sample
 from snnhw.nn.capture.trace import REST, SPOT, STEP, place
+from snnhw.nn.modules.hooks import EQUATIONS
 from snnhw.nn.modules.neuron import SpikingNeuron
 
 __all__ = ["Called", "Unrolled", "sequences"]
@@ -62,8 +63,9 @@ class Called:
         """Whether it is called from several places, and so by no loop."""
         return bool(self.calls[-1].meta[SPOT] != self.calls[0].meta[SPOT])
 
-    def refusal(self, node: fx.Node, why: str) -> CaptureError:
-        """Why its calls are not one call in every step, and what to do."""
+    def refusal(self, node: fx.Node, why: str, handed: Any = None) -> CaptureError:
+        """Why its calls are not one call in every step, and what to do: keep its states inside, unless the
+        one that it is ``handed`` was changed on the way."""
         if self.by_hand:
             return CaptureError(
                 f"{place(self.calls[1])}: '{self.path}' is called twice within a step, but has one state; "
@@ -75,6 +77,9 @@ class Called:
                 "comes first here, [T, B, ...]. Give x.transpose(0, 1), and take x[step]"
             )
         change = CHANGE.format(kind=type(self.module).__name__, path=self.path)
+        made = isinstance(handed, fx.Node) and handed.op in ("call_function", "call_method")
+        if made and handed.target not in (operator.getitem, *REST):
+            change = f"What {place(handed)} makes of it is part of the neuron; {EQUATIONS}"
         return CaptureError(f"{place(node)}: '{self.path}' {why}. {change}")
 
     def states(self, call: fx.Node) -> dict[str, Any]:

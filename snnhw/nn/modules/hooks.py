@@ -22,7 +22,7 @@ from snnhw.words import listing
 if TYPE_CHECKING:
     from snnhw.ir import Shape
 
-__all__ = ["HOOKS", "Hooked", "overridden", "plain"]
+__all__ = ["EQUATIONS", "HOOKS", "Hooked", "overridden", "plain"]
 
 HOOKS: Final = frozenset(
     {
