@@ -12,6 +12,7 @@ in that folder; otherwise the 8 x 8 digits that come with scikit-learn.
 """
 
 import argparse
+import time
 
 import torch
 from sklearn.datasets import load_digits
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=250)
     parser.add_argument("--hidden", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--time-steps", type=int, default=TIME_STEPS)
     given = parser.parse_args()
 
     x, y = images(given.mnist)
@@ -64,12 +66,13 @@ def main() -> None:
         Net(x.shape[1], given.hidden),
         x[: given.batch],
         backend=given.backend,
-        time_steps=TIME_STEPS,
+        time_steps=given.time_steps,
         static=True,  # an image is a current that does not change over time
         loss=SF.ce_count_loss(),
         optimizer=snn.optim.Adam(lr=1e-3),
         options=dict(option.split("=", 1) for option in given.option),
     )
+    began = time.perf_counter()
     with model:
         for update in range(given.updates):
             rows = torch.randint(len(x), (given.batch,))  # always a whole batch: IPUs run fixed shapes
@@ -77,6 +80,12 @@ def main() -> None:
             if update % 25 == 0 or update == given.updates - 1:
                 right = SF.accuracy_rate(spikes, y[rows])
                 print(f"update {update + 1:4d}: loss {loss:.6f}, {right:.1%} of its batch right", flush=True)
+            if update == 0:  # which compiles
+                began = time.perf_counter()
+        seconds = time.perf_counter() - began
+        where = str(model).partition(", for training")[0]  # which says so if it is no device
+        rate = (given.updates - 1) * given.batch / seconds
+        print(f"{where}: {rate:.0f} images a second, but for the first update")
 
 
 if __name__ == "__main__":
