@@ -12,10 +12,12 @@ trains. So it trains, in place of the parameters, constants that are added where
 ``x - stop(x)``, by plain SGD with a rate of 1:
 
     #gradient:KEY    of a parameter's shape; gathers minus its gradient over all chunks
-    #carry:KEY       of a state's shape, whose loss has also half its square: after a call it holds minus the
-                     gradient that this call found, whatever it held before
+    #carry:SIDE:KEY  of a state's shape, two of each. One is written: it was 0, and holds minus the gradient
+                     that the call found. The other is read, as the chunk behind wrote it, and cleared: the
+                     loss has its product with ``stop`` of itself, so that it becomes 0. Then they change
 
-The update follows on the host, where the parameters are.
+A gradient that goes from chunk to chunk so keeps every bit. The update follows on the host, where the
+parameters are.
 """
 
 from __future__ import annotations
@@ -30,13 +32,18 @@ from snnhw_ipu.lower import Lowering
 from snnhw_ipu.plans import Plan
 from snnhw_ipu.recipe import Draft, Register
 
-__all__ = ["BEHIND", "MOVES", "ChunkLowering"]
+__all__ = ["CLEARS", "MOVES", "READS", "ChunkLowering"]
 
 GRADIENT: Final = "#gradient:"
 CARRY: Final = "#carry:"
 
-BEHIND: Final = "behind"
-"""An argument: 1 for a chunk that takes what the one behind it found, else 0."""
+SIDES: Final = ("a", "b")
+
+READS: Final = "reads"
+"""An argument for each side, ``reads:SIDE``: 1 where its carries are what the chunk behind found, else 0."""
+
+CLEARS: Final = "clears"
+"""Likewise: 1 where its carries are to become 0; otherwise they are written, and must be 0 before."""
 
 MOVES: Final = "moves"
 """Another, where statistics move: 1 on the way forward of a step of training, else 0."""
@@ -63,10 +70,23 @@ class ChunkLowering(Lowering):
 
     def _handed(self, line: DelayLine) -> Register:
         given = super()._handed(line)
-        return self.draft.emit("add", given, self._nothing(CARRY + line.key, given), shape=given.shape)
+        for side in SIDES:
+            cleared = self._flag(f"{CLEARS}:{side}", given)
+            written = self.draft.emit("sub", self._one(), cleared, shape=cleared.shape)
+            carry = self._nothing(_carry(side, line), given, written)
+            given = self.draft.emit("add", given, carry, shape=given.shape)
+        return given
 
-    def _nothing(self, name: str, like: Register) -> Register:
-        """Zero, with a gradient: that of what it is added to."""
+    def _one(self) -> Register:
+        return self.draft.const(1.0, like=Register(f"{CLEARS}:{SIDES[0]}", fixed=True))
+
+    def _flag(self, name: str, like: Register) -> Register:
+        """An argument of one number for each sample, to go with a register."""
+        flag = Register(name, fixed=True)
+        return self.draft.emit("reshape", flag, shape=(1,) * len(like.shape))
+
+    def _nothing(self, name: str, like: Register, share: Register | None = None) -> Register:
+        """Zero, with a gradient: that of what it is added to, or a share of it."""
         shape = (self.plan.batch, *like.shape) if like.batched else like.shape
         whole = self.draft.constant(name, np.zeros(shape, np.float32))
         self.moving[name] = whole = Register(whole.name, like.shape, like.batched, fixed=True)
@@ -75,6 +95,7 @@ class ChunkLowering(Lowering):
             return self.draft.emit(function, *operands, shape=like.shape, batched=like.batched, **options)
 
         zero = of("sub", whole, of("detach", whole))
+        zero = zero if share is None else of("mul", zero, share)
         return zero if self.plan.dtype == "float32" else of("cast", zero, dtype=self.plan.dtype)
 
     def _given_back(self) -> tuple[str, ...]:
@@ -98,13 +119,17 @@ class ChunkLowering(Lowering):
             terms.append(self._along(signals[port], Register(_cotangent(port), signals[port].shape)))
             cotangents[_cotangent(port)] = signals[port].shape
         for line in self.lines.values():
-            shape, carry = self._line_shape(line), self.moving[CARRY + line.key]
-            still = self.draft.emit("detach", carry, shape=shape)
-            behind = self.draft.emit("reshape", Register(BEHIND), shape=(1,) * len(shape))
-            pulled = self.draft.emit("mul", self.draft.emit("neg", still, shape=shape), behind, shape=shape)
-            terms.append(self._along(Register(self._final(line), shape), pulled))
-            terms.append(self._along(carry, still))
-        flags = [BEHIND] * bool(self.lines) + [MOVES] * bool(self.moved or self.rows)
+            shape = self._line_shape(line)
+            for side in SIDES:
+                carry = self.moving[_carry(side, line)]
+                still = self.draft.emit("detach", carry, shape=shape)
+                found = self.draft.emit("neg", still, shape=shape)
+                pulled = self.draft.emit("mul", found, self._flag(f"{READS}:{side}", carry), shape=shape)
+                terms.append(self._along(Register(self._final(line), shape), pulled))
+                itself = self.draft.emit("mul", still, self._flag(f"{CLEARS}:{side}", carry), shape=shape)
+                terms.append(self._along(carry, itself))
+        flags = [f"{flag}:{side}" for flag in (READS, CLEARS) for side in SIDES] if self.lines else []
+        flags += [MOVES] * bool(self.moved or self.rows)
         return cotangents, flags, self.draft.total(terms).name
 
     def _after(self, key: str, register: Register) -> str:
@@ -131,7 +156,9 @@ class ChunkLowering(Lowering):
             "gradients": {
                 key: GRADIENT + key for key in sorted(self.program.trainable) if GRADIENT + key in self.moving
             },
-            "carries": {f"state:{line.key}": CARRY + line.key for line in self.lines.values()},
+            "carries": {
+                f"state:{line.key}": [_carry(side, line) for side in SIDES] for line in self.lines.values()
+            },
             "cotangents": {_cotangent(port): [self.plan.steps, *self.shapes[port]] for port in self._read()},
             "host": {
                 "signals": {port: _signal(port) for port in self._read()},
@@ -140,6 +167,10 @@ class ChunkLowering(Lowering):
                 "loss": self.host_value,
             },
         }
+
+
+def _carry(side: str, line: DelayLine) -> str:
+    return f"{CARRY}{side}:{line.key}"
 
 
 def _cotangent(port: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from snnhw.ir import Program
 from snnhw.plugin import Explanation, Run, Train
-from snnhw_ipu.chunks import BEHIND, MOVES
+from snnhw_ipu.chunks import CLEARS, MOVES, READS
 from snnhw_ipu.forms import forms_of
 from snnhw_ipu.options import IpuOptions
 from snnhw_ipu.plans import FIRST, RESTING, Lowered
@@ -87,7 +87,7 @@ def _kind(name: str, dtype: str) -> torch.dtype:
 
     usual: torch.dtype = getattr(torch, dtype)
     others = {"target": torch.int32, FIRST: torch.int32}
-    others |= dict.fromkeys(("total", "wanted", "cotangent", BEHIND, MOVES), torch.float32)
+    others |= dict.fromkeys(("total", "wanted", "cotangent", READS, CLEARS, MOVES), torch.float32)
     return others.get(name.partition(":")[0], usual)
 
 
@@ -144,7 +144,7 @@ def _building(lowered: Lowered, graph: Graph) -> Iterator[tuple[str, str]]:
     yield "of them for nothing", str(dead_nodes(graph))
     yield "shapes inferred meanwhile, half its square (about)", f"{nodes * (nodes + 1) // 2:.2g}"
     if chunks > 1:
-        yield "the same for all steps at once", f"{(nodes * chunks) ** 2 // 2:.2g}"
+        yield "the same for all steps at once (at most)", f"{(nodes * chunks) ** 2 // 2:.2g}"
     elif steps > LONG:
         size = max(size for size in range(1, LONG + 1) if steps % size == 0)
         few = nodes * size // steps

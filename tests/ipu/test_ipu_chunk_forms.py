@@ -95,7 +95,7 @@ def test_explain_says_what_building_costs() -> None:
         nodes**2 / 2, rel=0.1
     )
     assert table["the same with chunk=50"].endswith(f"of {nodes // 2} nodes or somewhat more")
-    assert float(building(100, 20)["the same for all steps at once"]) == pytest.approx(nodes**2 / 2, rel=0.2)
+    assert 1 <= float(building(100, 20)["the same for all steps at once (at most)"]) / (nodes**2 / 2) <= 1.5
     tables: Any = backend().explain(*readme(100, chunk=20)).tables
     assert {("time steps, unrolled", "20"), ("chunks of so many", "5")} <= set(tables["program"])
     assert tables["refused by PopTorch 3.4"][1:] == (("none", ""),)

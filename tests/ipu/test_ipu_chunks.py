@@ -76,7 +76,7 @@ def test_the_reference_agrees() -> None:
     same(lived(emulated(program, params, {"chunk": 2})), theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("select", ["gradient/BatchNorm1d", "gradient/loss-"])
+@pytest.mark.parametrize("select", ["gradient/BatchNorm1d", "gradient/loss-CE", "pointwise/RLeaky-subtract"])
 def test_a_part_of_the_suite_passes_step_by_step(select: str) -> None:
     """One step is compiled, and everything goes from chunk to chunk."""
     report = run_on(backend(), {"emulate": "true", "chunk": "1"}, select=select)

@@ -19,7 +19,8 @@ from .walk import Arguments, Results, at, called, forward, joined
 
 __all__ = ["Chunks"]
 
-BEHIND, MOVES = "behind", "moves"
+READS, CLEARS, MOVES = "reads", "clears", "moves"
+SIDES = "ab"
 
 Executor = Any
 """PopTorch's, which has no types."""
@@ -72,7 +73,7 @@ class Chunks:
         assert self.reached is not None
         grads = {key: -x / len(found) for key, x in gathered.items() if key in self.reached}
         self.updater.update(grads)
-        for name in (*self.recipe["gradients"].values(), *self.recipe["carries"].values()):
+        for name in self._moving():
             self.model.value(name).data.zero_()
         executor.copyWeightsToDevice()
         return _together(found)
@@ -83,7 +84,7 @@ class Chunks:
         """Each part of the batch, walked through: its results, its loss, the states that every chunk started
         from, and the gradients with respect to the signals that the loss reads."""
         size, recipe = self.recipe["batch"], self.recipe
-        besides = {**self._no_cotangents(), MOVES: torch.full((size,), float(moves))}
+        besides = {**self._no_cotangents(), **self._flags(moves=moves)}
         for start in range(0, len(next(iter(arguments.values()))), size):
             part = {name: x[start : start + size] for name, x in arguments.items()}
             found, starts = forward(executor, recipe, part, besides)
@@ -94,8 +95,20 @@ class Chunks:
 
     def _no_cotangents(self) -> Arguments:
         """On the way forward nothing is differentiated: no gradient is found, and none is left behind."""
-        shapes = {BEHIND: [], **self.recipe["cotangents"]}
+        shapes = self.recipe["cotangents"]
         return {name: torch.zeros([self.recipe["batch"], *shape]) for name, shape in shapes.items()}
+
+    def _flags(self, *, reads: str = "", writes: str = "", moves: bool = False) -> Arguments:
+        """What a call does with the carries of each side; all that it does not write, it clears."""
+        found = {"%s:%s" % (READS, side): side == reads for side in SIDES}
+        found.update({"%s:%s" % (CLEARS, side): side != writes for side in SIDES})
+        found[MOVES] = moves
+        return {name: torch.full((self.recipe["batch"],), float(value)) for name, value in found.items()}
+
+    def _moving(self) -> list[str]:
+        """What PopTorch trains."""
+        carries = [name for sides in self.recipe["carries"].values() for name in sides]
+        return [*self.recipe["gradients"].values(), *carries]
 
     def _loss(self, signals: Mapping[str, Tensor], part: Arguments) -> tuple[Tensor, Arguments]:
         """The loss of one part of the batch, and its gradients by the names of arguments."""
@@ -122,8 +135,8 @@ class Chunks:
         for number in range(last, -1, -1):
             given = {**at(self.recipe, part, number), **starts[number]}
             given.update({name: x.narrow(1, number * steps, steps) for name, x in cotangents.items()})
-            given[BEHIND] = torch.full((self.recipe["batch"],), float(number < last))
-            given[MOVES] = torch.zeros(self.recipe["batch"])
+            writes, reads = SIDES[(last - number) % 2], SIDES[(last - number + 1) % 2]
+            given.update(self._flags(reads=reads if number < last else "", writes=writes))
             if self.reached is None:
                 self.reached = self._reach(given)
             called(executor, self.recipe, given)
@@ -137,7 +150,7 @@ class Chunks:
         registers = {name: x.to("meta") for name, x in given.items()}
         for key in self.model.names:
             registers["param:" + key] = x = torch.empty_like(self.model.value(key).data, device="meta")
-            if key in recipe["gradients"].values() or key in recipe["carries"].values():
+            if key in self._moving():
                 moving[id(x.requires_grad_())] = key
         with torch.enable_grad():
             unroll(recipe, registers)
@@ -145,7 +158,9 @@ class Chunks:
         while True:
             found = _leaves([registers[recipe["returns"][place]] for place in places])
             keys = {moving[each] for each in found if each in moving}
-            more = {recipe["finals"][state] for state, key in recipe["carries"].items() if key in keys}
+            more = {
+                recipe["finals"][state] for state, sides in recipe["carries"].items() if keys & set(sides)
+            }
             if more <= places:
                 return {key for key, name in recipe["gradients"].items() if name in keys}
             places |= more
