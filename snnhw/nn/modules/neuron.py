@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from inspect import Signature
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from snnhw.errors import InputError
 from snnhw.ir import FrozenMap, Neuron, NeuronModel, Param, Shape, StepEquations, TimeAxis
 from snnhw.ir.composites import Composite, inhibited, single
-from snnhw.nn.modules import graphs
+from snnhw.nn.modules import benchmarked, graphs
 from snnhw.nn.modules.arguments import (
     FACTOR,
     bind,
@@ -211,6 +212,12 @@ class SpikingNeuron(Stateful, Hooked):
         return next((timing for timing in meant if timing in offered), meant[0])
 
     # -- one step -----------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """torch's; see `snnhw.nn.modules.benchmarked` for who is told then what a neuron is."""
+        if benchmarked.MODEL in sys.modules:
+            benchmarked.introduce(SpikingNeuron)
+        return super().train(mode)
 
     def forward(self, input_: Tensor, *states: Tensor | None, **named: Tensor | None) -> Any:
         """One step.
