@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -55,7 +56,7 @@ def figures(model: Any, hooks: Any, net: nn.Module) -> tuple[int, int, list[Tens
 
 @pytest.mark.parametrize("name", ["Leaky", "Synaptic", "RLeaky"])
 def test_neurons_are_seen_and_reset(name: str, neurobench: tuple[Any, Any]) -> None:
-    made = {
+    made: dict[str, Callable[[], nn.Module]] = {
         "Leaky": lambda: snn.Leaky(beta=0.9, init_hidden=True),
         "Synaptic": lambda: snn.Synaptic(alpha=0.5, beta=0.9, init_hidden=True),
         "RLeaky": lambda: snn.RLeaky(beta=0.9, linear_features=8, init_hidden=True),

@@ -27,7 +27,7 @@ def introduce(ours: type[nn.Module]) -> None:
     if hooks is None or not isinstance(getattr(theirs, "SpikingNeuron", None), type):
         return  # done, or a release that asks otherwise
     known: Any = SimpleNamespace(SpikingNeuron=(theirs.SpikingNeuron, ours))
-    known_utils: Any = SimpleNamespace(reset=_both(model.utils.reset))  # type: ignore[attr-defined]
+    known_utils: Any = SimpleNamespace(reset=_both(model.utils.reset))
     vars(model).update(snn=known, utils=known_utils)
     vars(hooks).update(snn=known)
 
