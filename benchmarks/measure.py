@@ -62,7 +62,7 @@ def by_events(job: Job, calls: int) -> float:
         job()
     ended.record()
     torch.cuda.synchronize()
-    return 1e-3 * begun.elapsed_time(ended)
+    return 1e-3 * float(begun.elapsed_time(ended))
 
 
 def compare(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +23,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So a shell starts what it runs in the background; here, some tests press Ctrl-C themselves.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_neurons_of_others() -> Iterator[None]:
+    """snnTorch lists every neuron of a process, for ever: one that it cannot reset makes every later reset fail."""
+    yield
+    if "snntorch" in sys.modules:
+        sys.modules["snntorch"].SpikingNeuron.instances.clear()
 
 
 @pytest.fixture

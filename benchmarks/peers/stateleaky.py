@@ -33,7 +33,7 @@ class AllSteps(nn.Module):
         return (self.traced(x)[0],)
 
     def traced(self, x: Tensor) -> tuple[Tensor, dict[str, Trace]]:
-        found = {}
+        found: dict[str, Trace] = {}
         for name, layer in self.layers.items():
             x = layer(x)
             if isinstance(x, tuple):
