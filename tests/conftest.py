@@ -27,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(autouse=True)
 def _no_neurons_of_others() -> Iterator[None]:
-    """snnTorch lists every neuron of a process, for ever: one that it cannot reset makes every later reset fail."""
+    """snnTorch lists every neuron of a process for ever; one that it cannot reset makes later resets fail."""
     yield
     if "snntorch" in sys.modules:
         sys.modules["snntorch"].SpikingNeuron.instances.clear()
