@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,35 @@ def test_at_full_size_every_update_is_the_cpu_s() -> None:
             now = ipu.params
             for key, array in cpu.params.items():  # Adam moves each by about its rate, 1e-3
                 assert float(np.abs(np.subtract(now[key], array)).max()) <= 1e-6, key
+
+
+FIRST_RUN = SCRIPT.with_name("ipu_first_run.py")
+
+
+def test_every_check_of_the_first_run_is_explained() -> None:
+    page = (SCRIPT.parents[1] / "docs" / "ipu.md").read_text(encoding="utf-8")
+    checks = runpy.run_path(str(FIRST_RUN))["checks"]([], 250, "")
+    assert len(checks) == 8
+    for name in checks:
+        ending = "json" if name.startswith("conformance") else "txt"
+        assert f"`{name}.{ending}`" in page, name
+
+
+@pytest.mark.slow
+def test_the_first_run_can_be_tried_without_an_ipu(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(FIRST_RUN),
+        "-o",
+        "emulate=true",
+        "--updates",
+        "2",
+        "--folder",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        [*command, "--select", "exact/Leaky-subtract-delayed"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("ok ") == 8
+    assert "on 'ipu' (emulated on torch" in (tmp_path / "tutorial-half.txt").read_text(encoding="utf-8")
