@@ -118,7 +118,7 @@ def tanh(x):
         near = (p * z) * x + x
     size = tl.abs(x)
     far = 1.0 - div(const(2.0), exp(size + size) + 1.0)
-    return tl.where(size > 0.625, tl.where(x < 0.0, -far, far), near)
+    return tl.where(size > 0.625, tl.where(x < 0.0, -far, far), tl.where(x == 0.0, x, near))
 
 
 @triton.jit
@@ -151,6 +151,8 @@ def atan(x):
         p = p * z + 1.99777106478e-1
         p = p * z - 3.33329491539e-1
         y = (p * z) * w + w
+        rest = tl.where(over, const(-2.18556941e-8), const(0.0))
+        y = y + tl.where(large, const(-4.37113883e-8), rest)
     y = turned + y
     return tl.where(x < 0.0, -y, tl.where(x == 0.0, x, y))
 

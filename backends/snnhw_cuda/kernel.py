@@ -21,6 +21,7 @@ from triton.runtime.jit import JITFunction
 
 from snnhw.errors import DeviceError
 from snnhw.words import sentence
+from snnhw_cuda.limits import EACH
 
 __all__ = ["Kernel", "compiled", "functions_of", "kernel_of", "options"]
 
@@ -28,9 +29,6 @@ PREFIX: Final = "_snnhw_cuda_"
 
 LANES: Final = 32
 """Threads of a warp."""
-
-EACH: Final = 4
-"""Neurons of a thread, as one load of 16 bytes brings in float32. Of more, registers hold no states."""
 
 MOST: Final = 255
 """Registers that a thread of an NVIDIA GPU can have."""

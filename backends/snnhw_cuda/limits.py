@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from snnhw.tensors.scans.provider import Sizes
 
-__all__ = ["INTERPRETED", "USUAL", "Limits"]
+__all__ = ["EACH", "HELD", "INTERPRETED", "USUAL", "Limits"]
+
+EACH: Final = 4
+"""Neurons of a thread, as one load of 16 bytes brings in float32. Of more, registers hold no states."""
+
+HELD: Final = 80
+"""Registers of a thread, of 255, for what a group of steps loads. Of more, some kernels spill."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Limits:
     Attributes:
         block: neurons that one program of a kernel takes through all steps, at most; a power of two.
         narrow: neurons below which a layer is laid out as one long row, its neurons' parameters repeated.
-        group: steps that are loaded at once.
+        group: steps that are loaded at once, at most.
         chunk: steps whose states a kernel keeps at once on its way back; more go chunk by chunk.
         derived: whether a loop's way back is derived; else autograd records it, as for a single step.
         held: bytes of signals that a loop keeps for its way back. A longer one keeps its states now and then,

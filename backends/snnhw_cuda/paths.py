@@ -20,7 +20,7 @@ PATHS: Final[Paths] = MappingProxyType(
             {"one": {"narrow": ALWAYS}, "each": {"narrow": 0}},
         ),
         "groups": Path(
-            "{group} steps are loaded at once",
+            "{group} steps are loaded at once, or fewer where a thread has no registers for them",
             {"single": {"group": 1}, "eight": {"group": 8}},
         ),
         "chunks": Path(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from snnhw.passes import ScanLoop
 from snnhw_cuda.ahead import NVIDIA, Code
 from snnhw_cuda.machine import Instruction, Machine, disassembled, moves
-from snnhw_cuda.traffic import Traffic, traffic
+from snnhw_cuda.traffic import Traffic, grouped, traffic
 
 __all__ = ["Loop", "Reading", "read"]
 
@@ -61,14 +61,19 @@ class Reading:
 
     @property
     def flight(self) -> float:
-        return min((loop.flight for loop in self.loops if loop.said.read + loop.said.kept), default=0)
+        return min((loop.flight for loop in self.loops if loop.said.loaded), default=0)
 
 
 def read(code: Code, loop: ScanLoop, group: int) -> Reading:
-    """A kernel that `snnhw_cuda.ahead.kernel_code` compiled."""
+    """A kernel that `snnhw_cuda.ahead.kernel_code` compiled.
+
+    Args:
+        group: what it was given.
+    """
     if code.target not in NVIDIA:
         registers, *spilled = (_stated(code, name) for name in _AMD)
         return Reading(code, registers, sum(spilled))
+    group = grouped(loop, "float64" if code.itemsize > 4 else "float32", group)
     machine = disassembled(code.asm["cubin"], code.text)
     bodies = zip(traffic(loop), _bodies(code.source, group), strict=True)
     loops = tuple(found for said, body in bodies for found in _loops(machine, code, said, body, group))
@@ -112,7 +117,7 @@ def _loops(
         each = group * copies * code.each
         kept = sum(size for line, size in moved.items() if re.search(r"\((slot|begin|held)\b", body[line]))
         total = sum(moved.values())
-        step = code.each * code.itemsize * max(1, said.read + (said.kept if said.loop == "back" else 0))
+        step = code.each * code.itemsize * max(1, said.loaded)
         ahead, flight = (loaded / step for loaded in _before(inside, body))
         width = min(access.bytes for access in accesses)
         yield Loop(said, (total - kept) / each, kept / each, width, ahead, flight)

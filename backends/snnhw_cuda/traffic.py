@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from snnhw.passes import Body, ScanLoop
+from snnhw_cuda.limits import EACH, HELD
 
-__all__ = ["Traffic", "changing", "needed", "traffic"]
+__all__ = ["Traffic", "changing", "grouped", "needed", "traffic"]
 
 
 class Traffic(NamedTuple):
@@ -29,6 +30,11 @@ class Traffic(NamedTuple):
     def signals(self) -> int:
         return self.read + self.written
 
+    @property
+    def loaded(self) -> int:
+        """What a step needs of memory before it begins."""
+        return self.read + (self.kept if self.loop == "back" else 0)
+
 
 def traffic(passed: ScanLoop) -> tuple[Traffic, ...]:
     """Its loops over whole groups of steps, in the order in which they stand in the source."""
@@ -40,6 +46,12 @@ def traffic(passed: ScanLoop) -> tuple[Traffic, ...]:
     back = Traffic("back", len(changing(passed, "xg", passed.reverse)), changed, kept)
     again = (Traffic("begins", onward, 0), Traffic("chunk", onward, 0, kept))
     return (*(again if kept else ()), back)
+
+
+def grouped(passed: ScanLoop, dtype: str, most: int) -> int:
+    """How many steps are loaded at once: as many as asked for, if registers hold them."""
+    registers = EACH * (2 if dtype == "float64" else 1) * max(each.loaded for each in traffic(passed))
+    return max(1, min(most, HELD // max(1, registers)))
 
 
 def changing(passed: ScanLoop, letters: str, body: Body) -> list[str]:

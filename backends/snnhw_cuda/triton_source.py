@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from snnhw.ir import Expr
 from snnhw.ir.emit import emit, read
 from snnhw.passes import Argument, Body, ScanLoop
-from snnhw_cuda.traffic import changing, needed
+from snnhw_cuda.traffic import changing, grouped, needed
 from snnhw_cuda.triton_pieces import (
     TARGET,
     array,
@@ -53,8 +53,9 @@ def source(passed: ScanLoop, dtype: str, group: int) -> str:
     """The text of a module whose last function is the kernel, named like the pass.
 
     Args:
-        group: how many steps are loaded at once.
+        group: how many steps are loaded at once, at most.
     """
+    group = grouped(passed, dtype, group)
     walk = _forward if passed.reverse is None else _backward
     lines = kernel(passed.name, parameters(passed), [*_block(passed), *walk(passed, group)])
     code = "\n".join([*_functions(passed), *lines]) + "\n"
