@@ -14,6 +14,7 @@ from snnhw import registry
 from snnhw.errors import CaptureError, ExportError, InputError, PluginUnavailable
 from snnhw.ir import FrozenMap, Input, Neuron, Output, Program
 from snnhw.nn import SpikingNeuron, capture
+from snnhw.nn.capture.layers import copied
 from snnhw.plugin import ObjectFormat
 from snnhw.words import public
 
@@ -69,7 +70,7 @@ def export_to_nir(
     program = _spikes_alone(program)
     names = program.named(Input)
     arrays = [each for each in (given if isinstance(given, tuple) else (given,)) if isinstance(each, Tensor)]
-    held = {name: array.detach().cpu().numpy() for name, array in zip(names, arrays, strict=False)}
+    held = {name: copied(array) for name, array in zip(names, arrays, strict=False)}
     own = {"sample": held, "lossy": "allow"}
     made, report = objects().to_object(program, params, **own, **options)
     for note in report.lost:

@@ -283,4 +283,8 @@ def _check(mem: npt.NDArray[Any], dim: tuple[int, int], titles: Sequence[str] | 
 
 def _host(data: Any) -> npt.NDArray[Any]:
     """A tensor of any device, with or without a gradient, or anything NumPy takes."""
-    return np.asarray(data.detach().cpu().numpy() if hasattr(data, "detach") else data)
+    if not hasattr(data, "detach"):
+        return np.asarray(data)
+    data = data.detach().cpu()
+    short = data.is_floating_point() and data.element_size() < 4  # NumPy lacks bfloat16
+    return np.asarray((data.float() if short else data).numpy())

@@ -20,6 +20,8 @@ def host(array: Any) -> Array:
     """An array of any kind, in main memory, as NumPy's."""
     if isinstance(array, (np.ndarray, np.generic)):
         return np.asarray(array)
+    if hasattr(array, "element_size") and array.is_floating_point() and array.element_size() < 4:
+        array = array.float()  # a tensor of a kind that NumPy may lack; float32 holds its values
     try:
         return np.from_dlpack(array)
     except (BufferError, RuntimeError, TypeError):  # it lies on another device
