@@ -42,7 +42,10 @@ def test_every_python_that_is_named_is_in_the_table() -> None:
 
 def test_what_the_second_command_pins_is_in_the_table() -> None:
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    extra = pins.pop("triton")
     assert pins in [{name: row[name] for name in pins} for row in table()]
+    (bounds,) = re.findall(r"triton>=([\d.]+),<([\d.]+)", PROJECT["optional-dependencies"]["cuda"][0])
+    assert release(bounds[0]) <= release(extra) < release(bounds[1])
 
 
 def test_the_commands_take_these_releases_as_they_say() -> None:
