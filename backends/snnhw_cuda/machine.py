@@ -147,8 +147,8 @@ def disassembled(cubin: bytes, ptx: str) -> Machine:
 
 
 def _shifted(ptx: str) -> dict[int, int]:
-    """Line that a load is said to stand in -> where it stands: LLVM counts the lines of the assembly that a
-    load is given as, on from the line of the source. Two that meet so are in no line."""
+    """Line that a load is said to stand in -> where it stands. Triton 3.9, unlike 3.6, counts the lines of
+    the assembly of a load, too, on from the line of the source. Two that meet so are in none."""
     found: dict[int, int] = {}
     line, begins = 0, None
     for row in ptx.splitlines():
@@ -157,8 +157,9 @@ def _shifted(ptx: str) -> dict[int, int]:
             begins = begins or line
         elif "// begin inline asm" in row:
             begins = None
-        elif "ld.global" in row and begins:
-            found[line] = begins if found.get(line, begins) == begins else 0
+        elif "ld.global" in row:
+            stands = begins or line
+            found[line] = stands if found.get(line, stands) == stands else 0
     return found
 
 

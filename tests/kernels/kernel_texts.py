@@ -1,4 +1,4 @@
-"""The kernels that are kept as texts: what the compiler makes of eight typical neurons.
+"""The kernels that are kept as texts, of eight typical neurons: as numba source and as Triton source.
 
 ``python tests/kernels/kernel_texts.py`` prints them anew; a difference is to be read before it is committed.
 """
@@ -33,10 +33,18 @@ from snnhw.ir import (
     trainable,
     variables,
 )
-from snnhw.plugin import Train
+from snnhw.plugin import Backend, Train
 from snnhw_cpu.plugin import CpuBackend, CpuOptions
+from snnhw_cuda.options import CudaOptions
+from snnhw_cuda.plugin import CudaBackend
 
-FOLDER: Final = Path(__file__).parents[1] / "golden" / "kernels"
+FOLDERS: Final[Mapping[str, tuple[Backend, object]]] = {
+    "kernels": (CpuBackend(), CpuOptions()),
+    "triton": (CudaBackend(), CudaOptions(interpret=True)),  # prints the same, and compiles nothing
+}
+"""Folder -> whose kernels are kept there."""
+
+GOLDEN: Final = Path(__file__).parents[1] / "golden"
 
 
 def noisy() -> Neuron:
@@ -88,18 +96,20 @@ PROGRAMS: Final[Mapping[str, Program]] = {
 """Name of a folder -> a network whose neuron ``lif`` is printed there, in training."""
 
 
-def texts() -> Iterator[tuple[Path, str]]:
+def texts(folder: str) -> Iterator[tuple[Path, str]]:
     """File and content of all."""
+    backend, options = FOLDERS[folder]
     for name, program in PROGRAMS.items():
         loss = Loss((Term(L1Rate(), of="lif.spk"),))
-        job = Train(8, {"x": (4,)}, 2, options=CpuOptions(), loss=loss, optimizer=SGD(lr=0.1))
-        found = CpuBackend().explain(program, job)
+        job = Train(8, {"x": (4,)}, 2, options=options, loss=loss, optimizer=SGD(lr=0.1))
+        found = backend.explain(program, job)
         _, row = found.tables["kernels"]
         for kind, file in zip(("forward", "backward"), row[-2:], strict=True):
-            yield FOLDER / name / f"{kind}.py", found.sources[file]
+            yield GOLDEN / folder / name / f"{kind}.py", found.sources[file]
 
 
 if __name__ == "__main__":
-    for file, text in texts():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    for folder in FOLDERS:
+        for file, text in texts(folder):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)

@@ -1,0 +1,68 @@
+import triton
+import triton.language as tl
+
+F = tl.constexpr(tl.float32)
+
+
+@triton.jit
+def const(number: tl.constexpr):
+    """A number at the compute dtype; a division by a bare one would become a multiplication."""
+    return tl.full((), number, F)
+
+
+@triton.jit
+def step(s0, x0, x1, v0, v1):
+    e0 = v0 * s0
+    e1 = e0 + x0
+    e2 = x1 - const(0.5)
+    e3 = e1 + e2
+    e4 = s0 - v1
+    e5 = e4 > const(0.0)
+    e6 = tl.where(e5, const(1.0), const(0.0))
+    e7 = e6 * v1
+    e8 = e3 - e7
+    e9 = e8 - v1
+    e10 = e9 > const(0.0)
+    e11 = tl.where(e10, const(1.0), const(0.0))
+    return e8, e11
+
+
+@triton.jit(do_not_specialize=['T'])
+def forward(T, R, C, x0s, x1s, p0s, p1s, s0s, y0s, f0s, BLOCK: tl.constexpr):
+    program = tl.cast(tl.program_id(0), tl.int64)
+    blocks = (C + BLOCK - 1) // BLOCK
+    c = tl.cast(program % blocks, tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = c < C
+    place = program // blocks * C + c
+    size = tl.cast(R, tl.int64) * C
+    p0 = tl.load(p0s)
+    p1 = tl.load(p1s)
+    v0 = p0
+    v1 = p1
+    S0 = tl.load(s0s + place, mask=inside, other=0.0)
+    odd = T % 4
+    for t in range(0, odd):
+        at = tl.cast(t, tl.int64) * size + place
+        x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+        x1_0 = tl.load(x1s + at, mask=inside, other=0.0)
+        S0, y0_0 = step(S0, x0_0, x1_0, v0, v1)
+        tl.store(y0s + at, y0_0, mask=inside)
+    for t in range(odd, T, 4):
+        at = tl.cast(t, tl.int64) * size + place
+        x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+        x1_0 = tl.load(x1s + at, mask=inside, other=0.0)
+        x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0)
+        x1_1 = tl.load(x1s + at + size, mask=inside, other=0.0)
+        x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0)
+        x1_2 = tl.load(x1s + at + 2 * size, mask=inside, other=0.0)
+        x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0)
+        x1_3 = tl.load(x1s + at + 3 * size, mask=inside, other=0.0)
+        S0, y0_0 = step(S0, x0_0, x1_0, v0, v1)
+        S0, y0_1 = step(S0, x0_1, x1_1, v0, v1)
+        S0, y0_2 = step(S0, x0_2, x1_2, v0, v1)
+        S0, y0_3 = step(S0, x0_3, x1_3, v0, v1)
+        tl.store(y0s + at, y0_0, mask=inside)
+        tl.store(y0s + at + size, y0_1, mask=inside)
+        tl.store(y0s + at + 2 * size, y0_2, mask=inside)
+        tl.store(y0s + at + 3 * size, y0_3, mask=inside)
+    tl.store(f0s + place, S0, mask=inside)

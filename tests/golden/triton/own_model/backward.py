@@ -1,0 +1,234 @@
+import triton
+import triton.language as tl
+
+F = tl.constexpr(tl.float32)
+
+
+@triton.jit
+def const(number: tl.constexpr):
+    """A number at the compute dtype; a division by a bare one would become a multiplication."""
+    return tl.full((), number, F)
+
+
+@triton.jit
+def div(a, b):
+    """Rounded correctly, which ``/`` in float32 is not."""
+    if F == tl.float32:
+        return tl.div_rn(a, b)
+    else:
+        return a / b
+
+
+@triton.jit
+def plus(a, b):
+    """What a sum adds with."""
+    return a + b
+
+
+@triton.jit
+def total(x):
+    """The sum over a block, in float64 and in one order."""
+    return tl.reduce(x.to(tl.float64), 0, plus)
+
+
+@triton.jit
+def step(s0, s1, x0, v0, v1, v2):
+    e0 = v0 * s0
+    e1 = e0 + x0
+    e2 = v1 + s1
+    e3 = s0 - e2
+    e4 = e3 > const(0.0)
+    e5 = tl.where(e4, const(1.0), const(0.0))
+    e6 = e5 * v1
+    e7 = e1 - e6
+    e8 = const(0.875) * s1
+    e9 = s0 > v1
+    e10 = tl.where(e9, const(1.0), const(0.0))
+    e11 = v2 * e10
+    e12 = e8 + e11
+    return e7, e12
+
+
+@triton.jit
+def reverse(s0, s1, v0, v1, n0, n1, a0, a1, g0):
+    e0 = v1 + n1
+    e1 = n0 - e0
+    e2 = const(3.141592653589793) * e1
+    e3 = e2 * e2
+    e4 = const(1.0) + e3
+    e5 = div(const(1.0), e4)
+    e6 = g0 * e5
+    e7 = a0 + e6
+    e8 = e7 * v0
+    e9 = e6 * const(-1.0)
+    e10 = a1 + e9
+    e11 = e10 * const(0.875)
+    e12 = e7 * s0
+    e13 = e7 * const(-1.0)
+    e14 = v1 + s1
+    e15 = s0 - e14
+    e16 = e15 > const(0.0)
+    e17 = tl.where(e16, const(1.0), const(0.0))
+    e18 = e13 * e17
+    e19 = e9 + e18
+    e20 = s0 > v1
+    e21 = tl.where(e20, const(1.0), const(0.0))
+    e22 = e10 * e21
+    return e8, e11, e7, e12, e19, e22
+
+
+@triton.jit(do_not_specialize=['T', 'M'])
+def backward(T, R, C, M, kepts, x0s, p0s, p1s, p2s, s0s, s1s, g0s, a0s, a1s, X0s, V0s, V1s, V2s, A0s, A1s, BLOCK: tl.constexpr):
+    program = tl.cast(tl.program_id(0), tl.int64)
+    blocks = (C + BLOCK - 1) // BLOCK
+    c = tl.cast(program % blocks, tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = c < C
+    place = program // blocks * C + c
+    size = tl.cast(R, tl.int64) * C
+    p0 = tl.load(p0s)
+    p1 = tl.load(p1s)
+    p2 = tl.load(p2s)
+    v0 = p0
+    v1 = p2
+    v2 = p1
+    Z0 = tl.load(a0s + place, mask=inside, other=0.0)
+    Z1 = tl.load(a1s + place, mask=inside, other=0.0)
+    V0 = tl.full((BLOCK,), 0.0, F)
+    V1 = tl.full((BLOCK,), 0.0, F)
+    V2 = tl.full((BLOCK,), 0.0, F)
+    chunks = (T + M - 1) // M
+    every = size * 2
+    held = kepts + tl.cast(chunks, tl.int64) * every + place
+    begin = kepts + place
+    S0 = tl.load(s0s + place, mask=inside, other=0.0)
+    S1 = tl.load(s1s + place, mask=inside, other=0.0)
+    tl.store(begin, S0, mask=inside)
+    tl.store(begin + size, S1, mask=inside)
+    for q in range(1, chunks):
+        first = (q - 1) * M
+        last = q * M
+        odd = first + (last - first) % 4
+        for t in range(first, odd):
+            at = tl.cast(t, tl.int64) * size + place
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+            S0, S1 = step(S0, S1, x0_0, v0, v1, v2)
+        for t in range(odd, last, 4):
+            at = tl.cast(t, tl.int64) * size + place
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0)
+            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0)
+            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0)
+            S0, S1 = step(S0, S1, x0_0, v0, v1, v2)
+            S0, S1 = step(S0, S1, x0_1, v0, v1, v2)
+            S0, S1 = step(S0, S1, x0_2, v0, v1, v2)
+            S0, S1 = step(S0, S1, x0_3, v0, v1, v2)
+        begin += every
+        tl.store(begin, S0, mask=inside)
+        tl.store(begin + size, S1, mask=inside)
+    for b in range(0, chunks):
+        first = (chunks - 1 - b) * M
+        last = tl.minimum(first + M, T)
+        tl.debug_barrier()
+        S0 = tl.load(begin, mask=inside, other=0.0)
+        S1 = tl.load(begin + size, mask=inside, other=0.0)
+        odd = first + (last - first) % 4
+        for t in range(first, odd):
+            at = tl.cast(t, tl.int64) * size + place
+            slot = held + tl.cast(t - first, tl.int64) * every
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+            s0_0 = S0
+            s1_0 = S1
+            S0, S1 = step(S0, S1, x0_0, v0, v1, v2)
+            tl.store(slot, s0_0, mask=inside)
+            tl.store(slot + size, s1_0, mask=inside)
+        for t in range(odd, last, 4):
+            at = tl.cast(t, tl.int64) * size + place
+            slot = held + tl.cast(t - first, tl.int64) * every
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0)
+            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0)
+            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0)
+            s0_0 = S0
+            s1_0 = S1
+            S0, S1 = step(S0, S1, x0_0, v0, v1, v2)
+            s0_1 = S0
+            s1_1 = S1
+            S0, S1 = step(S0, S1, x0_1, v0, v1, v2)
+            s0_2 = S0
+            s1_2 = S1
+            S0, S1 = step(S0, S1, x0_2, v0, v1, v2)
+            s0_3 = S0
+            s1_3 = S1
+            S0, S1 = step(S0, S1, x0_3, v0, v1, v2)
+            tl.store(slot, s0_0, mask=inside)
+            tl.store(slot + size, s1_0, mask=inside)
+            tl.store(slot + every, s0_1, mask=inside)
+            tl.store(slot + every + size, s1_1, mask=inside)
+            tl.store(slot + 2 * every, s0_2, mask=inside)
+            tl.store(slot + 2 * every + size, s1_2, mask=inside)
+            tl.store(slot + 3 * every, s0_3, mask=inside)
+            tl.store(slot + 3 * every + size, s1_3, mask=inside)
+        begin -= every
+        tl.debug_barrier()
+        odd = first + (last - first) % 4
+        for t in range(last - 1, odd - 1, -4):
+            at = tl.cast(t, tl.int64) * size + place
+            slot = held + tl.cast(t - first, tl.int64) * every
+            g0_0 = tl.load(g0s + at, mask=inside, other=0.0)
+            s0_0 = tl.load(slot, mask=inside, other=0.0)
+            s1_0 = tl.load(slot + size, mask=inside, other=0.0)
+            g0_1 = tl.load(g0s + at - size, mask=inside, other=0.0)
+            s0_1 = tl.load(slot - every, mask=inside, other=0.0)
+            s1_1 = tl.load(slot - every + size, mask=inside, other=0.0)
+            g0_2 = tl.load(g0s + at - 2 * size, mask=inside, other=0.0)
+            s0_2 = tl.load(slot - 2 * every, mask=inside, other=0.0)
+            s1_2 = tl.load(slot - 2 * every + size, mask=inside, other=0.0)
+            g0_3 = tl.load(g0s + at - 3 * size, mask=inside, other=0.0)
+            s0_3 = tl.load(slot - 3 * every, mask=inside, other=0.0)
+            s1_3 = tl.load(slot - 3 * every + size, mask=inside, other=0.0)
+            Z0, Z1, X0_0, V0_0, V1_0, V2_0 = reverse(s0_0, s1_0, v0, v1, S0, S1, Z0, Z1, g0_0)
+            V0 += V0_0
+            V1 += V1_0
+            V2 += V2_0
+            S0 = s0_0
+            S1 = s1_0
+            Z0, Z1, X0_1, V0_1, V1_1, V2_1 = reverse(s0_1, s1_1, v0, v1, S0, S1, Z0, Z1, g0_1)
+            V0 += V0_1
+            V1 += V1_1
+            V2 += V2_1
+            S0 = s0_1
+            S1 = s1_1
+            Z0, Z1, X0_2, V0_2, V1_2, V2_2 = reverse(s0_2, s1_2, v0, v1, S0, S1, Z0, Z1, g0_2)
+            V0 += V0_2
+            V1 += V1_2
+            V2 += V2_2
+            S0 = s0_2
+            S1 = s1_2
+            Z0, Z1, X0_3, V0_3, V1_3, V2_3 = reverse(s0_3, s1_3, v0, v1, S0, S1, Z0, Z1, g0_3)
+            V0 += V0_3
+            V1 += V1_3
+            V2 += V2_3
+            S0 = s0_3
+            S1 = s1_3
+            tl.store(X0s + at, X0_0, mask=inside)
+            tl.store(X0s + at - size, X0_1, mask=inside)
+            tl.store(X0s + at - 2 * size, X0_2, mask=inside)
+            tl.store(X0s + at - 3 * size, X0_3, mask=inside)
+        for t in range(odd - 1, first - 1, -1):
+            at = tl.cast(t, tl.int64) * size + place
+            slot = held + tl.cast(t - first, tl.int64) * every
+            g0_0 = tl.load(g0s + at, mask=inside, other=0.0)
+            s0_0 = tl.load(slot, mask=inside, other=0.0)
+            s1_0 = tl.load(slot + size, mask=inside, other=0.0)
+            Z0, Z1, X0_0, V0_0, V1_0, V2_0 = reverse(s0_0, s1_0, v0, v1, S0, S1, Z0, Z1, g0_0)
+            V0 += V0_0
+            V1 += V1_0
+            V2 += V2_0
+            S0 = s0_0
+            S1 = s1_0
+            tl.store(X0s + at, X0_0, mask=inside)
+    tl.store(A0s + place, Z0, mask=inside)
+    tl.store(A1s + place, Z1, mask=inside)
+    tl.store(V0s + program, total(tl.where(inside, V0, 0.0)))
+    tl.store(V1s + program, total(tl.where(inside, V1, 0.0)))
+    tl.store(V2s + program, total(tl.where(inside, V2, 0.0)))
