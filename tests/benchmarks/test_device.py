@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from math import inf
@@ -25,8 +26,9 @@ from benchmarks.gate import check
 from benchmarks.measure import by_events
 from benchmarks.pair import prepare
 from benchmarks.peers import ON_A_GPU, PEERS
+from benchmarks.peers.graphed import Graphed
 from benchmarks.place import HERE, INTERPRETED, Place
-from benchmarks.side import Unavailable
+from benchmarks.side import TorchSide, Unavailable
 from snnhw import registry
 
 SAYS = "interpreted: proves nothing about speed"
@@ -213,6 +215,62 @@ def test_a_row_on_a_gpu_has_its_time_its_memory_and_its_roofline(fake_gpu: Place
     assert (row["ours_peak_mb"], row["peer_peak_mb"]) == (15.0, 15.0)
     least = 20 * row["steps"] * row["batch"] * 1000
     assert row["ours_roofline"] == pytest.approx(least / 1e9 / 0.04)
+
+
+class FakeStream:
+    def wait_stream(self, _: FakeStream) -> None:
+        pass
+
+
+class FakeGraph:
+    """Remembers what it was asked to hold."""
+
+    replays = 0
+
+    def replay(self) -> None:
+        type(self).replays += 1
+
+
+@WITH_SNNTORCH
+def test_a_graph_holds_a_whole_step_and_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[bool] = []
+
+    @contextmanager
+    def recording(_: object) -> Iterator[None]:
+        inside.append(True)
+        yield
+        inside.append(False)
+
+    monkeypatch.setattr(FakeGraph, "replays", 0)
+    for name, value in {
+        "CUDAGraph": FakeGraph,
+        "Stream": FakeStream,
+        "current_stream": FakeStream,
+        "graph": recording,
+        "stream": lambda _: nullcontext(),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    case = tiny(case_of("W5 varying float32 T=25 B=128 N=1000"))
+    pair = prepare(case, NAMED["snntorch"])
+    side = pair.build["peer"]()
+    assert isinstance(side, TorchSide)
+    calls: list[list[bool]] = []
+    monkeypatch.setattr(side.net, "forward", _counted(side.net.forward, calls, inside))
+    job = Graphed(side).job("fwd+bwd", pair.data)
+    assert [*map(len, calls)] == [0, 0, 0, 1]  # three to warm up, then one that is recorded
+    job()
+    job()
+    assert (len(calls), FakeGraph.replays) == (4, 2)
+
+
+def _counted(
+    forward: Callable[..., object], calls: list[list[bool]], inside: list[bool]
+) -> Callable[..., object]:
+    def counted(x: object) -> object:
+        calls.append([*inside])
+        return forward(x)
+
+    return counted
 
 
 # -- workers --------------------------------------------------------------------------------------
