@@ -101,5 +101,5 @@ LARGE: Final = 10_000
 
 def tiny(case: Case) -> Case:
     """The same case over a few steps and samples: enough to see that it works, not how fast."""
-    steps, batch = (6, 4) if prod(case.sample) < LARGE else (3, 2)
+    steps, batch = (6, 4) if prod(case.sample) < LARGE else (2, 1)
     return replace(case, steps=min(case.steps, steps), batch=min(case.batch, batch))

@@ -32,7 +32,10 @@ QUICK, MODULES, CASES = 0.2, 0.3, 0.45
 """Shares of the time, at whose end the quick cases, eager modules, and the other cases give way."""
 
 LIMIT: Final = 90.0
-"""Seconds of one task."""
+"""Seconds of one task; a GPU that takes longer hangs."""
+
+PATIENCE: Final = 300.0
+"""The same of the interpreter, which takes its time."""
 
 SPARE: Final = 4.0
 """Seconds at the end, to write."""
@@ -109,9 +112,10 @@ class Run:
 
     def __init__(self, record: Record, file: Path, place: str, workers: int, until: float) -> None:
         self.record, self.file, self.until = record, file, until
-        self.many = Crew(place, workers, LIMIT, self._found)
         self.tiny = place == "interpreted"
-        self.alone = Crew(place, 1, LIMIT, self._found, 1 if self.tiny else os.cpu_count() or 1)
+        limit = PATIENCE if self.tiny else LIMIT
+        self.many = Crew(place, workers, limit, self._found)
+        self.alone = Crew(place, 1, limit, self._found, 1 if self.tiny else os.cpu_count() or 1)
         self._written = 0.0
 
     def all(self, names: list[str], peers: set[str]) -> None:

@@ -123,6 +123,8 @@ def _rest() -> Iterator[tuple[Case, Mode, Peer]]:
 def _sensible(case: Case, peer: Peer) -> bool:
     if (case.key, peer.name) in TOO_LONG or (case.dtype != "float32" and peer.package == "snntorch"):
         return False  # where its states would be 16 bits, too, which is another function
+    if case.eager and peer.package != "snntorch":
+        return False
     return case.workload in WHERE_IT_PAYS.get(peer.name, (case.workload,))
 
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from math import inf
@@ -14,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.case import tiny
-from benchmarks.device import crew, machine, modules, tasks, worker
+from benchmarks.device import crew, modules, tasks
 from benchmarks.device.cases import CASES, bytes_at_least, case_of
 from benchmarks.device.command import Run, app
 from benchmarks.device.crew import Crew, Row
@@ -23,12 +22,10 @@ from benchmarks.device.tasks import FIRST, Task
 from benchmarks.device.worker import answer
 from benchmarks.dynamics import as_in_spikingjelly
 from benchmarks.gate import check
-from benchmarks.measure import by_events
 from benchmarks.pair import prepare
 from benchmarks.peers import ON_A_GPU, PEERS
-from benchmarks.peers.graphed import Graphed
-from benchmarks.place import HERE, INTERPRETED, Place
-from benchmarks.side import TorchSide, Unavailable
+from benchmarks.place import HERE, INTERPRETED
+from benchmarks.side import Unavailable
 from snnhw import registry
 
 SAYS = "interpreted: proves nothing about speed"
@@ -166,111 +163,6 @@ def test_whatever_goes_wrong_is_a_row() -> None:
 def test_a_case_of_conformance_is_one_row() -> None:
     found = answer(Task("case", "gradient/loss-CERate-plain"), INTERPRETED)
     assert (found["outcome"], found["cls"]) == ("passed", "gradient")
-
-
-class FakeEvent:
-    """Of a GPU on which every two events lie 40 ms apart."""
-
-    def __init__(self, *, enable_timing: bool) -> None:
-        assert enable_timing
-
-    def record(self) -> None:
-        pass
-
-    def elapsed_time(self, _: FakeEvent) -> float:
-        return 40.0
-
-
-class LikeAGpu(Place):
-    is_gpu = True
-
-
-@pytest.fixture
-def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Kernels are interpreted; what is asked of a GPU's clock and memory is answered with numbers."""
-    for name, value in (("memory_allocated", 10 << 20), ("max_memory_allocated", 25 << 20)):
-        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
-    for name in ("synchronize", "reset_peak_memory_stats", "empty_cache"):
-        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
-    monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
-    monkeypatch.setattr(machine, "bandwidth", lambda: 1e9)
-    worker._bandwidth.cache_clear()
-    return LikeAGpu(INTERPRETED.backend, INTERPRETED.device, INTERPRETED.options)
-
-
-@pytest.mark.usefixtures("fake_gpu")
-def test_a_gpus_own_clock_counts() -> None:
-    calls: list[None] = []
-    assert by_events(lambda: calls.append(None), 4) == pytest.approx(0.04)
-    assert len(calls) == 4
-
-
-@WITH_TRITON
-@WITH_SNNTORCH
-def test_a_row_on_a_gpu_has_its_time_its_memory_and_its_roofline(fake_gpu: Place) -> None:
-    key = "W5 varying float32 T=25 B=128 N=1000"
-    row = answer(Task("row", key, "fwd+bwd", "snntorch", tiny=True), fake_gpu)
-    assert row["correct"], row
-    assert (row["ours_ms"], row["peer_ms"], row["ratio"]) == (40.0, 40.0, 1.0)
-    assert (row["ours_peak_mb"], row["peer_peak_mb"]) == (15.0, 15.0)
-    least = 20 * row["steps"] * row["batch"] * 1000
-    assert row["ours_roofline"] == pytest.approx(least / 1e9 / 0.04)
-
-
-class FakeStream:
-    def wait_stream(self, _: FakeStream) -> None:
-        pass
-
-
-class FakeGraph:
-    """Remembers what it was asked to hold."""
-
-    replays = 0
-
-    def replay(self) -> None:
-        type(self).replays += 1
-
-
-@WITH_SNNTORCH
-def test_a_graph_holds_a_whole_step_and_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    inside: list[bool] = []
-
-    @contextmanager
-    def recording(_: object) -> Iterator[None]:
-        inside.append(True)
-        yield
-        inside.append(False)
-
-    monkeypatch.setattr(FakeGraph, "replays", 0)
-    for name, value in {
-        "CUDAGraph": FakeGraph,
-        "Stream": FakeStream,
-        "current_stream": FakeStream,
-        "graph": recording,
-        "stream": lambda _: nullcontext(),
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, value)
-    case = tiny(case_of("W5 varying float32 T=25 B=128 N=1000"))
-    pair = prepare(case, NAMED["snntorch"])
-    side = pair.build["peer"]()
-    assert isinstance(side, TorchSide)
-    calls: list[list[bool]] = []
-    monkeypatch.setattr(side.net, "forward", _counted(side.net.forward, calls, inside))
-    job = Graphed(side).job("fwd+bwd", pair.data)
-    assert [*map(len, calls)] == [0, 0, 0, 1]  # three to warm up, then one that is recorded
-    job()
-    job()
-    assert (len(calls), FakeGraph.replays) == (4, 2)
-
-
-def _counted(
-    forward: Callable[..., object], calls: list[list[bool]], inside: list[bool]
-) -> Callable[..., object]:
-    def counted(x: object) -> object:
-        calls.append([*inside])
-        return forward(x)
-
-    return counted
 
 
 # -- workers --------------------------------------------------------------------------------------
