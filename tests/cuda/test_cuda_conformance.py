@@ -11,7 +11,7 @@ pytestmark = WITH_TRITON
 
 QUICK = (
     "exact/Leaky-subtract-delayed",
-    "exact/Leaky-quantised",
+    "exact/Leaky-zero-retest-shaped-graded-quantised",
     "pointwise/Synaptic-zero",
     "margin/",
     "near/",
