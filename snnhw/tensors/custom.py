@@ -96,15 +96,32 @@ def probed(function: Callable[[Tensor], Any]) -> str | None:
             f"has spike_grad={place(function)}, whose '{learnt[0]}' would not be learnt in a compiled model; "
             "train in torch, or use a number"
         )
-    z = torch.cat([torch.linspace(-4, 4, 257), torch.tensor([-100.0, -1e-3, 1e-3, 100.0])])
-    with torch.no_grad():
-        same = torch.equal(returned(function, z), (z > 0).to(z.dtype))
-    if same:
-        return None
-    return (
-        f"fires what spike_grad={place(function)} returns, which is not 1 where z > 0 and 0 elsewhere; train "
-        "in torch, or return (z > 0).to(z.dtype) from its forward, and its gradient from its backward"
+    near = torch.tensor([1e-30, 1e-7, 1e-3, 100.0])
+    z = torch.cat([torch.linspace(-4, 4, 257), near, -near]).reshape(5, 53)  # samples of many neurons
+    way_out = (
+        "train in torch, or return (z > 0).to(z.dtype) from its forward, and its gradient from its backward"
     )
+    for asked in (
+        z,
+        z.abs(),
+        -z.abs(),
+    ):  # all above, all below: who compares neurons is told from who does not
+        try:
+            with torch.no_grad():
+                found = returned(function, asked)
+        except InputError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a stranger's, of any kind: it asks for more than an element
+            return (
+                f"fires what spike_grad={place(function)} returns, which fails on samples [B, N] of numbers "
+                f"({type(error).__name__}: {error}), so that no program can say it; {way_out}"
+            )
+        if not torch.equal(found, (asked > 0).to(z.dtype)):
+            return (
+                f"fires what spike_grad={place(function)} returns, which is not 1 where z > 0 and 0 "
+                f"elsewhere; {way_out}"
+            )
+    return None
 
 
 @dataclass(frozen=True)

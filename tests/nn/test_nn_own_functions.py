@@ -12,7 +12,7 @@ from nn_pairs import RESETS, N, Soft, pair, same, signal, theirs
 from torch import Tensor, nn
 
 import snnhw as snn
-from snnhw.errors import InputError
+from snnhw.errors import CaptureError, InputError
 from snnhw.functional import quant
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
@@ -125,3 +125,25 @@ def test_rounding_may_be_set_and_switched_off() -> None:
         InputError, match=r"state_quant is False, a tensor of levels .* or a function of a state, not 3"
     ):
         later.state_quant = 3
+
+
+FIRING_TOGETHER: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "the strongest of a layer": (
+        lambda z: ((z > 0) & (z >= z.amax(1, True))).float(),
+        "is not 1 where z > 0",
+    ),
+    "above the mean of all": (lambda z: (z > z.mean()).float(), "is not 1 where z > 0"),
+    "images alone": (
+        lambda z: (z > 0).float() + 0 * z.mean((2, 3), True),
+        r"fails on samples \[B, N\].*Index",
+    ),
+    "a little later": (lambda z: (z > 1e-6).float(), "is not 1 where z > 0"),
+}
+
+
+@pytest.mark.parametrize("what", FIRING_TOGETHER)
+def test_a_function_of_more_than_one_neuron_is_refused_in_programs(what: str) -> None:
+    function, message = FIRING_TOGETHER[what]
+    net = nn.Sequential(snn.Leaky(0.9, spike_grad=function, init_hidden=True))
+    with pytest.raises(CaptureError, match=rf"spike_grad=.* returns, which {message}"):
+        snn.capture(net, signal("Leaky")[0])

@@ -86,7 +86,12 @@ class LeakyParallel(
 
     def weight_hh_enable(self) -> None:
         """Let every neuron hear itself alone, under snnTorch's name: nothing beside the diagonal remains."""
-        own = self.rnn.get_parameter("weight_hh_l0")
+        own = self.rnn.weight_hh_l0
+        if not isinstance(own, nn.Parameter):
+            raise InputError(
+                "LeakyParallel.weight_hh_enable(): 'rnn.weight_hh_l0' is computed, by a parametrization or "
+                "by pruning, and nothing set in it would stay; call it before that"
+            )
         if self._hw_full:
             own.data.mul_(torch.eye(self.hidden_size, dtype=own.dtype, device=own.device))
 
@@ -160,8 +165,8 @@ class _Weights(nn.Module):
     def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:  # noqa: A002  # as torch.nn.RNN has it
         """Membranes ``[T, B, hidden]`` of ``[T, B, inputs]``, and ``[1, B, hidden]`` after the last step; for
         who hooks it or counts operations, since a layer computes its equations."""
-        driven = nn.functional.linear(input, self.get_parameter("weight_ih_l0"), self.bias_ih_l0)
-        weight, mem, mems = self.get_parameter("weight_hh_l0"), torch.zeros_like(driven[0]), []
+        driven = nn.functional.linear(input, self.weight_ih_l0, self.bias_ih_l0)
+        weight, mem, mems = self.weight_hh_l0, torch.zeros_like(driven[0]), list[Tensor]()
         for now in driven + self.bias_hh_l0:
             mem = (now + (nn.functional.linear(mem, weight) if self.full else weight * mem)).relu()
             mems.append(mem)
@@ -169,8 +174,8 @@ class _Weights(nn.Module):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if not self.full:
-            name = f"{prefix}weight_hh_l0"
+        name = f"{prefix}weight_hh_l0"
+        if not self.full and name in destination:  # a parametrization keeps what it computes from
             destination[name] = torch.diag(destination[name])
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:

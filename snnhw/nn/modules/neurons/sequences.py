@@ -254,7 +254,8 @@ class LinearLeaky(
         return None if plain(self.linear, nn.Linear) else "linear"
 
     def _hw_all_by_hand(self, x: Tensor) -> dict[str, Tensor]:
-        return super()._hw_all_by_hand(self.linear(x))
+        driven = self.linear(x.flatten(0, 1))  # hooks and counters see [T * B, in_features], as in snnTorch
+        return super()._hw_all_by_hand(driven.unflatten(0, x.shape[:2]))
 
     def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         layer = self.linear
