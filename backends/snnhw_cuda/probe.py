@@ -34,7 +34,7 @@ def probe(options: CudaOptions) -> Probe:
         return found
     version = f"torch {torch.__version__}, {found.version}"
     if options.interpret:
-        return Probe("ready", version=version, device="Triton's interpreter, on the CPU")
+        return _interpreter(version)
     if torch.version.cuda is None:
         return Probe(
             "no device",
@@ -58,8 +58,7 @@ def triton_found() -> Probe:
         version = metadata.version("triton")
     except metadata.PackageNotFoundError:
         return Probe("missing", reason="Triton is not installed", install=TRITON)
-    release = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if not RELEASES[0] <= release <= RELEASES[1]:
+    if not RELEASES[0] <= _release("triton") <= RELEASES[1]:
         first, last = (".".join(map(str, bound)) for bound in RELEASES)
         return Probe(
             "broken", reason=f"Triton {version} was not tried, {first} to {last} were", install=TRITON
@@ -69,6 +68,23 @@ def triton_found() -> Probe:
     except (ImportError, OSError) as error:
         return Probe("broken", reason=f"Triton does not load: {error}", install=f"{TRITON} --force-reinstall")
     return Probe("ready", version=f"triton {triton.__version__}")
+
+
+def _interpreter(version: str) -> Probe:
+    """Triton 3.6 makes numbers of arrays with one element, which NumPy refuses from 2.4 on."""
+    if _release("triton") < (3, 7) and _release("numpy") >= (2, 4):
+        return Probe(
+            "broken",
+            reason="Triton 3.6 interprets nothing beside NumPy 2.4 or newer",
+            install='pip install "triton>=3.7,<3.10"   (or "numpy<2.4")',
+            version=version,
+        )
+    return Probe("ready", version=version, device="Triton's interpreter, on the CPU")
+
+
+def _release(package: str) -> tuple[int, ...]:
+    """Its first two numbers."""
+    return tuple(int(part) for part in re.findall(r"\d+", metadata.version(package))[:2])
 
 
 def _device(name: str, count: int, version: str) -> Probe:

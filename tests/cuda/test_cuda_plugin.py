@@ -84,6 +84,28 @@ def test_a_triton_that_was_not_tried_is_told(
 
 
 @WITH_TRITON
+@pytest.mark.parametrize(
+    ("triton", "numpy", "status"),
+    [
+        ("3.6.0", "2.4.6", "broken"),
+        ("3.6.1", "2.5.0", "broken"),
+        ("3.6.0", "2.3.5", "ready"),
+        ("3.7.0", "2.4.6", "ready"),
+    ],
+)
+def test_an_interpreter_that_numpy_breaks_is_told(
+    triton: str, numpy: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = {"triton": triton, "numpy": numpy}
+    monkeypatch.setattr(metadata, "version", versions.__getitem__)
+    found = CudaOptions(interpret=True).probe()
+    assert found.status == status
+    if status == "broken":
+        assert found.reason == "Triton 3.6 interprets nothing beside NumPy 2.4 or newer"
+        assert found.install == 'pip install "triton>=3.7,<3.10"   (or "numpy<2.4")'
+
+
+@WITH_TRITON
 def test_a_triton_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
     found = CudaOptions(interpret=True).probe()
