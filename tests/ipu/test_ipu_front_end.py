@@ -199,6 +199,7 @@ def test_a_rate_that_is_given_while_training_is_unloaded_is_kept(monkeypatch: py
 
     monkeypatch.setattr(Updater, "write", noting)
     monkeypatch.setitem(sys.modules, "poptorch", poptorch)  # in this process
+    monkeypatch.delenv("SNNHW_IPU_PYTHON", raising=False)
     net, params = network()
     x, y = data()
     with compiled(net, params, job_of(net, optimizer=SGD(lr=1.0), emulate=False)) as executable:
