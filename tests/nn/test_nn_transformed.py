@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import grad, jacrev, jvp, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import snnhw as snn
 from snnhw.errors import InputError
@@ -19,6 +20,7 @@ from snnhw.tensors.spiketime import spike_steps
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.jit.*is not supported:DeprecationWarning"),
 ]
@@ -88,6 +90,34 @@ class _Spikes(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.lif(x)[0]
+
+
+WAYS: dict[str, Callable[[Any, Tensor], Callable[[Tensor], Any]]] = {
+    "jit.trace": lambda net, x: torch.jit.trace(net, (x,), check_trace=False),  # a check calls the net again
+    "export": lambda net, x: torch.export.export(net, (x,)).module(),
+    "make_fx": lambda net, x: make_fx(net)(x),
+}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_graph_begins_with_the_states_that_it_found_at_every_call(way: str, deep: bool) -> None:
+    """They are its constants: of a net that was called they are what that call left, until a reset."""
+    net: Any = snn.Leaky(beta=0.9, init_hidden=True)
+    net = nn.Sequential(nn.Flatten(), net) if deep else net
+    lif = net[1] if deep else net
+    with torch.no_grad():
+        rested = net(1.3 * X)
+        mem = lif.mem.clone()
+        after = net(1.3 * X)
+        assert not torch.equal(after, rested)
+        lif.mem = mem
+        called = WAYS[way](net, X)
+        snn.utils.reset(net)
+        fresh = WAYS[way](net, X)
+        for _ in range(2):
+            assert torch.equal(called(1.3 * X), after)
+            assert torch.equal(fresh(1.3 * X), rested)
 
 
 def own(z: Tensor, given: Tensor, _: Tensor) -> Tensor:

@@ -127,10 +127,11 @@ class Stateful(nn.Module):
 
     def _hw_keep_states(self, states: Mapping[str, Tensor]) -> None:
         """What the next call goes on from."""
-        if torch.compiler.is_compiling() or not states.keys() <= self._buffers.keys():
+        if tracing() or not states.keys() <= self._buffers.keys():
             for name, state in states.items():
                 setattr(self, name, state)
-        else:  # as setattr would, which asks at every step whether they are modules
+        else:  # as setattr would, which asks at every step whether they are modules, and in `torch.export` of
+            # a layer alone writes them into buffers of another shape
             self._buffers.update(states)
 
     def _hw_detach(self) -> None:
