@@ -68,3 +68,17 @@ def test_a_hook_in_a_layer_of_sequences_sees_what_it_sees_in_snntorch() -> None:
         layer.linear.register_forward_hook(lambda _, args, out, s=seen: s.extend((args[0].shape, out.shape)))
         layer(signal("Leaky"))
         assert seen == [(T * B, N), (T * B, 3)]
+
+
+def test_a_copy_of_a_neuron_with_a_parametrized_decay_is_another_layer_with_its_states() -> None:
+    layer: Any = snn.Leaky(0.9, learn_beta=True)
+    parametrize.register_parametrization(layer, "beta", Half())
+    x = signal("Leaky")
+    layer(x[0])
+    own = copy.deepcopy(layer)
+    assert torch.equal(own.mem, layer.mem)
+    assert own._hw_number != layer._hw_number
+    assert own in snn.SpikingNeuron.instances
+    assert own.parametrizations.beta.original is not layer.parametrizations.beta.original
+    for mine, wanted in zip(own(x[1]), layer(x[1]), strict=True):
+        assert torch.equal(mine, wanted)

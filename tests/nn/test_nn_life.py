@@ -96,7 +96,7 @@ def test_let_go(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in LAYERS if name not in SEQUENCES])
 def test_a_state_of_the_wrong_shape(name: str) -> None:
     layer, x = LAYERS[name](), given(name)
-    states = {state: torch.zeros(B + 1, N) for state in layer._hw_state_names}
+    states = {state: torch.ones(B + 1, N) for state in layer._hw_state_names}
     with pytest.raises(
         InputError, match=rf"state '\w+' has shape \({B + 1}, {N}\), but for an input of shape"
     ):

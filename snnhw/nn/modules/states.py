@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from snnhw.errors import InputError
 from snnhw.nn.modules import graphs
@@ -153,6 +155,14 @@ class Stateful(nn.Module):
 
     detach_hidden = _OfOneLayer(_hw_detach, "call detach_hidden() of each neuron of the network")
     reset_hidden = _OfOneLayer(lambda self: self.reset_mem(), "call snnhw.utils.reset(net)")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # By hand, since a parametrization makes a class whose copies would ask neither method below.
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        kind: Any = parametrize.type_before_parametrizations(self)
+        copied.__setstate__(deepcopy(kind.__getstate__(self), memo))
+        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles keep the values of the states, not the graph behind them.
