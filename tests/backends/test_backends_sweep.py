@@ -119,14 +119,26 @@ def test_autograd_finds_the_same(name: str) -> None:
         torch.testing.assert_close(ours[key], value, rtol=1e-9, atol=1e-9)
 
 
+def rows_are_apart() -> bool:
+    """Whether a product of a few rows has them as a product of many has: with some processors, the library that
+    torch multiplies with takes another way for few."""
+    x, weight = signal(T, B, 5).double().flatten(0, 1), signal(1, 5, 5).double()[0]
+    whole = x @ weight.T
+    return all(
+        torch.equal(whole[: count * B], x[: count * B] @ weight.T)
+        and torch.equal(whole[-B:], x[-B:] @ weight.T)
+        for count in range(1, T)
+    )
+
+
 @pytest.mark.parametrize("held", [1, 2000])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_what_is_not_kept_is_computed_again(name: str, held: int) -> None:
-    """One step at a time; a few. Signals and states do not change by a bit."""
+    """One step at a time; a few. Signals and states do not change by a bit, where a product's rows do not."""
     whole, chunks = everything(PROGRAMS[name]), everything(PROGRAMS[name], held=held)
     for key, value in whole.items():
         torch.testing.assert_close(chunks[key], value, rtol=1e-9, atol=1e-9)
-        if "then" in key or "->" in key:
+        if rows_are_apart() and ("then" in key or "->" in key):
             assert torch.equal(chunks[key], value)
 
 
