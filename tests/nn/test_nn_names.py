@@ -34,6 +34,7 @@ LAYERS: dict[str, Callable[[Any], Any]] = {
 }
 
 FREE: Final = {
+    "__deepcopy__": "what `copy` asks for; torch's parametrizations ask for their own beforehand",
     "__signature__": "what inspect asks a class for",
     "model": "of a class alone; a layer has no such attribute",
     "reset": "snnTorch sets it at the first step",

@@ -109,8 +109,8 @@ def test_a_model_of_ones_own_is_a_module() -> None:
     ours, theirs = module(own("Own"), b=0.8), leaky()
     assert torch.equal(ours(X[0])[1], theirs(X[0])[1])
     assert type(ours).__name__ == "Own"
-    assert "mem' = b * mem + x" in str(type(ours).__doc__)
-    assert "b: decay of the membrane." in str(type(ours).__doc__)
+    assert "mem'    = b * mem + x" in str(type(ours).__doc__)
+    assert "b: decay of the membrane, a number or one for every neuron." in str(type(ours).__doc__)
     assert ours.init_own().numel() == 0
 
 

@@ -169,7 +169,7 @@ def population(lib: SimpleNamespace) -> list[Tensor]:
     )
     spk_rec, _ = net(loader[0][0])
     accuracy = lib.SF.accuracy_rate(spk_rec.unsqueeze(0), loader[0][1], population_code=True, num_classes=4)
-    return [avg_loss.detach(), spk_rec, torch.tensor(accuracy)]
+    return [avg_loss.detach(), spk_rec, torch.tensor(float(accuracy))]
 
 
 def regression_1(lib: SimpleNamespace) -> list[Tensor]:

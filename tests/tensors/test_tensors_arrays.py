@@ -247,7 +247,8 @@ def test_what_is_no_array(take: Take, given: Any) -> None:
     with pytest.raises(InputError) as caught:
         take("target", "digit", given)
     kind = type(given).__name__
-    assert str(caught.value) == f"target 'digit' is a {kind}, which is no array; give {ACCEPTED}"
+    hint = "; torch.tensor(...) makes one of it" if kind == "list" else ""
+    assert str(caught.value) == f"target 'digit' is a {kind}, which is no array; give {ACCEPTED}{hint}"
 
 
 @WAYS

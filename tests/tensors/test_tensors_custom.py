@@ -159,7 +159,7 @@ class Mine(torch.autograd.Function):
     ids=["class", "apply", "alias", "lambda"],
 )
 def test_forms_of_our_own_surrogates(given: Any, meant: Any) -> None:
-    assert snn.Leaky(0.9, spike_grad=given).surrogate == meant
+    assert snn.Leaky(0.9, spike_grad=given)._hw_surrogate == meant
 
 
 def gradients(layer: Any, dtype: torch.dtype = torch.float32) -> list[Tensor]:
