@@ -40,6 +40,7 @@ __all__ = [
     "OTHER_LOSSES",
     "check_loss",
     "check_range",
+    "checked_loss",
     "class_numbers",
     "each",
     "total_loss",
@@ -176,6 +177,11 @@ def total_loss(loss: Loss, signals: Mapping[str, Tensor], targets: Mapping[str, 
         InputError: the loss has no terms, or a signal or target does not suit a term.
     """
     check_loss(loss, {port: tuple(signal.shape) for port, signal in signals.items()}, targets)
+    return checked_loss(loss, signals, targets)
+
+
+def checked_loss(loss: Loss, signals: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+    """`total_loss` of targets that `check_loss` has let through."""
     return reduce(add, (_value(term, signals[str(term.of)], targets) * term.weight for term in loss.terms))
 
 

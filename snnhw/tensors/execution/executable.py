@@ -23,7 +23,7 @@ from snnhw.tensors.execution.calls import Calls, Groups, directly
 from snnhw.tensors.execution.chosen import from_arrays, to_arrays
 from snnhw.tensors.execution.commit import Change, at_once
 from snnhw.tensors.execution.trainer import Trainer
-from snnhw.tensors.losses import check_loss, total_loss
+from snnhw.tensors.losses import check_loss, checked_loss
 from snnhw.tensors.network import (
     FAILURES,
     Memo,
@@ -138,7 +138,7 @@ class TorchExecutable:
         def learned(given: Groups) -> Groups:
             with torch.enable_grad():
                 found = self._pass(self._training_network, given, sizes, read, memo=memo, sequence=sequence)
-                loss = total_loss(job.loss, found.ports, given["targets"])
+                loss = checked_loss(job.loss, found.ports, given["targets"])
                 try:
                     grads = trainer.gradients(loss)
                 except FAILURES as error:
