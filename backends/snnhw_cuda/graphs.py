@@ -7,7 +7,6 @@ what it gives is copied out, into memory of its own for the caller.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -25,7 +24,8 @@ WARM: Final = 2
 """Calls of the same shapes before one is recorded: kernels are compiled by then, and memory is at hand."""
 
 MOST: Final = 8
-"""Recordings that are kept; each holds the memory of all that it computes."""
+"""Recordings of one executable; each holds the memory of all that it computes. Calls of further shapes are
+made directly: to record anew at every change of shapes would cost more than it saves."""
 
 
 class Recorded(NamedTuple):
@@ -74,7 +74,7 @@ class Graphs:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._seen: dict[Hashable, int] = {}
-        self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
+        self._kept: dict[Hashable, _Recording] = {}
         self._refused: set[str] = set()
 
     def __reduce__(self) -> Any:
@@ -90,22 +90,23 @@ class Graphs:
                 (group, each, tuple(x.shape), x.dtype) for group in given for each, x in given[group].items()
             ),
         )
-        if key not in self._kept:
-            self._seen[key] = self._seen.get(key, 0) + 1
-            if self._seen[key] <= WARM or not self._keep(key, name, function, given):
-                return function(given)
-        self._kept.move_to_end(key)
+        if key not in self._kept and not self._keep(key, name, function, given):
+            return function(given)
         return self._kept[key](given)
 
     def _keep(self, key: Hashable, name: str, function: Function, given: Groups) -> bool:
+        """Whether the call is recorded by now."""
+        if len(self._kept) == MOST:
+            return False
+        self._seen[key] = self._seen.get(key, 0) + 1
+        if self._seen[key] <= WARM:
+            return False
         try:
             self._kept[key] = _Recording(self._record, function, given)
         except RuntimeError as error:  # torch's, of whatever a device cannot do while it records
             LOG.warning("each %s launches its kernels one by one, as it cannot be recorded: %s", name, error)
             self._refused.add(name)
             return False
-        while len(self._kept) > MOST:
-            self._kept.popitem(last=False)
         return True
 
 

@@ -48,12 +48,8 @@ def functions_of(source: str, name: str) -> dict[str, Any]:
     """A source text as a module's names, as Triton decorates them."""
     module = ModuleType(f"{PREFIX}{name}_{hashlib.sha256(source.encode()).hexdigest()}")
     file = f"<{module.__name__}>"
-    linecache.cache[file] = (
-        len(source),
-        None,
-        source.splitlines(keepends=True),
-        file,
-    )  # Triton reads it there
+    # Triton reads it there.
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     sys.modules[module.__name__] = module
     exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102  # it is our own
     return module.__dict__

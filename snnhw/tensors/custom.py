@@ -101,11 +101,8 @@ def probed(function: Callable[[Tensor], Any]) -> str | None:
     way_out = (
         "train in torch, or return (z > 0).to(z.dtype) from its forward, and its gradient from its backward"
     )
-    for asked in (
-        z,
-        z.abs(),
-        -z.abs(),
-    ):  # all above, all below: who compares neurons is told from who does not
+    # All above and all below, too: who compares neurons is told from who does not.
+    for asked in (z, z.abs(), -z.abs()):
         try:
             with torch.no_grad():
                 found = returned(function, asked)
