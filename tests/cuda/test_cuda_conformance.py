@@ -38,3 +38,11 @@ def test_interpreted_kernels_pass_a_part_of_the_suite(select: str) -> None:
 def test_interpreted_kernels_pass_all_of_the_suite_and_decline_nothing() -> None:
     report = run_on(backend(), INTERPRET)
     assert [case for case in report.cases if case.outcome != "passed"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_interpreted_kernels_pass_a_part_of_the_suite_on_every_path() -> None:
+    report = run_on(backend(), INTERPRET, quick=True, paths=True)
+    assert len(report.cases) > 800
+    assert [case for case in report.cases if case.outcome != "passed"] == []
