@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import pickle
 import warnings
 from collections.abc import Callable
 from types import ModuleType
@@ -114,6 +116,23 @@ def graphs() -> None:
         assert not trained(snn, name, varying=False, kinds=False).requires_grad
 
 
+def shares() -> None:
+    right = {}
+    for library in BOTH:
+        right[library] = TOOLS[library][0].accuracy_rate(torch.ones(3, 4, 2), CLASSES)
+    assert right[snn] == right[theirs] == 0.5
+    assert right[snn].item() == 0.5
+    for library, loads in ((theirs, False), (snn, True)):
+        file = io.BytesIO()
+        torch.save({"accuracy": right[library]}, file)
+        file.seek(0)
+        if loads:
+            assert torch.load(file, weights_only=True) == {"accuracy": 0.5}
+        else:
+            with pytest.raises(pickle.UnpicklingError, match="numpy"):
+                torch.load(file, weights_only=True)
+
+
 def attributes() -> None:
     for name, before, error in (("in_features", False, AttributeError), ("weight", True, TypeError)):
         for library in BOTH:
@@ -171,6 +190,7 @@ TRAINING: dict[str, Callable[[], None]] = {
     "`backprop.TBPTT` and `RTRL` with `time_var=True`": cut,
     "`backprop.TBPTT` and `RTRL` with neurons of several kinds": several,
     "what `backprop.BPTT` and its like return": graphs,
+    "what `accuracy_rate` and `accuracy_temporal` return": shares,
     "`probe.AttributeMonitor` of a number, or before a call": attributes,
     "`STDPLearner.reset()`": traces,
     "an unknown `reduction` of a loss": reductions,
