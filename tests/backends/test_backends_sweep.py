@@ -25,7 +25,7 @@ from snnhw.ir import (
     init_params,
     trainable,
 )
-from snnhw.tensors.network import Network, ProgramModule, plan
+from snnhw.tensors.network import OPERATIONS, Memo, Network, Operation, ProgramModule, plan
 from snnhw.tensors.scans.provider import Sizes
 
 T, B = 9, 3
@@ -157,6 +157,28 @@ def test_without_gradients_too() -> None:
         plain, state = made(x)
     assert all(torch.equal(plain[key], y) for key, y in trained.items())
     assert all(torch.equal(state[key], y) for key, y in after.items())
+
+
+def test_what_is_made_of_a_weight_lasts_for_all_steps() -> None:
+    seen: list[bool] = []
+
+    class Product:
+        ways = ()
+
+        def at(self, node: str, memo: Memo) -> Operation:
+            seen.append(memo.lasting)
+            return OPERATIONS[Linear]
+
+    program = recurrent()
+    params = {
+        key: torch.from_numpy(array)
+        for key, array in init_params(program, 1, given={"lif.beta": 0.8}).items()
+    }
+    made = ProgramModule(Network(program, plan(program), EAGER, layers={"back": Product()}), params)
+    for steps in (1, T):
+        made(signal(steps, B, 5))
+    assert seen[0] is False
+    assert set(seen[1:]) == {True}
 
 
 def test_a_signal_that_is_changed_in_place_is_missed() -> None:

@@ -23,8 +23,8 @@ class Memo:
         derived: node -> what it has made of its parameters alone. Nothing about a tensor tells whether it
             has changed (an optimizer, NumPy or ``.data`` may write without a trace), so only who owns all
             that writes to the parameters may keep it, and forgets it with each of its writes.
-        lasting: whether passes with the same parameters are many, so that what is derived of them costs
-            nothing beside the passes.
+        lasting: whether passes with the same parameters are many, or steps of a loop, so that what is derived
+            of them costs nothing beside these.
     """
 
     chosen: dict[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ Wire = Callable[[int, Tensors], Tensor]
 
 def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
     """All steps of a recurrent part, whose nodes stand in the order in which they run within one."""
+    if walk.steps > 1:  # all of them have the same parameters
+        walk = replace(walk, memo=replace(walk.memo, lasting=True))
     program = walk.network.program
     outside = {edge.src for edge in program.edges if edge.target.node not in nodes}
     ports = [port for port in _ports(walk, nodes) if port in outside | walk.wanted]
