@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 __all__ = ["USUAL", "Limits", "Way"]
 
-Way = Literal["dense", "skip"]
+Way = Literal["dense", "skip", "lookup"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Limits:
     """Where one way of running ends and another begins.
 
     Attributes:
-        way: how linear layers multiply; None: as the activity of their input makes cheaper.
+        way: how linear layers multiply; None: as is cheapest for their input.
         block: bytes of a large signal that a chain of layers computes at a time; 0: without chains.
         own_pools: whether pools that keep one byte for each window run in place of torch's.
         derived: whether a loop's way back is derived; else autograd records it, as for a single step.

@@ -1,14 +1,14 @@
-"""Linear layers: dense products, or products that skip zeros where that pays.
+"""Linear layers: dense products, or products of bits where these pay.
 
-Sums are formed in another order when zeros are skipped, so which of the two runs is decided once for all
-passes that share a memo. What either gives lies in memory that is used again.
+Each forms sums in another order, so which of them runs is decided once for all passes that share a memo. What
+any gives lies in memory that is used again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, get_args
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor
@@ -16,8 +16,9 @@ from torch import Tensor
 from snnhw.ir import Linear
 from snnhw.tensors.autograd import Function
 from snnhw.tensors.network import Memo
-from snnhw_cpu.events import COSTS, product, weight_adjoint
+from snnhw_cpu.costs import costs_here
 from snnhw_cpu.limits import USUAL, Limits, Way
+from snnhw_cpu.lookup import Words, added_rows, looked_up, pack
 from snnhw_cpu.memory import empty
 
 __all__ = ["LinearLayer", "LinearUse"]
@@ -43,6 +44,33 @@ class LinearLayer:
         return LinearUse(node, memo, self.limits)
 
 
+class Packed(NamedTuple):
+    """Rows as bits.
+
+    Attributes:
+        values: the rows as they were, where they are not all 0 and 1.
+        looks: whether sums are looked up; else rows are added.
+    """
+
+    bits: Words
+    values: Tensor | None
+    looks: bool
+
+    def product(self, turned: Tensor, bias: Tensor | None, limits: Limits) -> Tensor:
+        """``rows @ turned + bias``."""
+        if self.looks:
+            return looked_up(self.bits, turned, limits, bias)
+        return added_rows(self.bits, turned, limits, bias, self.values)
+
+    def adjoint(self, grad: Tensor, limits: Limits) -> Tensor:
+        """``grad.T @ rows``."""
+        bits = self.bits.turned(limits.wake)
+        if self.looks:
+            return looked_up(bits, grad, limits).t()
+        values = None if self.values is None else self.values.t()
+        return added_rows(bits, grad, limits, None, values).t()
+
+
 @dataclass(frozen=True, eq=False)
 class LinearUse:
     """One linear layer, and where it remembers what it has decided."""
@@ -62,9 +90,9 @@ class LinearUse:
     def forward(self, op: Linear, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """``[..., K]`` -> ``[..., O]``."""
         rows = x.reshape(-1, op.in_features)
-        if self._skips(op, rows):
-            y = product(rows.contiguous(), self._turned(weight), self.limits)
-            y = y if bias is None else y.add_(bias)
+        packed = self._packed(op, rows)
+        if packed:
+            y = packed.product(self._turned(weight), bias, self.limits)
         else:
             y = empty(len(rows), op.out_features, dtype=x.dtype, reuse=self.limits.reuse)
             _dense(rows, weight, bias, y)
@@ -84,10 +112,9 @@ class LinearUse:
         x, weight = xs["x"], params["weight"]
         rows, sums = x.reshape(-1, op.in_features), grad.reshape(-1, op.out_features)
         found = {}
-        if "weight" in wanted and self._skips(op, rows):
-            found["weight"] = weight_adjoint(rows.contiguous(), sums.contiguous(), self.limits)
-        elif "weight" in wanted:
-            found["weight"] = sums.t() @ rows
+        if "weight" in wanted:
+            packed = self._packed(op, rows)
+            found["weight"] = packed.adjoint(sums.contiguous(), self.limits) if packed else sums.t() @ rows
         if "bias" in wanted:
             found["bias"] = sums.sum(0)
         if "x" in wanted:  # last, as it may go where x is
@@ -98,14 +125,30 @@ class LinearUse:
             found["x"] = torch.mm(sums, weight, out=to).view(x.shape)
         return found
 
-    def _skips(self, op: Linear, rows: Tensor) -> bool:
-        """Whether zeros are skipped; silence decides nothing."""
+    def _packed(self, op: Linear, rows: Tensor) -> Packed | None:
+        """The rows as bits; None where the product is dense."""
+        way = self._way(op, rows)
+        if way == "dense":
+            return None
+        rows = rows.contiguous()
+        bits, binary = pack(rows, self.limits.wake)
+        if way == "lookup":
+            return Packed(bits, None, looks=True) if binary else None
+        return Packed(bits, None if binary else rows, looks=False)
+
+    def _way(self, op: Linear, rows: Tensor) -> Way:
+        """How the product runs; silence decides nothing."""
         way = self.limits.way or self.memo.chosen.get(self.node)
-        if way is None and (density := _density(rows)):
-            costs = replace(COSTS, turn=0.0) if self.memo.lasting else COSTS
-            wins = costs.wins(len(rows), op.in_features, op.out_features, density)
-            way = self.memo.chosen[self.node] = "skip" if wins else "dense"
-        return way == "skip"
+        if way is None:
+            density, binary = _seen(rows)
+            if not density:
+                return "dense"
+            ways: tuple[Way, ...] = ("skip", "lookup") if binary else ("skip",)
+            sizes = (len(rows), op.in_features, op.out_features)
+            way = self.memo.chosen[self.node] = costs_here().cheapest(
+                ways, *sizes, density, kept=self.memo.lasting
+            )
+        return cast("Way", way)
 
     def _turned(self, weight: Tensor) -> Tensor:
         """``[K, O]``."""
@@ -121,10 +164,11 @@ def _dense(rows: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> No
         torch.addmm(bias, rows, weight.t(), out=out)
 
 
-def _density(rows: Tensor) -> float:
-    """The share of inputs that are active."""
+def _seen(rows: Tensor) -> tuple[float, bool]:
+    """The share of inputs that are active, and whether these are all 1."""
     some = rows[:: (len(rows) // LOOKED_AT) | 1]  # odd, lest every step shows the same samples of a batch
-    return int(torch.count_nonzero(some)) / max(1, some.numel())
+    active = int(torch.count_nonzero(some))
+    return active / max(1, some.numel()), active == int((some == 1.0).sum())
 
 
 class _Linear(Function):

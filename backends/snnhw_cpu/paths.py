@@ -12,8 +12,9 @@ __all__ = ["PATHS"]
 PATHS: Final[Paths] = MappingProxyType(
     {
         "linear": Path(
-            "measured costs at the activity of the input; in training, of the first batch that is not silent",
-            {"dense": {"way": "dense"}, "skip": {"way": "skip"}},
+            "measured costs, at the activity of the input; in training, of the first batch not silent; "
+            "lookups are for inputs of 0 and 1 alone",
+            {"dense": {"way": "dense"}, "skip": {"way": "skip"}, "lookup": {"way": "lookup"}},
         ),
         "chains": Path(
             "a product and what stands around it run as one, {block} bytes of a large signal at a time",

@@ -39,7 +39,6 @@ def rows_of(
                         loop,
                         target,
                         dtype=options.dtype,
-                        signals=options.signals,
                         group=options.limits.group,
                         block=provider.block(columns),
                         aligned=columns % 16 == 0,

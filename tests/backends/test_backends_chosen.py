@@ -14,10 +14,17 @@ import snnhw as snn
 import snnhw.functional as SF
 from snnhw.errors import InputError
 from snnhw.plugin import Arrays, Executable
+from snnhw_cpu.costs import SHIPPED
 from snnhw_cpu.paths import PATHS
 
 T, B, INPUTS = 8, 32, 300
 STEPS = 4
+
+
+@pytest.fixture(autouse=True)
+def _as_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is kept for this processor."""
+    monkeypatch.setattr("snnhw_cpu.linear.costs_here", lambda: SHIPPED)
 
 
 def executable(paths: str = "", **options: Any) -> Executable:
@@ -90,7 +97,8 @@ def test_a_state_says_what_was_decided_and_a_run_decides_nothing() -> None:
 
 
 def test_what_is_forced_is_not_decided() -> None:
-    for options in ({"paths": "linear:skip"}, {"paths": "linear:dense"}, {"deterministic": True}):
+    ways: list[dict[str, Any]] = [{"paths": f"linear:{way}"} for way in PATHS["linear"].ways]
+    for options in (*ways, {"deterministic": True}):
         with executable(**options) as made:
             made.step(*batch(0))
             assert said(made.save_state()) == {}
@@ -113,6 +121,6 @@ def test_a_way_that_there_is_not_is_refused(wrong: np.ndarray) -> None:
     with executable() as made:
         made.step(*batch(0))
         with pytest.raises(
-            InputError, match=r"'own/0' of this state says .*; accepted: dense or skip; load it on"
+            InputError, match=r"'own/0' of this state says .*; accepted: dense or skip or lookup; load it on"
         ):
             made.load_state({**made.save_state(), "own/0": wrong})

@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import torch
 from torch import Tensor
 
 import snnhw_cpu.linear
 import snnhw_cpu.memory
 import snnhw_cpu.pools
+import snnhw_cpu.products
 import snnhw_cpu.provider
 import snnhw_cpu.threads
 from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
-from snnhw.tensors.execution import precision
 from snnhw.tensors.network import OPERATIONS, blocks, run, walk
 from snnhw.tensors.network.loops import loop, sweep
 from snnhw.tensors.scans import printed
@@ -59,14 +58,14 @@ def less(x: Tensor) -> Tensor:
 # -- Products ---------------------------------------------------------------------------------------
 
 
-def dense(original: Callable[..., None], *args: Any) -> None:
-    original(*args)
-    less(args[-1])
+def dense(original: Callable[..., Tensor], use: Any, op: Linear, x: Tensor, *rest: Any) -> Tensor:
+    """Not where sums would be looked up, if only the numbers were 0 and 1."""
+    y = original(use, op, x, *rest)
+    return less(y) if use._way(op, x.reshape(-1, op.in_features)) == "dense" else y
 
 
-def skipped(original: Callable[..., Tensor], x: Tensor, *rest: Any) -> Tensor:
-    """Overlooks what the first input gives."""
-    return original(torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:]], 1), *rest)
+def halved(original: Callable[..., Tensor], *args: Any) -> Tensor:
+    return less(original(*args))
 
 
 # -- Chains -----------------------------------------------------------------------------------------
@@ -221,20 +220,18 @@ def calls(change: Callable[..., None]) -> Callable[[Replace], None]:
     return around(printed.PrintedScan, "_run", change)
 
 
-def without_bias(original: Callable[..., Tensor], product: Any, op: Any, xs: Any, params: Any) -> Tensor:
-    return original(product, op, xs, {name: param for name, param in params.items() if name != "bias"})
+def without_bias(original: Callable[..., Tensor], op: Any, xs: Any, params: Any) -> Tensor:
+    return original(op, xs, {name: param for name, param in params.items() if name != "bias"})
 
 
 COARSE: Final = Fault(
-    around(precision.InDtype, "__call__", without_bias),
+    around(snnhw_cpu.products, "in_bfloat16", without_bias),
     ("law/rounds-Linear-bias", "law/rounds-Conv2d-plain", "law/rounds-Linear-bias/step"),
 )
 """Of products in bfloat16, which no decision leads to but the option ``precision``."""
 
 
-def both_products(replace: Replace) -> None:
-    for name in ("product", "weight_adjoint"):
-        around(snnhw_cpu.linear, name, skipped)(replace)
+SPIKING: Final = ("margin/dense-Leaky",)
 
 
 POOLED: Final = ("exact/MaxPool2d-plain", "gradient/MaxPool2d-plain")
@@ -244,9 +241,13 @@ HELD: Final = ("law/owns-dense", "margin/dense-Leaky")
 
 FAULTS: Final[Mapping[str, Fault]] = {
     "linear:dense": Fault(
-        around(snnhw_cpu.linear, "_dense", dense), ("exact/Linear-bias", "margin/dense-Leaky")
+        around(snnhw_cpu.linear.LinearUse, "forward", dense), ("exact/Linear-bias", "margin/dense-Leaky")
     ),
-    "linear:skip": Fault(both_products, ("exact/Linear-bias", "gradient/Linear-bias", "margin/dense-Leaky")),
+    "linear:skip": Fault(
+        around(snnhw_cpu.linear, "added_rows", halved),
+        ("exact/Linear-bias", "gradient/Linear-bias", "margin/dense-Leaky"),
+    ),
+    "linear:lookup": Fault(around(snnhw_cpu.linear, "looked_up", halved), SPIKING),
     "chains:apart": Fault(folded, ("gradient/unwatched-dense",)),
     "chains:whole": Fault(around(blocks._Work, "forward", in_one), ("gradient/unwatched-deep",)),
     "chains:blocks": Fault(around(blocks._Work, "forward", in_blocks), ("gradient/unwatched-deep",)),

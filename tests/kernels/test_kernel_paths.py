@@ -64,8 +64,8 @@ def test_the_order_in_which_they_are_asked_for_is_nothing() -> None:
             "linea:skip",
             r"there is no 'linea' in 'linea:skip'\. Did you mean 'linear'\? Accepted, as name:way",
         ),
-        ("linear:sparse", "'linear:sparse' names no way of linear; accepted: dense or skip"),
-        ("linear", "'linear' names no way of linear; accepted: dense or skip"),
+        ("linear:sparse", "'linear:sparse' names no way of linear; accepted: dense or skip or lookup"),
+        ("linear", "'linear' names no way of linear; accepted: dense or skip or lookup"),
         ("linear:skip,linear:dense", "'linear' is forced twice in 'linear:skip,linear:dense'; name one way"),
     ],
 )
@@ -89,7 +89,7 @@ def test_explain_shows_what_is_decided_how_and_what_is_forced() -> None:
     assert heading == ("path", "ways", "runs", "decided by")
     shown = {row[0]: row for row in rows}
     assert shown.keys() == PATHS.keys() == CpuBackend().capabilities().paths.keys()
-    assert shown["linear"][1:3] == ("dense, skip", "skip, as forced")
+    assert shown["linear"][1:3] == ("dense, skip, lookup", "skip, as forced")
     assert shown["threads"][2:] == (
         "as it is decided",
         "a further thread for every 400,000 elements times steps, as far as there are tiles of them",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Op, Program, sequential
 from snnhw.ir.ops import Input
 from snnhw.tensors.network import OPERATIONS, Memo, Operation, Remembering
-from snnhw_cpu.events import COSTS
+from snnhw_cpu.costs import SHIPPED
 from snnhw_cpu.limits import USUAL, Limits, Way
 from snnhw_cpu.linear import LinearLayer, LinearUse
 from snnhw_cpu.products import layers_of
@@ -20,9 +20,15 @@ from snnhw_cpu.products import layers_of
 OP = Linear(96, 40)
 
 
-def spikes(density: float, rows: int = 70) -> Tensor:
+@pytest.fixture(autouse=True)
+def _as_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is kept for this processor."""
+    monkeypatch.setattr("snnhw_cpu.linear.costs_here", lambda: SHIPPED)
+
+
+def spikes(density: float, rows: int = 70, height: float = 0.5) -> Tensor:
     torch.manual_seed(0)
-    return (torch.rand(rows, OP.in_features) < density).float() * 0.5
+    return (torch.rand(rows, OP.in_features) < density).float() * height
 
 
 def params() -> dict[str, Tensor]:
@@ -44,10 +50,11 @@ def use(way: Way | None = None, memo: Memo | None = None) -> LinearUse:
     return LinearLayer(Limits(way=way)).at("fc", memo or Memo())
 
 
-@pytest.mark.parametrize("way", ["skip", "dense"])
+@pytest.mark.parametrize("way", get_args(Way))
+@pytest.mark.parametrize("height", [0.5, 1.0])
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.5, 1.0])
-def test_skipping_zeros_is_the_same_product(density: float, way: Way) -> None:
-    x, given = spikes(density).requires_grad_(), params()
+def test_every_way_is_the_same_product(density: float, height: float, way: Way) -> None:
+    x, given = spikes(density, height=height).requires_grad_(), params()
     seed = torch.randn(70, 40)
     ours = torch.autograd.grad(use(way)(OP, {"x": x}, given), [x, *given.values()], seed)
     plain = torch.autograd.grad(F.linear(x, given["weight"], given["bias"]), [x, *given.values()], seed)
@@ -105,8 +112,25 @@ def test_the_rows_looked_at_are_of_all_samples() -> None:
     torch.manual_seed(0)
     x = (torch.rand(128, 32, 1000) < 0.5).float()
     x[:, 0] = 0.0
-    LinearLayer().at("fc", memo)(op, {"x": x}, given)
+    LinearLayer().at("fc", memo)(op, {"x": x * 0.5}, given)
     assert memo.chosen == {"fc": "dense"}
+    memo.chosen.clear()
+    LinearLayer().at("fc", memo)(op, {"x": x}, given)
+    assert memo.chosen == {"fc": "lookup"}
+
+
+def test_what_is_not_0_or_1_is_multiplied_where_sums_are_looked_up() -> None:
+    memo, given = Memo(chosen={"fc": "lookup"}), params()
+    for height in (1.0, 0.5, 1.0):
+        x = spikes(0.3, height=height)
+        with torch.no_grad():
+            found = use(memo=memo)(OP, {"x": x}, given)
+            dense = use("dense")(OP, {"x": x}, given)
+            looked = use("lookup")(OP, {"x": x}, given)
+        torch.testing.assert_close(found, dense)
+        assert torch.equal(found, looked)
+        assert torch.equal(found, dense) == (height == 0.5)
+    assert memo.chosen == {"fc": "lookup"}
 
 
 def test_what_is_turned_once_for_many_passes_costs_nothing() -> None:
@@ -118,13 +142,6 @@ def test_what_is_turned_once_for_many_passes_costs_nothing() -> None:
         memo = Memo(lasting=lasting)
         LinearLayer().at("fc", memo)(op, {"x": x}, given)
         assert memo.chosen == {"fc": way}
-
-
-def test_the_costs_prefer_skipping_for_few_spikes_and_wide_outputs_only() -> None:
-    assert COSTS.wins(3200, 1000, 1000, 0.02)
-    assert not COSTS.wins(3200, 1000, 1000, 0.5)
-    assert not COSTS.wins(3200, 1000, 10, 0.02)  # asking every input costs more than ten products
-    assert not COSTS.wins(1, 1000, 1000, 0.02)  # turning the matrix costs more than one row
 
 
 def test_options_decide_how_products_run() -> None:

@@ -48,7 +48,6 @@ class Running:
             wanted=frozenset(steps.ports),
             noise=partial(steps.walk.noise_at, name, derivatives=derivatives) if step.noise else None,
             like=steps.walk.like,
-            signal=steps.walk.like.new_empty(0, dtype=steps.walk.signals),
         )
 
     def _other(self, name: str) -> Stateless:
@@ -90,7 +89,7 @@ class Running:
         if not others:
             return first
         shape = torch.broadcast_shapes(*(x.shape for x in signals))
-        total = torch.add(first, others[0], out=at.chunk.at(name, at.step, shape, first))
+        total = torch.add(first, others[0], out=at.chunk.at(name, at.step, shape))
         for x in others[1:]:
             total += x
         return total
