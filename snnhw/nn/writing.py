@@ -14,6 +14,7 @@ from snnhw import api
 from snnhw.errors import CaptureError, InputError
 from snnhw.ir import Edge, FrozenMap, Input, Op, Output, Params, Program
 from snnhw.nn.capture.capture import capture
+from snnhw.nn.modules.neuron import SpikingNeuron
 from snnhw.words import brief
 
 __all__ = ["load_into", "names_of", "names_within", "write_into"]
@@ -48,7 +49,7 @@ def names_of(net: nn.Module, known: Mapping[str, str], program: Program) -> Mapp
     Raises:
         InputError: the module has others, and computes something else.
     """
-    own = {name for name, _ in (*net.named_parameters(remove_duplicate=False), *net.named_buffers())}
+    own = _tensors_of(net)
     if known and all(pattern.replace("*", "0") in own for pattern in known.values()):
         return known
     return names_within(net, program)
@@ -137,9 +138,7 @@ def write_into(net: nn.Module, names: Mapping[str, str], params: Params) -> None
     Raises:
         InputError: the module lacks one of them, or has it in another size; nothing was copied then.
     """
-    # A tensor that two layers share goes by either name.
-    own: dict[str, Tensor] = dict(net.named_parameters(remove_duplicate=False))
-    own |= net.named_buffers(remove_duplicate=False)
+    own = _tensors_of(net)
     given: Params = {}
     for key, pattern in names.items():
         given |= _parts(pattern, params[key])
@@ -155,6 +154,16 @@ def write_into(net: nn.Module, names: Mapping[str, str], params: Params) -> None
     with torch.no_grad():
         for name, array in given.items():
             own[name].copy_(torch.as_tensor(array).reshape(own[name].shape))
+
+
+def _tensors_of(net: nn.Module) -> dict[str, Tensor]:
+    """What a module holds, and the parts of it that neurons compute with, by name."""
+    own: dict[str, Tensor] = dict(net.named_parameters(remove_duplicate=False))  # two layers may share one
+    own |= net.named_buffers(remove_duplicate=False)
+    for path, layer in net.named_modules():
+        if isinstance(layer, SpikingNeuron):
+            own |= {f"{path}.{part}".removeprefix("."): view for part, view in layer._hw_parts().items()}
+    return own
 
 
 def _parts(pattern: str, array: Any) -> Params:

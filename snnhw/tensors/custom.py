@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,9 @@ from snnhw.tensors.autograd import Function
 from snnhw.tensors.tracing import Untraceable, place, trace
 from snnhw.tensors.watched import watched
 
-__all__ = ["custom_surrogate", "of_callable", "probed", "returned", "spikes_of"]
+__all__ = ["custom_surrogate", "of_callable", "probed", "probed_by_steps", "returned", "spikes_of"]
 
+UNLIKE = "is not 1 where z > 0 and 0 elsewhere"
 Gradient = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -114,11 +116,32 @@ def probed(function: Callable[[Tensor], Any]) -> str | None:
                 f"({type(error).__name__}: {error}), so that no program can say it; {way_out}"
             )
         if not torch.equal(found, (asked > 0).to(z.dtype)):
-            return (
-                f"fires what spike_grad={place(function)} returns, which is not 1 where z > 0 and 0 "
-                f"elsewhere; {way_out}"
-            )
+            return f"fires what spike_grad={place(function)} returns, which {UNLIKE}; {way_out}"
+    for more in (z.unsqueeze(1), z[:, None, None]):  # of signals and images, where it takes them
+        with suppress(Exception), torch.no_grad():
+            if not torch.equal(returned(function, more), (more > 0).to(z.dtype)):
+                axes = "[B, C, N]" if more.ndim == 3 else "[B, C, H, W]"
+                return f"fires what spike_grad={place(function)} returns, which {UNLIKE} in {axes}; {way_out}"
     return None
+
+
+def probed_by_steps(function: Callable[[Tensor], Any], name: str) -> str | None:
+    """Why a function that a layer calls once for ``[T, B, N]`` cannot be called step by step, as a program
+    does, and what to do; None: spikes and gradients are the same."""
+    z = torch.linspace(-2.0, 2.0, 60).reshape(4, 3, 5).sin().requires_grad_()
+    weights = torch.linspace(0.5, 1.5, 60).reshape(z.shape)
+    found = []
+    for called in (function, lambda z: torch.stack([returned(function, now) for now in z])):
+        with torch.enable_grad():
+            spikes = returned(called, z)
+            total = (spikes * weights).sum() + 0 * z.sum()  # spikes may have no gradient
+        found.append((spikes.detach(), *torch.autograd.grad(total, z)))
+    if all(torch.allclose(whole, apart, atol=1e-6) for whole, apart in zip(*found, strict=True)):
+        return None
+    return (
+        f"has spike_grad={name}, which gives all steps [T, B, N] at once other spikes or gradients than each "
+        "step [B, N], as a compiled model calls it; train in torch, or let it look at one element at a time"
+    )
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,38 @@ def resets() -> None:
 
 
 def class_wide() -> None:
-    layer = theirs.Leaky(0.5, init_hidden=True)
-    layer(X)
-    theirs.Leaky.reset_hidden()
-    assert not layer.mem.count_nonzero()
-    with pytest.raises(TypeError, match=r"call snnhw.utils.reset\(net\)"):
-        snn.Leaky.reset_hidden()
+    for library, alone in ((theirs, False), (snn, True)):
+        layer, other = (library.Leaky(0.5, init_hidden=True) for _ in range(2))
+        for each in (layer, other):
+            each(X)
+        layer.reset_hidden()
+        assert bool(other.mem.count_nonzero()) is alone
+        library.Leaky.reset_hidden()
+        assert not other.mem.count_nonzero()
+
+
+def last_spikes() -> None:
+    from snntorch import utils as their_utils
+
+    theirs.SpikingNeuron.instances.clear()
+    for library, utils, kept in ((theirs, their_utils, True), (snn, snn.utils, False)):
+        net: Any = nn.Sequential(library.RSynaptic(0.5, 0.5, all_to_all=False, init_hidden=True))
+        net(X)
+        utils.reset(net)
+        assert bool(net[0].spk.count_nonzero()) is kept
+
+
+def beside_the_diagonal() -> None:
+    x = torch.rand(4, 2, 3)
+    for library, counts in ((theirs, True), (snn, False)):
+        layer: Any = library.LeakyParallel(3, 3, beta=0.5, threshold=0.1)
+        before = layer.rnn(x)[0]
+        layer.rnn.weight_hh_l0.data.fill_(0.5)
+        assert torch.equal(layer.rnn(x)[0], before) is not counts
+    with pytest.raises(RuntimeError, match=r"beside its diagonal.*weight_hh_enable=True"):
+        snn.LeakyParallel(3, 3).load_state_dict(
+            theirs.LeakyParallel(3, 3, weight_hh_enable=True).state_dict()
+        )
 
 
 def instances() -> None:
@@ -280,7 +306,8 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "a state of another shape than the input": shapes,
     "`lif.mem` after a reset": after_a_reset,
     "`utils.reset(net)`": resets,
-    "`Leaky.reset_hidden()` on a class": class_wide,
+    "`lif.reset_hidden()` and `lif.detach_hidden()`": class_wide,
+    "`utils.reset` of `RSynaptic`": last_spikes,
     "`SpikingNeuron.instances`": instances,
     "NaN in an input": nan,
     "a decay outside 0 to 1, or not finite": ranges,
@@ -292,6 +319,7 @@ BEHAVIOUR: dict[str, Callable[[], None]] = {
     "`AssociativeLeaky` over more than 25 steps": fading,
     "`AssociativeLeaky` without `num_spiking_neurons`": sizes,
     "`LeakyParallel` with a decay for every neuron": decays,
+    "numbers beside the diagonal of `LeakyParallel`, written into it or loaded": beside_the_diagonal,
     "`RLeaky.V` assigned": assigned,
     "`Lapicque` with a vector of decays": vector,
     "`inhibition` of a layer of images": images,

@@ -27,12 +27,23 @@ pytestmark = [
 
 FLAT, SEQUENCE, IMAGE = (3, 8), (5, 3, 8), (3, 2, 6, 6)
 
+
+class Delta(snn.DeltaLeaky):
+    """With its states apart, as others have them."""
+
+    def forward(self, x: Tensor, *states: Any) -> Any:  # type: ignore[override]
+        given: Any = [states] if states else []
+        spk, after = super().forward(x, *given)
+        return spk, *after
+
+
 LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "Leaky": (lambda: snn.Leaky(beta=0.9), FLAT),
     "Leaky inhibition": (lambda: snn.Leaky(beta=0.9, inhibition=True), FLAT),
     "Synaptic": (lambda: snn.Synaptic(alpha=0.8, beta=0.9, reset_mechanism="zero"), FLAT),
     "Alpha": (lambda: snn.Alpha(alpha=0.9, beta=0.8), FLAT),
     "Lapicque": (lambda: snn.Lapicque(beta=0.9), FLAT),
+    "DeltaLeaky": (lambda: Delta(0.5, beta=0.9), FLAT),
     "RLeaky": (lambda: snn.RLeaky(beta=0.9, linear_features=8), FLAT),
     "RSynaptic": (lambda: snn.RSynaptic(alpha=0.8, beta=0.9, linear_features=8), FLAT),
     "SLSTM": (lambda: snn.SLSTM(8, 8), FLAT),

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from nn_pairs import RESETS, N, Soft, pair, same, signal, theirs
+from nn_pairs import RESETS, N, Soft, T, pair, same, signal, theirs
 from torch import Tensor, nn
 
 import snnhw as snn
 from snnhw.errors import CaptureError, InputError
 from snnhw.functional import quant
+from snnhw.ir.composites import inhibited
 
 pytestmark = pytest.mark.usefixtures("one_thread", "plain_torch")
 
@@ -147,3 +148,130 @@ def test_a_function_of_more_than_one_neuron_is_refused_in_programs(what: str) ->
     net = nn.Sequential(snn.Leaky(0.9, spike_grad=function, init_hidden=True))
     with pytest.raises(CaptureError, match=rf"spike_grad=.* returns, which {message}"):
         snn.capture(net, signal("Leaky")[0])
+
+
+class Sloped(torch.autograd.Function):
+    """A surrogate that looks at all neurons, and at the axes that it is given."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return (z > 0).to(z.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (z,) = ctx.saved_tensors
+        slope: Tensor = grads[0] * z.ndim / (1 + z.abs().mean(0, keepdim=True))
+        return slope
+
+
+def compiled_slope(net: nn.Module, x: Tensor) -> Tensor:
+    """The gradient of the first weight, in a compiled model."""
+    with snn.compile(net, x[0], backend="cpu", time_steps=T) as model:
+        outputs, _ = model.torch_module()(leaf := x.clone().requires_grad_())
+        (slope,) = torch.autograd.grad(outputs["output"].square().sum(), leaf)
+        return slope
+
+
+SEQUENCES: dict[str, Callable[..., Any]] = {
+    "StateLeaky": lambda library, **k: library.StateLeaky(0.9, N, **k),
+    "LinearLeaky": lambda library, **k: library.LinearLeaky(0.9, N, N, **k),
+    "LeakyParallel": lambda library, **k: library.LeakyParallel(N, N, **k),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+@pytest.mark.parametrize("own", [False, True])
+def test_a_function_of_a_layer_of_sequences_sees_all_steps_at_once(name: str, own: bool) -> None:
+    def slope(z: Tensor, grad: Tensor, _: Tensor) -> Tensor:
+        return grad * z.dim() / (1 + z.abs().mean(0, keepdim=True))
+
+    found = []
+    for library, surrogate in ((theirs, theirs.surrogate), (snn, snn.surrogate)):
+        torch.manual_seed(0)
+        function = Sloped.apply if own else surrogate.custom_surrogate(slope)
+        layer = SEQUENCES[name](library, threshold=0.1, spike_grad=function)
+        leaf = signal("Leaky").requires_grad_()
+        out = layer(leaf)
+        spk = out[0] if isinstance(out, tuple) else out
+        found.append((spk.detach(), *torch.autograd.grad(spk.square().sum(), leaf)))
+    for wanted, mine in zip(*found, strict=True):
+        torch.testing.assert_close(mine, wanted)
+    with pytest.raises(CaptureError, match=r"gives all steps \[T, B, N\] at once other spikes or gradients"):
+        snn.capture(nn.Sequential(layer), signal("Leaky")[0])
+
+
+def test_a_function_of_one_element_is_compiled_for_sequences() -> None:
+    torch.manual_seed(0)
+    layer, x = snn.StateLeaky(0.9, N, threshold=0.1, spike_grad=Tilted.apply), signal("Leaky")
+    leaf = x.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(layer(leaf)[0].square().sum(), leaf)
+
+    class Spikes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: Tensor) -> Any:
+            return self.layer(x)[0]
+
+    torch.testing.assert_close(compiled_slope(Spikes(), x), wanted)
+
+
+class Tilted(Sloped):
+    """A surrogate of each element by itself."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (z,) = ctx.saved_tensors
+        slope: Tensor = grads[0] / (1 + z.abs())
+        return slope
+
+
+def tilted(z: Tensor, grad: Tensor, _: Tensor) -> Tensor:
+    return grad / (1 + z.abs()) if z.ndim else grad  # what asks for axes is no expression
+
+
+IN_PIECES: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
+    "inhibited": (lambda library, **k: library.Leaky(0.9, inhibition=True, **k), (3, N)),
+    "pooled": (
+        lambda library, **k: library.SConv2dLSTM(1, 2, 3, max_pool=2, threshold=0.05, **k),
+        (3, 1, 6, 6),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature:UserWarning")  # snnTorch's own
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_a_gradient_that_only_torch_knows_is_not_forgotten_where_spikes_are_made_apart(name: str) -> None:
+    make, shape = IN_PIECES[name]
+    found = []
+    for library in (theirs, snn):
+        for function in (
+            Tilted.apply,
+            library.surrogate.custom_surrogate(
+                lambda z, grad, _: grad / (1 + z.abs().max() - z.abs().max() + z.abs())
+            ),
+        ):
+            torch.manual_seed(0)
+            layer = make(library, spike_grad=function)
+            leaf = 2 * torch.rand(shape, generator=torch.Generator().manual_seed(0))
+            out = layer(leaf.requires_grad_())
+            found.append((out[0].detach(), *torch.autograd.grad(out[0].square().sum(), leaf)))
+            assert found[-1][1].count_nonzero()
+    for other in found[1:]:
+        for mine, wanted in zip(other, found[0], strict=True):
+            torch.testing.assert_close(mine, wanted)
+    with pytest.raises(CaptureError, match=r"which torch alone can differentiate, and inhibits, pools or"):
+        snn.capture(nn.Sequential(layer), leaf.detach())
+    op = layer._hw_op(len(shape) - 1)
+    with pytest.raises(InputError, match=r"made apart from their neurons.*choose one of snnhw.surrogate"):
+        inhibited("lif", op)
+
+
+def test_a_function_that_fires_otherwise_on_images_is_refused() -> None:
+    def flat(z: Tensor) -> Tensor:
+        return (z > 0).to(z.dtype) if z.ndim < 3 else torch.zeros_like(z)
+
+    with pytest.raises(CaptureError, match=r"is not 1 where z > 0 and 0 elsewhere in \[B, C, N\]"):
+        snn.capture(nn.Sequential(snn.Leaky(0.9, spike_grad=flat, init_hidden=True)), signal("Leaky")[0])

@@ -145,17 +145,23 @@ def test_a_graph_is_cut_in_place() -> None:
     assert not mem.requires_grad
 
 
-def test_what_would_reach_every_network_says_what_to_do() -> None:
-    with pytest.raises(
-        TypeError, match=r"Leaky.reset_hidden\(\) would reach .* call snnhw.utils.reset\(net\)"
-    ):
-        snn.Leaky.reset_hidden()
-    with pytest.raises(TypeError, match=r"RLeaky.detach_hidden\(\) would reach .* detach_hidden\(\) of each"):
-        snn.RLeaky.detach_hidden()
-    layer: Any = snn.Leaky(0.8, init_hidden=True)
-    layer(torch.ones(1, 2))
-    layer.reset_hidden()
-    assert layer.mem.numel() == 0
+def test_a_class_reaches_all_its_layers_and_a_layer_itself() -> None:
+    x = torch.ones(1, 2, requires_grad=True)
+    layers: list[Any] = [
+        *(snn.Leaky(0.8, init_hidden=True) for _ in range(2)),
+        snn.RSynaptic(0.5, 0.8, all_to_all=False, init_hidden=True),
+    ]
+    for layer in layers:
+        layer(x)
+    copied = copy.deepcopy(layers[1])
+    snn.Leaky.detach_hidden()
+    assert [layer.mem.requires_grad for layer in layers] == [False, False, True]
+    layers[0].reset_hidden()
+    assert [layer.mem.numel() for layer in layers] == [0, 2, 2]
+    snn.Leaky.reset_hidden()
+    assert [layer.mem.numel() for layer in [*layers, copied]] == [0, 0, 2, 0]
+    snn.RSynaptic.detach_hidden()
+    assert not layers[2].spk.requires_grad
 
 
 def test_a_parent_leaves_the_states_of_a_subclass_to_it() -> None:

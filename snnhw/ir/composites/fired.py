@@ -14,7 +14,7 @@ from snnhw.ir.ops import Neuron, Op, Pointwise
 from snnhw.ir.ops.neuron import GRADED, LEVELS
 from snnhw.ir.params import Param
 from snnhw.ir.program import Edge
-from snnhw.ir.surrogates import spike
+from snnhw.ir.surrogates import by_equations, spike
 
 __all__ = ["pooled", "rounded"]
 
@@ -48,7 +48,7 @@ def _fire(op: Neuron, shown: tuple[str, ...]) -> Pointwise:
     """What is left of the neurons when their membranes are known; those are rounded first where ``op`` is
     quantised."""
     mem = nearest(var(MEM), LEVELS) if op.quantised else var(MEM)
-    h = spike(mem - var("threshold"), op.surrogate)
+    h = spike(mem - var("threshold"), by_equations(op.surrogate))
     outputs = {SPK: h * var(GRADED.name) if op.graded else h, MEM: mem}
     own = [param for param in op.model.params if param.name == "threshold"]
     params = (*own, *([GRADED] if op.graded else []), *([Param(LEVELS)] if op.quantised else []))

@@ -24,7 +24,7 @@ from snnhw.ir.ops import Neuron, Pointwise, WinnerTakeAll
 from snnhw.ir.ops.neuron import GRADED, LEVELS
 from snnhw.ir.params import Param
 from snnhw.ir.program import Edge
-from snnhw.ir.surrogates import spike
+from snnhw.ir.surrogates import by_equations, spike
 
 __all__ = ["inhibited"]
 
@@ -81,7 +81,7 @@ def _integrate(op: Neuron) -> Pointwise:
 
 def _fire(op: Neuron) -> Pointwise:
     model = op.model
-    h = spike(var(Z), op.surrogate) * var(WINNER)
+    h = spike(var(Z), by_equations(op.surrogate)) * var(WINNER)
     post = model.post[op.timing][op.reset]
     after = substitute(list(post.values()), {"spike": h})
     states = {name: var(name) for name in model.integrate} | dict(zip(post, after, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snnhw.ir.surrogates.base import NOISE, SURROGATES, Surrogate, apply_surrogate, spike, surrogate
-from snnhw.ir.surrogates.custom import Custom, Opaque
+from snnhw.ir.surrogates.custom import Custom, Opaque, by_equations
 from snnhw.ir.surrogates.piecewise import LSO, SFS, SSO, Heaviside, StraightThrough, Triangle, Triangular
 from snnhw.ir.surrogates.smooth import ATan, FastSigmoid, Gaussian, Sigmoid, SpikeRateEscape
 
@@ -26,6 +26,7 @@ __all__ = [
     "Triangle",
     "Triangular",
     "apply_surrogate",
+    "by_equations",
     "spike",
     "surrogate",
 ]

@@ -12,7 +12,7 @@ from snnhw.ir.surrogates.base import Surrogate, surrogate
 from snnhw.ir.text import MAX_NODES
 from snnhw.words import brief
 
-__all__ = ["Custom", "Opaque"]
+__all__ = ["Custom", "Opaque", "by_equations"]
 
 Z: Final = var("z")
 SOFTSIGN: Final = 1.0 / ((abs(Z) + 1.0) * (abs(Z) + 1.0))
@@ -78,3 +78,17 @@ class Opaque(Surrogate):
 
     def __repr__(self) -> str:
         return f"Opaque({self.name})"
+
+
+def by_equations(surrogate: Surrogate | None) -> Surrogate | None:
+    """A surrogate for where equations are all that runs.
+
+    Raises:
+        InputError: none says its derivative.
+    """
+    if isinstance(surrogate, Opaque):
+        raise InputError(
+            f"{surrogate!r}: spikes that are made apart from their neurons (inhibited, pooled, of rounded "
+            "membranes) have the derivative that an equation says; choose one of snnhw.surrogate"
+        )
+    return surrogate

@@ -15,6 +15,7 @@ from snnhw.ir import Edge, FrozenMap, Op, Params, Program, Shape, TimeAxis, infe
 from snnhw.ir.composites import Composite
 from snnhw.nn.capture.layers import copied
 from snnhw.nn.capture.signals import Converted, Signal
+from snnhw.nn.modules.arguments import held
 from snnhw.nn.modules.neuron import SpikingNeuron
 
 __all__ = ["Building"]
@@ -117,13 +118,13 @@ class Building:
         for key, spec in alone.params().items():
             name = key.removeprefix(f"{layer_name}.")
             tensor = module._hw_tensor_of(name)
-            if not tensor.is_leaf:
+            if not held(tensor).is_leaf:
                 raise CaptureError(
                     f"the '{name}' of '{path}' is computed from a tensor that requires a gradient, which a "
                     "compiled model would not reach; give the constructor that tensor itself, or its value: "
                     f"{name}=....detach()"
                 )
-            owner = self.owners.setdefault(id(tensor), key)
+            owner = self.owners.setdefault(id(held(tensor)), key)
             if owner != key:
                 moved[key] = owner
                 continue

@@ -113,6 +113,11 @@ def own_tensor(value: Any) -> Tensor:
     return tensor.detach().clone().to(tensor.dtype if floating else torch.get_default_dtype())
 
 
+def held(tensor: Tensor) -> Tensor:
+    """What a module holds, where it computes with a part of it: of a view, the tensor that it looks at."""
+    return tensor if tensor._base is None else tensor._base
+
+
 def check_value(owner: str, param: Param, value: Any) -> None:
     """Raise `InputError` for what cannot be, or is not sensible as, a parameter's value."""
     given = f"{owner}({param.name}={shown(value) if isinstance(value, Tensor) else brief(value)})"

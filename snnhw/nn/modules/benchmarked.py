@@ -2,6 +2,12 @@
 
 To it, a network of ours would have no spikes and no membranes, and would not be put at rest between batches.
 Where it wraps a network that holds one of our neurons, these three places are shown ours, too.
+
+They are names in its modules, and there is no way around replacing them (2.3.0). It asks
+``isinstance(layer, snntorch.SpikingNeuron)`` of a class without a metaclass, with which nobody can register;
+it offers no hook, subclass or attribute in place of that question; and it resets by ``snntorch.utils.reset``
+whatever network has no ``reset`` of its own, such as an ``nn.Sequential``. Our neurons would have to descend
+from snnTorch's, which need not be installed. Nothing is replaced in snnTorch itself.
 """
 
 from __future__ import annotations

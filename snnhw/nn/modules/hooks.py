@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import torch
 from torch import Tensor, nn
 
-from snnhw.ir import Expr, NeuronModel, evaluate, free_variables, var
+from snnhw.ir import Expr, NeuronModel, Opaque, evaluate, free_variables, var
 from snnhw.ir.models.family import RESET
 from snnhw.nn.modules.firing import Firing
 from snnhw.tensors.custom import probed
@@ -84,7 +84,13 @@ class Hooked(Firing):
             or self._hw_functions
             or not HOOKS.isdisjoint(self.__dict__)
             or self._hw_unusual() is not None
+            or (self._hw_in_pieces and isinstance(self._hw_surrogate, Opaque))
         )
+
+    @property
+    def _hw_in_pieces(self) -> bool:
+        """Whether its spikes are made apart from its neurons, where equations are all that runs."""
+        return self.inhibition
 
     def _hw_unusual(self) -> str | None:
         """The layer inside it that is not what its constructor makes, and so is called as it is."""
@@ -101,7 +107,15 @@ class Hooked(Firing):
             )
         if self._hw_quantiser is not None:
             return "rounds its states by a function; give levels, as functional.quant.state_quant() does"
-        return None if self._hw_spike_function is None else probed(self._hw_spike_function)
+        own, surrogate = self._hw_spike_function, self._hw_surrogate
+        if own is not None and (why := probed(own)):
+            return why
+        if self._hw_in_pieces and isinstance(surrogate, Opaque):
+            return (
+                f"has spike_grad={surrogate.name}, which torch alone can differentiate, and inhibits, pools "
+                "or rounds by equations; train in torch, or choose one of snnhw.surrogate"
+            )
+        return None
 
     # -- methods ------------------------------------------------------------------------------------
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["computed", "unsqueezed", "unwrapped"]
+from snnhw.errors import InputError
+
+__all__ = ["computed", "left_in_graph", "unsqueezed", "unwrapped"]
 
 
 def unsqueezed(state: Tensor | None) -> Tensor | None:
@@ -27,3 +29,16 @@ def computed(input_: Tensor) -> Tensor:
     if not input_.is_floating_point():  # spikes as integers or booleans
         return input_.to(torch.get_default_dtype())
     return input_.float() if input_.dtype in (torch.float16, torch.bfloat16) else input_
+
+
+def left_in_graph(layer: nn.Module, input_: Any, states: Any, named: Any) -> Any:
+    """What a layer returns in a graph of ``torch.fx.symbolic_trace``, in which it stands as a module of
+    torch's does: as itself, since it looks at values and keeps states."""
+    tracer: Any = input_.tracer
+    if layer is tracer.root:
+        raise InputError(
+            f"torch.fx.symbolic_trace({type(layer).__name__}(...)): a layer of neurons is one node of a "
+            "graph, so trace the network that it is in, such as nn.Sequential(layer); make_fx finds torch's "
+            "own operations"
+        )
+    return tracer.create_proxy("call_module", tracer.path_of_module(layer), (input_, *states), dict(named))

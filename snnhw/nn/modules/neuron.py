@@ -9,7 +9,7 @@ from inspect import Signature
 from typing import Any, ClassVar, Self, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from snnhw.errors import InputError
 from snnhw.ir import FrozenMap, Neuron, NeuronModel, Param, Shape, StepEquations, TimeAxis
@@ -19,6 +19,7 @@ from snnhw.nn.modules.arguments import (
     FACTOR,
     bind,
     check_value,
+    held,
     own_tensor,
     signature_of,
 )
@@ -26,8 +27,8 @@ from snnhw.nn.modules.described import described
 from snnhw.nn.modules.documented import Documented
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.hooks import Hooked, overridden
-from snnhw.nn.modules.inputs import computed, unsqueezed, unwrapped
-from snnhw.nn.modules.order import KIND, in_order
+from snnhw.nn.modules.inputs import computed, left_in_graph, unsqueezed, unwrapped
+from snnhw.nn.modules.order import KIND, ORDER, in_order
 from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful
@@ -94,6 +95,7 @@ class SpikingNeuron(Stateful, Hooked):
     _hw_model: NeuronModel
     _hw_renamed: ClassVar[Mapping[str, str]] = {"levels": "_hw_levels"}
     _hw_sizes: ClassVar[tuple[str, ...]] = ()
+    _hw_order: ClassVar[tuple[str, ...]] = ORDER
     _hw_signature: ClassVar[Signature]
     __signature__: ClassVar[Signature | None]
     _hw_dt: ClassVar[float] = DT
@@ -123,8 +125,8 @@ class SpikingNeuron(Stateful, Hooked):
                 check_value(type(self).__name__, param, given[param.name])
             self._hw_keep(param.name, given[param.name], learn=given.get(f"learn_{param.name}", False))
         self.reset_mechanism = given["reset_mechanism"]
-        in_order(self._parameters)
-        in_order(self._buffers)
+        in_order(self._parameters, self._hw_order)
+        in_order(self._buffers, self._hw_order)
         self.init_hidden, self.output = bool(given["init_hidden"]), bool(given["output"])
         self.inhibition = bool(given["inhibition"])
         nn.Module.register_load_state_dict_post_hook(self, _follow_state_dict)
@@ -234,6 +236,8 @@ class SpikingNeuron(Stateful, Hooked):
             TypeError: states were passed although ``init_hidden`` keeps them inside.
             InputError: a state or a parameter has not the shape of the input; or a membrane is NaN.
         """
+        if isinstance(input_, fx.Proxy):
+            return left_in_graph(self, input_, states, named)
         refuse_strict_export()
         given = self._hw_given(states, named)
         input_ = unwrapped(input_)
@@ -371,9 +375,10 @@ class SpikingNeuron(Stateful, Hooked):
         return factor.requires_grad or isinstance(factor, nn.Parameter) or not bool((factor == 1).all())
 
     def _hw_learns(self, name: str) -> bool:
-        """Whether a parameter of the equations is one of the module, which an optimizer finds."""
-        owner, _, last = self._hw_renamed.get(name, name).rpartition(".")
-        return last in self.get_submodule(owner)._parameters
+        """Whether a parameter of the equations is one of the module, which an optimizer finds, or a part of
+        one."""
+        own = held(self._hw_tensor_of(name))
+        return any(own is param for param in self.parameters())
 
     def extra_repr(self) -> str:
         return described(self)

@@ -6,7 +6,7 @@ from typing import Any
 
 from snnhw.nn.modules.arguments import FACTOR
 
-__all__ = ["KIND", "in_order"]
+__all__ = ["KIND", "ORDER", "in_order"]
 
 KIND = "reset_mechanism_val"
 
@@ -15,8 +15,8 @@ ORDER = ("threshold", FACTOR, KIND, "beta", "V", "alpha", "time_step", "R", "C")
 values of a state_dict without their names does. Others follow."""
 
 
-def in_order(kept: dict[str, Any]) -> None:
-    """Bring what torch keeps into `ORDER`."""
-    places = {name: place for place, name in enumerate(ORDER)}
-    for name in sorted(kept, key=lambda name: places.get(name, len(ORDER))):
+def in_order(kept: dict[str, Any], order: tuple[str, ...]) -> None:
+    """Bring what torch keeps into an order."""
+    places = {name: place for place, name in reversed(list(enumerate(order)))}
+    for name in sorted(kept, key=lambda name: places.get(name, len(order))):
         kept[name] = kept.pop(name)

@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import parametrize
 
 from snnhw.errors import InputError
 from snnhw.nn.modules import graphs
+from snnhw.nn.modules.copied import Copied, cut
 from snnhw.nn.modules.instances import Instances
 from snnhw.tensors.watched import lasting, tracing, watched
 from snnhw.words import brief
@@ -47,36 +48,33 @@ FORMER: Final = {
 Modules that were saved whole have the former ones."""
 
 
-class _OfOneLayer:
-    """A method that snnTorch has for all neurons of a class in the process, and we for one."""
+class _OfOneOrAll:
+    """A method of one layer; of a class, that of all its layers that are alive, as in snnTorch."""
 
-    def __init__(self, method: Callable[[Any], Any], instead: str) -> None:
-        self.method, self.instead, self.__doc__ = method, instead, method.__doc__
+    def __init__(self, method: Callable[[Any], Any]) -> None:
+        self.method, self.__doc__ = method, method.__doc__
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+    def __get__(self, layer: Any, owner: type[Stateful]) -> Callable[[], Any]:
+        if layer is not None:
+            found: Callable[[], Any] = self.method.__get__(layer)
+            return found
 
-    def __get__(self, layer: Any, owner: type) -> Callable[[], Any]:
-        return self._refused(owner) if layer is None else self.method.__get__(layer)
+        def of_all() -> None:
+            for each in owner.instances:
+                if isinstance(each, owner):
+                    self.method(each)
 
-    def _refused(self, owner: type) -> Callable[[], Any]:
-        def refused() -> Any:
-            raise TypeError(
-                f"{owner.__name__}.{self.name}() would reach neurons of every network in the process; "
-                f"{self.instead}"
-            )
-
-        return refused
+        return of_all
 
 
-class Stateful(nn.Module):
+class Stateful(Copied):
     """The states of `snnhw.nn.SpikingNeuron`, each an attribute under its name."""
 
     _hw_model: NeuronModel
     init_hidden: bool
     _hw_number: int
     instances: ClassVar[Instances] = Instances()
-    """The neurons of this process that are alive. Nothing here resets or detaches by it."""
+    """The neurons of this process that are alive; `reset_hidden` and `detach_hidden` of a class go by it."""
 
     @classmethod
     def init(cls) -> None:
@@ -91,6 +89,10 @@ class Stateful(nn.Module):
             "call snnhw.utils.reset(net), or pass what reset_mem() returns",
             stacklevel=2,
         )
+
+    def _hw_parts(self) -> dict[str, Tensor]:
+        """What its equations read and torch does not list: parts of what it does, by path."""
+        return {}
 
     def _hw_state_shape(self, shape: Shape) -> Shape:
         """The shape of a state of one sample, for an input of ``shape``."""
@@ -153,8 +155,8 @@ class Stateful(nn.Module):
         self._hw_settle()
         return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
 
-    detach_hidden = _OfOneLayer(_hw_detach, "call detach_hidden() of each neuron of the network")
-    reset_hidden = _OfOneLayer(lambda self: self.reset_mem(), "call snnhw.utils.reset(net)")
+    detach_hidden = _OfOneOrAll(_hw_detach)
+    reset_hidden = _OfOneOrAll(lambda self: self.reset_mem())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # By hand, since a parametrization makes a class whose copies would ask neither method below.
@@ -167,11 +169,8 @@ class Stateful(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles keep the values of the states, not the graph behind them.
         self._hw_settle()
-        buffers = {
-            name: held if held is None or held.is_leaf else held.detach()
-            for name, held in self._buffers.items()
-        }
-        return {**self.__dict__, "_buffers": buffers, **FORGOTTEN, "_hw_steps": {}, "_hw_layers": {}}
+        buffers = {name: cut(held) for name, held in self._buffers.items()}
+        return {**super().__getstate__(), "_buffers": buffers, **FORGOTTEN, "_hw_steps": {}, "_hw_layers": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         restore: Callable[[dict[str, Any]], None] = super().__setstate__

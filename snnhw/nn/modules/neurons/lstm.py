@@ -170,6 +170,10 @@ class SConv2dLSTM(
         )
         return layer if pool is None else pooled(name, layer, pool, self._hw_op(3, graded=graded))
 
+    @property
+    def _hw_in_pieces(self) -> bool:
+        return super()._hw_in_pieces or self._hw_pool() is not None
+
     def _hw_pool(self) -> Op | None:
         for kind, size in ((MaxPool2d, self.max_pool), (AvgPool2d, self.avg_pool)):
             if size:

@@ -13,8 +13,10 @@ from snnhw.ir import Linear, Shape
 from snnhw.ir.composites import Composite, behind, fully_connected, single
 from snnhw.ir.models.leaky_parallel import LEAKY_PARALLEL, RECTIFIED
 from snnhw.nn.modules.arguments import REQUIRED, SEQUENCE, own_tensor
+from snnhw.nn.modules.copied import Copied
 from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.neurons.sequences import SequenceNeuron, per_channel
+from snnhw.nn.modules.order import ORDER
 
 __all__ = ["LeakyParallel"]
 
@@ -36,10 +38,10 @@ class LeakyParallel(
 ):
     """`snnhw.ir.models.leaky_parallel` behind a product: ``[T, B, input_size]`` to spikes.
 
-    ``rnn`` holds the weights under the names of ``torch.nn.RNN``. Its recurrent matrix is diagonal, and
-    kept as its diagonal, unless ``weight_hh_enable``; a state_dict holds the matrix either way. ``x`` below
-    is the input times ``rnn.weight_ih_l0``, ``weight`` that diagonal, ``weight * mem`` the product where the
-    matrix is full.
+    ``rnn`` holds the weights under the names of ``torch.nn.RNN``. Of its recurrent matrix
+    ``[hidden_size, hidden_size]`` only the diagonal counts, and has a gradient, unless ``weight_hh_enable``.
+    ``x`` below is the input times ``rnn.weight_ih_l0``, ``weight`` that diagonal, ``weight * mem`` the
+    product where the matrix is full.
 
     Args:
         input_size: features of the input.
@@ -54,9 +56,11 @@ class LeakyParallel(
         device, dtype: of the weights.
     """
 
+    beta: Tensor | None
     _hw_sizes: ClassVar[tuple[str, ...]] = ("input_size", "hidden_size")
+    _hw_order: ClassVar[tuple[str, ...]] = ("beta", *ORDER)
     _hw_renamed: ClassVar[Mapping[str, str]] = {
-        "weight": "rnn.weight_hh_l0",
+        "weight": "rnn.diagonal",
         "bias": "rnn.bias_hh_l0",
         "input.weight": "rnn.weight_ih_l0",
         "input.bias": "rnn.bias_ih_l0",
@@ -75,14 +79,15 @@ class LeakyParallel(
         self._hw_full = bool(given["weight_hh_enable"])
         bias = bool(given["bias"])
         self.rnn = _Weights(self.input_size, self.hidden_size, bias=bias, full=self._hw_full)
-        self.beta = None if given["beta"] is None else own_tensor(given["beta"])  # what it began from
+        began = None if given["beta"] is None else own_tensor(given["beta"]).detach().reshape(-1)
+        self.register_buffer("beta", began)
         if given["beta"] is not None:
             self.rnn.fill(per_channel("LeakyParallel", given["beta"], self.hidden_size))
         self.rnn.get_parameter("weight_hh_l0").requires_grad_(bool(given["learn_beta"]))
         self.rnn.to(given["device"], given["dtype"])
         if self._hw_full:
             self._hw_model = RECTIFIED
-        given["weight"], given["bias"] = self.rnn.weight_hh_l0, self.rnn.bias_hh_l0
+        given["weight"], given["bias"] = self.rnn.diagonal, self.rnn.bias_hh_l0
 
     def weight_hh_enable(self) -> None:
         """Let every neuron hear itself alone, under snnTorch's name: nothing beside the diagonal remains."""
@@ -92,13 +97,15 @@ class LeakyParallel(
                 "LeakyParallel.weight_hh_enable(): 'rnn.weight_hh_l0' is computed, by a parametrization or "
                 "by pruning, and nothing set in it would stay; call it before that"
             )
-        if self._hw_full:
-            own.data.mul_(torch.eye(self.hidden_size, dtype=own.dtype, device=own.device))
+        own.data.mul_(torch.eye(self.hidden_size, dtype=own.dtype, device=own.device))
 
     @staticmethod
     def grad_hook(grad: Tensor) -> Tensor:
         """snnTorch's: the diagonal of a gradient ``[hidden, hidden]``, and zeros beside it."""
         return grad.diagonal().diag()
+
+    def _hw_parts(self) -> dict[str, Tensor]:
+        return {"rnn.diagonal": self.rnn.diagonal} if self._hw_unusual() is None else {}
 
     def _hw_keep(self, name: str, value: Any, *, learn: bool) -> None:
         if name not in self._hw_renamed:  # what `rnn` holds is kept already
@@ -107,13 +114,11 @@ class LeakyParallel(
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         del destination[f"{prefix}reset_mechanism_val"]  # snnTorch has none here, and there is no reset
-        if self.beta is not None:  # a buffer of snnTorch's, before the others, of which it makes no use
-            buffers = [key for name in self._buffers if (key := f"{prefix}{name}") in destination]
-            later = {key: destination.pop(key) for key in buffers}
-            destination.update({f"{prefix}beta": self.beta.reshape(-1), **later})
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        state_dict.pop(f"{prefix}beta", None)  # what snnTorch began from; the matrix is what counts
+        began = state_dict.pop(f"{prefix}beta", self.beta)  # of no effect: the matrix is what counts
+        if self.beta is not None:
+            state_dict[f"{prefix}beta"] = began
         state_dict.setdefault(f"{prefix}reset_mechanism_val", self.get_buffer("reset_mechanism_val"))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -137,7 +142,7 @@ class LeakyParallel(
         return ports["spk"]
 
 
-class _Weights(nn.Module):
+class _Weights(Copied):
     """Weights under the names, and with the initial values, of ``torch.nn.RNN``."""
 
     bias_ih_l0: Tensor
@@ -150,36 +155,45 @@ class _Weights(nn.Module):
         matrix = given["weight_hh_l0"].detach()
         self.bias, self.full = bias, full
         self.weight_ih_l0 = nn.Parameter(given["weight_ih_l0"].detach())
-        self.weight_hh_l0 = nn.Parameter(matrix if full else matrix.diagonal().clone())
+        self.weight_hh_l0 = nn.Parameter(matrix if full else matrix.diagonal().diag())
         for name in ("bias_ih_l0", "bias_hh_l0"):
             if bias:
                 self.register_parameter(name, nn.Parameter(given[name].detach()))
             else:
                 self.register_buffer(name, torch.zeros(hidden), persistent=False)
 
+    @property
+    def diagonal(self) -> Tensor:
+        """What each neuron keeps of its own membrane, ``[hidden]``: a view."""
+        return self.weight_hh_l0.diagonal()
+
     def fill(self, beta: Tensor) -> None:
         """Let each neuron keep ``beta`` of its membrane, and hear no other."""
-        own = self.get_parameter("weight_hh_l0")
-        own.data.copy_(torch.diag(beta) if self.full else beta)
+        self.get_parameter("weight_hh_l0").data.copy_(torch.diag(beta))
 
     def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:  # noqa: A002  # as torch.nn.RNN has it
         """Membranes ``[T, B, hidden]`` of ``[T, B, inputs]``, and ``[1, B, hidden]`` after the last step; for
         who hooks it or counts operations, since a layer computes its equations."""
         driven = nn.functional.linear(input, self.weight_ih_l0, self.bias_ih_l0)
-        weight, mem, mems = self.weight_hh_l0, torch.zeros_like(driven[0]), list[Tensor]()
+        weight = self.weight_hh_l0 if self.full else self.diagonal
+        mem, mems = torch.zeros_like(driven[0]), list[Tensor]()
         for now in driven + self.bias_hh_l0:
             mem = (now + (nn.functional.linear(mem, weight) if self.full else weight * mem)).relu()
             mems.append(mem)
         return torch.stack(mems), mem.unsqueeze(0)
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        name = f"{prefix}weight_hh_l0"
-        if not self.full and name in destination:  # a parametrization keeps what it computes from
-            destination[name] = torch.diag(destination[name])
-
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         name = f"{prefix}weight_hh_l0"
-        if not self.full and name in state_dict and state_dict[name].ndim == 2:
-            state_dict[name] = state_dict[name].diagonal()
+        matrix = state_dict.get(name)
+        if not self.full and matrix is not None and bool((matrix.diagonal().diag() != matrix).any()):
+            rest[-1].append(  # the errors that torch collects
+                f"'{name}' has numbers beside its diagonal, which this layer would not hear: construct it as "
+                "the one that was saved, LeakyParallel(..., weight_hh_enable=True)"
+            )
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        own = self._parameters.get("weight_hh_l0")
+        if own is not None and own.ndim == 1:  # saved when a diagonal was kept as such
+            own.data = own.data.diag()

@@ -14,6 +14,7 @@ from snnhw.ir.models.rleaky import RLEAKY, RLEAKY_SUM
 from snnhw.ir.models.rsynaptic import RSYNAPTIC
 from snnhw.ir.models.synaptic import SYNAPTIC
 from snnhw.nn.modules.arguments import REQUIRED
+from snnhw.nn.modules.copied import Copied
 from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.parents import LIF
 
@@ -41,6 +42,8 @@ class _Recurrent(LIF):
     linear_features: int | None
     conv2d_channels: int | None
     kernel_size: Any
+    recurrent: Any
+    V: Any
 
     def _hw_prepare(self, given: dict[str, Any]) -> None:
         self.all_to_all = bool(given["all_to_all"])
@@ -80,31 +83,51 @@ class _Recurrent(LIF):
         channels = self.conv2d_channels
         self.recurrent = nn.Conv2d(channels, channels, (height, width), padding=padding)
 
+    def _init_recurrent_one_to_one(self) -> None:
+        """Make ``self.recurrent`` for neurons that hear themselves alone; as above."""
+        self.recurrent = RecurrentOneToOne(self.V)
+
+    def _hw_keep(self, name: str, value: Any, *, learn: bool) -> None:
+        super()._hw_keep(name, value, learn=learn)
+        if name == "V":
+            self._init_recurrent_one_to_one()
+            if not learn:
+                self._disable_recurrent_grad()
+
     def _hw_unusual(self) -> str | None:
-        layer: Any = self._modules.get("recurrent")
-        if layer is None:
-            return None
-        made = plain(layer, nn.Linear) or (plain(layer, nn.Conv2d) and _same_size(layer))
-        return None if made and self.all_to_all else "recurrent"  # else put there by somebody, in place of V
+        layer: Any = self.recurrent
+        if self.all_to_all:
+            made = plain(layer, nn.Linear) or (plain(layer, nn.Conv2d) and _same_size(layer))
+        else:
+            own = self._hw_heard
+            made = plain(layer, RecurrentOneToOne) and (own is None or own is layer.held)
+        return None if made else "recurrent"  # else put there by somebody, in place of V
 
     def _hw_ports(self, input_: Any) -> dict[str, Any]:
-        layer = self._modules.get("recurrent")
-        if layer is None:
+        if not self.all_to_all and self._hw_unusual() is None:
             return {"x": input_}
-        return {"x": input_ + layer(self._hw_state("spk")), "V": torch.zeros_like(input_)}
+        return {"x": input_ + self.recurrent(self._hw_state("spk")), "V": torch.zeros_like(input_)}
 
     @property
-    def recurrent(self) -> Any:
-        """The layer that spikes come back through; where each neuron hears itself, what multiplies by V."""
-        if (layer := self._modules.get("recurrent")) is not None:
-            return layer
-        if self.all_to_all:
-            raise AttributeError("recurrent")
-        return _OneToOne(self)
+    def _hw_heard(self) -> Tensor | None:
+        """The V that torch lists; None where a parametrization or pruning computes it."""
+        return self._parameters.get("V", self._buffers.get("V"))
 
-    @recurrent.setter
-    def recurrent(self, layer: nn.Module) -> None:
-        self._modules["recurrent"] = layer  # torch does so itself, and knows of no setter
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "V":
+            self._hw_tell()
+
+    def _hw_tell(self) -> None:
+        """Let ``self.recurrent`` have the V of this layer, whose tensor may be another one than it was."""
+        layer, own = self._modules.get("recurrent"), self._hw_heard
+        if isinstance(layer, RecurrentOneToOne) and layer.held is not None and own is not None:
+            layer.hold(own)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        found = super()._apply(*args, **kwargs)
+        self._hw_tell()
+        return found
 
     @property
     def _hw_composed(self) -> bool:
@@ -127,16 +150,21 @@ class _Recurrent(LIF):
             bias=layer.bias is not None,
         )
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if not self.all_to_all and isinstance(self._hw_tensor_of("V"), nn.Parameter):
-            destination[f"{prefix}recurrent.V"] = destination[f"{prefix}V"]  # snnTorch holds both
-
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        learnt = f"{prefix}recurrent.V"  # snnTorch's name for it
-        if learnt in state_dict:
-            state_dict[f"{prefix}V"] = state_dict.pop(learnt)
+        if not self.all_to_all:
+            inside, own = f"{prefix}recurrent.V", f"{prefix}V"  # one tensor, of which a file may have either
+            if inside in state_dict:
+                state_dict.setdefault(own, state_dict[inside])
+            if "V" not in self.recurrent._parameters:
+                state_dict.pop(inside, None)
+            elif own in state_dict:
+                state_dict.setdefault(inside, state_dict[own])
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "recurrent" not in self._modules:  # saved when V was held by this layer alone
+            self._init_recurrent_one_to_one()
 
     def _hw_alone(self, x: Tensor) -> bool:
         if not self.all_to_all:
@@ -144,17 +172,31 @@ class _Recurrent(LIF):
         return x.ndim == (3 if self.linear_features is None else 1)
 
 
-class _OneToOne:
-    """`recurrent` of neurons that hear themselves alone: ``spikes * V``."""
+class RecurrentOneToOne(Copied):
+    """``spikes * V``, for neurons ``[B, ...]`` that hear themselves alone; V is that of their layer."""
 
-    def __init__(self, layer: _Recurrent) -> None:
-        self._layer = layer
+    V: Tensor
+
+    def __init__(self, V: Tensor) -> None:  # snnTorch's name
+        super().__init__()
+        self.hold(V)
+
+    def hold(self, own: Tensor) -> None:
+        """Take that very tensor: a parameter, or else a buffer that no state_dict has."""
+        for kept in (self._parameters, self._buffers):
+            kept.pop("V", None)
+        if isinstance(own, nn.Parameter):
+            self.register_parameter("V", own)
+        else:
+            self.register_buffer("V", own, persistent=False)
 
     @property
-    def V(self) -> Tensor:  # noqa: N802  # snnTorch's name
-        return self._layer._hw_tensor_of("V")
+    def held(self) -> Tensor | None:
+        """That tensor; None where a parametrization or pruning computes V from it."""
+        return self._parameters.get("V", self._buffers.get("V"))
 
-    def __call__(self, spikes: Tensor) -> Tensor:
+    def forward(self, spikes: Tensor) -> Tensor:
+        """What comes back to the neurons, of their spikes ``[B, ...]``."""
         return spikes * self.V
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from snnhw.errors import InputError
-from snnhw.ir import Linear, Shape
+from snnhw.ir import Linear, Opaque, Shape
 from snnhw.ir.composites import Composite, behind, rounded, single, truncated
 from snnhw.ir.models.state_leaky import (
     STATE_LEAKY,
@@ -23,9 +23,10 @@ from snnhw.nn.modules import graphs
 from snnhw.nn.modules.arguments import FACTOR, REQUIRED, SEQUENCE, check_value, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.hooks import plain
-from snnhw.nn.modules.inputs import computed, unwrapped
+from snnhw.nn.modules.inputs import computed, left_in_graph, unwrapped
 from snnhw.nn.modules.neuron import SpikingNeuron
 from snnhw.nn.modules.parents import LIF
+from snnhw.tensors.custom import probed_by_steps
 from snnhw.tensors.watched import refuse_strict_export, tracing, watched
 
 __all__ = ["LinearLeaky", "SequenceNeuron", "StateLeaky", "per_channel"]
@@ -38,6 +39,21 @@ class SequenceNeuron(SpikingNeuron):
     def _hw_composed(self) -> bool:
         return True
 
+    @property
+    def _hw_by_hand(self) -> bool:
+        # a function sees the membranes of all steps at once, as in snnTorch
+        return super()._hw_by_hand or isinstance(self._hw_surrogate, Opaque)
+
+    @property
+    def _hw_in_pieces(self) -> bool:
+        return self._hw_has_levels
+
+    def _hw_apart(self) -> str | None:
+        surrogate = self._hw_surrogate
+        return super()._hw_apart() or (
+            probed_by_steps(surrogate.function, surrogate.name) if isinstance(surrogate, Opaque) else None
+        )
+
     def forward(self, input_: Tensor, *states: Any, **named: Any) -> Any:
         """All steps.
 
@@ -47,6 +63,8 @@ class SequenceNeuron(SpikingNeuron):
         Returns:
             as the class says, ``[T, B, ...]``.
         """
+        if isinstance(input_, fx.Proxy):
+            return left_in_graph(self, input_, states, named)
         if states or named:
             raise TypeError(f"{type(self).__name__} starts every call from rest; it takes an input alone")
         refuse_strict_export()
