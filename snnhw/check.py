@@ -88,7 +88,7 @@ def _training(can: Capabilities, job: Run | Train) -> Iterator[str]:
         return
     for kind in dict.fromkeys(type(term.kind) for term in job.loss.terms):
         if kind not in can.losses:
-            yield f"the loss term {kind.__name__} is not supported"
+            yield f"the loss term {kind.__name__} is not supported" + (kind.instead and f": {kind.instead}")
     if type(job.optimizer) not in can.optimizers:
         yield f"the optimizer {type(job.optimizer).__name__} is not supported"
 

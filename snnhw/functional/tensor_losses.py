@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ __all__ = ["SpikeSteps", "Unreduced"]
 
 SPIKE_STEPS: Final = Form(("F", "B", "..."), False, "the steps at which each neuron is to fire, F of them")
 
+LOOP: Final = "over spikes of the net itself, or of compile(net, sample, ...).torch_module()"
+
 _REDUCE: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     "mean": torch.mean,
     "sum": torch.sum,
@@ -32,6 +34,11 @@ _REDUCE: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
 @dataclass(frozen=True)
 class Unreduced(LossKind):
     """A term's value for each sample, ``[B]`` or ``[B, classes]``; the term's own reduction is left out."""
+
+    instead: ClassVar[str] = (
+        "with reduction='none' there is no one number to lessen; give 'mean' or 'sum', or reduce its values "
+        f"in a loop of your own, {LOOP}"
+    )
 
     kind: ClassLoss
 
@@ -62,6 +69,11 @@ class SpikeSteps(LossKind):
 
     Targets are class numbers ``[B]``, or with ``target_is_time`` steps ``[F, B, C]``.
     """
+
+    instead: ClassVar[str] = (
+        f"multi_spike=True is computed on tensors; train in a loop of your own, {LOOP}; or on the first "
+        "spikes, multi_spike=False"
+    )
 
     reduction: str
     target_is_time: bool

@@ -59,6 +59,8 @@ class LossKind:
 
     reads: ClassVar[Literal["spk", "mem"]] = "spk"
     """Which signal the term takes when the user names none."""
+    instead: ClassVar[str] = ""
+    """What to do where no backend trains with it."""
 
     @property
     def takes(self) -> tuple[Form, ...]:
