@@ -19,13 +19,24 @@ def reasons_against(program: Program, capabilities: Capabilities, job: Run | Tra
     """Why a backend with these capabilities cannot do this job, given the program as `prepared` for it; empty
     when it can."""
     program = prepared(program, capabilities)
-    return (*_ops(program, capabilities, job), *_graph(program, capabilities), *_training(capabilities, job))
+    kinds = _integers if program.formats else _ops
+    return (*kinds(program, capabilities, job), *_graph(program, capabilities), *_training(capabilities, job))
+
+
+def _integers(program: Program, can: Capabilities, job: Run | Train) -> Iterator[str]:
+    if not can.integers:
+        yield "its numbers are integers (Program.formats), which are not supported"
+    for name in program.nodes if can.integers else ():
+        if type(program.nodes[name]) not in can.integers:
+            yield f"{_label(program, name)}: this kind of op is not supported in a program of integers"
+    if isinstance(job, Train):
+        yield "its numbers are integers, which are not trained; train the network that it was made from"
 
 
 def prepared(program: Program, capabilities: Capabilities) -> Program:
     """What a backend with these capabilities is given for a program: ops that it does not list, but what they
     are made of, are written as that."""
-    given = expand(program, capabilities.ops)
+    given = expand(program, capabilities.integers if program.formats else capabilities.ops)
     return program if given is program else given.made_of(program)
 
 

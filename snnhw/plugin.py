@@ -134,6 +134,8 @@ class Capabilities:
             only within a margin and never bit by bit.
         callables: whether it trains through Python functions of torch tensors (`snnhw.ir.Opaque`).
         noise: whether neurons may read random numbers, as `snnhw.ir.uniform` gives them.
+        integers: types of ops that it runs in programs of integers (`snnhw.ir.Program.formats`), in int64;
+            none: it runs no such program.
         paths: what it decides by measurement, size or threshold: name of a decision -> names of its ways. An
             option ``paths`` forces them, as ``name:way`` with commas between; conformance then tries each of
             them. What only those numbers reach that measurement favours is else tried by nobody.
@@ -154,6 +156,7 @@ class Capabilities:
     contraction: bool = False
     noise: bool = False
     callables: bool = False
+    integers: frozenset[type[Op]] = frozenset()
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_reference: bool = False
     label: str = ""

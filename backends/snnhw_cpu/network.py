@@ -7,12 +7,14 @@ from snnhw.tensors.network import Network, plan
 from snnhw_cpu.limits import Limits
 from snnhw_cpu.products import layers_of
 from snnhw_cpu.provider import NumbaProvider
+from snnhw_cpu.whole import whole_layers
 
 __all__ = ["network_of"]
 
 
 def network_of(program: Program, *, precision: str, limits: Limits) -> Network:
     """See `snnhw_cpu.plugin.CpuOptions`."""
-    layers = layers_of(program, precision=precision, limits=limits)
+    whole = bool(program.formats)
+    layers = whole_layers(program) if whole else layers_of(program, precision=precision, limits=limits)
     provider = NumbaProvider(limits)
     return Network(program, plan(program), provider, provider.sizes, layers)

@@ -14,6 +14,7 @@ _OPS = {
     "sub": "{0} - {1}",
     "mul": "{0} * {1}",
     "div": "{0} / {1}",
+    "floordiv": "floordiv({0}, {1})",
     "neg": "-{0}",
     "abs": "abs({0})",
     "exp": "math.exp({0})",
@@ -60,6 +61,25 @@ def nearest(x, table):
 
 
 """
+
+
+_FLOORDIV = (
+    """\
+@njit(error_model="numpy")
+def floordiv(a, b):
+    return np.floor(a / b)
+
+
+""",
+    """\
+@njit(error_model="numpy")
+def floordiv(a, b):
+    return a // b
+
+
+""",
+)
+"""Of floats and of integers; in kernels that divide so."""
 
 
 def columns(
@@ -135,4 +155,7 @@ def function(
         *indented(["for k in range(first, last):"]),
         *indented(indented(task)),
     ]
-    return _HEAD.format(dtype=dtype) + "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    return (
+        _HEAD.format(dtype=dtype) + (_FLOORDIV[dtype.startswith("int")] if "floordiv(" in text else "") + text
+    )

@@ -9,6 +9,7 @@ from snnhw.ir import Params, Program
 from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Train
 from snnhw.tensors.execution.claims import torch_capabilities
 from snnhw.tensors.execution.paths import forced, ways
+from snnhw_cpu.claims import INTEGERS
 from snnhw_cpu.limits import USUAL, Limits
 from snnhw_cpu.paths import PATHS
 
@@ -69,7 +70,7 @@ class CpuBackend:
         return Probe("ready", version=f"torch {torch.__version__}", device=f"CPU, {threads} threads")
 
     def capabilities(self) -> Capabilities:
-        return torch_capabilities(paths=ways(PATHS))
+        return torch_capabilities(paths=ways(PATHS), integers=INTEGERS)
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
@@ -83,7 +84,7 @@ class CpuBackend:
             params,
             job,
             device=torch.device("cpu"),
-            dtype=getattr(torch, options.dtype),
+            dtype=torch.int64 if program.formats else getattr(torch, options.dtype),
         )
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:

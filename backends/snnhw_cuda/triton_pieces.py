@@ -18,6 +18,7 @@ _OPS = {
     "sub": "{0} - {1}",
     "mul": "{0} * {1}",
     "div": "div({0}, {1})",
+    "floordiv": "tl.floor(div({0}, {1}))",
     "neg": "{0} * const(-1.0)",  # a bare minus is 0 - x there, which has no -0
     "abs": "tl.abs({0})",
     "exp": "exp({0})",

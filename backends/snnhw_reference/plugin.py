@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from snnhw.ir import PRIMITIVES, Neuron, Params, Pointwise, Program, infer_shapes
+from snnhw.ir.whole import WHOLE
 from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Support, Train
 from snnhw.reference import RULES, TERMS, UPDATES
 from snnhw_reference.executable import ReferenceExecutable
@@ -48,12 +49,14 @@ class ReferenceBackend:
             optimizers=frozenset(UPDATES),
             dtypes=DTYPES,
             noise=True,
+            integers=WHOLE,
             is_reference=True,
         )
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         options = job.options if isinstance(job.options, ReferenceOptions) else ReferenceOptions()
-        return ReferenceExecutable(program, params, job, np.dtype(options.dtype))
+        dtype = np.dtype(np.int64 if program.formats else options.dtype)
+        return ReferenceExecutable(program, params, job, dtype)
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:
         """The nodes, and the equations that are evaluated as they stand."""

@@ -26,6 +26,7 @@ __all__ = [
 
 CLASSES: Final[Mapping[str, str]] = {
     "exact": "proven independent of order and contraction: equal in every bit",
+    "integer": "a program of integers: equal in every bit, with no margin",
     "pointwise": "a neuron alone, there and back: equal in every bit to what rounds each operation once",
     "margin": "no neuron comes near its threshold: equal spikes, membranes within the error bound",
     "near": "neurons come near their threshold: every differing spike must be explained by that",

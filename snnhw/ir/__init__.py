@@ -13,6 +13,7 @@ from snnhw.ir.expr import (
     Expr,
     clamp,
     const,
+    floor,
     free_variables,
     graft,
     greater,
@@ -28,10 +29,12 @@ from snnhw.ir.expr import (
     where,
 )
 from snnhw.ir.files import load, save
+from snnhw.ir.fixed import Fixed
 from snnhw.ir.frozen import FrozenMap
 from snnhw.ir.gradient import gradient
 from snnhw.ir.identity import identity
 from snnhw.ir.initial import init_params
+from snnhw.ir.integers import saturate, shift_right, toward_zero, wrap
 from snnhw.ir.limits import Limits
 from snnhw.ir.losses import (
     LOSS_TERMS,
@@ -66,6 +69,7 @@ from snnhw.ir.ops.neuron import *
 from snnhw.ir.ops.normal import *
 from snnhw.ir.ops.parameter import *
 from snnhw.ir.ops.pool import *
+from snnhw.ir.ops.saturating import *
 from snnhw.ir.ops.shape import *
 from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, Slot
 from snnhw.ir.params import Param, Params, ParamSpec, State
@@ -127,6 +131,7 @@ __all__ = [
     "Endpoint",
     "Expr",
     "FastSigmoid",
+    "Fixed",
     "FrozenMap",
     "Gaussian",
     "Heaviside",
@@ -165,6 +170,7 @@ __all__ = [
     "delay_lines",
     "evaluate",
     "expr",
+    "floor",
     "free_variables",
     "gradient",
     "graft",
@@ -181,18 +187,22 @@ __all__ = [
     "numpy_namespace",
     "register",
     "require_valid",
+    "saturate",
     "save",
     "sequential",
+    "shift_right",
     "spike",
     "stop_gradient",
     "substitute",
     "topological",
+    "toward_zero",
     "trainable",
     "uniform",
     "validate",
     "var",
     "variables",
     "where",
+    "wrap",
     "write_atomic",
 ]
 __all__ += ops.__all__

@@ -15,7 +15,9 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from snnhw.errors import LoadError, ProgramError, SnnhwError
 from snnhw.ir import text
 from snnhw.ir.expr import Expr, topological
+from snnhw.ir.fixed import Fixed
 from snnhw.ir.frozen import FrozenMap
+from snnhw.ir.identity import LATER
 from snnhw.ir.limits import LIMITS, Limits
 from snnhw.ir.models import NeuronModel
 from snnhw.ir.ops import OPS, Neuron, Op
@@ -60,7 +62,11 @@ class _Writer:
         return float(value) if isinstance(value, float) else value  # NumPy's float64 is a float, too
 
     def record(self, value: Any) -> dict[str, Any]:
-        return {item.name: self.write(getattr(value, item.name)) for item in fields(value) if item.init}
+        return {
+            item.name: self.write(getattr(value, item.name))
+            for item in fields(value)
+            if item.init and not (item.metadata == LATER and getattr(value, item.name) == item.default)
+        }
 
 
 def to_json(program: Program) -> dict[str, Any]:
@@ -71,6 +77,7 @@ def to_json(program: Program) -> dict[str, Any]:
         "nodes": [[name, writer.write(op)] for name, op in program.nodes.items()],
         "edges": [writer.write(edge) for edge in program.edges],
         "trainable": sorted(program.trainable),
+        **({"formats": writer.write(program.formats)} if program.formats else {}),
     }
     return {
         "ir_version": IR_VERSION,
@@ -198,8 +205,8 @@ def from_json(data: Any, limits: Limits = LIMITS) -> Program:
     version = data.get("ir_version")
     if version != IR_VERSION:
         raise LoadError(f"the file has ir_version {brief(version)}; this release reads {IR_VERSION}")
-    stray = sorted(set(data) - {*_PARTS, "ir_version", "time"})
-    _accept(not stray, stray, "file", f"a field; known: {', '.join(_PARTS)}, ir_version, time")
+    stray = sorted(set(data) - {*_PARTS, "ir_version", "time", "formats"})
+    _accept(not stray, stray, "file", f"a field; known: {', '.join(_PARTS)}, ir_version, time, formats")
     parts = {
         name: _accept(isinstance(data.get(name), list), data.get(name), name, "a list") for name in _PARTS
     }
@@ -213,6 +220,7 @@ def from_json(data: Any, limits: Limits = LIMITS) -> Program:
         edges=reader.read(tuple[Edge, ...], parts["edges"], "edges"),
         time=reader.read(TimeAxis, data.get("time"), "time"),
         trainable=frozenset(reader.read(tuple[str, ...], parts["trainable"], "trainable")),
+        formats=reader.read(FrozenMap[str, Fixed], data.get("formats", {}), "formats"),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from snnhw.errors import ExpressionError
-from snnhw.ir.expr import Expr, topological
+from snnhw.ir.expr import PRIMITIVES, Expr, topological
 
 __all__ = ["Namespace", "evaluate", "numpy_namespace"]
 
@@ -50,11 +50,6 @@ def _look_up(env: Mapping[str, Any], name: str) -> Any:
         raise ExpressionError(f"no value was given for '{name}'; given: {known}") from None
 
 
-def _nearest(x: Any, table: Any) -> Any:
-    inside = np.clip(x, table.min(), table.max())
-    return table[np.argmin(np.abs(np.asarray(inside)[..., None] - table), axis=-1)]
-
-
 def numpy_namespace(dtype: DTypeLike = np.float64) -> Namespace:
     """NumPy's functions at one compute dtype: every operation rounds once to it."""
     real = np.dtype(dtype).type
@@ -64,24 +59,5 @@ def numpy_namespace(dtype: DTypeLike = np.float64) -> Namespace:
         small = np.exp(np.where(positive, -x, x))  # never overflows
         return np.where(positive, real(1), small) / (real(1) + small)
 
-    return {
-        "const": real,
-        "add": np.add,
-        "sub": np.subtract,
-        "mul": np.multiply,
-        "div": np.divide,
-        "neg": np.negative,
-        "abs": np.abs,
-        "exp": np.exp,
-        "log": np.log,
-        "sqrt": np.sqrt,
-        "sigmoid": sigmoid,
-        "tanh": np.tanh,
-        "atan": np.arctan,
-        "minimum": np.minimum,
-        "maximum": np.maximum,
-        "greater": np.greater,
-        "where": np.where,
-        "nearest": _nearest,
-        "graft": lambda value, *pairs: value,
-    }
+    known = {name: entry.numpy for name, entry in PRIMITIVES.items() if entry.numpy is not None}
+    return {**known, "const": real, "sigmoid": sigmoid}

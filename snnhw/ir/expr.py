@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from snnhw.ir.node import NAME, PRIMITIVES, Expr, Operand, Signature, Sort, const, make, var
+from snnhw.ir.node import NAME, Expr, Operand, const, make, var
+from snnhw.ir.primitives import PRIMITIVES, Primitive, Sort
 
 __all__ = [
     "NAME",
     "PRIMITIVES",
     "Expr",
     "Operand",
-    "Signature",
+    "Primitive",
     "Sort",
     "abs_",
     "atan",
@@ -28,6 +29,7 @@ __all__ = [
     "const",
     "count_nodes",
     "exp",
+    "floor",
     "free_variables",
     "graft",
     "greater",
@@ -99,6 +101,11 @@ def minimum(a: Operand, b: Operand) -> Expr:
 def maximum(a: Operand, b: Operand) -> Expr:
     """The larger; at a tie the gradient goes to ``b``, so that ``maximum(x, 0)`` has slope 0 at 0."""
     return make("maximum", a, b)
+
+
+def floor(x: Operand) -> Expr:
+    """The largest whole number up to x; no gradient."""
+    return make("floordiv", x, 1.0)
 
 
 def greater(a: Operand, b: Operand) -> Expr:

@@ -111,4 +111,4 @@ _RULES: Final[Mapping[str, Callable[[Expr, Expr], list[Contribution]]]] = {
     "nearest": lambda node, g: [(node.args[0], g)],
     "graft": _graft,
 }
-"""Op -> what flows into its arguments. Ops without a rule (``const var greater``) pass nothing on."""
+"""Op -> what flows into its arguments. ``const var floordiv greater`` have no rule, and pass nothing on."""

@@ -10,42 +10,16 @@ import re
 import struct
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
 
 from snnhw.errors import ExpressionError
+from snnhw.ir.primitives import PRIMITIVES, Sort
 from snnhw.words import brief
 
-__all__ = ["NAME", "PRIMITIVES", "Expr", "Operand", "Signature", "Sort", "const", "intern", "make", "var"]
+__all__ = ["NAME", "Expr", "Operand", "const", "intern", "make", "var"]
 
-Sort = Literal["real", "bool"]
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Sorts of an op's arguments and result; ``args`` None means a variable number of reals."""
-
-    args: tuple[Sort, ...] | None
-    result: Sort = "real"
-
-
-_UNARY = ("neg", "abs", "exp", "log", "sqrt", "sigmoid", "tanh", "atan")
-_BINARY = ("add", "sub", "mul", "div", "minimum", "maximum")
-
-PRIMITIVES: Final[Mapping[str, Signature]] = {
-    "const": Signature(()),
-    "var": Signature(()),
-    **{name: Signature(("real",)) for name in _UNARY},
-    **{name: Signature(("real", "real")) for name in _BINARY},
-    "greater": Signature(("real", "real"), "bool"),
-    "where": Signature(("bool", "real", "real")),
-    "nearest": Signature(("real",)),
-    "graft": Signature(None),
-}
-"""The whole language: op name -> `Signature`. ``const`` carries a number, ``var`` a name,
-``nearest`` the name of a table; ``graft`` takes ``value, x1, d1, x2, d2, ...``."""
 
 
 class Expr:
@@ -88,6 +62,12 @@ class Expr:
 
     def __rtruediv__(self, other: Operand) -> Expr:
         return make("div", other, self)
+
+    def __floordiv__(self, other: Operand) -> Expr:
+        return make("floordiv", self, other)
+
+    def __rfloordiv__(self, other: Operand) -> Expr:
+        return make("floordiv", other, self)
 
     def __neg__(self) -> Expr:
         return make("neg", self)
@@ -174,7 +154,7 @@ def make(op: str, *operands: Operand, data: float | str | None = None) -> Expr:
     """Build one node: lift numbers, check sorts, fold constants, apply the licensed rewrites."""
     args = tuple(item if isinstance(item, Expr) else const(item) for item in operands)
     _check_sorts(op, args)
-    if args and op in _FOLD and all(arg.op == "const" for arg in args):
+    if args and PRIMITIVES[op].fold and all(arg.op == "const" for arg in args):
         return _fold(op, [arg.data for arg in args])  # type: ignore[misc]  # constants carry floats
     simpler = _rewrite(op, args)
     return intern(op, args, data) if simpler is None else simpler
@@ -201,31 +181,11 @@ def _wanted(op: str, count: int) -> tuple[Sort, ...]:
     return (real,) * count
 
 
-def _logistic(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
-
-
-_FOLD: Final[Mapping[str, Callable[..., float]]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "minimum": min,
-    "maximum": max,
-    "neg": lambda a: -a,
-    "abs": abs,
-    "exp": math.exp,
-    "log": math.log,
-    "sqrt": math.sqrt,
-    "sigmoid": _logistic,
-    "tanh": math.tanh,
-    "atan": math.atan,
-}
-
-
 def _fold(op: str, values: list[float]) -> Expr:
+    fold = PRIMITIVES[op].fold
+    assert fold is not None
     try:
-        return const(_FOLD[op](*values))
+        return const(fold(*values))
     except (ArithmeticError, ValueError) as error:
         raise ExpressionError(f"{op}({', '.join(map(repr, values))}) has no finite value") from error
 

@@ -1,7 +1,7 @@
 """Expressions from text: equations as one writes them down.
 
 The text is Python's own notation, taken apart by Python's own parser and never run: numbers, names,
-``+ - * /``, ``**`` with a small whole number, ``>`` and ``<``, ``a if c else b``, and the functions of
+``+ - * / //``, ``**`` with a small whole number, ``>`` and ``<``, ``a if c else b``, and the functions of
 `FUNCTIONS`. Anything else is refused by name.
 """
 
@@ -35,6 +35,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Expr]]] = {
     "atan": expr.atan,
     "clamp": _clamp,
     "exp": expr.exp,
+    "floor": expr.floor,
     "heaviside": expr.heaviside,
     "log": expr.log,
     "max": expr.maximum,
@@ -54,6 +55,7 @@ _BINARY: Final[Mapping[type[ast.operator], Callable[[Expr, Expr], Expr]]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
 }
 
 
@@ -80,7 +82,7 @@ def _read(node: ast.expr) -> Expr:
     reader = _READERS.get(type(node))
     if reader is None:
         raise ExpressionError(
-            f"`{ast.unparse(node)}` is no part of an equation; use numbers, names, + - * / ** > <, "
+            f"`{ast.unparse(node)}` is no part of an equation; use numbers, names, + - * / // ** > <, "
             f"`a if c else b` and {', '.join(FUNCTIONS)}"
         )
     return reader(node)
@@ -91,7 +93,7 @@ def _binary(node: ast.BinOp) -> Expr:
         return _power(node)
     combine = _BINARY.get(type(node.op))
     if combine is None:
-        raise ExpressionError(f"`{ast.unparse(node)}`: the operators are + - * / and **")
+        raise ExpressionError(f"`{ast.unparse(node)}`: the operators are + - * / // and **")
     return combine(_read(node.left), _read(node.right))
 
 

@@ -10,7 +10,9 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from snnhw.errors import ProgramError
+from snnhw.ir.fixed import Fixed
 from snnhw.ir.frozen import FrozenMap, freeze
+from snnhw.ir.identity import LATER
 from snnhw.ir.ops import Op, Output
 from snnhw.ir.params import ParamSpec, key_of
 from snnhw.words import brief
@@ -20,6 +22,7 @@ __all__ = ["Edge", "Endpoint", "Program", "TimeAxis", "sequential", "trainable"]
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 PARAM_KEY: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+")
 MAX_NAME: Final = 256
+NO_FORMATS: Final[FrozenMap[str, Fixed]] = FrozenMap()
 
 
 class Endpoint(NamedTuple):
@@ -92,6 +95,8 @@ class Program:
         edges: wires; a cycle needs a total delay of at least 1.
         time: the time axis.
         trainable: keys of the parameters that training changes.
+        formats: key of a parameter, or a port -> what its integers are. A program that has some is computed
+            in integers (`snnhw.ir.whole`): a state is the port of its name, an input ``"name.y"``.
 
     `snnhw.ir.validate` says everything that is wrong with one.
     """
@@ -100,9 +105,10 @@ class Program:
     edges: tuple[Edge, ...]
     time: TimeAxis = field(default_factory=TimeAxis)
     trainable: frozenset[str] = frozenset()
+    formats: FrozenMap[str, Fixed] = field(default=NO_FORMATS, metadata=LATER)
 
     def __post_init__(self) -> None:
-        freeze(self, "nodes")
+        freeze(self, "nodes", "formats")
         object.__setattr__(self, "edges", tuple(self.edges))
         object.__setattr__(self, "trainable", frozenset(self.trainable))
         problems = [
@@ -114,6 +120,11 @@ class Program:
             f"{brief(edge)} is no edge; give Edge('a.y', 'b.x')"
             for edge in self.edges
             if not isinstance(edge, Edge)
+        ]
+        problems += [
+            f"{brief(form)} is no format of '{key}'; give a value such as Fixed(8)"
+            for key, form in self.formats.items()
+            if not isinstance(form, Fixed)
         ]
         if problems:
             raise ProgramError(problems)
@@ -208,4 +219,4 @@ def _link(nodes: Mapping[str, Op], a: str, b: str) -> Edge:
 def trainable(program: Program) -> Program:
     """The same program with every weight trainable."""
     weights = {key for key, spec in program.params().items() if spec.kind == "weight"}
-    return Program(program.nodes, program.edges, program.time, frozenset(weights))
+    return replace(program, trainable=frozenset(weights))

@@ -23,7 +23,6 @@ MAX_NODES: Final = 4096
 _INFIX_LIMIT: Final = 60  # beyond this a tree no longer fits a line, and shared nodes would repeat
 
 _HEX: Final = re.compile(r"-?0x[01]\.[0-9a-f]{1,13}p[+-][0-9]{1,4}")
-_SYMBOLS: Final = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 
 
 def dump(roots: Sequence[Expr]) -> list[list[Any]]:
@@ -111,10 +110,11 @@ def _write(node: Expr, args: list[tuple[str, int]]) -> tuple[str, int]:
         return f"{node.data:.12g}", 4
     if node.op == "var":
         return str(node.data), 4
-    if node.op in _SYMBOLS:
-        symbol, level = _SYMBOLS[node.op]
+    symbol = PRIMITIVES[node.op].symbol
+    if symbol is not None:
+        sign, level = symbol
         left, right = _bracket(args[0], level), _bracket(args[1], level + 1)
-        return f"{left} {symbol} {right}", level
+        return f"{left} {sign} {right}", level
     if node.op == "neg":
         return f"-{_bracket(args[0], 3)}", 3
     if node.op == "greater":

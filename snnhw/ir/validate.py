@@ -8,14 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from snnhw.errors import ExpressionError, ProgramError
+from snnhw.errors import ExpressionError, InputError, ProgramError
 from snnhw.ir.checks import is_number
 from snnhw.ir.expr import count_nodes
+from snnhw.ir.fixed import Fixed
 from snnhw.ir.ops import Input, Neuron, Op, Output, Pointwise, Shape
 from snnhw.ir.params import Params, ParamSpec, key_of
 from snnhw.ir.program import MAX_NAME, NODE_NAME, PARAM_KEY, Program, endpoint
 from snnhw.ir.shapes import infer_shapes
 from snnhw.ir.text import MAX_NODES
+from snnhw.ir.whole import format_problems
 from snnhw.words import brief, listing
 
 __all__ = ["check_params", "cycles_without_delay", "require_valid", "validate"]
@@ -36,7 +38,7 @@ def validate(program: Program) -> tuple[str, ...]:
     if problems:
         return tuple(problems)
     shapes, problems_of_shapes = infer_shapes(program)
-    return problems_of_shapes or tuple(_starts(program, shapes))
+    return problems_of_shapes or (*_starts(program, shapes), *format_problems(program))
 
 
 def require_valid(program: Program) -> None:
@@ -251,12 +253,14 @@ def check_params(program: Program, params: Params, *, allow_nonfinite: bool = Fa
     problems += [f"{brief(key)} is no parameter of this program" for key in params if key not in specs]
     for key, spec in specs.items():
         if key in params:
-            problems += _misfits(key, spec, params[key], allow_nonfinite)
+            problems += _misfits(key, spec, params[key], allow_nonfinite, program.formats.get(key))
     if problems:
         raise ProgramError(problems)
 
 
-def _misfits(key: str, spec: ParamSpec, given: Any, allow_nonfinite: bool) -> Iterator[str]:
+def _misfits(
+    key: str, spec: ParamSpec, given: Any, allow_nonfinite: bool, form: Fixed | None
+) -> Iterator[str]:
     try:
         array = np.asarray(given)
     except (RuntimeError, TypeError, ValueError) as error:  # a tensor that is sparse, say, or a ragged list
@@ -268,6 +272,11 @@ def _misfits(key: str, spec: ParamSpec, given: Any, allow_nonfinite: bool) -> It
     elif not spec.accepts(array.shape):
         wanted = "one axis of levels" if spec.table else spec.shape
         yield f"parameter '{key}' has shape {array.shape}, not {wanted}"
+    elif form is not None and array.dtype.kind in "iuf":
+        try:
+            form.check(array, f"parameter '{key}'")
+        except InputError as error:
+            yield str(error)
     elif array.dtype.name not in DTYPES:
         yield f"parameter '{key}' has dtype {array.dtype}; accepted: {', '.join(DTYPES)}"
     elif not array.dtype.isnative:

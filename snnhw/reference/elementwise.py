@@ -44,6 +44,12 @@ def div(a: Var, b: Var) -> Var:
     return result(quotient, (a, lambda g: g / y), (b, lambda g: -(g * (quotient / y))))
 
 
+def _floordiv(a: Var, b: Var) -> Var:
+    """The largest whole number up to ``a / b``: of integers exactly, of floats as the quotient is rounded."""
+    x, y = a.value, b.value
+    return constant(x // y if np.result_type(x, y).kind == "i" else np.floor(x / y))
+
+
 def _neg(a: Var) -> Var:
     return result(-a.value, (a, lambda g: -g))
 
@@ -137,6 +143,7 @@ _FUNCTIONS: Namespace = {
     "sub": sub,
     "mul": mul,
     "div": div,
+    "floordiv": _floordiv,
     "neg": _neg,
     "abs": _abs,
     "exp": _exp,

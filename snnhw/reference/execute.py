@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from snnhw.ir import CLOCK, Clock, Namespace, Output, Params, Program, check_params
 from snnhw.ir.inputs import check_inputs, check_record, check_state, check_steps
+from snnhw.ir.whole import whole_inputs, whole_state
 from snnhw.reference.elementwise import namespace
 from snnhw.reference.tape import Array, Var, constant, leaf, tracked
 from snnhw.reference.unroll import Memory, Trace, arrival, lines, rest, trace
@@ -57,7 +58,8 @@ def execute(
         state: the ``state`` of an earlier run to continue; None starts from rest.
         record: ports to return besides the outputs, such as ``"lif1.mem"``.
         margins: also return what each neuron compares with 0.
-        dtype: every operation rounds once to it, in the order in which it is written.
+        dtype: every operation rounds once to it, in the order in which it is written; a program of integers
+            is computed in int64, whatever it is.
         training: run as a step of training does, with statistics of the batch and elements left out.
         clock: seed and sequence of the random numbers; a state says itself which sequence it belongs to.
 
@@ -142,6 +144,10 @@ def begin(
 ) -> Start:
     """Check everything and put it on the tape; ``wrt_...`` says what a gradient will be asked of."""
     check_params(program, params, allow_nonfinite=True)  # a run that diverges is still a run
+    if program.formats:
+        dtype = np.int64
+        whole_inputs(program, inputs)
+        whole_state(program, state or {})
     given = {name: np.asarray(array, dtype) for name, array in inputs.items()}
     steps, batch = check_inputs(program, {name: array.shape for name, array in given.items()}, time_steps)
     functions = namespace(dtype)

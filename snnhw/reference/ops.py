@@ -44,6 +44,7 @@ from snnhw.ir import (
     Parameter,
     Pointwise,
     Reshape,
+    SaturatingLinear,
     Scale,
     Slice,
     Sum,
@@ -74,7 +75,7 @@ from snnhw.reference.arrays import (
 from snnhw.reference.batchnorm import Moments, measure, moved, normalise, own
 from snnhw.reference.elementwise import add, div, mul, sqrt, sub
 from snnhw.reference.spatial import avg_pool, convolve, max_pool, sum_pool, transposed, upsample
-from snnhw.reference.tape import Array, Var
+from snnhw.reference.tape import Array, Var, constant
 
 __all__ = ["RULES", "OpContext", "Rule", "by_parts", "margin", "rule_of"]
 
@@ -124,6 +125,15 @@ def _pass_through(here: OpContext[Op]) -> Ports:
 def _linear(here: OpContext[Linear]) -> Ports:
     y = matmul(here.env["x"], transpose(here.env["weight"], (1, 0)))
     return {"y": add(y, here.env["bias"]) if here.op.bias else y}
+
+
+def _saturating(op: SaturatingLinear, env: Mapping[str, Var]) -> Var:
+    """One input after the other, as many times as it spikes: the order in which the state saturates."""
+    x, y, weight = env["x"].value, env["start"].value, env["weight"].value
+    low, high = -(1 << (op.bits - 1)), (1 << (op.bits - 1)) - 1
+    for source in range(op.in_features):
+        y = np.clip(y + x[:, source, None] * weight[None, :, source], low, high)
+    return constant(y)
 
 
 def _reshaped(op: Flatten | Reshape | Unflatten, env: Mapping[str, Var]) -> Var:
@@ -258,6 +268,7 @@ _RULES: Final[Mapping[type[Op], Rule]] = {
     WinnerTakeAll: _gives(_winner),
     LayerNorm: _gives(_layer_norm),
     Linear: _linear,
+    SaturatingLinear: _gives(_saturating),
     **dict.fromkeys((Conv1d, Conv2d, Conv3d), _gives(convolve)),
     **dict.fromkeys((ConvTranspose1d, ConvTranspose2d), _gives(transposed)),
     **dict.fromkeys((MaxPool1d, MaxPool2d), _gives(max_pool)),

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import DTypeLike
 
-from snnhw.errors import InputError
+from snnhw.errors import InputError, ProgramError
 from snnhw.ir import Clock, Loss, Params, Program, infer_shapes
 from snnhw.ir.inputs import check_record
 from snnhw.ir.targets import TargetArray, check_targets
@@ -69,6 +69,7 @@ def gradients(
         InputError: inputs, state, ports or targets that do not fit.
         ProgramError: parameters that do not fit.
     """
+    _real(program)
     start = begin(
         program,
         params,
@@ -94,6 +95,11 @@ def gradients(
     return _collect(start, float(value.value), [(value, one)], observe(start, run, record))
 
 
+def _real(program: Program) -> None:
+    if program.formats:
+        raise ProgramError(["a program of integers has no gradient; train the network that it was made from"])
+
+
 def pullback(
     program: Program,
     params: Params,
@@ -114,6 +120,7 @@ def pullback(
     Args:
         seeds: port -> ``[T, B, ...]``, the adjoint that reaches it from outside at every step.
     """
+    _real(program)
     start = begin(
         program,
         params,

@@ -171,6 +171,8 @@ class _Step:
         self.margins, self.measured = margins, measured
         self.order = schedule(program)
         self.lines = lines(program)
+        formats = program.formats
+        self.held = {x.key: formats[x.key] for x in self.lines if x.key in formats}
         self.shapes = infer_shapes(program).shapes
         self.params = {
             name: {param: start.params[key] for param, key in program.param_keys(name).items()}
@@ -235,7 +237,9 @@ class _Step:
         return env
 
     def carry(self, values: Mapping[str, Var], memory: Memory) -> Memory:
-        """Every line moved on by one step."""
+        """All lines moved on by a step. A state is within its bits, or its equations are wrong."""
+        for key, form in self.held.items():
+            form.check(values[key].value, f"after a step, state '{key}'")
         return {line.key: (*memory[line.key][1:], _carried(values[line.source])) for line in self.lines}
 
 

@@ -14,6 +14,7 @@ from snnhw.arrays import hosts
 from snnhw.errors import InputError
 from snnhw.ir import CLOCK, Clock, Optimizer, Params, Program, delay_lines
 from snnhw.ir.inputs import check_inputs, check_state, check_steps, state_shapes
+from snnhw.ir.whole import whole_inputs, whole_state
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session.session import Session
 
@@ -74,9 +75,11 @@ class Inference:
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         self._session.check_open()
         program, outputs = self._program, self._program.outputs()
+        whole_inputs(program, inputs)
         given = self._copies("input", inputs)
         known = self._job.time_steps if set(given) <= set(program.time.static_inputs) else None
         steps, batch = check_inputs(program, {name: x.shape for name, x in given.items()}, known)
+        whole_state(program, state or {})
         memory = self._at_rest(batch) if state is None else self._copies("state", state)
         check_state(program, {key: x.shape for key, x in memory.items()}, batch)
         clock = Clock(self._job.seed)

@@ -32,6 +32,7 @@ def torch_namespace(dtype: torch.dtype, device: torch.device) -> Namespace:
         "sub": torch.sub,
         "mul": torch.mul,
         "div": torch.div,
+        "floordiv": lambda a, b: torch.floor(torch.div(a, b)),
         "neg": torch.neg,
         "abs": torch.abs,
         "exp": torch.exp,

@@ -281,6 +281,7 @@ RULES: Final[Mapping[str, Callable[..., TracedTerm]]] = {
     **_named(_plain(expr.atan), "atan arctan"),
     **_named(_plain(expr.sigmoid), "sigmoid special_expit expit"),
     **{name: _plain(getattr(expr, name)) for name in ("exp", "log", "sqrt", "tanh")},
+    **_named(_plain(expr.floor), "floor"),
     **_named(_plain(minimum), "minimum"),
     **_named(_plain(maximum), "maximum"),
     **_named(lambda x, **_: _clamp(x, 0.0), "relu"),

@@ -70,6 +70,7 @@ BINARY = (
     lambda a, b: a - b,
     lambda a, b: a * b,
     lambda a, b: a / b,
+    lambda a, b: a // b,
     ex.minimum,
     ex.maximum,
     lambda a, b: where(greater(a, b), a, b * 0.5),

@@ -45,6 +45,7 @@ MEANING: dict[str, tuple[Expr, Callable[[float, float], float]]] = {
     "sub": (a - b, lambda a, b: a - b),
     "mul": (a * b, lambda a, b: a * b),
     "div": (a / b, lambda a, b: a / b),
+    "floordiv": (a // b, lambda a, b: math.floor(a / b)),
     "neg": (-a, lambda a, b: -a),
     "abs": (abs(a), lambda a, b: abs(a)),
     "exp": (ex.exp(a), lambda a, b: math.exp(a)),

@@ -69,7 +69,7 @@ EXAMPLES: Mapping[str, Expr] = {
 }
 
 STEPS = {"nearest"}  # its slope of 1 is a convention, and is tested as one
-PASS_NOTHING = {"const", "var", "greater"}
+PASS_NOTHING = {"const", "var", "greater", "floordiv"}
 
 
 def central(root: Expr, env: Mapping[str, float], name: str) -> float:
@@ -97,7 +97,7 @@ def test_every_primitive_against_central_differences(op: str, point: tuple[float
 
 @pytest.mark.parametrize("op", sorted(PASS_NOTHING))
 def test_what_passes_nothing(op: str) -> None:
-    root = {"const": const(2.0), "var": b, "greater": where(a > b, 2.0, 3.0)}[op]
+    root = {"const": const(2.0), "var": b, "greater": where(a > b, 2.0, 3.0), "floordiv": a // b}[op]
     assert slope(root) is const(0.0)
 
 

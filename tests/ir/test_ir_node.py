@@ -290,6 +290,8 @@ def test_what_is_kept_keeps_its_operands() -> None:
         (const(0.1) * 3, 0.1 * 3),
         (1.0 - const(0.9), 1.0 - 0.9),
         (const(1.0) / 3.0, 1.0 / 3.0),
+        (const(-7.0) // 2.0, -4.0),
+        (ex.floor(const(2.5)), 2.0),
         (-const(0.0), -0.0),
         (abs(const(-2.5)), 2.5),
         (ex.minimum(const(1.0), 2.0), 1.0),

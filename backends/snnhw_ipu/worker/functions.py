@@ -191,6 +191,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "sub": _difference,
     "mul": torch.mul,
     "div": torch.div,
+    "floordiv": lambda a, b: torch.floor(torch.div(a.detach(), b.detach())),
     "neg": torch.neg,
     "abs": torch.abs,
     "exp": torch.exp,

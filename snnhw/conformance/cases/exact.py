@@ -19,7 +19,7 @@ from snnhw.parity.rounding.forward import forward_primitives
 
 __all__ = ["ROUNDING", "cases"]
 
-ROUNDING: Final = frozenset({"div", "exp", "log", "sqrt", "sigmoid", "tanh", "atan"})
+ROUNDING: Final = frozenset({"div", "floordiv", "exp", "log", "sqrt", "sigmoid", "tanh", "atan"})
 """Primitives that round, whatever the numbers; a division by some powers of two does not, but which
 numbers divide is for a case of its own to choose."""
 

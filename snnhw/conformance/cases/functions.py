@@ -27,7 +27,7 @@ SHAPE: Final[Shape] = (2, 3)
 STEPS: Final = 8
 BATCH: Final = 3
 
-POSITIVE: Final[Mapping[str, int]] = {"log": 0, "sqrt": 0, "div": 1}
+POSITIVE: Final[Mapping[str, int]] = {"log": 0, "sqrt": 0, "div": 1, "floordiv": 1}
 """Function -> which of its arguments must be a number above 0."""
 
 BARE: Final[Mapping[str, Expr]] = {"const": var("x") * 0.3 + 0.7, "var": var("x")}

@@ -47,6 +47,11 @@ def exact(bench: Bench, case: Case, by: Yardstick) -> Measured:
     return measured
 
 
+def integer(bench: Bench, case: Case, by: Yardstick) -> Measured:
+    """Every integer of every port and of the final state."""
+    return every_bit(case.program, run_of(bench, case), by.run(case))
+
+
 def pointwise(bench: Bench, case: Case, by: Yardstick) -> Measured:
     """Every bit, at whatever precision the backend computes in; unless it contracts, and says so, or is held
     to what does so, or computes in another precision."""
@@ -149,6 +154,7 @@ def _as_recorded(case: Case, found: Result) -> None:
 
 CHECKS: Final[Mapping[str, Check]] = {
     "exact": exact,
+    "integer": integer,
     "pointwise": pointwise,
     "margin": rounded,
     "near": rounded,

@@ -93,6 +93,8 @@ def _equations(entry: NeuronModel, known: set[str]) -> Iterator[str]:
             yield f"it never fires, so its reset '{kind}' would do nothing; give a fire condition"
     else:
         yield from _stray("fire", {"": entry.fire}, [""], known - {*entry.ports, *entry.noise})
+        if entry.count is not None:
+            yield from _stray("count", {"": entry.count}, [""], known - {*entry.ports, *entry.noise})
         if SPK in entry.integrate:
             yield f"state '{SPK}' has an equation, but that is the name of the output; choose another"
 

@@ -21,14 +21,17 @@ from snnhw.errors import ProgramError
 from snnhw.ir.expr import (
     Expr,
     free_variables,
+    graft,
     heaviside,
     read_forward,
     stop_gradient,
     substitute,
     tables,
     var,
+    where,
 )
 from snnhw.ir.frozen import FrozenMap, freeze
+from snnhw.ir.identity import LATER
 from snnhw.ir.models.consistency import SPK, TIMINGS, problems
 from snnhw.ir.params import Param, State
 from snnhw.ir.surrogates.base import NOISE
@@ -41,7 +44,8 @@ RESET: Final = var("reset")
 """R in a table of resets: 1.0 where the stored states were above threshold, else 0.0."""
 
 SPIKE: Final = var("spike")
-"""h in a table of what happens after firing: 1.0 where the neuron fires now, else 0.0."""
+"""h in a table of what happens after firing: how often the neuron fires now, 1.0 or 0.0 unless the model has
+a count."""
 
 Equations = FrozenMap[str, Expr]  # state -> expression
 
@@ -62,6 +66,9 @@ class NeuronModel:
         ports: its inputs.
         reset: the kind a front end takes when the user names none.
         noise: variables that hold a random number in [0, 1), another for every element and step.
+        count: how often it fires in a step in which it does, from new states and params; None: once. The
+            surrogate's derivative is that at z, so z is best how far the membrane is above the last threshold
+            that it has crossed.
     """
 
     known_as: ClassVar[str] = "Model"  # see `snnhw.ir.identity`
@@ -76,6 +83,7 @@ class NeuronModel:
     ports: tuple[str, ...] = ("x",)
     reset: str = "subtract"
     noise: tuple[str, ...] = ()
+    count: Expr | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         freeze(self, "integrate", "resets", "post")
@@ -154,6 +162,7 @@ def model(
     threshold: str = "threshold",
     reset: str | None = None,
     noise: tuple[str, ...] = (),
+    count: Expr | None = None,
 ) -> NeuronModel:
     """A model from its equations; what most models share is filled in.
 
@@ -172,6 +181,7 @@ def model(
         reset: the kind meant when a user names none; by default ``subtract`` where the model has it.
         noise: variables that hold a random number in [0, 1), another for every element and step; the fire
             condition reads none.
+        count: how often it fires in a step in which it does; None: once.
 
     Raises:
         ProgramError: listing every inconsistency.
@@ -196,6 +206,7 @@ def model(
         ports=ports,
         reset=reset or ("subtract" if "subtract" in kinds else "none"),
         noise=noise,
+        count=count,
     )
 
 
@@ -264,8 +275,8 @@ def compose(
     new = dict(zip(equations, substitute(list(equations.values()), {"reset": flag}), strict=True))
     if quantise is not None:
         new = {state: quantise(value) for state, value in new.items()}
-    (z,) = substitute([entry.fire], new)
-    h = spike(z)
+    z, *count = substitute([entry.fire, *([] if entry.count is None else [entry.count])], new)
+    h = spike(z) if not count else _times(spike(z), *count)
     post = entry.post[timing][kind]
     after = substitute(list(post.values()), {**new, "spike": h, "reset": flag})
     new |= dict(zip(post, after, strict=True))
@@ -273,6 +284,13 @@ def compose(
     updates = FrozenMap({name: new.get(name, output) for name in names})
     outputs = FrozenMap({SPK: output, **{name: updates[name] for name in names}})
     return _step(entry.ports, entry.states, updates, outputs, z, noise=(*entry.noise, NOISE))
+
+
+def _times(once: Expr, count: Expr) -> Expr:
+    """So many spikes where there would be one, with the derivatives of that one."""
+    value, *pairs = once.args
+    condition, _, none = value.args
+    return graft(where(condition, count, none), dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
 
 def _silent(entry: NeuronModel, quantise: Callable[[Expr], Expr] | None) -> StepEquations:

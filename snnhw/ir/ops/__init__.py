@@ -21,6 +21,7 @@ from snnhw.ir.ops import (
     normal,
     parameter,
     pool,
+    saturating,
     shape,
 )
 from snnhw.ir.ops.across import *
@@ -35,6 +36,7 @@ from snnhw.ir.ops.neuron import *
 from snnhw.ir.ops.normal import *
 from snnhw.ir.ops.parameter import *
 from snnhw.ir.ops.pool import *
+from snnhw.ir.ops.saturating import *
 from snnhw.ir.ops.shape import *
 
 __all__: list[str] = []
@@ -49,6 +51,7 @@ __all__ += neuron.__all__
 __all__ += normal.__all__
 __all__ += parameter.__all__
 __all__ += pool.__all__
+__all__ += saturating.__all__
 __all__ += shape.__all__
 
 SHIPPED: Final[tuple[type[Op], ...]] = tuple(OPS.values())

@@ -40,6 +40,9 @@ class Op(ABC):
     stateless: ClassVar[bool] = True
     """Whether it treats every step alike, so that all steps may be computed at once."""
 
+    whole_only: ClassVar[bool] = False
+    """Whether it has a meaning in programs of integers alone (`snnhw.ir.whole`)."""
+
     any_port_tells: ClassVar[bool] = False
     """Whether `infer` may be asked with some input ports only, as long as there is one: so that a loop that
     comes back to another port has a shape to begin with."""
@@ -135,8 +138,9 @@ def chain(*ops: Op) -> dict[str, Part]:
 
 
 def is_core(kind: type[Op]) -> bool:
-    """Whether ops of a kind are made of no others: who runs them has to know them."""
-    return kind.parts is Op.parts
+    """Whether ops of a kind are made of no others: who runs networks has to know them. What only integers
+    have is asked of those who run integers."""
+    return kind.parts is Op.parts and not kind.whole_only
 
 
 def op(cls: T) -> T:

@@ -74,6 +74,7 @@ def functions(unit: float) -> Namespace:
         "sub": lambda a, b: plus(a, Bounded(-b.value, b.error), unit),
         "mul": mul,
         "div": div,
+        "floordiv": lambda a, b: _whole(div(a, b)),
         "neg": lambda a: Bounded(-a.value, a.error),
         "abs": lambda a: Bounded(np.abs(a.value), a.error),
         "exp": smooth(np.exp, lambda x, e: np.exp(x + e)),
@@ -89,6 +90,13 @@ def functions(unit: float) -> Namespace:
         "nearest": _nearest,
         "graft": lambda value, *pairs: value,
     }
+
+
+def _whole(x: Bounded) -> Bounded:
+    """Off by nothing, unless a whole number lies within the bound."""
+    value = np.floor(x.value)
+    ends = (np.floor(x.value - x.error), np.floor(x.value + x.error))
+    return Bounded(value, np.maximum(*(np.abs(end - value) for end in ends)))
 
 
 def _greater(a: Bounded, b: Bounded) -> Bounded:

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snnhw.arrays import hosts
 from snnhw.errors import InputError
 from snnhw.ir import Clock, Optimizer, Params
 from snnhw.ir.inputs import check_inputs, check_state
+from snnhw.ir.whole import whole_inputs, whole_state
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session import Progress, Session
 from snnhw.tensors.arrays import as_tensor
@@ -190,6 +192,9 @@ class TorchExecutable:
     ) -> tuple[dict[str, dict[str, Tensor]], tuple[int, int]]:
         """What a call is given, on the device, and T and B."""
         program = self._network.program
+        if program.formats:
+            whole_inputs(program, hosts("input", inputs))
+            whole_state(program, hosts("state", state or {}))
         given = {name: self._signal("input", name, array) for name, array in inputs.items()}
         steps, batch = check_inputs(program, _shapes(given), self._steps(given))
         before = {key: self._signal("state", key, array) for key, array in (state or {}).items()}
