@@ -65,7 +65,8 @@ def watched(tensors: Iterable[Tensor]) -> bool:
 
 def lasting(x: Tensor) -> Tensor | None:
     """A tensor that was kept: itself where it can be used now, what a gradient's transformation has wrapped
-    where that is over, and None where it has no value any more: a batch of ``vmap``, or a fake."""
+    where that is over, a copy of what inference mode made where that is over, and None where it has no value
+    any more: a batch of ``vmap``, or a fake."""
     functorch: Any = torch._C._functorch
     while functorch.is_functorch_wrapped_tensor(x):
         level, stack = functorch.maybe_get_level(x), functorch.peek_interpreter_stack()
@@ -74,4 +75,6 @@ def lasting(x: Tensor) -> Tensor | None:
         if functorch.is_batchedtensor(x):
             return None
         x = functorch.get_unwrapped(x)
-    return None if type(x).__name__ in FAKES and not torch._C._len_torch_dispatch_stack() else x
+    if type(x).__name__ in FAKES and not torch._C._len_torch_dispatch_stack():
+        return None
+    return x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
