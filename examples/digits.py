@@ -8,9 +8,11 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import snnhw as snn
 import snnhw.functional as SF
+from snnhw.training import fit
 
 BACKEND, EPOCHS, BATCH, TIME_STEPS = "cpu", 12, 64, 20
 
@@ -35,11 +37,15 @@ model = snn.compile(
     loss=SF.mse_count_loss(correct_rate=0.8, incorrect_rate=0.1),
     optimizer=snn.optim.Adam(lr=5e-3),
 )
-for epoch in range(EPOCHS):
-    for rows in torch.randperm(len(train_x)).split(BATCH):
-        loss, _ = model.step(train_x[rows], train_y[rows])
-    accuracy = SF.accuracy_rate(model(test_x), test_y)
-    print(f"epoch {epoch + 1:2d}: last loss {loss:.4f}, {accuracy:.1%} of the test images right")
+fit(
+    model,
+    DataLoader(TensorDataset(train_x, train_y), BATCH, shuffle=True),
+    epochs=EPOCHS,
+    validate=DataLoader(TensorDataset(test_x, test_y), len(test_x)),
+    log=lambda epoch: print(
+        f"epoch {epoch.number:2d}: loss {epoch.loss:.4f}, {epoch.validation.accuracy:.1%} of the tests right"
+    ),
+)
 
 model.write_back(net)  # trained weights, back in the torch module
 model.save("digits.snn")  # structure, equations and weights: try `snnhw inspect digits.snn`

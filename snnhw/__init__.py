@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
         spikegen,
         spikeplot,
         surrogate,
+        training,
         utils,
     )
     from snnhw.api import backends, compile, export, load, save  # noqa: A004  # the verb a user looks for
@@ -97,6 +98,7 @@ _SUBMODULES = (
     "spikegen",
     "spikeplot",
     "surrogate",
+    "training",
     "utils",
 )
 """Modules that are reached as attributes: ``snn.surrogate.atan()``."""
@@ -144,6 +146,7 @@ __all__ = [
     "spikegen",
     "spikeplot",
     "surrogate",
+    "training",
     "utils",
 ]
 
@@ -179,7 +182,7 @@ def _hint(name: str) -> str:
         return ""
     if find_spec(f"{__name__}.{name}"):  # asked by an import, which goes on
         return ""
-    for module in ("optim", "surrogate", "functional", "utils"):
+    for module in ("optim", "surrogate", "functional", "training", "utils"):
         if hasattr(_imported(f"{__name__}.{module}"), name):
             return f" It is snnhw.{module}.{name}."
     return did_you_mean(name, [*__all__, *_SUBMODULES])

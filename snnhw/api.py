@@ -52,7 +52,10 @@ HINTS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("batch", "batch_size"), "the batch is that of the sample, [B, ...]"),
     **dict.fromkeys(("lr", "learning_rate"), "give optimizer=snnhw.optim.Adam(lr=...)"),
     **dict.fromkeys(("criterion", "loss_fn"), "give loss=..., such as snnhw.functional.ce_rate_loss()"),
-    **dict.fromkeys(("epochs", "dataloader"), "call step(x, y) of the model in a loop over your data"),
+    **dict.fromkeys(
+        ("epochs", "dataloader"),
+        "snnhw.training.fit(model, data, epochs=...) trains what is compiled",
+    ),
     **dict.fromkeys(("dtype", "precision"), "give options={...: ...}, which are the backend's own"),
 }
 """Argument -> what to do where `compile` misses it, or does not have it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from source import ROOT
 
+from snnhw.cli.train.config import KEYS
 from snnhw.errors import ExportError
 from snnhw.ir import MODELS
 
@@ -49,3 +50,16 @@ def test_neurons_of_ones_own(
     assert len(found) > 10
     assert ExportError is names["snn"].errors.ExportError  # type: ignore[attr-defined]
     assert "NIR has no form for the equations of AdaptiveLIF; its neurons are" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("one_thread", "plain_torch")
+def test_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    found = blocks("training.md")
+    for line, text in found:
+        exec(compile("\n" * line + text, "training.md", "exec"), names)
+    assert len(found) == 4
+    _, listed = (ROOT / "docs" / "training.md").read_text().split("The keys:\n")
+    keys = re.findall(r"^`(\w+)`", listed, re.MULTILINE)
+    assert [*KEYS] == keys, "every key of a config is explained, in order"

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 import snnhw
-from snnhw.cli import backends, conformance, convert, demo, explain, inspect, verify
+from snnhw.cli import backends, conformance, convert, demo, explain, inspect, train, verify
 from snnhw.cli.answer import close_for_good
 from snnhw.cli.guard import Guarded
 
@@ -30,6 +30,8 @@ START, LOOK, PROVE = "Start here", "Look inside, write elsewhere", "Compare back
 VERBS: Final = (
     ("demo", demo.command, START, "snnhw demo --epochs 5 --out first"),
     ("backends", backends.command, START, "snnhw backends --json"),
+    ("train", train.train, START, "snnhw train examples/digits.toml"),
+    ("resume", train.resume, START, "snnhw resume digits-run"),
     ("inspect", inspect.command, LOOK, "snnhw inspect model.snn"),
     ("explain", explain.command, LOOK, "snnhw explain model.snn --backend NAME"),
     ("convert", convert.command, LOOK, "snnhw convert model.snn model.nir --write target=NAME"),

@@ -23,7 +23,7 @@ def command(
     file: Annotated[Path, typer.Argument(help="A .snn file, or one that an installed format reads.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a file holds: the program, its equations and its parameters."""
+    """Show what a file holds: program, equations, parameters."""
     from snnhw.api import load
     from snnhw.ir.equations import equations
 

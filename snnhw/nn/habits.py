@@ -25,11 +25,11 @@ _INSTEAD: Final[Mapping[str, str]] = {
     ),
     **dict.fromkeys(("backward", "zero_grad", "requires_grad_"), f"step() does a whole update; {_OWN_LOOP}"),
     **dict.fromkeys(
-        ("fit", "train_step", "train_on_batch"), "step(x, y) is one update; call it in a loop over your data"
+        ("fit", "train_step", "train_on_batch"),
+        "snnhw.training.fit(model, data, epochs=...) goes through data; step(x, y) is one update",
     ),
-    **dict.fromkeys(
-        ("forward", "predict", "evaluate"), "call it, model(x), or run(x) for recordings and the state"
-    ),
+    "evaluate": "snnhw.training.evaluate(model, data) scores it, and run(x) gives recordings and the state",
+    **dict.fromkeys(("forward", "predict"), "call it, model(x), or run(x) for recordings and the state"),
     "reset": "a call without a state starts from rest; pass state=model.state to go on",
 }
 """Name -> what does that here."""

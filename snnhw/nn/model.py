@@ -19,7 +19,7 @@ from snnhw.nn.habits import instead
 from snnhw.nn.sound import Sound
 from snnhw.nn.writing import names_of, write_into
 from snnhw.plugin import Arrays, Backend, Executable, Result, Run, Train, label_of
-from snnhw.session.checkpoint import check_carried, read_checkpoint, write_checkpoint
+from snnhw.session.checkpoint import Checkpoint, check_carried, read_checkpoint, write_checkpoint
 from snnhw.tensors.arrays import as_tensor
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Model:
         program: what was compiled.
         executable: the backend's own object, see `snnhw.plugin.Executable`, held to one call at a time
             and to finite values.
+        plugin: the backend; job: what it was compiled for, see `snnhw.plugin.Train`.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Model:
         sound: Any = Sound(executable, program)
         self.executable: Executable = OneAtATime(sound)
         self.program = program
-        self._plugin, self._job = plugin, job
+        self.plugin, self.job = plugin, job
         # What a step left at the backend when the state was last set here, and that.
         self._kept: tuple[Arrays | None, Arrays | None] = (self._left(), None)
         self._names = names
@@ -110,7 +111,7 @@ class Model:
             check_forwards("input", name, array)
             tensor = as_tensor("input", name, array)
             found[name] = tensor.plain() if isinstance(tensor, Evaluated) else tensor
-            check_axes(name, tuple(found[name].shape), self.program, self._job, targets)
+            check_axes(name, tuple(found[name].shape), self.program, self.job, targets)
         return found
 
     def _returned(self, outputs: Arrays) -> Signals:
@@ -139,7 +140,7 @@ class Model:
         from snnhw.parity.live import hold_live
 
         given = self._signals(x)
-        return hold_live(self.executable, self._plugin, self.program, self._job, inputs=given, state=state)
+        return hold_live(self.executable, self.plugin, self.program, self.job, inputs=given, state=state)
 
     @property
     def state(self) -> Arrays | None:
@@ -183,33 +184,40 @@ class Model:
         """Write structure, equations and present parameters to one ``.snn`` file."""
         files.save(path, self.program, self.params)
 
-    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+    def save_checkpoint(self, path: str | os.PathLike[str], beside: Arrays = NONE) -> None:
         """Write all that training goes on from to one ``.safetensors`` file: parameters, what the optimizer
         remembers and how it is set, gradients that wait for the rest of an update, the count of sequences,
         what the backend has decided by measurement, and `state`.
 
+        Args:
+            beside: name -> array, of your own, such as the place in your data.
+
         Raises:
             OSError: the file cannot be written; the name holds what it held before.
         """
-        write_checkpoint(path, self.executable.save_state(), self.state)
+        write_checkpoint(path, Checkpoint(self.executable.save_state(), self.state, beside))
 
-    def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> Arrays:
         """Go on from what `save_checkpoint` wrote. A run that stopped there and one that did not are the
         same, in every bit.
+
+        Returns:
+            what was saved ``beside``.
 
         Raises:
             LoadError: the file is no checkpoint, or damaged; names it.
             InputError: it is one of another program, loss, optimizer or `accumulate`, or holds what no run
                 can come to; says what differs. The model is as it was.
         """
-        saved, carried = read_checkpoint(path)
+        saved = read_checkpoint(path)
         try:
-            if carried is not None:
-                check_carried(self.program, carried)
-            self.executable.load_state(saved)
+            if saved.carried is not None:
+                check_carried(self.program, saved.carried)
+            self.executable.load_state(saved.run)
         except (InputError, ProgramError) as error:
             raise InputError(f"cannot go on from '{os.fspath(path)}': {error}") from error
-        self.state = carried
+        self.state = saved.carried
+        return saved.beside
 
     def torch_module(self) -> nn.Module:
         """A differentiable module that shares this model's parameters, for a training loop of one's own, with
@@ -225,16 +233,16 @@ class Model:
                 "its gradients do not leave it, so that it gives no torch module; train with step(), or "
                 "compile for a backend that runs on torch"
             )
-            raise Unsupported(self._plugin.name, [reason])
+            raise Unsupported(self.plugin.name, [reason])
         return given()
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"a compiled network has no '{name}'{instead(name)}")
 
     def __repr__(self) -> str:
-        job, label = self._job, label_of(self._plugin, self._job.options)
+        job, label = self.job, label_of(self.plugin, self.job.options)
         task = f"training with {job.optimizer}" if isinstance(job, Train) else "evaluation"
-        head = f"{type(self).__name__} on '{self._plugin.name}'{f' ({label})' if label else ''}, for {task}:"
+        head = f"{type(self).__name__} on '{self.plugin.name}'{f' ({label})' if label else ''}, for {task}:"
         return "\n".join([head, *(f"  {line}" for line in str(self.program).splitlines())])
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """A run in one file: what an executable saves, and beside it the state that a long sequence is in.
 
-A ``.safetensors`` file of arrays under the names of `snnhw.session.writing`; the state's are ``carried/KEY``.
+A ``.safetensors`` file of arrays under the names of `snnhw.session.writing`; the state's are
+``carried/KEY``, and ``beside/NAME`` what whoever trains goes on from, such as its place in the data.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from safetensors import SafetensorError
@@ -23,9 +24,11 @@ from snnhw.ir.inputs import check_state
 from snnhw.plugin import Arrays
 from snnhw.session.writing import Array
 
-__all__ = ["check_carried", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Checkpoint", "check_carried", "read_checkpoint", "write_checkpoint"]
 
 CARRIED: Final = "carried/"
+
+BESIDE: Final = "beside/"
 
 MARK: Final = "snnhw.checkpoint"
 """A key of the file's metadata. Its value is `RESTING`, or anything else where a state is carried."""
@@ -33,25 +36,37 @@ MARK: Final = "snnhw.checkpoint"
 RESTING: Final = "at rest"
 
 
-def write_checkpoint(path: str | os.PathLike[str], saved: Arrays, carried: Arrays | None) -> None:
-    """Write both, so that the name holds the old file or all of the new one.
+class Checkpoint(NamedTuple):
+    """What a file holds.
 
-    Args:
-        saved: as `snnhw.plugin.Executable.save_state` gives it.
+    Attributes:
+        run: as `snnhw.plugin.Executable.save_state` gives it.
         carried: key -> array, what the next call would go on from; None: from rest.
+        beside: name -> array, of whoever trains.
+    """
+
+    run: Arrays
+    carried: Arrays | None
+    beside: Arrays
+
+
+def write_checkpoint(path: str | os.PathLike[str], saved: Checkpoint) -> None:
+    """Write all of it, so that the name holds the old file or all of the new one.
 
     Raises:
         OSError: the file cannot be written; the name holds what it held before.
     """
-    arrays = hosts("saved state", saved)
-    arrays |= {f"{CARRIED}{key}": array for key, array in hosts("state", carried or {}).items()}
-    mark = RESTING if carried is None else "within a sequence"
+    parts = {CARRIED: ("state", saved.carried or {}), BESIDE: ("array beside a checkpoint", saved.beside)}
+    arrays = hosts("saved state", saved.run)
+    for part, (what, held) in parts.items():
+        arrays |= {f"{part}{key}": array for key, array in hosts(what, held).items()}
+    mark = RESTING if saved.carried is None else "within a sequence"
     native = {name: array.astype(array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()}
     write_atomic(path, save(dict(sorted(native.items())), metadata={MARK: mark}))
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Array] | None]:
-    """What was saved, for `snnhw.plugin.Executable.load_state` to check, and what is carried.
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """What was saved; of the run, `snnhw.plugin.Executable.load_state` checks it.
 
     Raises:
         LoadError: naming the file and what is wrong with it.
@@ -65,9 +80,13 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dic
         raise LoadError(f"cannot load '{name}': {error}") from error
     except (SafetensorError, KeyError, ValueError) as error:  # dtypes and ranks that NumPy lacks
         raise LoadError(f"cannot load '{name}': its arrays cannot be read: {error}") from error
-    carried = {key: arrays.pop(key) for key in list(arrays) if key.startswith(CARRIED)}
-    state = {key.removeprefix(CARRIED): array for key, array in carried.items()}
-    return arrays, None if mark == RESTING else state
+    carried, beside = (_taken_out(arrays, part) for part in (CARRIED, BESIDE))
+    return Checkpoint(arrays, None if mark == RESTING else carried, beside)
+
+
+def _taken_out(arrays: dict[str, Array], part: str) -> dict[str, Array]:
+    """Those of a part, by the rest of their names."""
+    return {key.removeprefix(part): arrays.pop(key) for key in list(arrays) if key.startswith(part)}
 
 
 def check_carried(program: Program, carried: Mapping[str, Array]) -> None:

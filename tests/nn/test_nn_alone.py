@@ -64,7 +64,7 @@ def held(happens: Callable[[], Any], backend: str = "cpu") -> Model:
     """A model in whose calls something happens."""
     model = compiled(backend)
     inner: Any = Within(model.executable, happens)
-    return Model(inner, model.program, {}, model._plugin, model._job)
+    return Model(inner, model.program, {}, model.plugin, model.job)
 
 
 def in_thread(call: Callable[[], Any], name: str) -> list[Any]:

@@ -17,10 +17,11 @@ from snnhw.cli.guard import FAILED
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from snnhw.cli.demo.digits import Data, Epoch
+    from snnhw.cli.demo.digits import Data
     from snnhw.nn import Model
     from snnhw.parity.live import Live
     from snnhw.plugin import Backend
+    from snnhw.training import Epoch
 
 __all__ = ["command"]
 
@@ -54,7 +55,7 @@ def command(
     out: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to.")] = DIRECTORY,
     as_json: AsJson = False,
 ) -> None:
-    """Train a spiking network on handwritten digits, and hold it against the reference.
+    """Train on handwritten digits, and compare with the reference.
 
     Takes well under a minute and downloads nothing.
     """
@@ -74,9 +75,11 @@ def command(
     label = label_of(plugin, registry.build_options(plugin, options))
     with model:
         screen.begin(to, plugin, label, len(train.y), len(test.y))
-        with screen.Bar(to, epochs * digits.batches(train, fixed=fixed)) as bar:
-            for epoch in digits.train(model, train, test, epochs, seed, fixed=fixed, tick=bar.tick):
-                bar.line(epoch)
+        with screen.Bar(to) as bar:
+            history = digits.train(
+                model, train, test, epochs, seed, fixed=fixed, progress=bar.tick, log=bar.line
+            )
+            last = history.last
         with to.status("comparing every spike with the reference"):
             found = {"images": model.verify(digits.first(test, fixed=fixed).x)}
         with to.status("drawing"):
@@ -84,11 +87,11 @@ def command(
     with to.status("the same with events"), events.build(plugin.name, seed, options) as other:
         found["events"] = events.held(other, train, test)
     if as_json:
-        console.print_json(_record(plugin, label, epoch, found, files))
+        console.print_json(_record(plugin, label, last, found, files))
     else:
         to.print(f"\nDone in {perf_counter() - start:.0f} s.")
         chosen = "".join(f" -o {key}={value}" for key, value in options.items())
-        screen.end(to, plugin.name + chosen, epoch, found, files)
+        screen.end(to, plugin.name + chosen, last, found, files)
     for what, live in found.items():
         if not live.ok:
             console.complain(f"on {what}, what {plugin.name} trained is {live}")
@@ -100,13 +103,14 @@ def _record(
     plugin: Backend, label: str, last: Epoch, found: Mapping[str, Live], files: Sequence[Path]
 ) -> dict[str, object]:
     """What a machine is told; ``parity`` is that of the images."""
+    scores = screen.scores(last)
     return {
         "schema": 1,
         "backend": plugin.name,
         "label": label,
-        "accuracy": last.accuracy,
+        "accuracy": scores.accuracy,
         "epochs": last.number,
-        "spikes_per_sample": last.spikes,
+        "spikes_per_sample": scores.spikes,
         "parity": _counts(found["images"]),
         "events": _counts(found["events"]),
         "files": [str(file) for file in files],

@@ -1,34 +1,34 @@
-"""What the demo trains: handwritten digits, a network of two layers, a loop over epochs.
+"""What the demo trains: handwritten digits, a network of two layers.
 
 This is how a user would write it; ``examples/digits.py`` is the same in one short script.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import snnhw as snn
 import snnhw.functional as SF
 from snnhw.nn import Model
+from snnhw.training import Batch, Epoch, History, fit
 
 __all__ = [
     "BATCH",
     "TIME_STEPS",
     "Data",
-    "Epoch",
     "Net",
-    "batches",
     "build",
     "evaluate",
     "first",
     "load",
+    "loader",
     "train",
 ]
 
@@ -100,26 +100,15 @@ def build(backend: str, seed: int, options: Mapping[str, object]) -> Model:
     )
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """How far training is.
+def loader(images: Data, seed: int, *, fixed: bool = False) -> DataLoader[tuple[Tensor, ...]]:
+    """Batches in another order every epoch, which ``seed`` decides.
 
-    Attributes:
-        number: epochs done.
-        loss: mean over the epoch's samples, each before the update that it led to.
-        accuracy: share of test images whose digit has the most active neuron.
-        spikes: of all neurons together over all steps, mean per test image.
+    Args:
+        fixed: the backend takes batches of `BATCH` and no others: the ragged last one of an epoch is
+            left out, and what it holds has its turn in another.
     """
-
-    number: int
-    loss: float
-    accuracy: float
-    spikes: float
-
-
-def batches(images: Data, *, fixed: bool = False) -> int:
-    """How many batches an epoch has."""
-    return len(images.y) // BATCH if fixed else -(-len(images.y) // BATCH)
+    order = torch.Generator().manual_seed(seed)
+    return DataLoader(TensorDataset(*images), BATCH, shuffle=True, drop_last=fixed, generator=order)
 
 
 def train(
@@ -130,27 +119,14 @@ def train(
     seed: int,
     *,
     fixed: bool = False,
-    tick: Callable[[], object] = lambda: None,
-) -> Iterator[Epoch]:
-    """Train, epoch by epoch; ``seed`` decides the order of the images, which changes every epoch.
-
-    Args:
-        fixed: the backend takes batches of `BATCH` and no others: the ragged last one of an epoch is
-            left out, and what it holds has its turn in another.
-        tick: called after every batch.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    for number in range(1, epochs + 1):
-        total, seen = 0.0, 0
-        order = torch.split(torch.randperm(len(images.y), generator=generator), BATCH)
-        for rows in order[: batches(images, fixed=fixed)]:
-            loss, _ = model.step(images.x[rows], images.y[rows])
-            total, seen = total + loss * len(rows), seen + len(rows)
-            tick()
-        found = evaluate(model, test.x, fixed=fixed)
-        accuracy = SF.accuracy_rate(found[f"{OUTPUT}.spk"], test.y)
-        spikes = sum(float(found[f"{layer}.spk"].sum()) for layer in (HIDDEN, OUTPUT))
-        yield Epoch(number, total / seen, accuracy, spikes / len(test.y))
+    progress: bool | Callable[[Batch], object] = False,
+    log: Callable[[Epoch], object] | None = None,
+) -> History:
+    """Train, and score on the test images after every epoch; ``progress`` and ``log`` as for `fit`."""
+    size = BATCH if fixed else len(test.y)
+    held = DataLoader(TensorDataset(*test), size)
+    batches = loader(images, seed, fixed=fixed)
+    return fit(model, batches, epochs=epochs, validate=held, progress=progress, log=log)
 
 
 def evaluate(model: Model, x: Tensor, *, fixed: bool = False) -> dict[str, Tensor]:

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 if TYPE_CHECKING:
-    from snnhw.cli.demo.digits import Epoch
     from snnhw.parity.live import Live
     from snnhw.plugin import Backend
+    from snnhw.training import Batch, Epoch, Scores
 
-__all__ = ["FILES", "Bar", "begin", "end"]
+__all__ = ["FILES", "Bar", "begin", "end", "scores"]
 
 FILES: Final = {
     "model.snn": "the trained network: structure, equations and weights; no code",
@@ -33,21 +33,30 @@ def begin(console: Console, plugin: Backend, label: str, train: int, test: int) 
     console.print("epoch      loss  accuracy  spikes per image", style="bold")
 
 
+def scores(epoch: Epoch) -> Scores:
+    """On the test images."""
+    assert epoch.validation is not None, "the demo validates"
+    return epoch.validation
+
+
 class Bar:
     """Lines, and below them, where there is a terminal, a bar that follows every batch."""
 
-    def __init__(self, console: Console, batches: int) -> None:
+    def __init__(self, console: Console) -> None:
         columns = (TextColumn("     "), BarColumn(), TaskProgressColumn())
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("", total=batches)
+        self._task = self._progress.add_task("", total=None)
 
-    def tick(self) -> None:
+    def tick(self, batch: Batch) -> None:
         """One batch is done."""
-        self._progress.advance(self._task)
+        assert batch.batches is not None, "images are counted"
+        done = (batch.epoch - 1) * batch.batches + batch.number
+        self._progress.update(self._task, completed=done, total=batch.batches * batch.epochs)
 
     def line(self, epoch: Epoch) -> None:
         """One epoch is done."""
-        text = f"{epoch.number:5d}  {epoch.loss:8.4f}  {epoch.accuracy:8.1%}  {epoch.spikes:16.1f}"
+        found = scores(epoch)
+        text = f"{epoch.number:5d}  {epoch.loss:8.4f}  {found.accuracy:8.1%}  {found.spikes:16.1f}"
         self._progress.console.print(text)
 
     def __enter__(self) -> Bar:
@@ -67,7 +76,7 @@ def end(
     _rows(
         console,
         {
-            "accuracy": f"{last.accuracy:.1%} of the test images",
+            "accuracy": f"{scores(last).accuracy:.1%} of the test images",
             **{f"reference, on {what}": _in_words(live) for what, live in found.items()},
             **{str(file): FILES[file.name] for file in files},
         },
