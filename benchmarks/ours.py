@@ -116,7 +116,7 @@ class Compiled(Side):
 
     def _options(self) -> dict[str, object]:
         dtype = self.case.dtype
-        return {**self.place.options, **({"dtype": dtype} if dtype != "float32" else {})}
+        return {**self.place.options, **({"signals": dtype} if dtype != "float32" else {})}
 
     def _loss(self) -> Loss | None:
         case = self.case

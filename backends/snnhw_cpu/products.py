@@ -5,8 +5,10 @@ Products skip zeros where that pays, or are in bfloat16 where asked; pools keep 
 
 from __future__ import annotations
 
+import torch
+
 from snnhw.ir import Linear, MaxPool2d, Program
-from snnhw.tensors.execution.precision import PRODUCTS, in_bfloat16
+from snnhw.tensors.execution.precision import products_in
 from snnhw.tensors.network import Operation, Remembering
 from snnhw_cpu.limits import Limits
 from snnhw_cpu.linear import LinearLayer
@@ -17,11 +19,13 @@ __all__ = ["layers_of"]
 
 def layers_of(program: Program, *, precision: str, limits: Limits) -> dict[str, Operation | Remembering]:
     """Node -> how it runs, for the layers that do not run as torch's own at full precision."""
-    found: dict[str, Operation | Remembering] = {}
+    found: dict[str, Operation | Remembering] = {
+        **products_in(program, torch.bfloat16 if precision == "bf16" else None)
+    }
     for name, op in program.nodes.items():
-        if precision == "bf16" and isinstance(op, PRODUCTS):
-            found[name] = in_bfloat16
-        elif isinstance(op, Linear):
+        if name in found:
+            continue
+        if isinstance(op, Linear):
             found[name] = LinearLayer(limits)
         elif isinstance(op, MaxPool2d) and limits.own_pools and pools(op):
             found[name] = MaxPool(limits)

@@ -7,7 +7,7 @@ that is a multiple of 16 is known to be one, from which follow loads of several 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import triton
@@ -24,7 +24,9 @@ __all__ = ["AMD", "NVIDIA", "Code", "ahead", "kernel_code"]
 NVIDIA: Final = ("sm_80", "sm_90", "sm_100")
 AMD: Final = ("gfx942",)
 
-_SHORT: Final = {"float32": "fp32", "float64": "fp64"}
+_SHORT: Final = {"float32": "fp32", "float64": "fp64", "bfloat16": "bf16", "float16": "fp16"}
+
+_BYTES: Final = {"float32": 4, "float64": 8, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Code:
         source: what was compiled.
         target: for which GPU, such as ``sm_90`` or ``gfx942``.
         each: neurons of a thread.
-        itemsize: bytes of a number.
+        itemsize: bytes of a number that is computed with; signal: of one in a signal.
         asm: stage -> its text; ``cubin`` and ``hsaco`` are machine code.
     """
 
@@ -43,6 +45,7 @@ class Code:
     target: str
     each: int
     itemsize: int
+    signal: int
     asm: Mapping[str, Any]
 
     @property
@@ -53,22 +56,33 @@ class Code:
 
 
 def kernel_code(
-    loop: ScanLoop, target: str, *, dtype: str = "float32", group: int, block: int, aligned: bool = True
+    loop: ScanLoop,
+    target: str,
+    *,
+    dtype: str = "float32",
+    signals: str = "full",
+    group: int,
+    block: int,
+    aligned: bool = True,
 ) -> Code:
     """One pass of a scan.
 
     Args:
         target: of `NVIDIA` or `AMD`.
+        dtype, signals: as in `snnhw_cuda.options.CudaOptions`.
         group, block: steps that are loaded at once, and neurons of a program, as in `snnhw_cuda.limits`.
         aligned: whether the columns of a row are a multiple of 16.
     """
+    narrow = dtype if signals == "full" else signals
     arrays = {
-        array(argument): f"*{'fp64' if argument.wide else _SHORT[dtype]}" for argument in loop.arguments
+        array(argument): f"*{'fp64' if argument.wide else _SHORT[narrow if argument.signal else dtype]}"
+        for argument in loop.arguments
     }
     arrays[KEPT] = f"*{_SHORT[dtype]}"
     types = {"T": "i32", **{name: arrays.get(name, "i32") for name in parameters(loop)}}
     known = [name for name, kind in types.items() if kind[0] == "*" or (aligned and name == "C")]
-    return ahead(source(loop, dtype, group), loop.name, target, types=types, multiples=known, BLOCK=block)
+    code = ahead(source(loop, dtype, group), loop.name, target, types=types, multiples=known, BLOCK=block)
+    return replace(code, signal=_BYTES[narrow])
 
 
 def ahead(
@@ -103,4 +117,4 @@ def ahead(
     )
     threads = made.metadata.num_warps * gpu.warp_size
     itemsize = 8 if "F = tl.constexpr(tl.float64)" in source else 4
-    return Code(source, target, max(1, constants["BLOCK"] // threads), itemsize, made.asm)
+    return Code(source, target, max(1, constants["BLOCK"] // threads), itemsize, itemsize, made.asm)

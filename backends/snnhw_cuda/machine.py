@@ -7,7 +7,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -22,6 +22,7 @@ _LINE: Final = re.compile(r'//## File "[^"]*", line (\d+)')
 _LABEL: Final = re.compile(r"^([.$\w]+):")
 _INSTRUCTION: Final = re.compile(r"/\*[0-9a-f]{4,}\*/ +(?:@!?U?P[T\d]+ +)?([A-Z][\w.]*) *([^;]*);")
 _USAGE: Final = re.compile(r"REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
+_LOAD: Final = re.compile(r"\bld\.global\S*?(?:\.v(\d))?\.[bfsu](\d+)\b")
 _BITS: Final = re.compile(r"\.U?(8|16|64|128)\b")
 _REGISTER: Final = re.compile(r"\bR(\d+)")
 
@@ -139,17 +140,19 @@ def disassembled(cubin: bytes, ptx: str) -> Machine:
             labels[label[1]] = len(instructions)
             lines = () if label[1].startswith("$") else lines
         elif found := _INSTRUCTION.search(row):
-            load = found[1].startswith("LDG") and len(lines) == 1
-            stands = (shifted[lines[0]],) if load else lines
-            instructions.append(Instruction(found[1], found[2].strip(), stands))
+            read = Instruction(found[1], found[2].strip(), lines)
+            if read.kind == "LDG" and len(lines) == 1:
+                read = replace(read, lines=(shifted[lines[0], read.bytes],))
+            instructions.append(read)
             began = True
     return Machine(tuple(instructions), labels, registers, stack + local, shared)
 
 
-def _shifted(ptx: str) -> dict[int, int]:
-    """Line that a load is said to stand in -> where it stands. Triton 3.9, unlike 3.6, counts the lines of
-    the assembly of a load, too, on from the line of the source. Two that meet so are in none."""
-    found: dict[int, int] = {}
+def _shifted(ptx: str) -> dict[tuple[int, int], int]:
+    """Line that a load of so many bytes is said to stand in -> where it stands. Triton 3.9, unlike 3.6,
+    counts the lines of the assembly of a load, too, on from the line of the source. Two that meet so are in
+    none."""
+    found: dict[tuple[int, int], int] = {}
     line, begins = 0, None
     for row in ptx.splitlines():
         if at := re.match(r"\s*\.loc\s+\d+ (\d+)", row):
@@ -157,9 +160,9 @@ def _shifted(ptx: str) -> dict[int, int]:
             begins = begins or line
         elif "// begin inline asm" in row:
             begins = None
-        elif "ld.global" in row:
-            stands = begins or line
-            found[line] = stands if found.get(line, stands) == stands else 0
+        elif load := _LOAD.search(row):
+            stands, size = begins or line, int(load[1] or 1) * int(load[2]) // 8
+            found[line, size] = stands if found.get((line, size), stands) == stands else 0
     return found
 
 

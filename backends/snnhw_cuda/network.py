@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from snnhw.ir import Program
-from snnhw.tensors.execution.precision import PRODUCTS, in_bfloat16
+from snnhw.tensors.execution.precision import products_in
 from snnhw.tensors.network import Network, plan
 from snnhw_cuda.options import CudaOptions
 
@@ -14,9 +16,9 @@ __all__ = ["network_of", "scheduled"]
 
 def scheduled(program: Program, options: CudaOptions) -> Network:
     """Who runs its neurons is left open, which needs no Triton; see `snnhw_cuda.options.CudaOptions`."""
-    coarse = [name for name, op in program.nodes.items() if isinstance(op, PRODUCTS)]
-    layers = dict.fromkeys(coarse if options.precision == "bf16" else [], in_bfloat16)
-    return Network(program, plan(program), sizes=options.limits.sizes, layers=layers)
+    signals = None if options.signals == "full" else getattr(torch, options.signals)
+    layers = products_in(program, torch.bfloat16 if options.precision == "bf16" else signals)
+    return Network(program, plan(program), sizes=options.limits.sizes, layers=layers, signals=signals)
 
 
 def network_of(program: Program, options: CudaOptions) -> Network:

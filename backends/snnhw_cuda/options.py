@@ -26,6 +26,10 @@ class CudaOptions:
         interpret: run the kernels in Triton's interpreter, in main memory, in place of a GPU; slow, and for
             checking what they compute.
         dtype: of signals, states and parameters while computing.
+        signals: ``bfloat16`` or ``float16``: in what all that passes between layers lies in memory, which is
+            half of it: inputs, currents, spikes, and their adjoints. Neurons compute in ``dtype``, where
+            states and parameters stay; products multiply what is as narrow and sum what is not. Small
+            adjoints fall out of the range of float16.
         precision: ``bf16`` rounds the operands of matrix products to bfloat16; neurons stay as they are. TF32
             is torch's to decide (``torch.set_float32_matmul_precision``).
         graphs: record calls that repeat as CUDA graphs, which launch one thing in place of hundreds. What is
@@ -37,6 +41,7 @@ class CudaOptions:
     device: str = "cuda"
     interpret: bool = False
     dtype: Literal["float32", "float64"] = "float32"
+    signals: Literal["full", "bfloat16", "float16"] = "full"
     precision: Literal["full", "bf16"] = "full"
     graphs: bool = True
     paths: str = ""
@@ -46,6 +51,10 @@ class CudaOptions:
             raise ValueError(
                 f"device: {brief(self.device)} is no NVIDIA GPU as torch names them; accepted: cuda or, of "
                 "several, cuda:0, cuda:1, ..."
+            )
+        if self.signals != "full" and self.dtype != "float32":
+            raise ValueError(
+                f"signals={self.signals} is beside states in float32; leave out dtype={self.dtype}, or it"
             )
         self.limits  # noqa: B018  # refuses what is no path
 

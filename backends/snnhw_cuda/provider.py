@@ -12,7 +12,7 @@ from torch import Tensor
 from snnhw.passes import ScanKernel, ScanLoop
 from snnhw.plugin import INTERFACE
 from snnhw.tensors.scans.printed import Grid, Launch, PrintedScan
-from snnhw.tensors.scans.provider import Draw, Scan, Sizes
+from snnhw.tensors.scans.provider import Draw, Scan, Sizes, wide
 from snnhw_cuda.kernel import compiled
 from snnhw_cuda.limits import USUAL, Limits
 from snnhw_cuda.noise import drawn
@@ -22,6 +22,10 @@ __all__ = ["SMALLEST", "TritonProvider"]
 
 SMALLEST: Final = 32
 """Neurons of a program at least: a warp."""
+
+
+CUT_OFF: Final = {torch.bfloat16}
+"""What Triton's interpreter does not round to, as GPUs do: it cuts numbers off, so torch rounds them."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,11 @@ class TritonProvider:
     def uniform(self, draw: Draw, device: torch.device) -> Tensor:
         return drawn(draw, device, interpreted=self.interpreted)
 
+    def computed(self, signals: torch.dtype) -> torch.dtype:
+        return wide(signals)
+
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
-        return PrintedScan(kernel, dtype, self)
+        return PrintedScan(kernel, wide(dtype), self)
 
     def empty(self, *shape: int, like: Tensor) -> Tensor:
         return like.new_empty(shape)
@@ -69,6 +76,7 @@ class TritonProvider:
         kernel = compiled(self.source(loop, dtype), loop.name, interpreted=self.interpreted)
         tables = {a.axes[0]: at for at, a in enumerate(loop.arguments) if a.letter == "t"}
         first = parameters(loop)[: -len(loop.arguments)]
+        written = {at for at, a in enumerate(loop.arguments) if self.interpreted and a.letter in "yX"}
 
         def launch(tensors: Sequence[Tensor], steps: int, grid: Grid) -> None:
             chunk = max(1, min(self.limits.chunk, steps))
@@ -78,9 +86,13 @@ class TritonProvider:
                 **numbers,
                 KEPT: self._scratch(loop, tensors, steps, chunk, grid) if KEPT in first else 0,
             }
-            arguments = [steps, *(given[name] for name in first), *tensors]
+            rooms = [x.float() if at in written and x.dtype in CUT_OFF else x for at, x in enumerate(tensors)]
+            arguments = [steps, *(given[name] for name in first), *rooms]
             with torch.cuda.device(tensors[0].device if tensors[0].is_cuda else -1):
                 kernel(grid.rows * grid.blocks, arguments, BLOCK=self.block(grid.columns))
+            for x, room in zip(tensors, rooms, strict=True):
+                if room is not x:
+                    x.copy_(room)
 
         return launch
 

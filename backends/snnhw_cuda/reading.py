@@ -80,6 +80,8 @@ def read(code: Code, loop: ScanLoop, group: int) -> Reading:
     return Reading(code, machine.registers, machine.local, loops, fused(machine, code.source))
 
 
+_KEPT = re.compile(r"\((slot|begin|held)\b")
+
 _AMD = ("vgpr_count", "vgpr_spill_count", "sgpr_spill_count", "private_segment_fixed_size")
 
 
@@ -113,11 +115,12 @@ def _loops(
         moved = Counter[int]()
         for access in accesses:
             moved[access.lines[0]] += access.bytes
-        copies = min(moved.values()) / (code.each * code.itemsize)  # of the loop's body
+        sizes = {line: code.itemsize if _KEPT.search(body[line]) else code.signal for line in moved}
+        copies = min(moved[line] / (code.each * size) for line, size in sizes.items())  # of the loop's body
         each = group * copies * code.each
-        kept = sum(size for line, size in moved.items() if re.search(r"\((slot|begin|held)\b", body[line]))
+        kept = sum(moved[line] for line in moved if _KEPT.search(body[line]))
         total = sum(moved.values())
-        step = code.each * code.itemsize * max(1, said.loaded)
+        step = code.each * max(1, said.read * code.signal + said.again * code.itemsize)
         ahead, flight = (loaded / step for loaded in _before(inside, body))
         width = min(access.bytes for access in accesses)
         yield Loop(said, (total - kept) / each, kept / each, width, ahead, flight)

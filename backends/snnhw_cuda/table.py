@@ -39,6 +39,7 @@ def rows_of(
                         loop,
                         target,
                         dtype=options.dtype,
+                        signals=options.signals,
                         group=options.limits.group,
                         block=provider.block(columns),
                         aligned=columns % 16 == 0,

@@ -31,9 +31,14 @@ class Traffic(NamedTuple):
         return self.read + self.written
 
     @property
+    def again(self) -> int:
+        """What is read of the scratch memory."""
+        return self.kept if self.loop == "back" else 0
+
+    @property
     def loaded(self) -> int:
         """What a step needs of memory before it begins."""
-        return self.read + (self.kept if self.loop == "back" else 0)
+        return self.read + self.again
 
 
 def traffic(passed: ScanLoop) -> tuple[Traffic, ...]:

@@ -11,7 +11,7 @@ from typing import Final
 from snnhw.ir.emit import Target
 from snnhw.passes import Argument
 
-__all__ = ["TARGET", "array", "call", "function", "head", "indented", "kernel", "load", "store"]
+__all__ = ["TARGET", "array", "call", "function", "head", "indented", "kernel", "load", "signal", "store"]
 
 _OPS = {
     "add": "{0} + {1}",
@@ -104,6 +104,11 @@ def load(name: str, address: str) -> str:
     return f"{name} = tl.load({address}, mask=inside, other=0.0)"
 
 
+def signal(name: str, address: str) -> str:
+    """A block of a signal, at the compute dtype, whatever that of the signal."""
+    return f"{load(name, address)}.to(F)"
+
+
 def store(address: str, value: str) -> str:
-    """A block, to where it belongs."""
+    """A block, to where it belongs, rounded to nearest where that is narrower."""
     return f"tl.store({address}, {value}, mask=inside)"

@@ -1,6 +1,7 @@
 """Kernels as Triton source: a `ScanLoop` as loops over time, and where its signals lie.
 
-Signals are ``[T, R, C]`` (static ones ``[R, C]``), states ``[R, C]``, parameters one number or ``[C]``. One
+Signals are ``[T, R, C]`` (static ones ``[R, C]``), of the compute dtype or of 16 bits, which the text leaves
+open; states are ``[R, C]``, parameters one number or ``[C]``. One
 program takes ``BLOCK`` neurons of a row through all steps, with their states in registers. No load is moved
 over the store of an earlier step, so steps go in groups: first what a group loads, then its steps, then what
 they store. Those that no whole group is left for go first in time, one by one.
@@ -29,6 +30,7 @@ from snnhw_cuda.triton_pieces import (
     indented,
     kernel,
     load,
+    signal,
     store,
 )
 
@@ -168,7 +170,7 @@ def _steps(passed: ScanLoop, count: int, *, keep: bool = False) -> Lines:
     if keep:
         loads.append("slot = held + tl.cast(t - first, tl.int64) * every")
     for k in range(count):
-        loads += [load(f"{x}_{k}", _at(x, k)) for x in changing(passed, "x", body)]
+        loads += [signal(f"{x}_{k}", _at(x, k)) for x in changing(passed, "x", body)]
         if keep:
             steps += [f"s{n}_{k} = S{n}" for n in needed(passed)]
             stores += [store(_slot("slot", n, k), f"s{n}_{k}") for n in needed(passed)]
@@ -189,7 +191,7 @@ def _reversed(passed: ScanLoop, count: int) -> Lines:
     if needed(passed):
         loads.append("slot = held + tl.cast(t - first, tl.int64) * every")
     for k in range(count):
-        loads += [load(f"{x}_{k}", _at(x, -k)) for x in changing(passed, "xg", body)]
+        loads += [signal(f"{x}_{k}", _at(x, -k)) for x in changing(passed, "xg", body)]
         loads += [load(f"s{n}_{k}", _slot("slot", n, -k)) for n in needed(passed)]
         given = _given(passed, body, k)
         given |= {f"s{n}": f"s{n}_{k}" for n in states}
@@ -279,7 +281,7 @@ def _block(passed: ScanLoop) -> Lines:
         "size = tl.cast(R, tl.int64) * C",
         *_values(passed, passed.once, "u"),
         *_values(passed, passed.columns, "w"),
-        *(load(x.name, f"{array(x)} + place") for x in passed.kind("x") if _read_always(passed, x)),
+        *(signal(x.name, f"{array(x)} + place") for x in passed.kind("x") if _read_always(passed, x)),
     ]
 
 

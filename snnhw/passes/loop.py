@@ -32,6 +32,8 @@ Axes = tuple[str, ...]
 OVER_TIME: Final[Axes] = ("T", "R", "C")
 ONCE: Final[Axes] = ("R", "C")
 
+SIGNALS: Final = "xygX"
+
 ORDER: Final = "sxvnag"
 """In which a step reads what it needs."""
 
@@ -55,6 +57,11 @@ class Argument:
     @property
     def name(self) -> str:
         return f"{self.letter}{self.number}"
+
+    @property
+    def signal(self) -> bool:
+        """Whether it passes between layers, or is the adjoint of what does."""
+        return self.letter in SIGNALS
 
 
 @dataclass(frozen=True)

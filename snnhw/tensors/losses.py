@@ -33,6 +33,7 @@ from snnhw.ir import (
 from snnhw.ir.losses import apply_loss
 from snnhw.ir.targets import CLASS_OF_STEP, Form, TargetArray, check_targets, form_of
 from snnhw.tensors.arrays import as_tensor
+from snnhw.tensors.scans.provider import wide
 from snnhw.tensors.spiketime import first_step, time_error
 
 __all__ = [
@@ -135,7 +136,7 @@ def each(term: Term, signal: Tensor, target: Tensor) -> Tensor:
 
 def _wide(signal: Tensor) -> Tensor:
     """At least float32: spikes of half precision, as under autocast, cannot be counted beyond 256 in it."""
-    return signal.float() if signal.dtype in (torch.float16, torch.bfloat16) else signal
+    return signal.to(wide(signal.dtype))
 
 
 def _weighted(term: Term, signal: Tensor, given: Tensor) -> tuple[Tensor, Tensor | int]:

@@ -15,10 +15,10 @@ from torch import Tensor
 import snnhw_cpu.linear
 import snnhw_cpu.memory
 import snnhw_cpu.pools
-import snnhw_cpu.products
 import snnhw_cpu.provider
 import snnhw_cpu.threads
 from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
+from snnhw.tensors.execution import precision
 from snnhw.tensors.network import OPERATIONS, blocks, run, walk
 from snnhw.tensors.network.loops import loop, sweep
 from snnhw.tensors.scans import printed
@@ -220,12 +220,12 @@ def calls(change: Callable[..., None]) -> Callable[[Replace], None]:
     return around(printed.PrintedScan, "_run", change)
 
 
-def without_bias(original: Callable[..., Tensor], op: Any, xs: Any, params: Any) -> Tensor:
-    return original(op, xs, {name: param for name, param in params.items() if name != "bias"})
+def without_bias(original: Callable[..., Tensor], product: Any, op: Any, xs: Any, params: Any) -> Tensor:
+    return original(product, op, xs, {name: param for name, param in params.items() if name != "bias"})
 
 
 COARSE: Final = Fault(
-    around(snnhw_cpu.products, "in_bfloat16", without_bias),
+    around(precision.InDtype, "__call__", without_bias),
     ("law/rounds-Linear-bias", "law/rounds-Conv2d-plain", "law/rounds-Linear-bias/step"),
 )
 """Of products in bfloat16, which no decision leads to but the option ``precision``."""

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 from cuda_calls import WITH_TRITON
+from torch import Tensor
 
+from snnhw.tensors.scans.provider import Provider
+from snnhw.tensors.scans.scan import run_scan
 from snnhw_cpu.provider import NumbaProvider
 from snnhw_cuda.limits import INTERPRETED, Limits
 
 sys.path.append(str(Path(__file__).parents[1] / "kernels"))
 
-from kernel_pool import POOL, Pooled, run, tensors_of
+from kernel_pool import BATCH, POOL, WIDTH, Pooled, run, tensors_of
 
 pytestmark = WITH_TRITON
 
@@ -64,6 +67,47 @@ def test_a_kernel_equals_the_cpus(name: str, steps: int, dtype: torch.dtype) -> 
 @pytest.mark.parametrize("name", ["leaky", "leaky-per-neuron", "synaptic"])
 def test_no_limit_changes_a_bit(name: str, limits: Limits) -> None:
     compare(POOL[name], 13, torch.float32, limits)
+
+
+def passed(
+    pooled: Pooled, given: dict[str, Tensor], adjoints: list[Tensor], dtype: torch.dtype, provider: Provider
+) -> dict[str, Tensor]:
+    """Outputs, final states and all gradients, with signals and their adjoints of a dtype."""
+    step = pooled.step
+    leaves = {key: x.detach().to(dtype) if key in step.ports else x.detach() for key, x in given.items()}
+    wanted = [leaves[key].requires_grad_() for key, x in given.items() if x.requires_grad]
+    outputs, ends = run_scan(
+        step,
+        {port: leaves[port] for port in step.ports},
+        {name: leaves[name] for name in (*step.params, *step.tables)},
+        {state.name: leaves[state.name] for state in step.states},
+        steps=3,
+        outputs=pooled.outputs,
+        static=pooled.static,
+        provider=provider,
+    )
+    narrow = [adjoint.to(dtype) for adjoint in adjoints]
+    grads = torch.autograd.grad([*outputs.values()], wanted, narrow[: len(outputs)])
+    names = [f"d {key}" for key, x in given.items() if x.requires_grad]
+    return {**outputs, **{f"end {key}": x for key, x in ends.items()}, **dict(zip(names, grads, strict=True))}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", [name for name in POOL if name != "pointwise"])
+def test_narrow_signals_are_those_of_float32_rounded_once(name: str, dtype: torch.dtype) -> None:
+    """States, their gradients and those of parameters are float32's in every bit. What a GPU rounds to
+    bfloat16 is rounded by torch here, as the interpreter does not."""
+    from snnhw_cuda.provider import TritonProvider
+
+    pooled, given = POOL[name], tensors_of(POOL[name], 3)
+    for port in pooled.step.ports:
+        given[port] = given[port].detach().to(dtype).float().requires_grad_()
+    adjoints = [torch.randn(3, BATCH, WIDTH).to(dtype).float() for _ in pooled.outputs]
+    ours = passed(pooled, given, adjoints, dtype, TritonProvider(INTERPRETED, interpreted=True))
+    theirs = passed(pooled, given, adjoints, torch.float32, NumbaProvider())
+    signals = {*pooled.outputs, *(f"d {port}" for port in pooled.step.ports)}
+    assert {key for key, x in ours.items() if x.dtype == dtype} == signals
+    assert all(torch.equal(x, theirs[key].to(x.dtype)) for key, x in ours.items())
 
 
 @pytest.mark.slow

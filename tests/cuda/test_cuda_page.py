@@ -18,9 +18,10 @@ pytestmark = WITH_TRITON
 PAGE = Path(__file__).parents[2] / "docs" / "cuda.md"
 
 SHOWN = (
-    *(("leaky", "Leaky", target) for target in ("sm_80", "sm_90", "sm_100", "gfx942")),
-    ("synaptic", "Synaptic, beta of each neuron", "sm_90"),
-    ("adaptive", "a model of its own, two states", "sm_90"),
+    *(("leaky", "Leaky", target, "full") for target in ("sm_80", "sm_90", "sm_100", "gfx942")),
+    ("leaky", "Leaky, signals in bfloat16", "sm_90", "bfloat16"),
+    ("synaptic", "Synaptic, beta of each neuron", "sm_90", "full"),
+    ("adaptive", "a model of its own, two states", "sm_90", "full"),
 )
 
 REGISTERS = 3
@@ -50,9 +51,9 @@ def machine_code() -> str:
     from snnhw_cuda.table import HEADINGS, figures
 
     rows: list[Sequence[str]] = [("neuron", "pass", *HEADINGS[1:])]
-    for name, words, target in SHOWN:
+    for name, words, target, signals in SHOWN:
         for loop in of_the_pool(name):
-            code = kernel_code(loop, target, group=USUAL.group, block=USUAL.block)
+            code = kernel_code(loop, target, signals=signals, group=USUAL.group, block=USUAL.block)
             rows.append((words, loop.name, target, *figures(read(code, loop, USUAL.group))))
     return table(rows)
 

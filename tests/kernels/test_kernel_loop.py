@@ -37,6 +37,9 @@ class NumpyPrinter:
     def uniform(self, draw: Draw, device: torch.device) -> Tensor:
         return drawn_on_host(draw, device)
 
+    def computed(self, signals: torch.dtype) -> torch.dtype:
+        return signals
+
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
         return PrintedScan(kernel, dtype, self)
 

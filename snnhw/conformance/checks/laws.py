@@ -202,11 +202,11 @@ def learns(bench: Bench, case: Case) -> None:
 
 
 def rounds(bench: Bench, case: Case) -> None:
-    """In every precision of products that can be chosen, numbers that it holds are exact, there and back."""
-    choices = get_args(get_type_hints(bench.plugin.Options).get("precision"))
-    for asked in [replace(bench, options={**bench.options, "precision": each}) for each in choices] or [
-        bench
-    ]:
+    """In every precision of products, and of signals, that can be chosen, numbers that it holds are exact,
+    there and back."""
+    hints = get_type_hints(bench.plugin.Options)
+    choices = [{name: each} for name in ("precision", "signals") for each in get_args(hints.get(name))]
+    for asked in [replace(bench, options={**bench.options, **each}) for each in choices] or [bench]:
         what = f"with {', '.join(f'{key}={value}' for key, value in asked.options.items())}, "
         if case.loss is None:
             same_result(_run(asked, case), reference_run(case), what)

@@ -195,9 +195,10 @@ class TorchExecutable:
         if program.formats:
             whole_inputs(program, hosts("input", inputs))
             whole_state(program, hosts("state", state or {}))
-        given = {name: self._signal("input", name, array) for name, array in inputs.items()}
+        narrow = self._network.signals or self._dtype
+        given = {name: self._signal("input", name, array, narrow) for name, array in inputs.items()}
         steps, batch = check_inputs(program, _shapes(given), self._steps(given))
-        before = {key: self._signal("state", key, array) for key, array in (state or {}).items()}
+        before = {key: self._signal("state", key, array, self._dtype) for key, array in (state or {}).items()}
         if state is not None:
             check_state(program, _shapes(before), batch)
         return {"inputs": given, "state": before}, (steps, batch)
@@ -213,8 +214,8 @@ class TorchExecutable:
         varying = set(inputs) - set(self._network.program.time.static_inputs)
         return None if varying else self._job.time_steps
 
-    def _signal(self, what: str, name: str, array: Any) -> Tensor:
-        return as_tensor(what, name, array).detach().to(self._device, self._dtype)
+    def _signal(self, what: str, name: str, array: Any, dtype: torch.dtype) -> Tensor:
+        return as_tensor(what, name, array).detach().to(self._device, dtype)
 
     # -- parameters and training state ------------------------------------------------------------
 

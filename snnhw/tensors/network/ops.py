@@ -41,7 +41,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.ops.base import PARTS
 
-__all__ = ["OPERATIONS", "Operation"]
+__all__ = ["MOVING", "OPERATIONS", "Operation"]
 
 Tensors = Mapping[str, Tensor]
 
@@ -146,6 +146,11 @@ _OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     MatMul: lambda op, xs, _: xs["a"] @ xs["b"],
     WinnerTakeAll: _alone(_winner),
 }
+
+MOVING: Final = frozenset(
+    {Add, Concat, Flatten, Gather, MaxPool1d, MaxPool2d, Reshape, Slice, Unflatten, WinnerTakeAll}
+)
+"""Ops whose results are numbers that they read, 0 or 1, of whatever dtype: they round nothing."""
 
 OPERATIONS: Final = Table("snnhw.tensors.network.OPERATIONS", _OPERATIONS, otherwise=PARTS)
 """Op type -> its function. Ops that are not here are the schedule's own: inputs, outputs, pointwise nodes."""

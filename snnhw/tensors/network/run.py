@@ -15,6 +15,7 @@ from snnhw.tensors.network.memo import Memo
 from snnhw.tensors.network.room import FAILURES, told
 from snnhw.tensors.network.schedule import Mode, Stage
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
+from snnhw.tensors.scans.provider import wide
 from snnhw.tensors.scans.scan import run_use
 from snnhw.tensors.watched import watched
 
@@ -48,6 +49,9 @@ def run_network(
     """
     steps, batch = sizes
     like = next(iter(inputs.values()))
+    if network.signals:
+        inputs = {name: x.to(network.signals) for name, x in inputs.items()}
+        like = like.new_empty(0, dtype=wide(network.signals))
     now = clock or Clock()
     if CLOCK in state:
         now = now.resumed(state[CLOCK].tolist())

@@ -14,7 +14,16 @@ from snnhw.passes import ScanKernel
 from snnhw.plugin import Run, Train
 from snnhw.tensors.network.run import run_network
 from snnhw.tensors.network.walk import Network
-from snnhw.tensors.scans.provider import UNMEASURED, Draw, Scan, ScanGrads, ScanInputs, ScanOutputs, Sizes
+from snnhw.tensors.scans.provider import (
+    UNMEASURED,
+    Draw,
+    Scan,
+    ScanGrads,
+    ScanInputs,
+    ScanOutputs,
+    Sizes,
+    wide,
+)
 
 __all__ = ["KernelUse", "uses"]
 
@@ -75,6 +84,9 @@ class _Observer:
     node: str
     found: dict[KernelUse, None]
 
+    def computed(self, signals: torch.dtype) -> torch.dtype:
+        return wide(signals)
+
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
         return _Zeros(self, kernel)
 
@@ -103,7 +115,7 @@ class _Zeros:
         flat = like.shape[-2:]
         found = out or ScanOutputs(
             [like.new_empty(given.steps, *flat) for _ in self.kernel.output_exprs],
-            [like.new_empty(flat) for _ in self.kernel.next_states],
+            [torch.empty_like(state) for state in given.states],
         )
         for x in (*found.outputs, *found.states):
             x.zero_()

@@ -13,11 +13,11 @@ from torch import Tensor
 from snnhw.ir import Clock, Edge, Neuron, Pointwise, Program, infer_shapes
 from snnhw.tensors.network.chains import Chain, chained, chains
 from snnhw.tensors.network.memo import Memo, Remembering
-from snnhw.tensors.network.ops import OPERATIONS, Operation
+from snnhw.tensors.network.ops import MOVING, OPERATIONS, Operation
 from snnhw.tensors.network.schedule import Mode, Schedule, Stage, plan
 from snnhw.tensors.network.stateful_ops import TIMED, Span
 from snnhw.tensors.scans.installed import provider_for
-from snnhw.tensors.scans.provider import UNMEASURED, Provider, Sizes
+from snnhw.tensors.scans.provider import UNMEASURED, Provider, Sizes, wide
 from snnhw.tensors.scans.scan import BoundScan, run_step, use_of
 from snnhw.tensors.watched import watched
 
@@ -45,6 +45,10 @@ class Network:
         runners: node -> who runs it, where that is not the provider.
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
+        signals: the dtype in which all that passes between nodes lies in memory, where that is narrower than
+            what is computed in: inputs, currents, spikes and their adjoints. States stay as wide, as do
+            random numbers; nodes compute as wide and round once, but for products, whose operands are as
+            narrow and whose sums are not.
     """
 
     program: Program
@@ -54,6 +58,7 @@ class Network:
     layers: Mapping[str, Operation | Remembering] = field(default_factory=dict)
     runners: Mapping[str, Provider] = field(default_factory=dict)
     training: bool = False
+    signals: torch.dtype | None = None
 
     def trained(self) -> Network:
         """The same network in training."""
@@ -106,8 +111,14 @@ class Network:
 
 
 def _cast_back(operation: Operation, op: Any, xs: Tensors, params: Tensors) -> Tensor:
-    """What autocast made of a result, in the dtype that neurons compute in."""
+    """What autocast made of a result, in the dtype of signals."""
     return operation(op, xs, params).to(next(iter(xs.values())).dtype)
+
+
+def _widened(operation: Operation, op: Any, xs: Tensors, params: Tensors) -> Tensor:
+    """Computed as wide as parameters are, and rounded to the dtype of signals once."""
+    wider = {port: x.to(wide(x.dtype)) for port, x in xs.items()}
+    return operation(op, wider, params).to(next(iter(xs.values())).dtype)
 
 
 class How(TypedDict):
@@ -169,17 +180,25 @@ class Walk:
     def _delayed(self, edge: Edge, x: Tensor) -> Tensor:
         """What arrives late: first what was under way, then the signal; the rest stays under way."""
         line = torch.cat([self.under_way(edge), x])
-        self.after[edge.key] = line[self.steps :].clone()  # a view would keep the whole line alive
+        # a view would keep the whole line alive
+        self.after[edge.key] = line[self.steps :].to(self.like.dtype, copy=True)
         return line[: self.steps]
 
     def under_way(self, edge: Edge) -> Tensor:
         """The content of a delayed edge before the first step, ``[delay, B, ...]``, oldest first."""
-        if edge.key in self.before:
-            return self.before[edge.key]
         shape = (edge.delay, self.batch, *self.network.shapes[edge.src])
-        if isinstance(edge.init, str):
-            return self.params[edge.init].expand(shape)
-        return self.like.new_full(shape, edge.init)
+        if edge.key in self.before:
+            found = self.before[edge.key]
+        elif isinstance(edge.init, str):
+            found = self.params[edge.init].expand(shape)
+        else:
+            found = self.like.new_full(shape, edge.init)
+        return found.to(self.signals)
+
+    @property
+    def signals(self) -> torch.dtype:
+        """The dtype of what passes between nodes."""
+        return self.network.signals or self.like.dtype
 
     def keep(self, name: str, found: Tensors) -> None:
         self.ports |= {f"{name}.{port}": y for port, y in found.items()}
@@ -249,10 +268,13 @@ class Walk:
 
     def operation(self, name: str) -> Operation:
         """What computes a stateless node."""
-        layer = self.network.layers.get(name) or OPERATIONS[type(self.network.program.nodes[name])]
+        kind = type(self.network.program.nodes[name])
+        layer = self.network.layers.get(name) or OPERATIONS[kind]
         if watched([self.like]):  # a layer of one's own has kernels that nobody sees
-            layer = OPERATIONS[type(self.network.program.nodes[name])]
+            layer = OPERATIONS[kind]
         found = layer.at(name, self.memo) if isinstance(layer, Remembering) else layer
+        if self.network.signals and layer is OPERATIONS[kind] and kind not in MOVING:
+            found = partial(_widened, found)
         return partial(_cast_back, found) if self.autocast else found
 
     @property
@@ -263,10 +285,11 @@ class Walk:
     def timed(self, name: str, x: Tensor, clock: Clock, steps: int) -> Tensor:
         """A node that tells steps apart: ``[T, B, ...]``, or ``[1, B, ...]`` where nothing changes."""
         op = self.network.program.nodes[name]
-        found = TIMED[type(op)](op, x, self.params_of(name), self._span(name, clock, steps))
+        wider = x.to(wide(x.dtype))
+        found = TIMED[type(op)](op, wider, self.params_of(name), self._span(name, clock, steps))
         keys = self.network.program.param_keys(name)
         self.statistics |= {keys[param]: value.detach() for param, value in found.statistics.items()}
-        return found.y
+        return found.y.to(x.dtype)
 
     def _noise(
         self, name: str, clock: Clock, steps: int, *, derivatives: bool

@@ -87,8 +87,8 @@ def _forward(use: int, steps: int, shape: Sequence[int], tensors: list[Tensor]) 
 def _(use: int, steps: int, shape: Sequence[int], tensors: list[Tensor]) -> list[Tensor]:
     known, like = _USES[use], tensors[0]
     output = shape if known.single else (steps, *shape)
-    sizes = *[output] * len(known.outputs), *[shape] * len(known.step.states)
-    return [like.new_empty(size) for size in sizes]
+    states = tensors[len(tensors) - len(known.step.states) :]
+    return [*(like.new_empty(output) for _ in known.outputs), *(state.new_empty(shape) for state in states)]
 
 
 @torch.library.custom_op(

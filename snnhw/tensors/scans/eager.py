@@ -33,6 +33,9 @@ class EagerProvider:
 
     sizes: Sizes = UNMEASURED
 
+    def computed(self, signals: torch.dtype) -> torch.dtype:
+        return signals
+
     def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
         return EagerScan(kernel, torch_namespace(dtype, device))
 

@@ -26,7 +26,15 @@ NOWHERE: Final = const(0.0)
 """The derivative to what is not read; expressions that are equal are one object."""
 
 
-def initial(layer: ScanSite, state: State, states: Tensors, params: Tensors, like: Tensor) -> Tensor:
+def initial(
+    layer: ScanSite,
+    state: State,
+    states: Tensors,
+    params: Tensors,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor:
     """A state before the first step: what is passed, or its initial value."""
     if state.name in states:
         given = states[state.name]
@@ -38,7 +46,7 @@ def initial(layer: ScanSite, state: State, states: Tensors, params: Tensors, lik
         return given
     if isinstance(state.init, str):
         return params[state.init].expand(layer.shape)
-    return torch.full(layer.shape, state.init, dtype=like.dtype, device=like.device)
+    return torch.full(layer.shape, state.init, dtype=dtype, device=device)
 
 
 def split(layer: ScanSite, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:

@@ -71,7 +71,7 @@ class PrintedScan:
         if out is None:
             out = ScanOutputs(
                 [self._new(given.steps, *flat, like=like) for _ in self.kernel.output_exprs],
-                [self._new(*flat, like=like) for _ in self.kernel.next_states],
+                [self._new(*flat, like=state) for state in given.states],
             )
         self._run(self._forward, given, self._grid(given), {"y": out.outputs, "f": out.states})
         return out
@@ -126,13 +126,11 @@ class PrintedScan:
 
     def _rooms(self, given: ScanInputs) -> ScanGrads:
         """Where a kernel leaves the adjoints of inputs and states."""
-        like = given.inputs[0]
-        flat = like.shape[-2:]
         inputs = [
-            None if expr is None else self._new(*([] if static else [given.steps]), *flat, like=like)
-            for static, expr in zip(self.kernel.static, self.kernel.input_grads, strict=True)
+            None if expr is None else self._new(*x.shape, like=x)
+            for x, expr in zip(given.inputs, self.kernel.input_grads, strict=True)
         ]
-        return ScanGrads(inputs, [], [self._new(*flat, like=like) for _ in given.states])
+        return ScanGrads(inputs, [], [self._new(*state.shape, like=state) for state in given.states])
 
     def _sums(self, argument: Argument, grid: Grid, given: ScanInputs) -> Tensor:
         """Where a kernel leaves the adjoint of a value."""

@@ -2,7 +2,8 @@
 
 A provider turns a kernel into something that runs it over all steps at once, forward and backward.
 Layers are flat here: a signal is ``[T, B, N]``, or ``[B, N]`` when static; a state ``[B, N]``; a
-parameter ``[]`` or ``[N]``; all contiguous and of the compute dtype.
+parameter ``[]`` or ``[N]``; all contiguous and of the compute dtype, but for signals, which may be narrower
+where a provider reads such.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "ScanOutputs",
     "Sizes",
     "drawn_on_host",
+    "wide",
 ]
 
 
@@ -108,6 +110,11 @@ UNMEASURED: Final = Sizes()
 """For devices on which nobody has measured what pays."""
 
 
+def wide(signals: torch.dtype) -> torch.dtype:
+    """What numbers of 16 bits are computed in; others as they are."""
+    return torch.float32 if signals in (torch.float16, torch.bfloat16) else signals
+
+
 class Draw(NamedTuple):
     """Random numbers that a node wants.
 
@@ -130,7 +137,13 @@ class Provider(Protocol):
     @property
     def sizes(self) -> Sizes: ...
 
-    def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan: ...
+    def computed(self, signals: torch.dtype) -> torch.dtype:
+        """What it computes in, and keeps states in, where signals are of a dtype."""
+        ...
+
+    def compile(self, kernel: ScanKernel, dtype: torch.dtype, device: torch.device) -> Scan:
+        """A kernel for signals of a dtype."""
+        ...
 
     def empty(self, *shape: int, like: Tensor) -> Tensor:
         """Room for a signal, of the dtype and on the device of another one."""

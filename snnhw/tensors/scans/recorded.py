@@ -16,7 +16,7 @@ from snnhw.ir.expr import replace
 from snnhw.tensors.autograd import graft
 from snnhw.tensors.custom import spikes_of
 from snnhw.tensors.namespace import torch_namespace
-from snnhw.tensors.scans.provider import ScanInputs
+from snnhw.tensors.scans.provider import ScanInputs, wide
 from snnhw.tensors.scans.site import ScanSite
 
 __all__ = ["record", "recording"]
@@ -27,7 +27,9 @@ SPIKE = "spike"  # no model may use the name
 def record(site: ScanSite, given: ScanInputs) -> tuple[Tensor, ...]:
     """Outputs and final states of a layer, differentiable by torch as often as one likes. A surrogate that
     only torch knows is called as the user wrote it."""
-    step, like = site.step, given.inputs[0]
+    step, signals = site.step, given.inputs[0].dtype
+    arriving = [x.to(wide(x.dtype)) for x in given.inputs]
+    like = arriving[0]
     namespace = recording(like.dtype, like.device)
     fixed = dict(zip((*step.params, *step.tables), (*given.params, *given.tables), strict=True))
     fixed["dt"] = like.new_full((), site.dt)
@@ -35,7 +37,7 @@ def record(site: ScanSite, given: ScanInputs) -> tuple[Tensor, ...]:
     names = [state.name for state in step.states]
     states, stacks = list(given.states), []
     for t in range(given.steps):
-        inputs = [x if static else x[t] for x, static in zip(given.inputs, site.static, strict=True)]
+        inputs = [x if static else x[t] for x, static in zip(arriving, site.static, strict=True)]
         env = fixed | dict(zip((*step.ports, *names), (*inputs, *states), strict=True))
         if condition is not None and step.opaque is not None:
             (z,) = evaluate([condition], env, namespace)
@@ -43,7 +45,7 @@ def record(site: ScanSite, given: ScanInputs) -> tuple[Tensor, ...]:
         found = [value.expand(site.flat) for value in evaluate(roots, env, namespace)]
         states = found[: len(states)]
         stacks.append(found[len(states) :])
-    outputs = [torch.stack(values) for values in zip(*stacks, strict=True)]
+    outputs = [torch.stack(values).to(signals) for values in zip(*stacks, strict=True)]
     return (*map(site.unfold_output, outputs), *map(site.unfold_state, states))
 
 

@@ -114,15 +114,16 @@ def _site_of() -> Callable[..., ScanSite]:
 def _use(
     layer: ScanSite, xs: list[Tensor], params: Tensors, states: Tensors, provider: Provider | None
 ) -> BoundScan:
-    step, like = layer.step, xs[0].dtype
+    step, runs = layer.step, provider or _provider(xs[0])
+    like = runs.computed(xs[0].dtype)
     tensors = [
         *xs,
         # A kernel reads numbers of one kind, and a file may hold others.
         *(p if (p := params[name]).dtype == like else p.to(like) for name in step.params),
         *(p if (p := params[name]).dtype == like else p.to(like) for name in step.tables),
-        *(initial(layer, state, states, params, xs[0]) for state in step.states),
+        *(initial(layer, state, states, params, device=xs[0].device, dtype=like) for state in step.states),
     ]
-    return BoundScan(layer, provider or _provider(xs[0]), tensors)
+    return BoundScan(layer, runs, tensors)
 
 
 def _provider(like: Tensor) -> Provider:

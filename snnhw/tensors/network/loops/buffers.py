@@ -18,20 +18,18 @@ class Rooms:
 
     Attributes:
         first: the first step; count: how many there are.
-        like: a tensor of the dtype, on the device.
     """
 
     provider: Provider
-    like: Tensor
     first: int
     count: int
     whole: dict[str, Tensor] = field(default_factory=dict)
     _slices: dict[str, Sequence[Tensor]] = field(default_factory=dict)
 
-    def at(self, name: str, step: int, shape: Sequence[int]) -> Tensor:
-        """The signal ``shape`` of one step."""
+    def at(self, name: str, step: int, shape: Sequence[int], like: Tensor) -> Tensor:
+        """The signal ``shape`` of one step, of a dtype and on the device of a tensor."""
         if name not in self._slices:
-            whole = self.whole[name] = self.provider.empty(self.count, *shape, like=self.like)
+            whole = self.whole[name] = self.provider.empty(self.count, *shape, like=like)
             # Detached, since a view knows what it is a view of: one that a node of autograd's graph keeps
             # would keep the node itself, once the whole is its result.
             self._slices[name] = whole.detach().unbind()

@@ -70,7 +70,8 @@ def _recorded(walk: Walk, nodes: tuple[str, ...], ports: list[str]) -> None:
         for port, kept in history.items():
             kept.append(now[port])
     walk.ports |= {port: torch.stack(values) for port, values in history.items()}
-    walk.after |= {key: torch.stack(line[walk.steps :]) for key, line in lines.items()}
+    wide = walk.like.dtype
+    walk.after |= {key: torch.stack(line[walk.steps :]).to(wide) for key, line in lines.items()}
     walk.after |= {f"{name}.{state}": x for name in nodes for state, x in states[name].items()}
 
 

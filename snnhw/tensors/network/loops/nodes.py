@@ -67,7 +67,7 @@ class Cell:
         needs: for each input, then each parameter, whether its gradient is wanted.
         wanted: ports that go to the history.
         noise: step -> random inputs; None where it reads none.
-        like: a tensor of the dtype, on the device.
+        like: a tensor of the dtype, on the device; signal: one of that of signals.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Cell:
     wanted: frozenset[str]
     noise: Callable[[int], Tensors] | None
     like: Tensor
+    signal: Tensor
 
     trained: frozenset[str] = frozenset()
 
@@ -86,10 +87,10 @@ class Cell:
         layer = self.layer
         out = ScanOutputs(
             [
-                (at.history if port in self.wanted else at.chunk).at(port, at.step, layer.shape)
+                (at.history if port in self.wanted else at.chunk).at(port, at.step, layer.shape, self.signal)
                 for port in self._ports
             ],
-            [at.chunk.at(f"{state} after", at.step, layer.flat) for state in self._states],
+            [at.chunk.at(f"{state} after", at.step, layer.flat, self.like) for state in self._states],
         )
         given = self._given(xs, states, at)
         layer.scan(self.provider, given.inputs[0], self._folded)[1].forward(given, out)
@@ -101,11 +102,11 @@ class Cell:
         layer, step = self.layer, self.layer.step
         out = ScanGrads(
             [
-                at.chunk.at(f"{self.name}.{port} back", at.step, layer.flat) if need else None
+                at.chunk.at(f"{self.name}.{port} back", at.step, layer.flat, self.signal) if need else None
                 for port, need in zip(step.ports, self.needs, strict=False)
             ],
             [],
-            [at.chunk.at(f"{state} back", at.step, layer.flat) for state in self._states],
+            [at.chunk.at(f"{state} back", at.step, layer.flat, self.like) for state in self._states],
         )
         given = self._given(xs, states, at)
         _, scan = layer.scan(self.provider, given.inputs[0], self._folded, layer.outputs, self.needs)
@@ -145,7 +146,7 @@ class Cell:
     @cached_property
     def _zero(self) -> Tensor:
         """The adjoint of an output that nothing reads."""
-        return self.like.new_zeros(1, *self.layer.flat)
+        return self.signal.new_zeros(1, *self.layer.flat)
 
     def _given(self, xs: Tensors, states: Sequence[Tensor], at: Place) -> ScanInputs:
         read = xs if self.noise is None else {**xs, **self.noise(at.step)}
@@ -174,7 +175,7 @@ class Stateless:
     def forward(self, xs: Tensors, states: Sequence[Tensor], at: Place) -> tuple[Tensors, Sequence[Tensor]]:
         y = self.operation(self.op, xs, self.params)
         if self.kept:
-            at.history.at(self.port, at.step, y.shape).copy_(y)
+            at.history.at(self.port, at.step, y.shape, y).copy_(y)
         return {self.port: y}, ()
 
     def backward(

@@ -48,6 +48,7 @@ class Running:
             wanted=frozenset(steps.ports),
             noise=partial(steps.walk.noise_at, name, derivatives=derivatives) if step.noise else None,
             like=steps.walk.like,
+            signal=steps.walk.like.new_empty(0, dtype=steps.walk.signals),
         )
 
     def _other(self, name: str) -> Stateless:
@@ -89,7 +90,7 @@ class Running:
         if not others:
             return first
         shape = torch.broadcast_shapes(*(x.shape for x in signals))
-        total = torch.add(first, others[0], out=at.chunk.at(name, at.step, shape))
+        total = torch.add(first, others[0], out=at.chunk.at(name, at.step, shape, first))
         for x in others[1:]:
             total += x
         return total

@@ -134,9 +134,11 @@ class Steps:
 
     def _initial(self, name: str) -> dict[str, Tensor]:
         states, params = self.walk.states_of(name), self.walk.params_of(name)
-        layer = self.layers[name]
+        layer, like = self.layers[name], self.walk.like
         return {
-            f"{name}.{state.name}": initial(layer, state, states, params, self.walk.like)
+            f"{name}.{state.name}": initial(
+                layer, state, states, params, device=like.device, dtype=like.dtype
+            )
             for state in layer.step.states
         }
 
@@ -146,7 +148,7 @@ class Steps:
         shapes = self.walk.network.shapes
         ports = [f"{name}.{port}" for name in self.nodes for port in self.op(name).out_ports]
         numbers = sum(prod(shapes[port]) for port in ports if port in shapes)
-        return numbers * self.walk.batch * self.walk.like.element_size()
+        return numbers * self.walk.batch * self.walk.signals.itemsize
 
     # -- states -----------------------------------------------------------------------------------
 
@@ -170,7 +172,8 @@ class Steps:
             for name, layer in self.layers.items()
             for state in moment.states[name]
         ]
-        return [*states, *(torch.stack(moment.lines[key]) for key in self.lines)]
+        lines = (torch.stack(moment.lines[key]).to(self.walk.like.dtype) for key in self.lines)
+        return [*states, *lines]
 
     def adjoints(self, grads: Grads) -> Adjoints:
         """From the adjoints of `ending`."""
@@ -180,7 +183,7 @@ class Steps:
             for name, layer in self.layers.items()
         }
         lines = {
-            key: [None] * edge.delay if (g := next(arriving)) is None else g.unbind()
+            key: [None] * edge.delay if (g := next(arriving)) is None else g.to(self.walk.signals).unbind()
             for key, edge in self.lines.items()
         }
         others = dict.fromkeys(self.nodes, ())
@@ -201,7 +204,7 @@ class Steps:
 
     def rooms(self, first: int, last: int) -> Rooms:
         """Room for some steps."""
-        return Rooms(self.provider, self.walk.like, first, last - first)
+        return Rooms(self.provider, first, last - first)
 
     def joined(self, parts: Sequence[Tensor]) -> Tensor:
         """One signal of its steps; those of one room are one already."""

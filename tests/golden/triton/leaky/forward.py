@@ -55,15 +55,15 @@ def forward(T, R, C, x0s, p0s, p1s, s0s, y0s, f0s, BLOCK: tl.constexpr):
     odd = T % 4
     for t in range(0, odd):
         at = tl.cast(t, tl.int64) * size + place
-        x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+        x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
         S0, y0_0 = step(S0, x0_0, v0, v1)
         tl.store(y0s + at, y0_0, mask=inside)
     for t in range(odd, T, 4):
         at = tl.cast(t, tl.int64) * size + place
-        x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
-        x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0)
-        x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0)
-        x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0)
+        x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
+        x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0).to(F)
+        x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0).to(F)
+        x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0).to(F)
         S0, y0_0 = step(S0, x0_0, v0, v1)
         S0, y0_1 = step(S0, x0_1, v0, v1)
         S0, y0_2 = step(S0, x0_2, v0, v1)

@@ -110,14 +110,14 @@ def backward(T, R, C, M, kepts, x0s, p0s, p1s, p2s, s0s, s1s, g0s, a0s, a1s, X0s
         odd = first + (last - first) % 4
         for t in range(first, odd):
             at = tl.cast(t, tl.int64) * size + place
-            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
             S0, S1 = step(S0, S1, x0_0, v0, v1, v2)
         for t in range(odd, last, 4):
             at = tl.cast(t, tl.int64) * size + place
-            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
-            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0)
-            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0)
-            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0)
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
+            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0).to(F)
+            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0).to(F)
+            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0).to(F)
             S0, S1 = step(S0, S1, x0_0, v0, v1, v2)
             S0, S1 = step(S0, S1, x0_1, v0, v1, v2)
             S0, S1 = step(S0, S1, x0_2, v0, v1, v2)
@@ -135,7 +135,7 @@ def backward(T, R, C, M, kepts, x0s, p0s, p1s, p2s, s0s, s1s, g0s, a0s, a1s, X0s
         for t in range(first, odd):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
             s0_0 = S0
             s1_0 = S1
             S0, S1 = step(S0, S1, x0_0, v0, v1, v2)
@@ -144,10 +144,10 @@ def backward(T, R, C, M, kepts, x0s, p0s, p1s, p2s, s0s, s1s, g0s, a0s, a1s, X0s
         for t in range(odd, last, 4):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
-            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0)
-            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0)
-            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0)
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
+            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0).to(F)
+            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0).to(F)
+            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0).to(F)
             s0_0 = S0
             s1_0 = S1
             S0, S1 = step(S0, S1, x0_0, v0, v1, v2)
@@ -174,16 +174,16 @@ def backward(T, R, C, M, kepts, x0s, p0s, p1s, p2s, s0s, s1s, g0s, a0s, a1s, X0s
         for t in range(last - 1, odd - 1, -4):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            g0_0 = tl.load(g0s + at, mask=inside, other=0.0)
+            g0_0 = tl.load(g0s + at, mask=inside, other=0.0).to(F)
             s0_0 = tl.load(slot, mask=inside, other=0.0)
             s1_0 = tl.load(slot + size, mask=inside, other=0.0)
-            g0_1 = tl.load(g0s + at - size, mask=inside, other=0.0)
+            g0_1 = tl.load(g0s + at - size, mask=inside, other=0.0).to(F)
             s0_1 = tl.load(slot - every, mask=inside, other=0.0)
             s1_1 = tl.load(slot - every + size, mask=inside, other=0.0)
-            g0_2 = tl.load(g0s + at - 2 * size, mask=inside, other=0.0)
+            g0_2 = tl.load(g0s + at - 2 * size, mask=inside, other=0.0).to(F)
             s0_2 = tl.load(slot - 2 * every, mask=inside, other=0.0)
             s1_2 = tl.load(slot - 2 * every + size, mask=inside, other=0.0)
-            g0_3 = tl.load(g0s + at - 3 * size, mask=inside, other=0.0)
+            g0_3 = tl.load(g0s + at - 3 * size, mask=inside, other=0.0).to(F)
             s0_3 = tl.load(slot - 3 * every, mask=inside, other=0.0)
             s1_3 = tl.load(slot - 3 * every + size, mask=inside, other=0.0)
             Z0, Z1, X0_0, V0_0, V1_0, V2_0 = reverse(s0_0, s1_0, v0, v1, S0, S1, Z0, Z1, g0_0)
@@ -217,7 +217,7 @@ def backward(T, R, C, M, kepts, x0s, p0s, p1s, p2s, s0s, s1s, g0s, a0s, a1s, X0s
         for t in range(odd - 1, first - 1, -1):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            g0_0 = tl.load(g0s + at, mask=inside, other=0.0)
+            g0_0 = tl.load(g0s + at, mask=inside, other=0.0).to(F)
             s0_0 = tl.load(slot, mask=inside, other=0.0)
             s1_0 = tl.load(slot + size, mask=inside, other=0.0)
             Z0, Z1, X0_0, V0_0, V1_0, V2_0 = reverse(s0_0, s1_0, v0, v1, S0, S1, Z0, Z1, g0_0)

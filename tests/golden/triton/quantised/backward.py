@@ -121,14 +121,14 @@ def backward(T, R, C, L0, M, kepts, x0s, p0s, p1s, t0s, s0s, g0s, a0s, X0s, V0s,
         odd = first + (last - first) % 4
         for t in range(first, odd):
             at = tl.cast(t, tl.int64) * size + place
-            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
             S0 = step(S0, x0_0, v0, v1, t0s, L0)
         for t in range(odd, last, 4):
             at = tl.cast(t, tl.int64) * size + place
-            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
-            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0)
-            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0)
-            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0)
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
+            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0).to(F)
+            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0).to(F)
+            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0).to(F)
             S0 = step(S0, x0_0, v0, v1, t0s, L0)
             S0 = step(S0, x0_1, v0, v1, t0s, L0)
             S0 = step(S0, x0_2, v0, v1, t0s, L0)
@@ -144,17 +144,17 @@ def backward(T, R, C, L0, M, kepts, x0s, p0s, p1s, t0s, s0s, g0s, a0s, X0s, V0s,
         for t in range(first, odd):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
             s0_0 = S0
             S0 = step(S0, x0_0, v0, v1, t0s, L0)
             tl.store(slot, s0_0, mask=inside)
         for t in range(odd, last, 4):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            x0_0 = tl.load(x0s + at, mask=inside, other=0.0)
-            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0)
-            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0)
-            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0)
+            x0_0 = tl.load(x0s + at, mask=inside, other=0.0).to(F)
+            x0_1 = tl.load(x0s + at + size, mask=inside, other=0.0).to(F)
+            x0_2 = tl.load(x0s + at + 2 * size, mask=inside, other=0.0).to(F)
+            x0_3 = tl.load(x0s + at + 3 * size, mask=inside, other=0.0).to(F)
             s0_0 = S0
             S0 = step(S0, x0_0, v0, v1, t0s, L0)
             s0_1 = S0
@@ -173,13 +173,13 @@ def backward(T, R, C, L0, M, kepts, x0s, p0s, p1s, t0s, s0s, g0s, a0s, X0s, V0s,
         for t in range(last - 1, odd - 1, -4):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            g0_0 = tl.load(g0s + at, mask=inside, other=0.0)
+            g0_0 = tl.load(g0s + at, mask=inside, other=0.0).to(F)
             s0_0 = tl.load(slot, mask=inside, other=0.0)
-            g0_1 = tl.load(g0s + at - size, mask=inside, other=0.0)
+            g0_1 = tl.load(g0s + at - size, mask=inside, other=0.0).to(F)
             s0_1 = tl.load(slot - every, mask=inside, other=0.0)
-            g0_2 = tl.load(g0s + at - 2 * size, mask=inside, other=0.0)
+            g0_2 = tl.load(g0s + at - 2 * size, mask=inside, other=0.0).to(F)
             s0_2 = tl.load(slot - 2 * every, mask=inside, other=0.0)
-            g0_3 = tl.load(g0s + at - 3 * size, mask=inside, other=0.0)
+            g0_3 = tl.load(g0s + at - 3 * size, mask=inside, other=0.0).to(F)
             s0_3 = tl.load(slot - 3 * every, mask=inside, other=0.0)
             Z0, X0_0, V0_0, V1_0 = reverse(s0_0, v0, v1, S0, Z0, g0_0, t0s, L0)
             V0 += V0_0
@@ -204,7 +204,7 @@ def backward(T, R, C, L0, M, kepts, x0s, p0s, p1s, t0s, s0s, g0s, a0s, X0s, V0s,
         for t in range(odd - 1, first - 1, -1):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            g0_0 = tl.load(g0s + at, mask=inside, other=0.0)
+            g0_0 = tl.load(g0s + at, mask=inside, other=0.0).to(F)
             s0_0 = tl.load(slot, mask=inside, other=0.0)
             Z0, X0_0, V0_0, V1_0 = reverse(s0_0, v0, v1, S0, Z0, g0_0, t0s, L0)
             V0 += V0_0

@@ -90,7 +90,7 @@ def backward(T, R, C, M, kepts, x0s, p0s, p1s, s0s, g0s, a0s, X0s, V0s, V1s, A0s
     u1 = minimum(u0, const(1.0))
     v0 = u1
     v1 = p1
-    x0 = tl.load(x0s + place, mask=inside, other=0.0)
+    x0 = tl.load(x0s + place, mask=inside, other=0.0).to(F)
     Z0 = tl.load(a0s + place, mask=inside, other=0.0)
     X0 = tl.full((BLOCK,), 0.0, F)
     V0 = tl.full((BLOCK,), 0.0, F)
@@ -149,13 +149,13 @@ def backward(T, R, C, M, kepts, x0s, p0s, p1s, s0s, g0s, a0s, X0s, V0s, V1s, A0s
         for t in range(last - 1, odd - 1, -4):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            g0_0 = tl.load(g0s + at, mask=inside, other=0.0)
+            g0_0 = tl.load(g0s + at, mask=inside, other=0.0).to(F)
             s0_0 = tl.load(slot, mask=inside, other=0.0)
-            g0_1 = tl.load(g0s + at - size, mask=inside, other=0.0)
+            g0_1 = tl.load(g0s + at - size, mask=inside, other=0.0).to(F)
             s0_1 = tl.load(slot - every, mask=inside, other=0.0)
-            g0_2 = tl.load(g0s + at - 2 * size, mask=inside, other=0.0)
+            g0_2 = tl.load(g0s + at - 2 * size, mask=inside, other=0.0).to(F)
             s0_2 = tl.load(slot - 2 * every, mask=inside, other=0.0)
-            g0_3 = tl.load(g0s + at - 3 * size, mask=inside, other=0.0)
+            g0_3 = tl.load(g0s + at - 3 * size, mask=inside, other=0.0).to(F)
             s0_3 = tl.load(slot - 3 * every, mask=inside, other=0.0)
             Z0, X0_0, V0_0, V1_0 = reverse(s0_0, v0, v1, S0, Z0, g0_0)
             X0 += X0_0
@@ -180,7 +180,7 @@ def backward(T, R, C, M, kepts, x0s, p0s, p1s, s0s, g0s, a0s, X0s, V0s, V1s, A0s
         for t in range(odd - 1, first - 1, -1):
             at = tl.cast(t, tl.int64) * size + place
             slot = held + tl.cast(t - first, tl.int64) * every
-            g0_0 = tl.load(g0s + at, mask=inside, other=0.0)
+            g0_0 = tl.load(g0s + at, mask=inside, other=0.0).to(F)
             s0_0 = tl.load(slot, mask=inside, other=0.0)
             Z0, X0_0, V0_0, V1_0 = reverse(s0_0, v0, v1, S0, Z0, g0_0)
             X0 += X0_0

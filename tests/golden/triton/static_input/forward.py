@@ -51,7 +51,7 @@ def forward(T, R, C, x0s, p0s, p1s, s0s, y0s, f0s, BLOCK: tl.constexpr):
     u1 = minimum(u0, const(1.0))
     v0 = u1
     v1 = p1
-    x0 = tl.load(x0s + place, mask=inside, other=0.0)
+    x0 = tl.load(x0s + place, mask=inside, other=0.0).to(F)
     S0 = tl.load(s0s + place, mask=inside, other=0.0)
     odd = T % 4
     for t in range(0, odd):
