@@ -25,6 +25,7 @@ class Limits:
         held: bytes of signals that a loop keeps for its way back. A longer one keeps its states now and then,
             and computes what lies between again.
         passing: steps of a loop for which there is room when nothing is kept.
+        span: bytes of the largest signal that evaluation computes at a time; fewest: steps in any case.
         tile: neurons of a kernel's task: rows of whole pages, as memory is read ahead within a page; and its
             states over a chunk should fit the second-level cache.
         chunk: steps whose states a kernel holds at once on its way back; more go chunk by chunk.
@@ -39,6 +40,8 @@ class Limits:
     derived: bool = True
     held: int = 64 << 20
     passing: int = 16
+    span: int = 2 << 20
+    fewest: int = 8
     tile: int = 1024
     chunk: int = 32
     narrow: int = 64

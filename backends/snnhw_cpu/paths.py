@@ -33,6 +33,10 @@ PATHS: Final[Paths] = MappingProxyType(
                 "recorded": {"derived": False},
             },
         ),
+        "spans": Path(
+            "evaluation takes as many steps at once as {span} bytes of the largest signal hold, or {fewest}",
+            {"whole": {"span": ALWAYS}, "small": {"span": 1, "fewest": 2}},
+        ),
         "threads": Path(
             "a further thread for every {wake} elements times steps, as far as there are tiles of them",
             {"one": {"wake": ALWAYS}, "many": {"wake": 0, "tile": 8}},

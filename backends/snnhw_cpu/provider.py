@@ -41,6 +41,8 @@ class NumbaProvider:
             derived=limits.derived,
             held=limits.held,
             passing=limits.passing,
+            span=limits.span,
+            fewest=limits.fewest,
         )
 
     def uniform(self, draw: Draw, device: torch.device) -> Tensor:

@@ -34,6 +34,7 @@ class Limits:
         held: bytes of signals that a loop keeps for its way back. A longer one keeps its states now and then,
             and computes what lies between again.
         passing: steps of a loop for which there is room when nothing is kept.
+        span: bytes of the largest signal that evaluation computes at a time; fewest: steps in any case.
     """
 
     block: int = 512
@@ -43,13 +44,17 @@ class Limits:
     derived: bool = True
     held: int = 1 << 30
     passing: int = 16
+    span: int = 256 << 20
+    fewest: int = 8
 
     @property
     def sizes(self) -> Sizes:
         """How they divide a network's work. A GPU takes large signals as a whole."""
         from snnhw.tensors.scans.provider import Sizes
 
-        return Sizes(derived=self.derived, held=self.held, passing=self.passing)
+        return Sizes(
+            derived=self.derived, held=self.held, passing=self.passing, span=self.span, fewest=self.fewest
+        )
 
 
 USUAL: Final = Limits()

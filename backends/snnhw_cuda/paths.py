@@ -36,6 +36,10 @@ PATHS: Final[Paths] = MappingProxyType(
                 "recorded": {"derived": False},
             },
         ),
+        "spans": Path(
+            "evaluation takes as many steps at once as {span} bytes of the largest signal hold, or {fewest}",
+            {"whole": {"span": ALWAYS}, "small": {"span": 1, "fewest": 2}},
+        ),
     }
 )
 """Name of a decision -> what decides it, and its ways."""

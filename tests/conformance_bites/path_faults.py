@@ -19,7 +19,7 @@ import snnhw_cpu.provider
 import snnhw_cpu.threads
 from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
 from snnhw.tensors.execution import precision
-from snnhw.tensors.network import OPERATIONS, blocks, run, walk
+from snnhw.tensors.network import OPERATIONS, blocks, run, spans, walk
 from snnhw.tensors.network.loops import loop, sweep
 from snnhw.tensors.scans import printed
 
@@ -141,6 +141,20 @@ def recorded_late(original: Callable[..., Any], done: Any, name: str, *rest: Any
     return {port: y * 0.875 for port, y in found.items()} if product else found
 
 
+# -- Spans -----------------------------------------------------------------------------------------
+
+
+def gathered(many: bool) -> Callable[..., None]:
+    """What is wanted, of a pass in several spans, or of one that is whole."""
+
+    def add(original: Callable[..., None], gathering: Any, first: int, part: Any) -> None:
+        original(gathering, first, part)
+        if (part is not gathering._whole) == many:
+            gathering._found |= {port: y * 0.875 for port, y in gathering._found.items()}
+
+    return add
+
+
 # -- Kernels ----------------------------------------------------------------------------------------
 
 
@@ -236,6 +250,7 @@ SPIKING: Final = ("margin/dense-Leaky",)
 
 POOLED: Final = ("exact/MaxPool2d-plain", "gradient/MaxPool2d-plain")
 TILED: Final = ("exact/Leaky-subtract-delayed", "margin/dense-Leaky")
+SPANNED: Final = ("exact/Leaky-subtract-delayed", "margin/dense-Leaky")
 SHAPED: Final = ("pointwise/Leaky-subtract-delayed-shaped-graded-quantised",)
 HELD: Final = ("law/owns-dense", "margin/dense-Leaky")
 
@@ -256,6 +271,8 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "loops:kept": Fault(around(sweep, "_chunks", kept_records), ("gradient/recurrent-Leaky",)),
     "loops:again": Fault(around(sweep, "_chunks", records_again), ("gradient/recurrent-Leaky",)),
     "loops:recorded": Fault(around(loop, "_step", recorded_late), ("gradient/recurrent-Leaky",)),
+    "spans:whole": Fault(around(spans.Gathering, "add", gathered(many=False)), SPANNED),
+    "spans:small": Fault(around(spans.Gathering, "add", gathered(many=True)), SPANNED),
     "tiles:whole": Fault(calls(in_parts(parts=False)), TILED),
     "tiles:small": Fault(calls(in_parts(parts=True)), TILED),
     "rows:one": Fault(calls(laid_out(each=False)), SHAPED),

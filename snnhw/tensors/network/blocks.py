@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from snnhw.tensors.autograd import Function, only_once
-from snnhw.tensors.network.adjoints import Adjoint, adjoint_of
+from snnhw.tensors.network.adjoints import adjoint_of
 from snnhw.tensors.network.chains import Chain
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.network.walk import Walk
@@ -56,7 +56,6 @@ def run_chain(walk: Walk, chain: Chain) -> tuple[Tensor, dict[str, Tensor]]:
         views=tuple((nodes[name], walk.operation(name)) for name in chain.views),
         op=nodes[chain.product],
         product=product,
-        adjoint=adjoint_of(nodes[chain.product], product),
         names=tuple(params),
         norm=partial(_normalised, walk, chain.norm) if chain.norm else None,
         pool=(nodes[chain.pool], walk.operation(chain.pool)) if chain.pool else None,
@@ -110,7 +109,6 @@ class _Work:
     views: tuple[tuple[Any, Operation], ...]
     op: Any
     product: Operation
-    adjoint: Adjoint
     names: tuple[str, ...]
     norm: Callable[[Tensor], Tensor] | None
     pool: tuple[Any, Any] | None
@@ -156,6 +154,7 @@ class _Work:
         """The adjoints of all tensors, from those of the result and the states; writes over ``x`` if it is
         spikes."""
         first, params = self._apart(tensors)
+        adjoint = adjoint_of(self.op, self.product)
         through = any(needs[: len(first)])
         wanted = {name for name, need in zip(self.names, needs[len(first) :], strict=True) if need}
         into = x if self.use else self.provider.empty(*x.shape, like=x) if through else None
@@ -168,9 +167,7 @@ class _Work:
                 shape = (len(g), *self.op.infer({"x": tuple(rows.shape[1:])})["y"])
                 g = layer.back(op, kept[number], g, shape)
             asked = frozenset(wanted | ({"x"} if through else set()))
-            found = self.adjoint(
-                self.op, {"x": rows[span]}, params, g, asked, out=to if to is None else to[span]
-            )
+            found = adjoint(self.op, {"x": rows[span]}, params, g, asked, out=to if to is None else to[span])
             for name in wanted:
                 sums[name] = sums[name].add_(found[name]) if name in sums else found[name]
         before: Sequence[Tensor | None] = [into]

@@ -7,13 +7,14 @@ from typing import Final
 
 from torch import Tensor
 
-from snnhw.ir import CLOCK, Clock, Input, Output
+from snnhw.ir import CLOCK, Clock
 from snnhw.ir.inputs import check_steps
 from snnhw.tensors.network.blocks import joins, run_chain
 from snnhw.tensors.network.loops import run_loop
 from snnhw.tensors.network.memo import Memo
 from snnhw.tensors.network.room import FAILURES, told
 from snnhw.tensors.network.schedule import Mode, Stage
+from snnhw.tensors.network.spans import Gathering, span_steps, spans
 from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
 from snnhw.tensors.scans.provider import wide
 from snnhw.tensors.scans.scan import run_use
@@ -58,18 +59,24 @@ def run_network(
     check_steps(network.program, now, steps, batch, training=network.training)
     walk = Walk(network, params, state, steps, batch, like, frozenset(wanted), now, memo or Memo())
     walk.ports |= {f"{name}.y": x for name, x in inputs.items()}
-    for stage, done in zip(network.stages, network.last_read, strict=True):
-        if not isinstance(network.program.nodes[stage.nodes[0]], (Input, Output)):
-            try:
-                _RUN[stage.mode](walk, stage)
-            except FAILURES as error:
-                raise told(error, f"layer {', '.join(stage.nodes)}", steps, batch) from error
-        walk.forget(done)
-    static = network.schedule.static
-    found = {port: walk.over_time(walk.ports[port], port in static).contiguous() for port in walk.wanted}
+    _advance(walk, network.fixed)
+    wanted_ports = Gathering(walk)
+    for first, part in spans(walk, span_steps(walk)):
+        _advance(part, network.moving)
+        wanted_ports.add(first, part)
     if network.program.clocked:
         walk.after[CLOCK] = like.new_tensor(now.later(steps).numbers)
-    return Pass(_apart(found, inputs), walk.after, walk.statistics)
+    return Pass(_apart(wanted_ports.ports, inputs), walk.after, walk.statistics)
+
+
+def _advance(walk: Walk, stages: Iterable[tuple[Stage, frozenset[str]]]) -> None:
+    """Run some stages, each with the ports that no later stage reads."""
+    for stage, done in stages:
+        try:
+            _RUN[stage.mode](walk, stage)
+        except FAILURES as error:
+            raise told(error, f"layer {', '.join(stage.nodes)}", walk.steps, walk.batch) from error
+        walk.forget(done)
 
 
 def _apart(found: Tensors, inputs: Tensors) -> dict[str, Tensor]:

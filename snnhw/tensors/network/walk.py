@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, TypedDict
+from math import prod
+from typing import Any, NamedTuple, TypedDict, cast
 
 import torch
 from torch import Tensor
 
-from snnhw.ir import Clock, Edge, Neuron, Pointwise, Program, infer_shapes
+from snnhw.ir import Clock, Edge, Input, Neuron, Output, Pointwise, Program, StepEquations, infer_shapes
 from snnhw.tensors.network.chains import Chain, chained, chains
 from snnhw.tensors.network.memo import Memo, Remembering
 from snnhw.tensors.network.ops import MOVING, OPERATIONS, Operation
@@ -24,6 +25,9 @@ from snnhw.tensors.watched import watched
 __all__ = ["Network", "Pass", "Tensors", "Walk"]
 
 Tensors = Mapping[str, Tensor]
+
+Run = tuple[Stage, frozenset[str]]
+"""A stage, and the ports that no later one reads."""
 
 
 class Pass(NamedTuple):
@@ -90,20 +94,59 @@ class Network:
         return infer_shapes(self.program).shapes
 
     @cached_property
+    def keys(self) -> Mapping[str, Mapping[str, str]]:
+        """Node -> parameter -> key."""
+        return {name: self.program.param_keys(name) for name in self.program.nodes}
+
+    @cached_property
+    def equations(self) -> Mapping[str, StepEquations]:
+        """Pointwise node -> its equations for one step."""
+        nodes = self.program.nodes.items()
+        return {name: op.equations() for name, op in nodes if isinstance(op, (Neuron, Pointwise))}
+
+    @cached_property
+    def remembering(self) -> frozenset[str]:
+        """Nodes whose layer is a `Remembering` one; to ask a protocol takes as long as a small layer."""
+        return frozenset(name for name, layer in self.layers.items() if isinstance(layer, Remembering))
+
+    @cached_property
     def read(self) -> frozenset[str]:
         """Ports that some node reads."""
         return frozenset(edge.src for edge in self.program.edges)
 
     @cached_property
-    def last_read(self) -> tuple[frozenset[str], ...]:
-        """For each stage, the ports that no later stage reads."""
+    def widest(self) -> int:
+        """Numbers of the largest signal that changes over time, of one sample at one step. An input is there
+        before."""
+        inputs = {f"{name}.y" for name in self.program.named(Input)}
+        moving = self.shapes.keys() - self.schedule.static - inputs
+        return max((prod(self.shapes[port]) for port in moving), default=0)
+
+    @cached_property
+    def fixed(self) -> tuple[Run, ...]:
+        """What is computed once for all steps."""
+        return tuple(run for run in self._runs if self._still(run[0]))
+
+    @cached_property
+    def moving(self) -> tuple[Run, ...]:
+        """What is computed for every step."""
+        return tuple(run for run in self._runs if not self._still(run[0]))
+
+    @cached_property
+    def _runs(self) -> tuple[Run, ...]:
+        """All but inputs and outputs, in order."""
         seen: set[str] = set()
         found = []
         for stage in reversed(self.stages):
             sources = {edge.src for name in stage.nodes for edge in self._into(name)}
-            found.append(frozenset(sources - seen))
+            if not isinstance(self.program.nodes[stage.nodes[0]], (Input, Output)):
+                found.append((stage, frozenset(sources - seen)))
             seen |= sources
         return tuple(found[::-1])
+
+    def _still(self, stage: Stage) -> bool:
+        ports = {f"{name}.{port}" for name in stage.nodes for port in self.program.nodes[name].out_ports}
+        return ports <= self.schedule.static
 
     def _into(self, name: str) -> Iterator[Edge]:
         for port in self.program.nodes[name].in_ports:
@@ -234,7 +277,7 @@ class Walk:
         fixed = {port for port, (_, constant) in arriving.items() if constant}
         idle = {port for port, (_, drawn) in noise.items() if not drawn}
         return use_of(
-            op.equations(),
+            self.network.equations[name],
             {port: x for port, (x, _) in {**arriving, **noise}.items()},
             self.params_of(name),
             self.states_of(name),
@@ -249,9 +292,13 @@ class Walk:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """A neuron over one step: inputs, ports and states are ``[B, ...]``."""
         xs = {**xs, **self.noise_at(name, step, derivatives=torch.is_grad_enabled())}
-        op = self._neuron(name)
         return run_step(
-            op.equations(), xs, self.params_of(name), states, outputs=self.used(name), **self._how(name)
+            self.network.equations[name],
+            xs,
+            self.params_of(name),
+            states,
+            outputs=self.used(name),
+            **self._how(name),
         )
 
     def noise_at(self, name: str, step: int, *, derivatives: bool) -> dict[str, Tensor]:
@@ -263,7 +310,9 @@ class Walk:
         """A stateless node over rows ``[M, ...]``."""
         op, params = self.network.program.nodes[name], self.params_of(name)
         if isinstance(op, Pointwise):
-            return run_step(op.equations(), rows, params, {}, outputs=op.out_ports, **self._how(name))[0]
+            return run_step(
+                self.network.equations[name], rows, params, {}, outputs=op.out_ports, **self._how(name)
+            )[0]
         return {"y": self.operation(name)(op, rows, params)}
 
     def operation(self, name: str) -> Operation:
@@ -272,7 +321,8 @@ class Walk:
         layer = self.network.layers.get(name) or OPERATIONS[kind]
         if watched([self.like]):  # a layer of one's own has kernels that nobody sees
             layer = OPERATIONS[kind]
-        found = layer.at(name, self.memo) if isinstance(layer, Remembering) else layer
+        remembers = name in self.network.remembering and layer is self.network.layers[name]
+        found = cast("Remembering", layer).at(name, self.memo) if remembers else cast("Operation", layer)
         if self.network.signals and layer is OPERATIONS[kind] and kind not in MOVING:
             found = partial(_widened, found)
         return partial(_cast_back, found) if self.autocast else found
@@ -287,7 +337,7 @@ class Walk:
         op = self.network.program.nodes[name]
         wider = x.to(wide(x.dtype))
         found = TIMED[type(op)](op, wider, self.params_of(name), self._span(name, clock, steps))
-        keys = self.network.program.param_keys(name)
+        keys = self.network.keys[name]
         self.statistics |= {keys[param]: value.detach() for param, value in found.statistics.items()}
         return found.y.to(x.dtype)
 
@@ -298,7 +348,7 @@ class Walk:
         nobody asks for."""
         op = self.network.program.nodes[name]
         assert isinstance(op, (Neuron, Pointwise))
-        step, span = op.equations(), self._span(name, clock, steps)
+        step, span = self.network.equations[name], self._span(name, clock, steps)
         if not step.noise:
             return {}
         shape = (self.batch, *self.network.shapes[f"{name}.{op.out_ports[0]}"])
@@ -319,6 +369,6 @@ class Walk:
         return {"dt": self.network.program.time.dt, "provider": self.provider(name)}
 
     def params_of(self, name: str) -> dict[str, Tensor]:
-        keys = self.network.program.param_keys(name)
+        keys = self.network.keys[name]
         new = self.statistics
         return {param: new[key] if key in new else self.params[key] for param, key in keys.items()}

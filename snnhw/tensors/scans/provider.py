@@ -97,6 +97,8 @@ class Sizes:
         held: bytes of signals that a loop keeps for its way back. A longer one keeps its states now and then,
             and computes what lies between again.
         passing: steps of a loop for which there is room when nothing is kept.
+        span: bytes of the largest signal that evaluation computes at a time; 0: all steps at once.
+        fewest: steps that it computes at a time in any case.
     """
 
     block: int = 0
@@ -104,6 +106,8 @@ class Sizes:
     derived: bool = True
     held: int = 64 << 20
     passing: int = 16
+    span: int = 0
+    fewest: int = 8
 
 
 UNMEASURED: Final = Sizes()
