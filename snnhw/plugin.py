@@ -34,6 +34,7 @@ __all__ = [
     "KERNELS",
     "READERS",
     "STAND_INS",
+    "TARGETS",
     "Array",
     "Arrays",
     "Backend",
@@ -65,6 +66,9 @@ FORMATS = "snnhw.formats"
 
 READERS = "snnhw.readers"
 """Entry-point group of simulators that run files of a format, for comparison."""
+
+TARGETS = "snnhw.targets"
+"""Entry-point group of chips that compute in integers; see `snnhw.target`."""
 
 KERNELS = "snnhw.kernels"
 """Entry-point group of what runs neurons on torch tensors, by type of device; see `snnhw.tensors`."""

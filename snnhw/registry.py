@@ -18,7 +18,7 @@ from stevedore import DriverManager
 
 from snnhw.errors import DuplicatePlugin, InterfaceMismatch, PluginError, PluginUnavailable, UnknownPlugin
 from snnhw.options import build_options
-from snnhw.plugin import BACKENDS, FORMATS, INTERFACE, READERS, STAND_INS, Probe
+from snnhw.plugin import BACKENDS, FORMATS, INTERFACE, READERS, STAND_INS, TARGETS, Probe
 from snnhw.words import brief, did_you_mean, sentence
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _OF_DEVICES = " A backend is named after what runs; none of those that are insta
 _PURPOSE = {
     BACKENDS: "a backend, which runs programs",
     FORMATS: "a format, which reads and writes files",
+    TARGETS: "a target, a chip that computes in integers",
     READERS: "a reader, which runs files in another simulator",
 }
 

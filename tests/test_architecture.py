@@ -30,6 +30,8 @@ LAYERS: dict[str, set[str]] = {
     "arrays": COMMON | {"plugin"},
     "session": COMMON | {"ir", "plugin", "arrays"},
     "reader": COMMON | {"plugin"},
+    "target": COMMON | {"plugin"},
+    "deploy": COMMON | {"ir", "passes", "reference", "plugin", "target", "registry"},
     "options": COMMON | {"plugin", "reader"},
     "registry": COMMON | {"plugin", "reader", "options"},
     "passes": COMMON | {"ir"},
@@ -44,32 +46,19 @@ LAYERS: dict[str, set[str]] = {
 }
 """Layer -> the other layers it may import. A layer is a file or a folder directly under snnhw/."""
 
-FOR_TYPES_ONLY = {"plugin": {"ir"}}
+FOR_TYPES_ONLY = {"plugin": {"ir"}, "target": {"ir"}}
 """What a layer may import for type checkers alone."""
 
 TORCH_SIDE = {
-    "_layers",
-    "_neurons",
-    "backprop",
-    "datasets",
-    "export_nir",
-    "functional",
-    "import_nir",
-    "nn",
-    "optim",
-    "spikegen",
-    "spikeplot",
-    "surrogate",
-    "tensors",
-    "training",
-    "utils",
+    *("_layers", "_neurons", "backprop", "datasets", "export_nir", "functional", "import_nir", "nn", "optim"),
+    *("spikegen", "spikeplot", "surrogate", "tensors", "training", "utils"),
 }
 """Layers that import torch. Except for `tensors`, they may import everything in snnhw."""
 
 ON_TOP = {"__init__", "__main__", "api", "cli"}
 """Layers that may import everything in snnhw, but the torch side only inside functions (`cli`: anywhere)."""
 
-FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader", "arrays", "session"}
+FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader", "target", "arrays", "session"}
 """The layers a plugin may import."""
 
 FOR_SOME_PLUGINS = {

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 import snnhw
-from snnhw.cli import backends, conformance, convert, demo, explain, inspect, train, verify
+from snnhw.cli import backends, conformance, convert, demo, explain, export, inspect, train, verify
 from snnhw.cli.answer import close_for_good
 from snnhw.cli.guard import Guarded
 
@@ -35,6 +35,7 @@ VERBS: Final = (
     ("inspect", inspect.command, LOOK, "snnhw inspect model.snn"),
     ("explain", explain.command, LOOK, "snnhw explain model.snn --backend NAME"),
     ("convert", convert.command, LOOK, "snnhw convert model.snn model.nir --write target=NAME"),
+    ("export", export.command, LOOK, "snnhw export model.snn OUT --target loihi2 --calibrate spikes.npz"),
     ("verify", verify.command, PROVE, "snnhw verify model.snn --on cpu,reference --inputs inputs.npz"),
     ("conformance", conformance.command, PROVE, "snnhw conformance NAME --json report.json"),
 )

@@ -31,7 +31,7 @@ Supports = Annotated[
 def command(as_json: AsJson = False, supports: Supports = False) -> None:
     """List the installed backends and whether they can run here."""
     from snnhw import registry
-    from snnhw.plugin import BACKENDS
+    from snnhw.plugin import BACKENDS, TARGETS
 
     if supports:
         every = {name: registry.load(BACKENDS, name).capabilities() for name in registry.names(BACKENDS)}
@@ -39,11 +39,16 @@ def command(as_json: AsJson = False, supports: Supports = False) -> None:
         return
     with err.status("asking every backend"):
         found = registry.survey(BACKENDS)
+    chips = {name: registry.load(TARGETS, name) for name in registry.names(TARGETS)}
     if as_json:
         rows = [{"name": name, **asdict(probe)} for name, probe in found.items()]
-        print_json({"schema": 1, "backends": rows})
+        labels = [{"name": name, "label": chip.label} for name, chip in chips.items()]
+        print_json({"schema": 1, "backends": rows, "chips": labels})
     else:
         _show(found)
+        if chips:
+            out.print()
+            out.print(table(("chip", "integers"), [(name, chip.label) for name, chip in chips.items()]))
 
 
 def _show(found: Mapping[str, Probe]) -> None:

@@ -27,7 +27,7 @@ def command(
         bool, typer.Option("--train", help="Explain a step of training: cross-entropy of rates, Adam.")
     ] = False,
 ) -> None:
-    """Show what a backend would do with a network: its plan, and the sources it would emit.
+    """Show what a backend would do: its plan, and its sources.
 
     Neither the device nor its SDK is needed.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snnhw.cli import chips
 from snnhw.cli.arguments import AsJson, Read, parse_options, parse_settings
 from snnhw.cli.console import complain, err, out, print_json, table
 from snnhw.cli.guard import FAILED
@@ -23,6 +24,9 @@ __all__ = ["command"]
 NUMBERS = ("spikes", "fired", "differ", "explained", "outside", "membrane")
 LAYERS = ("spikes", "differ", "explained", "first", "membrane")
 """Columns of the tables, for all layers together and for each."""
+
+VENDOR = 2
+"""Samples that a vendor's simulator is given: it takes seconds for each."""
 
 LEGEND = {
     "spikes": "compared, those that are 0 included",
@@ -41,7 +45,9 @@ def command(
     *,
     on: Annotated[
         str,
-        typer.Option(metavar="NAMES", help="Backends, or reader@format, with commas between: cpu,reference."),
+        typer.Option(
+            metavar="NAMES", help="Backends, chips, or reader@format, with commas between: cpu,reference."
+        ),
     ],
     read: Read = None,
     inputs: Annotated[
@@ -66,11 +72,16 @@ def command(
             show_default=False,
         ),
     ] = None,
+    vendor: Annotated[
+        bool, typer.Option("--vendor", help="Ask the simulators of chips' vendors, too: bit by bit.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a network on several backends, and say where, when and by how much they part.
 
-    Each is held to the float64 reference, and to the first of the list. Simulators that read the file's
+    Each is held to the float64 reference, and to the first of the list. Of a chip, three things are said:
+    how far its integers are from the float network, whether the vendor's simulator gives the same, and
+    whether it fits. Simulators that read the file's
     format are given the file as it is. Ends with status 1 when rounding does not explain a difference.
     """
     from snnhw import api
@@ -85,25 +96,36 @@ def command(
         given = read_inputs(inputs, program)
         varying = [x for name, x in given.items() if name not in program.time.static_inputs and x.ndim]
         time_steps = len(varying[0]) if varying else time_steps
-    names = tuple(filter(None, (name.strip() for name in on.split(","))))
+    names, on_chips = chips.split(tuple(filter(None, (name.strip() for name in on.split(",")))))
+    if on_chips and inputs is None:
+        raise typer.BadParameter("chips are calibrated: give spikes, --inputs FILE", param_hint="--inputs")
     with err.status("getting ready") as status:
-        found = verify(
-            program,
-            params,
-            given,
-            names,
-            time_steps=time_steps,
-            source=Source(file, reading),
-            options=_by_backend(option),
-            on_start=lambda name: status.update(f"running on {name}, and comparing"),
-        )
+        seen = chips.held(program, params, given, on_chips, samples=VENDOR if vendor else 0)
+        found = None
+        if names or not on_chips:
+            found = verify(
+                program,
+                params,
+                given,
+                names,
+                time_steps=time_steps,
+                source=Source(file, reading),
+                options=_by_backend(option),
+                on_start=lambda name: status.update(f"running on {name}, and comparing"),
+            )
     source = str(inputs) if inputs else f"random, seed {seed}"
     if as_json:
-        print_json(_record(found, file, source))
+        record = _record(found, file, source) if found else {"schema": 1, "file": str(file)}
+        print_json({**record, "chips": chips.records(seen)} if on_chips else record)
     else:
-        _show(found, file, source)
-    if not found.ok:
-        complain(_why(found))
+        if found:
+            _show(found, file, source)
+        for each in seen:
+            chips.show(each)
+    bad = [_why(found)] if found and not found.ok else []
+    bad += [chips.why(each) for each in seen if not each.ok]
+    if bad:
+        complain("; ".join(bad))
         raise typer.Exit(FAILED)
 
 

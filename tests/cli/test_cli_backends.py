@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cli_calls import call
@@ -22,6 +23,7 @@ FOUND = {
 @pytest.fixture
 def surveyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "survey", lambda group: FOUND)
+    monkeypatch.setattr(registry, "names", lambda group: ())
 
 
 @pytest.mark.usefixtures("surveyed")
@@ -63,8 +65,18 @@ def test_json_is_alone_on_stdout() -> None:
 
 def test_nothing_installed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "survey", lambda group: {})
+    monkeypatch.setattr(registry, "names", lambda group: ())
     result = call("backends")
     assert (result.exit_code, result.stdout) == (0, "No backend is installed.\n")
+
+
+def test_chips_say_what_their_integers_are_held_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "survey", lambda group: FOUND)
+    monkeypatch.setattr(registry, "names", lambda group: ("chip",))
+    monkeypatch.setattr(registry, "load", lambda group, name: SimpleNamespace(label="bit-true to a stand-in"))
+    assert "chip bit-true to a stand-in" in " ".join(call("backends").stdout.split())
+    found = json.loads(call("backends", "--json").stdout)
+    assert found["chips"] == [{"name": "chip", "label": "bit-true to a stand-in"}]
 
 
 def test_what_is_installed_here() -> None:

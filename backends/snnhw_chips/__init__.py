@@ -1,0 +1,1 @@
+"""Chips: each a file of limits, a rule in equations, and what makes integers of a network."""

@@ -1,0 +1,1 @@
+"""Scripts for whatever Python has a vendor's simulator: they import nothing of snnhw."""
