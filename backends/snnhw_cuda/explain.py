@@ -52,11 +52,24 @@ def _calls(program: Program, options: CudaOptions) -> Table:
         "random numbers are others at every call": program.clocked,
     }
     against = [reason for reason, holds in reasons.items() if holds]
-    how = (
-        "its kernels one by one" if against else "as a CUDA graph, from the third call of the same shapes on"
+    rows = (
+        ("run; forward, loss and backward of step", "the same shapes", "it changes nothing that lasts"),
+        (
+            "clipping and update of step",
+            "gradients in the same place, with the same settings",
+            "the call that changes everything launches it: a step is whole, or has not been",
+        ),
     )
-    why = "; ".join(against) or "the update of parameters, which is no part of it, takes few launches"
-    return (("call", "launched", "because"), ("run, and forward and backward of step", how, why))
+    one_by_one = "its kernels one by one"
+    return (
+        ("call", "launched", "because"),
+        *(
+            (call, one_by_one, "; ".join(against))
+            if against
+            else (call, f"as a CUDA graph, from the third one of {same} on", why)
+            for call, same, why in rows
+        ),
+    )
 
 
 def _neurons(program: Program, rows: Table) -> dict[str, int]:

@@ -2,21 +2,28 @@
 
 A recorded call reads and writes the same memory each time. So what it is given is copied there first, and
 what it gives is copied out, into memory of its own for the caller.
+
+A step of training is two graphs. The first computes, up to the gradients, and changes nothing that lasts.
+The second, which clips them and updates, is launched by the one call that changes everything (`Change`):
+however a step is interrupted, all of it has happened, or nothing. It works on the gradients where the first
+one leaves them, and on parameters and the optimizer's memory where they lie.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from snnhw.tensors.execution.calls import Function, Groups
+from snnhw.tensors.execution.calls import LENT, Function, Groups
+from snnhw.tensors.execution.commit import Change
 
-__all__ = ["Graphs", "OnDevice", "Record", "Recorded"]
+__all__ = ["CHANGED", "Graphs", "OnDevice", "Record", "Recorded"]
 
 LOG: Final = logging.getLogger("snnhw.cuda")
 
@@ -24,19 +31,25 @@ WARM: Final = 2
 """Calls of the same shapes before one is recorded: kernels are compiled by then, and memory is at hand."""
 
 MOST: Final = 8
-"""Recordings of one executable; each holds the memory of all that it computes. Calls of further shapes are
-made directly: to record anew at every change of shapes would cost more than it saves."""
+"""Recordings of one executable, of each name; each holds the memory of all that it computes. Calls of further
+shapes are made directly: to record anew at every change of shapes would cost more than it saves."""
+
+REMEMBERED: Final = 1024
+"""Different calls that are counted; then counting begins anew."""
+
+CHANGED: Final = "changed"
+"""The group of what a recorded function writes to in place, and what it reads besides."""
 
 
 class Recorded(NamedTuple):
-    """What a recording computes, and what computes it again."""
+    """What a recording computes, and what computes it again: something written in C (`Change`)."""
 
     found: Groups
-    again: Callable[[], object]
+    again: Change
 
 
 Record = Callable[[Function, Groups], Recorded]
-"""Records a function of tensors that stay where they are."""
+"""Records a function of tensors that stay where they are. Nothing that lasts is changed meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class OnDevice:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self.device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             found = function(given)
-        return Recorded(found, graph.replay)
+        return Recorded(found, partial(torch._C._CUDAGraph.replay, graph))
 
 
 class _Recording:
@@ -64,7 +77,12 @@ class _Recording:
             for key, x in group.items():
                 self.given[name][key].copy_(x)
         self.again()
-        return _each(self.found, Tensor.clone)
+        lent = {name: group for name, group in self.found.items() if name in LENT}
+        rest = {name: group for name, group in self.found.items() if name not in LENT}
+        return {**_each(rest, Tensor.clone), **lent}
+
+
+Kept = TypeVar("Kept")
 
 
 class Graphs:
@@ -74,40 +92,55 @@ class Graphs:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._seen: dict[Hashable, int] = {}
-        self._kept: dict[Hashable, _Recording] = {}
+        self._kept: dict[str, dict[Hashable, Any]] = {}
         self._refused: set[str] = set()
 
     def __reduce__(self) -> Any:
         """What is recorded belongs to the memory of one executable."""
         return Graphs, (self._record,)
 
-    def __call__(self, name: str, function: Function, given: Groups) -> Groups:
-        if name in self._refused:
-            return function(given)
-        key = (
-            name,
-            tuple(
-                (group, each, tuple(x.shape), x.dtype) for group in given for each, x in given[group].items()
-            ),
+    def __call__(self, name: str, function: Function, given: Groups, /) -> Groups:
+        key = tuple(
+            (group, each, tuple(x.shape), x.dtype) for group in given for each, x in given[group].items()
         )
-        if key not in self._kept and not self._keep(key, name, function, given):
-            return function(given)
-        return self._kept[key](given)
+        found = self._recording(name, key, lambda: _Recording(self._record, function, given))
+        return found(given) if found else function(given)
 
-    def _keep(self, key: Hashable, name: str, function: Function, given: Groups) -> bool:
-        """Whether the call is recorded by now."""
-        if len(self._kept) == MOST:
-            return False
-        self._seen[key] = self._seen.get(key, 0) + 1
-        if self._seen[key] <= WARM:
-            return False
+    def changes(
+        self, name: str, make: Callable[[], list[Change]], of: Hashable, tensors: Sequence[Tensor]
+    ) -> list[Change]:
+        def made(_: Groups) -> Groups:
+            for change in make():
+                change()
+            return {}
+
+        places = tuple((x.data_ptr(), tuple(x.shape), x.dtype) for x in tensors)
+        given = {CHANGED: {str(number): x for number, x in enumerate(tensors)}}
+        found = self._recording(name, (of, places), lambda: self._record(made, given).again, turns=True)
+        return [found] if found else make()
+
+    def _recording(
+        self, name: str, key: Hashable, record: Callable[[], Kept], *, turns: bool = False
+    ) -> Kept | None:
+        """What is recorded by now, if anything is; the oldest makes room where it ``turns``."""
+        kept = self._kept.setdefault(name, {})
+        if key in kept or name in self._refused or (len(kept) == MOST and not turns):
+            return kept.get(key)
+        if len(self._seen) == REMEMBERED:
+            self._seen.clear()
+        self._seen[name, key] = self._seen.get((name, key), 0) + 1
+        if self._seen[name, key] <= WARM:
+            return None
         try:
-            self._kept[key] = _Recording(self._record, function, given)
+            kept[key] = record()
         except RuntimeError as error:  # torch's, of whatever a device cannot do while it records
             LOG.warning("each %s launches its kernels one by one, as it cannot be recorded: %s", name, error)
             self._refused.add(name)
-            return False
-        return True
+            return None
+        if len(kept) > MOST:
+            del kept[next(iter(kept))]
+        found: Kept = kept[key]
+        return found
 
 
 def _each(groups: Groups, of: Callable[[Tensor], Tensor]) -> dict[str, dict[str, Tensor]]:

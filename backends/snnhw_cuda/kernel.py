@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from types import ModuleType
 from typing import Any, Final
@@ -96,14 +97,18 @@ class Kernel:
         except (triton.TritonError, RuntimeError) as error:
             raise DeviceError(self._refused(error)) from error
 
-    def _refused(self, error: Exception) -> str:
-        """What was compiled goes into a file, to be looked at."""
+    @cached_property
+    def _file(self) -> str:
+        """Where the source lies, to be looked at; written when it is first asked for."""
         with tempfile.NamedTemporaryFile("w", suffix=f"_{self.name}.py", delete=False) as file:
             file.write(self.source)
+        return file.name
+
+    def _refused(self, error: Exception) -> str:
         return (
             f"Triton {triton.__version__} does not run this {self.name} kernel, whose source is now in "
-            f"'{file.name}': {sentence(f'{type(error).__name__}: {error}')} Please report it with that file; "
-            "backend='cpu' runs the same program meanwhile"
+            f"'{self._file}': {sentence(f'{type(error).__name__}: {error}')} Please report it with that "
+            "file; backend='cpu' runs the same program meanwhile"
         )
 
 

@@ -23,16 +23,22 @@ pytestmark = WITH_TRITON
 
 
 class StandIn:
-    """Records in main memory: the same tensors are read, and the same written, at every call."""
+    """Records in main memory: the same tensors are read, and the same written, at every call. As on a device,
+    what is changed in place while it records stays as it was."""
 
     def __init__(self) -> None:
-        self.recorded = self.replayed = 0
+        self.recorded = self.replayed = self.updates = 0
 
     def __call__(self, function: Function, given: Groups) -> Any:
-        from snnhw_cuda.graphs import Recorded
+        from snnhw_cuda.graphs import CHANGED, Recorded
 
         self.recorded += 1
+        self.updates += CHANGED in given
+        changed = given.get(CHANGED, {}).values()
+        before = [x.clone() for x in changed]
         found = function(given)
+        for x, kept in zip(changed, before, strict=True):
+            x.copy_(kept)
 
         def again() -> None:
             self.replayed += 1
@@ -81,7 +87,7 @@ def session(calls: Calls) -> list[Tensor]:
     """Everything that a session gives: steps and runs, other shapes, states, rates and parameters between."""
     found: list[Tensor] = []
     with executable(calls, program_of()) as model:
-        for n, (x, y) in enumerate(batches(6)):
+        for n, (x, y) in enumerate(batches(12)):
             result = model.step({"x": x}, {"target": y}, model.state if n % 2 else None)
             found += [torch.as_tensor(result.loss), *result.outputs.values(), *result.state.values()]
             found += model.run({"x": x}).outputs.values()
@@ -102,7 +108,8 @@ def test_recorded_calls_give_what_direct_ones_give() -> None:
 
     stand_in = StandIn()
     ours, theirs = session(Graphs(stand_in)), session(directly)
-    assert stand_in.recorded >= 4
+    assert stand_in.recorded >= 5
+    assert stand_in.updates >= 2
     assert stand_in.replayed > 6
     assert len(ours) == len(theirs)
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
@@ -156,7 +163,8 @@ def test_few_calls_are_recorded_each_once_and_none_is_kept_after_the_end() -> No
         for steps in range(1, MOST + 3):
             for x, y in batches(3, steps=steps):
                 model.step({"x": x}, {"target": y})
-    assert stand_in.recorded == len(calls._kept) == MOST
+    assert stand_in.recorded - stand_in.updates == len(calls._kept["step"]) == MOST
+    assert len(calls._kept["update"]) <= MOST
     model.close()
     assert model._calls is directly
 
@@ -169,14 +177,67 @@ def test_a_copy_has_no_recordings() -> None:
         assert (copied._record, len(copied._kept)) == (device, 0)
 
 
-def test_explain_says_when_calls_are_recorded_and_why_not() -> None:
+def test_an_update_is_recorded_for_its_settings_and_never_twice_made() -> None:
+    """The oldest recording makes room for that of new settings, as a schedule gives them."""
+    from snnhw_cuda.graphs import MOST, WARM, Graphs
+
+    def trained(calls: Calls) -> list[Tensor]:
+        with executable(calls, program_of()) as model:
+            for x, y in batches(WARM + 1):
+                model.step({"x": x}, {"target": y})
+            for rate in range(1, MOST + 2):
+                model.set_optimizer(Adam(lr=rate / 100))
+                for x, y in batches(WARM + 2):
+                    model.step({"x": x}, {"target": y})
+            return [torch.as_tensor(x) for x in model.save_state().values()]
+
+    stand_in = StandIn()
+    calls = Graphs(stand_in)
+    ours, theirs = trained(calls), trained(directly)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert stand_in.updates > MOST
+    assert len(calls._kept["update"]) == MOST
+
+
+@pytest.mark.parametrize("stops", ["update", "copy"])
+def test_a_step_that_is_stopped_has_changed_nothing(stops: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes between the two recordings of a step, or before the first."""
+    from snnhw_cuda.graphs import Graphs
+
+    def interrupted(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    stand_in = StandIn()
+    with executable(Graphs(stand_in), program_of()) as model:
+        *rest, (x, y) = batches(8)
+        for earlier, target in rest:
+            model.step({"x": earlier}, {"target": target})
+        assert stand_in.updates == 1
+        before = {key: torch.as_tensor(x).clone() for key, x in model.save_state().items()}
+        with monkeypatch.context() as patched:
+            if stops == "update":
+                patched.setattr(Graphs, "changes", interrupted)
+            else:
+                patched.setattr(Tensor, "clone", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                model.step({"x": x}, {"target": y})
+        assert all(torch.equal(torch.as_tensor(x), before[key]) for key, x in model.save_state().items())
+        loss = model.step({"x": x}, {"target": y}).loss
+    with executable(directly, program_of()) as model:
+        assert [model.step({"x": x}, {"target": y}).loss for x, y in batches(8)][-1] == loss
+
+
+def test_explain_says_when_calls_are_recorded_and_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnhw_cuda.explain._machine_code", lambda *_: (("read", "elsewhere"),))
     loss = Loss((Term(CERate(), of="lif.spk"),))
 
     def said(program: Program, **options: Any) -> tuple[str, ...]:
         job = Train(3, {"x": (4,)}, 5, options=CudaOptions(**options), loss=loss, optimizer=Adam(lr=0.05))
-        return backend().explain(program, job).tables["calls"][1][1:]
+        _, computes, changes = backend().explain(program, job).tables["calls"]
+        assert (computes[1:] == changes[1:]) == bool(options or program.clocked)
+        return computes[1:]
 
-    assert said(program_of())[0] == "as a CUDA graph, from the third call of the same shapes on"
+    assert said(program_of())[0] == "as a CUDA graph, from the third one of the same shapes on"
     one_by_one = "its kernels one by one"
     assert said(program_of(), graphs=False) == (one_by_one, "graphs=false")
     assert said(program_of(), interpret=True) == (one_by_one, "interpret=true")

@@ -10,6 +10,7 @@ import torch
 from cuda_calls import WITH_TRITON
 from torch import Tensor
 
+from snnhw.errors import DeviceError
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.scan import run_scan
 from snnhw_cpu.provider import NumbaProvider
@@ -114,3 +115,22 @@ def test_narrow_signals_are_those_of_float32_rounded_once(name: str, dtype: torc
 @pytest.mark.parametrize("name", POOL)
 def test_many_steps_go_chunk_by_chunk(name: str) -> None:
     compare(POOL[name], 70, torch.float32)
+
+
+def test_a_kernel_that_fails_leaves_its_source_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from snnhw_cuda.kernel import Kernel
+
+    class Refuses:
+        def __getitem__(self, _: object) -> Refuses:
+            return self
+
+        def __call__(self, *_: object, **options: object) -> None:
+            raise RuntimeError(f"no room for BLOCK={options['BLOCK']}")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    kernel = Kernel("its source", "forward", Refuses(), interpreted=False)
+    for _ in range(2):
+        with pytest.raises(DeviceError, match=r"does not run this forward kernel.* no room for BLOCK=32\."):
+            kernel(1, [], BLOCK=32)
+    (file,) = tmp_path.iterdir()
+    assert file.read_text() == "its source"

@@ -1,13 +1,16 @@
-"""How an executable calls what is a function of tensors alone: directly, or as its device records it."""
+"""How an executable calls what is a function of tensors alone, and what it changes together: directly, or as
+its device records it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Final, Protocol
 
 from torch import Tensor
 
-__all__ = ["Calls", "Function", "Groups", "directly"]
+from snnhw.tensors.execution.commit import Change
+
+__all__ = ["LENT", "Calls", "Direct", "Function", "Groups", "directly"]
 
 Groups = Mapping[str, Mapping[str, Tensor]]
 """Tensors by name, in groups such as ``inputs``, ``state`` and ``targets``."""
@@ -16,16 +19,40 @@ Function = Callable[[Groups], Groups]
 """A function of the tensors that it is given, of their shapes and dtypes, and of the executable's parameters,
 which stay where they are in memory; of nothing else that may change from one call to the next."""
 
+LENT: Final = frozenset({"grads"})
+"""Groups that the caller has read before its next call, so that they need no memory of their own."""
+
 
 class Calls(Protocol):
     """Calls a function, in one of several ways that give the same."""
 
     def __call__(self, name: str, function: Function, given: Groups, /) -> Groups:
-        """What the function gives, in memory that belongs to the caller; ``name`` says which one it is, of
-        those of one executable."""
+        """What the function gives, in memory that belongs to the caller, but for `LENT`; ``name`` says which
+        one it is, of those of one executable."""
+        ...
+
+    def changes(
+        self, name: str, make: Callable[[], list[Change]], of: Hashable, tensors: Sequence[Tensor]
+    ) -> list[Change]:
+        """Changes in place, to be made together with others.
+
+        Args:
+            make: what they are, as a function of ``of`` and of ``tensors``, where these lie.
+            tensors: all that they read or write.
+        """
         ...
 
 
-def directly(_: str, function: Function, given: Groups) -> Groups:
+class Direct:
     """As Python does."""
-    return function(given)
+
+    def __call__(self, name: str, function: Function, given: Groups, /) -> Groups:
+        return function(given)
+
+    def changes(
+        self, name: str, make: Callable[[], list[Change]], of: Hashable, tensors: Sequence[Tensor]
+    ) -> list[Change]:
+        return make()
+
+
+directly: Final = Direct()

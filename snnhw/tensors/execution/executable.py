@@ -151,7 +151,7 @@ class TorchExecutable:
             return {"loss": {"loss": loss.detach()}, "outputs": outputs, "state": ends, **rest}
 
         found = self._calls("step", learned, given)
-        after, changes = trainer.learn(replace(now, own=memo.chosen), sequence, found["grads"])
+        after, changes = trainer.learn(replace(now, own=memo.chosen), sequence, found["grads"], self._calls)
         ends = dict(found["state"])
         result = StepResult(_number(found["loss"]["loss"]), found["outputs"], ends)
         kept = partial(setattr, self, "state", ends)

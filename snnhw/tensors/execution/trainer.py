@@ -12,8 +12,9 @@ from torch import Tensor
 
 from snnhw.plugin import Train
 from snnhw.session import Progress
+from snnhw.tensors.execution.calls import Calls
 from snnhw.tensors.execution.commit import Change
-from snnhw.tensors.execution.optimizers import OPTIMIZERS
+from snnhw.tensors.execution.optimizers import OPTIMIZERS, Memory
 
 __all__ = ["Trainer"]
 
@@ -46,17 +47,29 @@ class Trainer:
         return {key: grad.contiguous() for key, grad in zip(self._leaves, found, strict=True)}
 
     def learn(
-        self, now: Progress, sequence: int, grads: Mapping[str, Tensor]
+        self, now: Progress, sequence: int, grads: Mapping[str, Tensor], calls: Calls
     ) -> tuple[Progress, list[Change]]:
-        """How far training has come with one more gradient, and what that changes in place: it updates when
-        as many have come as the job says."""
-        assert now.optimizer is not None
+        """How far training has come with one more gradient, which it does not keep, and what that changes in
+        place: it updates when as many have come as the job says."""
         total = {key: now.grads[key] + grad if now.grads else grad for key, grad in grads.items()}
         if now.pending + 1 < self._job.accumulate:
-            return now.waiting(sequence, total), []
-        rule, wanted = OPTIMIZERS[type(now.optimizer)], list(total.values())
-        memory, changes = rule(now.optimizer, self._params(), self._clipped(wanted), now.memory)
+            return now.waiting(sequence, total if now.grads else _copied(total)), []
+        memory, changes = self._update(now, list(total.values()), calls)
         return now.updated(sequence, memory), changes
+
+    def _update(self, now: Progress, grads: list[Tensor], calls: Calls) -> tuple[Memory, list[Change]]:
+        """What is remembered from now on, and the changes that make an update."""
+        assert now.optimizer is not None
+        rule, params = OPTIMIZERS[type(now.optimizer)], self._params()
+        memory, _ = rule(now.optimizer, params, grads, now.memory)
+        if memory.keys() != now.memory.keys():  # what is new is written another way the first time
+            return rule(now.optimizer, params, self._clipped(grads), now.memory)
+
+        def made() -> list[Change]:
+            return rule(now.optimizer, params, self._clipped(grads), memory)[1]
+
+        tensors = [*params.values(), *grads, *memory.values()]
+        return memory, calls.changes("update", made, now.optimizer, tensors)
 
     def _clipped(self, grads: list[Tensor]) -> list[Tensor]:
         """As torch's ``clip_grad_norm_`` has it; others, as two of these may share their memory."""
@@ -82,3 +95,7 @@ class Trainer:
     def _like(self, array: Array, key: str) -> Tensor:
         param = self._leaves[key]
         return torch.from_numpy(array).to(param.device, param.dtype)
+
+
+def _copied(grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: grad.clone() for key, grad in grads.items()}
