@@ -56,10 +56,10 @@ def program_of(*middle: Op) -> Program:
 
 
 def executable(calls: Calls, program: Program) -> TorchExecutable:
-    """Interpreted, as here without a GPU."""
-    from snnhw_cuda.network import network_of
+    """By the kernels of the CPU: what they are makes no difference to who calls them."""
+    from snnhw_cuda.network import scheduled
 
-    options = CudaOptions(interpret=True)
+    options = CudaOptions()
     loss = Loss((Term(CERate(), of="lif.spk"),))
     job = Train(3, {"x": (4,)}, 5, options=options, loss=loss, optimizer=Adam(lr=0.05), clip_norm=1.0)
     generator = torch.Generator().manual_seed(1)
@@ -67,7 +67,7 @@ def executable(calls: Calls, program: Program) -> TorchExecutable:
         key: torch.rand(spec.shape, generator=generator).numpy() for key, spec in program.params().items()
     }
     return TorchExecutable(
-        network_of(program, options),
+        scheduled(program, options),
         params,
         job,
         device=torch.device("cpu"),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cuda_calls import WITH_TRITON
+from test_cuda_compiled import faults, reading, waits
 from test_cuda_functions import ULPS
 
-from snnhw_cuda.limits import USUAL
+if TYPE_CHECKING:
+    from snnhw.passes import ScanLoop
+    from snnhw_cuda.reading import Reading
 
 pytestmark = WITH_TRITON
 
@@ -43,19 +48,30 @@ def cells(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in text.splitlines()]
 
 
-def machine_code() -> str:
+@lru_cache
+def readings() -> list[tuple[str, ScanLoop, Reading]]:
+    """What is shown, compiled and read: whose it is, in words."""
     from cuda_loops import of_the_pool
 
-    from snnhw_cuda.ahead import kernel_code
-    from snnhw_cuda.reading import read
+    return [
+        (words, loop, reading(loop, target, signals=signals))
+        for name, words, target, signals in SHOWN
+        for loop in of_the_pool(name)
+    ]
+
+
+def machine_code() -> str:
     from snnhw_cuda.table import HEADINGS, figures
 
     rows: list[Sequence[str]] = [("neuron", "pass", *HEADINGS[1:])]
-    for name, words, target, signals in SHOWN:
-        for loop in of_the_pool(name):
-            code = kernel_code(loop, target, signals=signals, group=USUAL.group, block=USUAL.block)
-            rows.append((words, loop.name, target, *figures(read(code, loop, USUAL.group))))
+    rows += [(words, loop.name, found.code.target, *figures(found)) for words, loop, found in readings()]
     return table(rows)
+
+
+def test_what_the_page_shows_is_what_it_says() -> None:
+    for words, loop, found in readings():
+        assert [*faults(found, loop), *waits(found, loop)] == [], words
+        assert found.code.signal == found.code.itemsize or "cvt.rn.bf16x2.f32" in found.code.text
 
 
 def test_the_page_shows_what_is_compiled() -> None:
