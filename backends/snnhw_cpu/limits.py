@@ -26,6 +26,7 @@ class Limits:
             and computes what lies between again.
         passing: steps of a loop for which there is room when nothing is kept.
         span: bytes of the largest signal that evaluation computes at a time; fewest: steps in any case.
+        taped: whether a step of training is taken down on a tape and played; else autograd records each.
         tile: neurons of a kernel's task: rows of whole pages, as memory is read ahead within a page; and its
             states over a chunk should fit the second-level cache.
         chunk: steps whose states a kernel holds at once on its way back; more go chunk by chunk.
@@ -42,6 +43,7 @@ class Limits:
     passing: int = 16
     span: int = 2 << 20
     fewest: int = 8
+    taped: bool = True
     tile: int = 1024
     chunk: int = 32
     narrow: int = 64

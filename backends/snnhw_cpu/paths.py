@@ -37,6 +37,10 @@ PATHS: Final[Paths] = MappingProxyType(
             "evaluation takes as many steps at once as {span} bytes of the largest signal hold, or {fewest}",
             {"whole": {"span": ALWAYS}, "small": {"span": 1, "fewest": 2}},
         ),
+        "steps": Path(
+            "steps of training of the same sizes play one tape; what depends on the call, autograd records",
+            {"autograd": {"taped": False}, "tape": {"taped": True}},
+        ),
         "threads": Path(
             "a further thread for every {wake} elements times steps, as far as there are tiles of them",
             {"one": {"wake": ALWAYS}, "many": {"wake": 0, "tile": 8}},

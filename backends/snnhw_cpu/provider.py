@@ -43,6 +43,7 @@ class NumbaProvider:
             passing=limits.passing,
             span=limits.span,
             fewest=limits.fewest,
+            taped=limits.taped,
         )
 
     def uniform(self, draw: Draw, device: torch.device) -> Tensor:

@@ -155,6 +155,7 @@ def executable(
     dtype: torch.dtype = torch.float32,
     record: tuple[str, ...] = (),
     block: int = 0,
+    taped: bool = False,
     **settings: Any,
 ) -> TorchExecutable:
     """The torch runtime with plain torch for the neurons; a training run when there is a loss."""
@@ -163,7 +164,7 @@ def executable(
     if loss is not None:
         job = Train(T, shapes, B, record, loss=resolve_loss(program, loss), optimizer=optimizer, **settings)
     given = params_of(program) if params is None else params
-    network = Network(program, plan(program), EAGER, Sizes(block=block, alone=(Conv2d,)))
+    network = Network(program, plan(program), EAGER, Sizes(block=block, alone=(Conv2d,), taped=taped))
     return TorchExecutable(network, given, job, device=torch.device("cpu"), dtype=dtype)
 
 

@@ -18,8 +18,8 @@ import snnhw_cpu.pools
 import snnhw_cpu.provider
 import snnhw_cpu.threads
 from snnhw.ir import Conv2d, Linear, MaxPool2d, Neuron
-from snnhw.tensors.execution import precision
-from snnhw.tensors.network import OPERATIONS, blocks, run, spans, walk
+from snnhw.tensors.execution import learning, precision
+from snnhw.tensors.network import OPERATIONS, blocks, run, spans, tape, walk
 from snnhw.tensors.network.loops import loop, sweep
 from snnhw.tensors.scans import printed
 
@@ -155,6 +155,14 @@ def gathered(many: bool) -> Callable[..., None]:
     return add
 
 
+# -- Steps ------------------------------------------------------------------------------------------
+
+
+def shrunk(original: Callable[..., Any], *args: Any) -> dict[Any, Tensor]:
+    """Gradients."""
+    return {name: x * 0.875 for name, x in original(*args).items()}
+
+
 # -- Kernels ----------------------------------------------------------------------------------------
 
 
@@ -264,8 +272,8 @@ FAULTS: Final[Mapping[str, Fault]] = {
     ),
     "linear:lookup": Fault(around(snnhw_cpu.linear, "looked_up", halved), SPIKING),
     "chains:apart": Fault(folded, ("gradient/unwatched-dense",)),
-    "chains:whole": Fault(around(blocks._Work, "forward", in_one), ("gradient/unwatched-deep",)),
-    "chains:blocks": Fault(around(blocks._Work, "forward", in_blocks), ("gradient/unwatched-deep",)),
+    "chains:whole": Fault(around(blocks.ChainWork, "behind", in_one), ("gradient/unwatched-deep",)),
+    "chains:blocks": Fault(around(blocks.ChainWork, "behind", in_blocks), ("gradient/unwatched-deep",)),
     "pools:torch": Fault(pooled_by_torch, POOLED),
     "pools:bytes": Fault(around(snnhw_cpu.pools.MaxPool, "keep", kept_places), POOLED),
     "loops:kept": Fault(around(sweep, "_chunks", kept_records), ("gradient/recurrent-Leaky",)),
@@ -273,6 +281,8 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "loops:recorded": Fault(around(loop, "_step", recorded_late), ("gradient/recurrent-Leaky",)),
     "spans:whole": Fault(around(spans.Gathering, "add", gathered(many=False)), SPANNED),
     "spans:small": Fault(around(spans.Gathering, "add", gathered(many=True)), SPANNED),
+    "steps:autograd": Fault(around(learning.Learning, "_gradients", shrunk), ("gradient/dense-Leaky",)),
+    "steps:tape": Fault(around(tape.Score, "back", shrunk), ("gradient/dense-Leaky",)),
     "tiles:whole": Fault(calls(in_parts(parts=False)), TILED),
     "tiles:small": Fault(calls(in_parts(parts=True)), TILED),
     "rows:one": Fault(calls(laid_out(each=False)), SHAPED),

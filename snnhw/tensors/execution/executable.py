@@ -24,25 +24,17 @@ from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.execution.calls import Calls, Groups, directly
 from snnhw.tensors.execution.chosen import from_arrays, to_arrays
 from snnhw.tensors.execution.commit import Change, at_once
+from snnhw.tensors.execution.learning import Learning
 from snnhw.tensors.execution.trainer import Trainer
-from snnhw.tensors.losses import check_loss, checked_loss
-from snnhw.tensors.network import (
-    FAILURES,
-    Memo,
-    Network,
-    Pass,
-    ProgramModule,
-    attribute,
-    run_network,
-    told,
-)
+from snnhw.tensors.losses import check_loss
+from snnhw.tensors.network import Memo, Network, ProgramModule, attribute, run_network
 
 __all__ = ["TorchExecutable"]
 
 Array = np.ndarray[Any, Any]
 
 
-OF_ITS_OWN = ("_values", "_trainer", "_derived", "_handed")
+OF_ITS_OWN = ("_values", "_trainer", "_learning", "_derived", "_handed")
 """What a copy makes itself."""
 
 PARTED = (
@@ -86,8 +78,8 @@ class TorchExecutable:
         if isinstance(job, Train):
             for key in program.trainable:
                 self._params[key].requires_grad_()
-        self._look_at_params()
         self._training_network = self._network.trained()
+        self._look_at_params()
         self._derived: dict[str, Tensor] = {}  # of parameters, while nobody else can write to them
         self._handed: tuple[ref[ProgramModule], ...] = ()  # modules that share the parameters
         self._outputs = program.outputs()
@@ -96,9 +88,11 @@ class TorchExecutable:
         """What else has the same memory as the parameters."""
         self._values = {key: x.detach() for key, x in self._params.items()}
         self._trainer: Trainer | None = None
+        self._learning: Learning | None = None
         if isinstance(self._job, Train):
             trained = {key: self._params[key] for key in self._network.program.trainable}
             self._trainer = Trainer(self._job, trained)
+            self._learning = Learning(self._training_network, self._job, self._params)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without those, as `pickle` gives every tensor a memory of its own; nobody shares a copy's."""
@@ -115,10 +109,20 @@ class TorchExecutable:
         given, sizes = self._taken(inputs, state)
         # What a run decides is for itself: it is a function of parameters and inputs alone.
         memo = Memo(derived={} if self._handed else self._derived, lasting=True)
+        wanted = {*self._outputs.values(), *self._job.record}
 
         def evaluated(given: Groups) -> Groups:
             with torch.no_grad():
-                found = self._pass(self._network, given, sizes, self._job.record, memo=memo)
+                found = run_network(
+                    self._network,
+                    self._params,
+                    given["inputs"],
+                    state=given["state"],
+                    sizes=sizes,
+                    wanted=wanted,
+                    clock=Clock(self._job.seed),
+                    memo=memo,
+                )
             return {"ports": found.ports, "state": found.state}
 
         found = self._calls("run", evaluated, given)
@@ -128,30 +132,16 @@ class TorchExecutable:
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         """What it computes is new, until all of it is there; then everything changes at once."""
-        job, trainer = self._training()
+        job, trainer, learning = self._training()
         self._check()
         now = self._now
         given, sizes = self._taken(inputs, state)
         given["targets"] = self._wanted(job, targets, sizes)
         sequence = self._session.sequence(now, state)
-        read = [term.of for term in job.loss.terms if term.of]
-        memo = Memo(dict(now.own))  # what training has decided stays so
-
-        def learned(given: Groups) -> Groups:
-            with torch.enable_grad():
-                found = self._pass(self._training_network, given, sizes, read, memo=memo, sequence=sequence)
-                loss = checked_loss(job.loss, found.ports, given["targets"])
-                try:
-                    grads = trainer.gradients(loss)
-                except FAILURES as error:
-                    raise told(error, "the way back of a step", *sizes) from error
-            outputs = {name: found.ports[port].detach() for name, port in self._outputs.items()}
-            ends = {key: x.detach() for key, x in found.state.items()}
-            rest = {"grads": grads, "statistics": found.statistics}
-            return {"loss": {"loss": loss.detach()}, "outputs": outputs, "state": ends, **rest}
-
+        chosen = dict(now.own)  # what training has decided stays so
+        learned = partial(learning, sizes=sizes, clock=Clock(self._job.seed, sequence), chosen=chosen)
         found = self._calls("step", learned, given)
-        after, changes = trainer.learn(replace(now, own=memo.chosen), sequence, found["grads"], self._calls)
+        after, changes = trainer.learn(replace(now, own=chosen), sequence, found["grads"], self._calls)
         ends = dict(found["state"])
         result = StepResult(_number(found["loss"]["loss"]), found["outputs"], ends)
         kept = partial(setattr, self, "state", ends)
@@ -165,27 +155,6 @@ class TorchExecutable:
         """Parameters that take other values, in place."""
         present = self.values()
         return [partial(present[key].copy_, value.detach()) for key, value in values.items()]
-
-    def _pass(
-        self,
-        network: Network,
-        given: Groups,
-        sizes: tuple[int, int],
-        ports: Iterable[str],
-        *,
-        memo: Memo,
-        sequence: int = 0,
-    ) -> Pass:
-        return run_network(
-            network,
-            self._params,
-            given["inputs"],
-            state=given["state"],
-            sizes=sizes,
-            wanted={*self._outputs.values(), *ports},
-            clock=Clock(self._job.seed, sequence),
-            memo=memo,
-        )
 
     def _taken(
         self, inputs: Arrays, state: Arrays | None
@@ -292,10 +261,11 @@ class TorchExecutable:
     def _like(self, array: Any) -> Tensor:
         return torch.from_numpy(np.array(array, order="C")).to(self._device, self._dtype)
 
-    def _training(self) -> tuple[Train, Trainer]:
-        job, trainer = self._session.training(), self._trainer
+    def _training(self) -> tuple[Train, Trainer, Learning]:
+        job, trainer, learning = self._session.training(), self._trainer, self._learning
         assert trainer is not None, "who trains has one"
-        return job, trainer
+        assert learning is not None, "and the other"
+        return job, trainer, learning
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from snnhw.passes import ScanKernel, ScanLoop, backward_loop, forward_loop
 from snnhw.plugin import Explanation, Run, Train
-from snnhw.tensors.network import KernelUse, Network, uses
+from snnhw.tensors.execution.learning import Learning
+from snnhw.tensors.network import KernelUse, Network, trial, uses
 
 __all__ = ["Source", "explain"]
 
@@ -27,7 +28,8 @@ _LAYOUTS = {"scalar": "for the layer", "neuron": "for each neuron"}
 
 
 def explain(network: Network, job: Run | Train, source: Source) -> Explanation:
-    """The schedule, a row for each stage; a row for each node that has kernels; their sources, each once.
+    """The schedule, a row for each stage; how a step finds its derivatives; a row for each node that has
+    kernels; their sources, each once.
 
     Args:
         network: as it evaluates; of a job that trains, `Executable.step` is explained.
@@ -42,7 +44,15 @@ def explain(network: Network, job: Run | Train, source: Source) -> Explanation:
         if node in found:
             files = [_files(sources, found[node], source, backward=back) for back in (False, True)]
             rows.append((node, *_facts(found[node][0].kernel), *files))
-    return Explanation({"schedule": _schedule(network), "kernels": tuple(rows)}, sources)
+    steps = {"step": _step(network, job)} if isinstance(job, Train) else {}
+    return Explanation({"schedule": _schedule(network), **steps, "kernels": tuple(rows)}, sources)
+
+
+def _step(network: Network, job: Train) -> tuple[tuple[str, ...], ...]:
+    observed, _, params, inputs, sizes = trial(network, job)
+    why = Learning(observed, job, params).why_recorded({"inputs": inputs, "state": {}}, sizes)
+    row = ("autograd", why) if why else ("tape", "one for all steps of the same sizes")
+    return ("derivatives", "because"), row
 
 
 def _schedule(network: Network) -> tuple[tuple[str, ...], ...]:

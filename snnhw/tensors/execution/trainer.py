@@ -37,15 +37,6 @@ class Trainer:
         as a memory of their own."""
         return {key: leaf.detach() for key, leaf in self._leaves.items()}
 
-    def gradients(self, loss: Tensor) -> dict[str, Tensor]:
-        """Of one loss, by key: its share of an update."""
-        if not loss.requires_grad:  # it reads nothing that is trained
-            return {key: torch.zeros_like(param) for key, param in self._params().items()}
-        found = torch.autograd.grad(
-            loss / self._job.accumulate, list(self._leaves.values()), materialize_grads=True
-        )
-        return {key: grad.contiguous() for key, grad in zip(self._leaves, found, strict=True)}
-
     def learn(
         self, now: Progress, sequence: int, grads: Mapping[str, Tensor], calls: Calls
     ) -> tuple[Progress, list[Change]]:

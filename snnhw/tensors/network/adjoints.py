@@ -11,7 +11,7 @@ from torch import Tensor
 from snnhw.ir import Conv1d, Conv2d, Conv3d, Linear, Op
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 
-__all__ = ["ADJOINTS", "Adjoint", "Differentiated", "Keeping", "adjoint_of"]
+__all__ = ["ADJOINTS", "Adjoint", "Differentiated", "Keeping", "adjoint_of", "written_adjoint"]
 
 Tensors = Mapping[str, Tensor]
 
@@ -62,11 +62,14 @@ class Keeping(Protocol):
 def adjoint_of(op: Op, operation: Operation) -> Adjoint:
     """The adjoint of an op that runs as ``operation``; where nobody has written it down, autograd's, for
     which the op is computed once more."""
+    return written_adjoint(op, operation) or _recorded(operation)
+
+
+def written_adjoint(op: Op, operation: Operation) -> Adjoint | None:
+    """The adjoint of an op that runs as ``operation``, if somebody has written it down."""
     if isinstance(operation, Differentiated):
         return operation.adjoint
-    if operation is OPERATIONS.get(type(op)) and type(op) in ADJOINTS:
-        return ADJOINTS[type(op)]
-    return _recorded(operation)
+    return ADJOINTS.get(type(op)) if operation is OPERATIONS.get(type(op)) else None
 
 
 def _recorded(operation: Operation) -> Adjoint:

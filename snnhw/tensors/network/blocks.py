@@ -19,12 +19,13 @@ from snnhw.tensors.network.adjoints import adjoint_of
 from snnhw.tensors.network.chains import Chain
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.network.walk import Walk
-from snnhw.tensors.scans.passes import computed, differentiated
+from snnhw.tensors.scans.passes import computed
 from snnhw.tensors.scans.provider import Provider
-from snnhw.tensors.scans.scan import BoundScan
+from snnhw.tensors.scans.scan import Scanning
 from snnhw.tensors.watched import tracing, watched
+from snnhw.tensors.work import Done, Grads
 
-__all__ = ["joins", "run_chain"]
+__all__ = ["ChainWork", "joins", "run_chain"]
 
 TWICE = (
     "{} run as one, whose derivative has none itself; where it is needed, have them run apart: option "
@@ -48,10 +49,11 @@ def run_chain(walk: Walk, chain: Chain) -> tuple[Tensor, dict[str, Tensor]]:
     nodes, params = walk.network.program.nodes, walk.params_of(chain.product)
     product = walk.operation(chain.product)
     use = walk.neuron(chain.neuron) if chain.neuron else None
-    work = _Work(
-        use,
+    work = ChainWork(
+        Scanning(use.layer, use.provider) if use else None,
         walk.provider(chain.neuron),
         chain.nodes,
+        lead=(walk.steps, walk.batch),
         block=_rows(walk, chain),
         views=tuple((nodes[name], walk.operation(name)) for name in chain.views),
         op=nodes[chain.product],
@@ -60,15 +62,10 @@ def run_chain(walk: Walk, chain: Chain) -> tuple[Tensor, dict[str, Tensor]]:
         norm=partial(_normalised, walk, chain.norm) if chain.norm else None,
         pool=(nodes[chain.pool], walk.operation(chain.pool)) if chain.pool else None,
     )
-    first = use.tensors if use else [walk.over_time(*walk.arriving(chain.product, "x")).flatten(0, 1)]
-    tensors = [*first, *params.values()]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        y, *ends = _Chain.apply(work, *tensors)
-    else:
-        x, ends = work.signal(tensors)
-        y = work.forward(x, tensors, [])
+    first = use.tensors if use else [walk.over_time(*walk.arriving(chain.product, "x"))]
+    y, *ends = walk.do(work, [*first, *params.values()])
     names = [f"{chain.neuron}.{state.name}" for state in use.layer.step.states] if use else []
-    return y.reshape(walk.steps, walk.batch, *y.shape[1:]), dict(zip(names, ends, strict=True))
+    return y, dict(zip(names, ends, strict=True))
 
 
 def _rows(walk: Walk, chain: Chain) -> int:
@@ -90,21 +87,24 @@ def _normalised(walk: Walk, name: str, rows: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class _Work:
-    """One use of a chain.
+class ChainWork:
+    """One use of a chain: the result ``[T, B, ...]`` and the neuron's states, from what the neuron reads, or
+    from what arrives where there is none, and the product's parameters.
 
     Attributes:
-        use: of the neuron; without one, the chain reads rows ``[M, ...]``.
-        block: how many rows run at a time.
+        neuron: without one, the chain reads a signal ``[T, B, ...]``.
         nodes: what stands in the chain, by name.
+        lead: T and B.
+        block: how many rows run at a time.
         op: the product's, which ``product`` computes; ``names`` are its parameters.
         norm: rows -> rows, in evaluation; there is no way back through it.
         views, pool: ops before and behind, and what computes them.
     """
 
-    use: BoundScan | None
+    neuron: Scanning | None
     provider: Provider
     nodes: tuple[str, ...]
+    lead: tuple[int, int]
     block: int
     views: tuple[tuple[Any, Operation], ...]
     op: Any
@@ -113,15 +113,33 @@ class _Work:
     norm: Callable[[Tensor], Tensor] | None
     pool: tuple[Any, Any] | None
 
+    def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            y, *ends = _Chain.apply(self, *tensors)
+            return y.reshape(*self.lead, *y.shape[1:]), *ends
+        return self.forward(tensors, ()).found
+
+    def forward(self, tensors: Sequence[Tensor], needs: Sequence[bool]) -> Done:
+        places: list[Tensor] = []
+        x, ends = self.signal(tensors)
+        y = self.behind(x, tensors, places)
+        return Done((y.reshape(*self.lead, *y.shape[1:]), *ends), (x, tensors, places))
+
+    def backward(self, kept: Any, grads: Grads, needs: Sequence[bool]) -> Grads:
+        y, *ends = grads
+        assert y is not None, "within a pass, nothing reads the states that it ends with"
+        x, tensors, places = kept
+        return self.back(x, tensors, places, needs, [y.flatten(0, 1), *ends])
+
     def signal(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         """What the chain begins with ``[M, ...]``, and the neuron's states after it."""
         first, _ = self._apart(tensors)
-        if self.use is None:
-            return first[0], ()
-        spikes, *ends = computed(self.use.layer, self.use.provider, first)
+        if self.neuron is None:
+            return first[0].flatten(0, 1), ()
+        spikes, *ends = computed(self.neuron.layer, self.neuron.provider, first)
         return spikes.flatten(0, 1), ends
 
-    def forward(self, x: Tensor, tensors: Sequence[Tensor], kept: list[Tensor]) -> Tensor:
+    def behind(self, x: Tensor, tensors: Sequence[Tensor], kept: list[Tensor]) -> Tensor:
         """The result ``[M, ...]``; ``kept`` takes what pools keep."""
         _, params = self._apart(tensors)
         rows = self._viewed(x)
@@ -143,25 +161,27 @@ class _Work:
         assert whole is not None
         return whole
 
-    def backward(
+    def back(
         self,
         x: Tensor,
         tensors: Sequence[Tensor],
         kept: Sequence[Tensor],
         needs: Sequence[bool],
-        grads: Sequence[Tensor],
+        grads: Grads,
     ) -> list[Tensor | None]:
-        """The adjoints of all tensors, from those of the result and the states; writes over ``x`` if it is
-        spikes."""
+        """The adjoints of all tensors, from those of the result ``[M, ...]`` and the states; if ``x`` is
+        spikes, writes over it."""
         first, params = self._apart(tensors)
+        result, *ends = grads
+        assert result is not None, "who calls fills it in"
         adjoint = adjoint_of(self.op, self.product)
         through = any(needs[: len(first)])
         wanted = {name for name, need in zip(self.names, needs[len(first) :], strict=True) if need}
-        into = x if self.use else self.provider.empty(*x.shape, like=x) if through else None
+        into = x if self.neuron else self.provider.empty(*x.shape, like=x) if through else None
         rows, to = self._viewed(x), None if into is None or not through else self._viewed(into)
         sums: dict[str, Tensor] = {}
         for number, span in enumerate(self._spans(len(x))):
-            g = grads[0][span]
+            g = result[span]
             if self.pool:
                 op, layer = self.pool
                 shape = (len(g), *self.op.infer({"x": tuple(rows.shape[1:])})["y"])
@@ -170,13 +190,12 @@ class _Work:
             found = adjoint(self.op, {"x": rows[span]}, params, g, asked, out=to if to is None else to[span])
             for name in wanted:
                 sums[name] = sums[name].add_(found[name]) if name in sums else found[name]
-        before: Sequence[Tensor | None] = [into]
-        if self.use:
-            before = [None] * len(first)
-        if self.use and through:
-            layer, provider, _ = self.use
-            adjoints = [x.view(layer.over_time[0]), *grads[1:]]
-            before = differentiated(layer, provider, first, adjoints, tuple(needs[: len(first)]))
+        before: Grads = [None] * len(first)
+        if self.neuron and through:
+            adjoints = [x.view(self.neuron.layer.over_time[0]), *ends]
+            before = self.neuron.backward(first, adjoints, tuple(needs[: len(first)]))
+        elif into is not None and not self.neuron:
+            before = [into.view(first[0].shape)]
         return [*before, *map(sums.get, self.names)]
 
     def _spans(self, rows: int) -> list[slice]:
@@ -195,11 +214,11 @@ class _Work:
 
 class _Chain(Function):
     @staticmethod
-    def forward(ctx: Any, work: _Work, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.work, ctx.kept = work, []
+    def forward(ctx: Any, work: ChainWork, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.work, ctx.places = work, []
         ctx.save_for_backward(*tensors)
         ctx.x, ends = work.signal(tensors)
-        return work.forward(ctx.x, tensors, ctx.kept), *ends
+        return work.behind(ctx.x, tensors, ctx.places), *ends
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
@@ -207,5 +226,5 @@ class _Chain(Function):
         with torch.no_grad():
             x = work.signal(tensors)[0] if ctx.x is None else ctx.x  # again, for a second time back
             ctx.x = None
-            found = work.backward(x, tensors, ctx.kept, ctx.needs_input_grad[1:], grads)
+            found = work.back(x, tensors, ctx.places, ctx.needs_input_grad[1:], grads)
         return None, *only_once(found, TWICE.format(", ".join(work.nodes)))

@@ -11,8 +11,8 @@ from snnhw.errors import InputError
 from snnhw.ir import Clock, Input, Program
 from snnhw.ir.inputs import check_inputs, check_state
 from snnhw.ir.noise import LIMIT
+from snnhw.tensors.network.network import Network
 from snnhw.tensors.network.run import run_network
-from snnhw.tensors.network.walk import Network
 
 __all__ = ["ProgramModule", "attribute"]
 

@@ -12,13 +12,17 @@ from snnhw.ir.inputs import check_steps
 from snnhw.tensors.network.blocks import joins, run_chain
 from snnhw.tensors.network.loops import run_loop
 from snnhw.tensors.network.memo import Memo
+from snnhw.tensors.network.network import Network
 from snnhw.tensors.network.room import FAILURES, told
 from snnhw.tensors.network.schedule import Mode, Stage
 from snnhw.tensors.network.spans import Gathering, span_steps, spans
-from snnhw.tensors.network.walk import Network, Pass, Tensors, Walk
+from snnhw.tensors.network.tape import Tape
+from snnhw.tensors.network.walk import Pass, Tensors, Walk
+from snnhw.tensors.network.works import Folded
 from snnhw.tensors.scans.provider import wide
-from snnhw.tensors.scans.scan import run_use
+from snnhw.tensors.scans.scan import named
 from snnhw.tensors.watched import watched
+from snnhw.tensors.work import Recorded, Work
 
 __all__ = ["Network", "Pass", "run_network"]
 
@@ -33,6 +37,7 @@ def run_network(
     wanted: Iterable[str],
     clock: Clock | None = None,
     memo: Memo | None = None,
+    tape: Tape | None = None,
 ) -> Pass:
     """Run all stages.
 
@@ -43,6 +48,7 @@ def run_network(
         wanted: ports to return.
         clock: seed and sequence of the random numbers; a state says itself which sequence it belongs to.
         memo: what layers remember of passes before, and what they keep for those after; None: nothing.
+        tape: takes down what is computed, without autograd; parameters, inputs and state are on it by then.
 
     Raises:
         InputError: a node cannot compute so many steps, or a batch of that size.
@@ -51,13 +57,13 @@ def run_network(
     steps, batch = sizes
     like = next(iter(inputs.values()))
     if network.signals:
-        inputs = {name: x.to(network.signals) for name, x in inputs.items()}
         like = like.new_empty(0, dtype=wide(network.signals))
     now = clock or Clock()
     if CLOCK in state:
         now = now.resumed(state[CLOCK].tolist())
     check_steps(network.program, now, steps, batch, training=network.training)
-    walk = Walk(network, params, state, steps, batch, like, frozenset(wanted), now, memo or Memo())
+    walk = Walk(network, params, state, steps, batch, like, frozenset(wanted), now, memo or Memo(), tape)
+    inputs = {name: walk.in_signals(x) for name, x in inputs.items()}
     walk.ports |= {f"{name}.y": x for name, x in inputs.items()}
     _advance(walk, network.fixed)
     wanted_ports = Gathering(walk)
@@ -66,25 +72,30 @@ def run_network(
         wanted_ports.add(first, part)
     if network.program.clocked:
         walk.after[CLOCK] = like.new_tensor(now.later(steps).numbers)
-    return Pass(_apart(wanted_ports.ports, inputs), walk.after, walk.statistics)
+    return Pass(_apart(walk, wanted_ports.ports, inputs), walk.after, walk.statistics)
 
 
 def _advance(walk: Walk, stages: Iterable[tuple[Stage, frozenset[str]]]) -> None:
     """Run some stages, each with the ports that no later stage reads."""
     for stage, done in stages:
+        where = f"layer {', '.join(stage.nodes)}"
+        if walk.tape:
+            walk.tape.where = where
         try:
             _RUN[stage.mode](walk, stage)
         except FAILURES as error:
-            raise told(error, f"layer {', '.join(stage.nodes)}", walk.steps, walk.batch) from error
+            raise told(error, where, walk.steps, walk.batch) from error
         walk.forget(done)
 
 
-def _apart(found: Tensors, inputs: Tensors) -> dict[str, Tensor]:
+def _apart(walk: Walk, found: Tensors, inputs: Tensors) -> dict[str, Tensor]:
     """The same signals, none of them in the memory of an input: a caller may fill that anew."""
-    if watched(inputs.values()):  # what is transformed has no memory that one could look at
-        return {port: x.clone() for port, x in found.items()}
-    given = {_memory(x) for x in inputs.values()}
-    return {port: x.clone() if _memory(x) in given else x for port, x in found.items()}
+    hidden = watched(inputs.values())  # what is transformed has no memory that one could look at
+    given = set() if hidden else {_memory(x) for x in inputs.values()}
+    return {port: walk.do(COPY, [x])[0] if hidden or _memory(x) in given else x for port, x in found.items()}
+
+
+COPY: Final = Recorded(lambda x: (x.clone(),))
 
 
 def _memory(x: Tensor) -> int:
@@ -95,32 +106,42 @@ def _memory(x: Tensor) -> int:
 def _once(walk: Walk, stage: Stage) -> None:
     """Nothing here changes over time."""
     (name,) = stage.nodes
-    ports = walk.network.program.nodes[name].in_ports
-    walk.keep(name, walk.stateless(name, {port: walk.arriving(name, port)[0] for port in ports}))
+    _stateless(walk, name, walk.stateless(name), [x for x, _ in _arriving(walk, name)])
 
 
 def _folded(walk: Walk, stage: Stage) -> None:
     """All steps as one batch."""
     (name,) = stage.nodes
-    ports = walk.network.program.nodes[name].in_ports
-    rows = {port: walk.over_time(*walk.arriving(name, port)).flatten(0, 1) for port in ports}
-    found = walk.stateless(name, rows)
-    walk.keep(name, {port: y.reshape(walk.steps, walk.batch, *y.shape[1:]) for port, y in found.items()})
+    arriving = _arriving(walk, name)
+    fixed = tuple(constant for _, constant in arriving)
+    _stateless(
+        walk, name, Folded(walk.stateless(name), (walk.steps, walk.batch), fixed), [x for x, _ in arriving]
+    )
+
+
+def _arriving(walk: Walk, name: str) -> list[tuple[Tensor, bool]]:
+    return [walk.arriving(name, port) for port in walk.network.program.nodes[name].in_ports]
+
+
+def _stateless(walk: Walk, name: str, work: Work, xs: list[Tensor]) -> None:
+    found = walk.do(work, [*xs, *walk.params_of(name).values()])
+    walk.keep(name, dict(zip(walk.network.program.nodes[name].out_ports, found, strict=True)))
 
 
 def _timed(walk: Walk, stage: Stage) -> None:
     """All steps at once, told apart; of what does not change over time, one for all."""
     (name,) = stage.nodes
     x, fixed = walk.arriving(name, "x")
-    y = walk.timed(name, x.unsqueeze(0) if fixed else x, walk.clock, walk.steps)
     static = f"{name}.y" in walk.network.schedule.static
-    walk.keep(name, {"y": y[0] if static else y.expand(walk.steps, *y.shape[1:])})
+    y = walk.timed(name, x, walk.clock, walk.steps, fixed=fixed, static=static)
+    walk.keep(name, {"y": y})
 
 
 def _scan(walk: Walk, stage: Stage) -> None:
     """A neuron: one kernel over all steps."""
     (name,) = stage.nodes
-    found, states = run_use(walk.neuron(name))
+    use = walk.neuron(name)
+    found, states = named(use.layer, walk.do(use.work, use.tensors))
     walk.keep(name, found)
     walk.after |= {f"{name}.{state}": x for state, x in states.items()}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -16,8 +17,11 @@ from torch import Tensor
 from snnhw.ir import Input
 from snnhw.tensors.network.walk import Walk
 from snnhw.tensors.watched import tracing, watched
+from snnhw.tensors.work import Recorded
 
 __all__ = ["Gathering", "span_steps", "spans"]
+
+WHOLE: Final = Recorded(lambda x: (x.contiguous(),))
 
 
 def span_steps(walk: Walk) -> int:
@@ -61,7 +65,7 @@ class Gathering:
         for port in part.wanted:
             x = part.over_time(part.ports[port], port in static)
             if part is whole:
-                self._found[port] = x.contiguous()
+                self._found[port] = x if x.is_contiguous() else whole.do(WHOLE, [x])[0]
                 continue
             if port not in self._found:
                 self._found[port] = whole.provider().empty(whole.steps, *x.shape[1:], like=x)

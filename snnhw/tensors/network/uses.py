@@ -12,8 +12,8 @@ from torch import Tensor
 from snnhw.ir import Clock
 from snnhw.passes import ScanKernel
 from snnhw.plugin import Run, Train
+from snnhw.tensors.network.network import Network
 from snnhw.tensors.network.run import run_network
-from snnhw.tensors.network.walk import Network
 from snnhw.tensors.scans.provider import (
     UNMEASURED,
     Draw,
@@ -25,7 +25,7 @@ from snnhw.tensors.scans.provider import (
     wide,
 )
 
-__all__ = ["KernelUse", "uses"]
+__all__ = ["KernelUse", "Trial", "trial", "uses"]
 
 SEVERAL: Final = 2
 """As many steps and samples as many more: only a single step may run in another way."""
@@ -46,27 +46,17 @@ def uses(network: Network, job: Run | Train) -> tuple[KernelUse, ...]:
     Args:
         network: as it runs; a training one for a job that trains.
     """
-    program, found = network.program, dict[KernelUse, None]()
-    observed = replace(network, runners={name: _Observer(name, found) for name in program.nodes})
-    late = sum(edge.delay for edge in program.edges)  # so late in a pass, nothing is read any more
-    steps, batch = min(job.time_steps, SEVERAL + late), min(job.batch, SEVERAL)
+    program = network.program
     trains = isinstance(job, Train)
     ports = [term.of for term in job.loss.terms if term.of] if isinstance(job, Train) else job.record
-    params = {
-        key: torch.zeros(spec.shape, requires_grad=trains and key in program.trainable)
-        for key, spec in program.params().items()
-    }
-    inputs = {
-        name: torch.zeros(*([] if name in program.time.static_inputs else [steps]), batch, *shape)
-        for name, shape in job.sample_shapes.items()
-    }
+    observed, found, params, inputs, sizes = trial(network, job)
     with torch.set_grad_enabled(trains):
         passed = run_network(
             observed,
             params,
             inputs,
             state={},
-            sizes=(steps, batch),
+            sizes=sizes,
             wanted={*program.outputs().values(), *ports},
             clock=Clock(job.seed),
         )
@@ -75,6 +65,34 @@ def uses(network: Network, job: Run | Train) -> tuple[KernelUse, ...]:
         leaves = [param for param in params.values() if param.requires_grad]
         torch.autograd.grad(torch.stack(read).sum(), leaves, allow_unused=True)
     return tuple(found)
+
+
+class Trial(NamedTuple):
+    """A network whose kernels note themselves and do nothing else, and zeros to run it on: parameters by key,
+    inputs by name, T and B."""
+
+    network: Network
+    found: dict[KernelUse, None]
+    params: dict[str, Tensor]
+    inputs: dict[str, Tensor]
+    sizes: tuple[int, int]
+
+
+def trial(network: Network, job: Run | Train) -> Trial:
+    """A few steps of a few samples."""
+    program, found = network.program, dict[KernelUse, None]()
+    observed = replace(network, runners={name: _Observer(name, found) for name in program.nodes})
+    late = sum(edge.delay for edge in program.edges)  # so late in a pass, nothing is read any more
+    steps, batch = min(job.time_steps, SEVERAL + late), min(job.batch, SEVERAL)
+    learns = program.trainable if isinstance(job, Train) else frozenset()
+    params = {
+        key: torch.zeros(spec.shape, requires_grad=key in learns) for key, spec in program.params().items()
+    }
+    inputs = {
+        name: torch.zeros(*([] if name in program.time.static_inputs else [steps]), batch, *shape)
+        for name, shape in job.sample_shapes.items()
+    }
+    return Trial(observed, found, params, inputs, (steps, batch))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,33 +1,38 @@
-"""A program, how it is scheduled, and one pass through it in progress."""
+"""One pass through a program, in progress."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from math import prod
-from typing import Any, NamedTuple, TypedDict, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from operator import add
+from typing import Any, Final, NamedTuple, TypedDict, cast
 
 import torch
 from torch import Tensor
 
-from snnhw.ir import Clock, Edge, Input, Neuron, Output, Pointwise, Program, StepEquations, infer_shapes
-from snnhw.tensors.network.chains import Chain, chained, chains
+from snnhw.ir import (
+    Clock,
+    Edge,
+    Neuron,
+    Pointwise,
+    State,
+)
 from snnhw.tensors.network.memo import Memo, Remembering
+from snnhw.tensors.network.network import Network
 from snnhw.tensors.network.ops import MOVING, OPERATIONS, Operation
-from snnhw.tensors.network.schedule import Mode, Schedule, Stage, plan
 from snnhw.tensors.network.stateful_ops import TIMED, Span
+from snnhw.tensors.network.tape import Tape
+from snnhw.tensors.network.works import work_of
 from snnhw.tensors.scans.installed import provider_for
-from snnhw.tensors.scans.provider import UNMEASURED, Provider, Sizes, wide
+from snnhw.tensors.scans.provider import Provider, wide
 from snnhw.tensors.scans.scan import BoundScan, run_step, use_of
 from snnhw.tensors.watched import watched
+from snnhw.tensors.work import Recorded, Work
 
-__all__ = ["Network", "Pass", "Tensors", "Walk"]
+__all__ = ["Pass", "Tensors", "Walk"]
 
 Tensors = Mapping[str, Tensor]
-
-Run = tuple[Stage, frozenset[str]]
-"""A stage, and the ports that no later one reads."""
 
 
 class Pass(NamedTuple):
@@ -39,118 +44,8 @@ class Pass(NamedTuple):
     statistics: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Network:
-    """A program, how it is scheduled, and who runs its nodes.
-
-    Attributes:
-        provider: runs the neurons; None: whoever is installed for the device.
-        sizes: how its work is divided.
-        runners: node -> who runs it, where that is not the provider.
-        layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
-        training: whether its passes are those of training; the schedule is then for that.
-        signals: the dtype in which all that passes between nodes lies in memory, where that is narrower than
-            what is computed in: inputs, currents, spikes and their adjoints. States stay as wide, as do
-            random numbers; nodes compute as wide and round once, but for products, whose operands are as
-            narrow and whose sums are not.
-    """
-
-    program: Program
-    schedule: Schedule
-    provider: Provider | None = None
-    sizes: Sizes = UNMEASURED
-    layers: Mapping[str, Operation | Remembering] = field(default_factory=dict)
-    runners: Mapping[str, Provider] = field(default_factory=dict)
-    training: bool = False
-    signals: torch.dtype | None = None
-
-    def trained(self) -> Network:
-        """The same network in training."""
-        return replace(self, schedule=plan(self.program, training=True), training=True)
-
-    @cached_property
-    def chains(self) -> Mapping[str, Chain]:
-        """First node -> chain."""
-        found: tuple[Chain, ...] = ()
-        if self.sizes.block:
-            found = chains(
-                self.program, self.schedule, self.layers, training=self.training, alone=self.sizes.alone
-            )
-        return {chain.nodes[0]: chain for chain in found}
-
-    @cached_property
-    def modes(self) -> Mapping[str, Mode]:
-        """How each node runs where it runs by itself."""
-        return {name: stage.mode for stage in self.schedule.stages for name in stage.nodes}
-
-    @cached_property
-    def stages(self) -> tuple[Stage, ...]:
-        """The schedule's, chains among them."""
-        return chained(self.schedule, tuple(self.chains.values()))
-
-    @cached_property
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Port -> shape of one sample at one step."""
-        return infer_shapes(self.program).shapes
-
-    @cached_property
-    def keys(self) -> Mapping[str, Mapping[str, str]]:
-        """Node -> parameter -> key."""
-        return {name: self.program.param_keys(name) for name in self.program.nodes}
-
-    @cached_property
-    def equations(self) -> Mapping[str, StepEquations]:
-        """Pointwise node -> its equations for one step."""
-        nodes = self.program.nodes.items()
-        return {name: op.equations() for name, op in nodes if isinstance(op, (Neuron, Pointwise))}
-
-    @cached_property
-    def remembering(self) -> frozenset[str]:
-        """Nodes whose layer is a `Remembering` one; to ask a protocol takes as long as a small layer."""
-        return frozenset(name for name, layer in self.layers.items() if isinstance(layer, Remembering))
-
-    @cached_property
-    def read(self) -> frozenset[str]:
-        """Ports that some node reads."""
-        return frozenset(edge.src for edge in self.program.edges)
-
-    @cached_property
-    def widest(self) -> int:
-        """Numbers of the largest signal that changes over time, of one sample at one step. An input is there
-        before."""
-        inputs = {f"{name}.y" for name in self.program.named(Input)}
-        moving = self.shapes.keys() - self.schedule.static - inputs
-        return max((prod(self.shapes[port]) for port in moving), default=0)
-
-    @cached_property
-    def fixed(self) -> tuple[Run, ...]:
-        """What is computed once for all steps."""
-        return tuple(run for run in self._runs if self._still(run[0]))
-
-    @cached_property
-    def moving(self) -> tuple[Run, ...]:
-        """What is computed for every step."""
-        return tuple(run for run in self._runs if not self._still(run[0]))
-
-    @cached_property
-    def _runs(self) -> tuple[Run, ...]:
-        """All but inputs and outputs, in order."""
-        seen: set[str] = set()
-        found = []
-        for stage in reversed(self.stages):
-            sources = {edge.src for name in stage.nodes for edge in self._into(name)}
-            if not isinstance(self.program.nodes[stage.nodes[0]], (Input, Output)):
-                found.append((stage, frozenset(sources - seen)))
-            seen |= sources
-        return tuple(found[::-1])
-
-    def _still(self, stage: Stage) -> bool:
-        ports = {f"{name}.{port}" for name in stage.nodes for port in self.program.nodes[name].out_ports}
-        return ports <= self.schedule.static
-
-    def _into(self, name: str) -> Iterator[Edge]:
-        for port in self.program.nodes[name].in_ports:
-            yield from self.program.into(name, port)
+SUM: Final = Recorded(lambda *xs: (reduce(add, xs),))
+"""Of what arrives, left to right."""
 
 
 def _cast_back(operation: Operation, op: Any, xs: Tensors, params: Tensors) -> Tensor:
@@ -183,6 +78,7 @@ class Walk:
         wanted: ports to keep to the end.
         clock: the first step.
         memo: what layers remember.
+        tape: notes all that is computed; None: autograd may.
         ports: what has been computed: ``[T, B, ...]``, or ``[B, ...]`` for what does not change.
         after: state key -> its value after the pass.
         statistics: parameter key -> what training has measured so far.
@@ -197,19 +93,23 @@ class Walk:
     wanted: frozenset[str]
     clock: Clock
     memo: Memo = field(default_factory=Memo)
+    tape: Tape | None = None
     ports: dict[str, Tensor] = field(default_factory=dict)
     after: dict[str, Tensor] = field(default_factory=dict)
     statistics: dict[str, Tensor] = field(default_factory=dict)
 
     # -- signals ----------------------------------------------------------------------------------
 
+    def do(self, work: Work, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """What it gives, in autograd's graph or on a tape. All that a pass computes is done here."""
+        return self.tape.do(work, tensors) if self.tape else work(*tensors)
+
     def arriving(self, node: str, port: str) -> tuple[Tensor, bool]:
         """The sum of a port's edges over all steps, and whether it has no time axis."""
-        first, *others = map(self.signal, self.network.program.into(node, port))
-        total, constant = first
-        for x, fixed in others:
-            total, constant = total + x, constant and fixed
-        return total, constant
+        signals = [*map(self.signal, self.network.program.into(node, port))]
+        xs = [x for x, _ in signals]
+        total = xs[0] if len(xs) == 1 else self.do(SUM, xs)[0]
+        return total, all(fixed for _, fixed in signals)
 
     def signal(self, edge: Edge) -> tuple[Tensor, bool]:
         """What one edge brings over all steps, and whether it has no time axis."""
@@ -218,14 +118,19 @@ class Walk:
 
     def over_time(self, x: Tensor, fixed: bool) -> Tensor:
         """``[T, B, ...]``, whether or not it changes."""
-        return x.expand(self.steps, *x.shape) if fixed else x
+        steps = self.steps
+        return self.do(Recorded(lambda x: (x.expand(steps, *x.shape),)), [x])[0] if fixed else x
 
     def _delayed(self, edge: Edge, x: Tensor) -> Tensor:
         """What arrives late: first what was under way, then the signal; the rest stays under way."""
-        line = torch.cat([self.under_way(edge), x])
-        # a view would keep the whole line alive
-        self.after[edge.key] = line[self.steps :].to(self.like.dtype, copy=True)
-        return line[: self.steps]
+        steps, kept = self.steps, self.like.dtype
+
+        def joined(*parts: Tensor) -> Sequence[Tensor]:
+            line = torch.cat(parts)
+            return line[:steps], line[steps:].to(kept, copy=True)  # a view would keep the whole line alive
+
+        arriving, self.after[edge.key] = self.do(Recorded(joined), [self.under_way(edge), x])
+        return arriving
 
     def under_way(self, edge: Edge) -> Tensor:
         """The content of a delayed edge before the first step, ``[delay, B, ...]``, oldest first."""
@@ -235,13 +140,28 @@ class Walk:
         elif isinstance(edge.init, str):
             found = self.params[edge.init].expand(shape)
         else:
-            found = self.like.new_full(shape, edge.init)
-        return found.to(self.signals)
+            found = self.constant(self.like.new_full(shape, edge.init))
+        return self._to(found, self.signals)
 
     @property
     def signals(self) -> torch.dtype:
         """The dtype of what passes between nodes."""
         return self.network.signals or self.like.dtype
+
+    def in_signals(self, x: Tensor) -> Tensor:
+        """What is given, as it passes between nodes."""
+        return self._to(x, self.network.signals or x.dtype)
+
+    def _to(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        return x if x.dtype == dtype else self.do(Recorded(lambda x: (x.to(dtype),)), [x])[0]
+
+    def learns(self, x: Tensor) -> bool:
+        """Whether a way back leads to a tensor."""
+        return self.tape.learns(x) if self.tape else x.requires_grad
+
+    def constant(self, x: Tensor) -> Tensor:
+        """A tensor that follows from sizes alone."""
+        return self.tape.constant(x) if self.tape else x
 
     def keep(self, name: str, found: Tensors) -> None:
         self.ports |= {f"{name}.{port}": y for port, y in found.items()}
@@ -266,8 +186,18 @@ class Walk:
     def states_of(self, name: str) -> dict[str, Tensor]:
         """A neuron's states before the pass, by their own names."""
         op = self.network.program.nodes[name]
-        names = [state.name for state in op.model.states] if isinstance(op, Neuron) else []
-        return {state: self.before[f"{name}.{state}"] for state in names if f"{name}.{state}" in self.before}
+        states = op.model.states if isinstance(op, Neuron) else ()
+        keys = {state.name: f"{name}.{state.name}" for state in states}
+        found = {state: self.before[key] for state, key in keys.items() if key in self.before}
+        if self.tape:
+            found |= {state.name: self._resting(name, state) for state in states if state.name not in found}
+        return found
+
+    def _resting(self, name: str, state: State) -> Tensor:
+        shape = (self.batch, *self.network.shapes[f"{name}.{self.used(name)[0]}"])
+        if isinstance(state.init, str):
+            return self.params_of(name)[state.init].expand(shape)
+        return self.constant(self.like.new_full(shape, state.init))
 
     def neuron(self, name: str) -> BoundScan:
         """A neuron over all steps: the ports that somebody wants, and its states afterwards."""
@@ -306,14 +236,26 @@ class Walk:
         noise = self._noise(name, self.clock.later(step), 1, derivatives=derivatives)
         return {port: x[0] if drawn else x for port, (x, drawn) in noise.items()}
 
-    def stateless(self, name: str, rows: Tensors) -> dict[str, Tensor]:
-        """A stateless node over rows ``[M, ...]``."""
-        op, params = self.network.program.nodes[name], self.params_of(name)
-        if isinstance(op, Pointwise):
-            return run_step(
-                self.network.equations[name], rows, params, {}, outputs=op.out_ports, **self._how(name)
-            )[0]
-        return {"y": self.operation(name)(op, rows, params)}
+    def stateless(self, name: str) -> Work:
+        """A stateless node over rows ``[M, ...]``: its ports, from what arrives and its parameters."""
+        op, params = self.network.program.nodes[name], [*self.network.keys[name]]
+        if not isinstance(op, Pointwise):
+            return work_of(op, self.operation(name), params)
+        how, step = self._how(name), self.network.equations[name]
+
+        def computed(*tensors: Tensor) -> Sequence[Tensor]:
+            rows = dict(zip(op.in_ports, tensors, strict=False))
+            found, _ = run_step(
+                step,
+                rows,
+                dict(zip(params, tensors[len(rows) :], strict=True)),
+                {},
+                outputs=op.out_ports,
+                **how,
+            )
+            return [found[port] for port in op.out_ports]
+
+        return Recorded(computed)
 
     def operation(self, name: str) -> Operation:
         """What computes a stateless node."""
@@ -332,14 +274,31 @@ class Walk:
         """Whether torch computes products at a lower precision than signals have."""
         return torch.is_autocast_enabled(self.like.device.type)
 
-    def timed(self, name: str, x: Tensor, clock: Clock, steps: int) -> Tensor:
-        """A node that tells steps apart: ``[T, B, ...]``, or ``[1, B, ...]`` where nothing changes."""
-        op = self.network.program.nodes[name]
-        wider = x.to(wide(x.dtype))
-        found = TIMED[type(op)](op, wider, self.params_of(name), self._span(name, clock, steps))
-        keys = self.network.keys[name]
-        self.statistics |= {keys[param]: value.detach() for param, value in found.statistics.items()}
-        return found.y.to(x.dtype)
+    def timed(
+        self, name: str, x: Tensor, clock: Clock, steps: int, *, fixed: bool = False, static: bool = False
+    ) -> Tensor:
+        """A node that tells steps apart: ``[T, B, ...]``, or ``[B, ...]`` where nothing changes.
+
+        Args:
+            fixed: whether what arrives has no time axis; static: whether what it gives has none.
+        """
+        op, params = self.network.program.nodes[name], self.params_of(name)
+        keys, span = self.network.keys[name], self._span(name, clock, steps)
+        measured: list[str] = []
+
+        def computed(x: Tensor, *values: Tensor) -> Sequence[Tensor]:
+            arriving = (x.unsqueeze(0) if fixed else x).to(wide(x.dtype))
+            wider, found = TIMED[type(op)](op, arriving, dict(zip(params, values, strict=True)), span)
+            measured[:] = [keys[param] for param in found]
+            y = wider.to(x.dtype)
+            return (
+                y[0] if static else y.expand(steps, *y.shape[1:]),
+                *(value.detach() for value in found.values()),
+            )
+
+        y, *statistics = self.do(Recorded(computed), [x, *params.values()])
+        self.statistics |= zip(measured, statistics, strict=True)
+        return y
 
     def _noise(
         self, name: str, clock: Clock, steps: int, *, derivatives: bool

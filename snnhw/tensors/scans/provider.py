@@ -99,6 +99,7 @@ class Sizes:
         passing: steps of a loop for which there is room when nothing is kept.
         span: bytes of the largest signal that evaluation computes at a time; 0: all steps at once.
         fewest: steps that it computes at a time in any case.
+        taped: whether a step of training is taken down on a tape and played; else autograd records each.
     """
 
     block: int = 0
@@ -108,6 +109,7 @@ class Sizes:
     passing: int = 16
     span: int = 0
     fewest: int = 8
+    taped: bool = False
 
 
 UNMEASURED: Final = Sizes()

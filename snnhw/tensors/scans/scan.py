@@ -7,6 +7,7 @@ derived rather than recorded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -22,8 +23,9 @@ from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.recorded import record
 from snnhw.tensors.scans.site import ScanSite, broadcast_shape, site_of
 from snnhw.tensors.watched import tracing, watched
+from snnhw.tensors.work import Done, Grads, Recorded, Work
 
-__all__ = ["BoundScan", "Found", "run_scan", "run_step", "run_use", "use_of"]
+__all__ = ["BoundScan", "Found", "Scanning", "named", "run_scan", "run_step", "run_use", "step_use", "use_of"]
 
 Tensors = Mapping[str, Tensor]
 Found = tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -52,6 +54,20 @@ def run_step(
     provider: Provider | None = None,
 ) -> Found:
     """`run_scan` for one step, without a time axis: inputs and outputs are ``[B, *shape]``."""
+    return run_use(step_use(step, inputs, params, states, outputs=outputs, dt=dt, provider=provider))
+
+
+def step_use(
+    step: StepEquations,
+    inputs: Tensors,
+    params: Tensors,
+    states: Tensors,
+    *,
+    outputs: Sequence[str],
+    dt: float = 1.0,
+    provider: Provider | None = None,
+) -> BoundScan:
+    """One pointwise node over one step, for `run_use`."""
     xs = [inputs[port] for port in step.ports]
     layer = _site_of()(
         step,
@@ -62,7 +78,7 @@ def run_step(
         dt=dt,
         single=True,
     )
-    return run_use(_use(layer, xs, params, states, provider))
+    return _use(layer, xs, params, states, provider)
 
 
 EAGER: Final = EagerProvider()
@@ -74,6 +90,12 @@ class BoundScan(NamedTuple):
     layer: ScanSite
     provider: Provider
     tensors: list[Tensor]
+
+    @property
+    def work(self) -> Work:
+        """What computes it. A surrogate that only torch knows is left to autograd."""
+        scanning = Scanning(self.layer, self.provider)
+        return scanning if self.layer.step.opaque is None else Recorded(scanning)
 
 
 def use_of(
@@ -133,20 +155,42 @@ def _provider(like: Tensor) -> Provider:
 
 def run_use(use: BoundScan) -> Found:
     """Its outputs by port, and its states by name."""
-    layer, provider, tensors = use
-    step = layer.step
-    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if (learns and step.opaque is not None) or watched(tensors):
-        found = record(layer, fold(layer, tensors))
-    elif learns:
-        found = _ScanFunction.apply(layer, provider, *tensors)
-    else:
-        found = (compiled.forward if tracing() else computed)(layer, provider, tensors)
+    return named(use.layer, Scanning(use.layer, use.provider)(*use.tensors))
+
+
+def named(layer: ScanSite, found: Sequence[Tensor]) -> Found:
+    """Outputs by port, and states by name, of what a layer gives."""
     ends = found[len(layer.outputs) :]
     return (
         dict(zip(layer.outputs, found, strict=False)),
-        {state.name: end for state, end in zip(step.states, ends, strict=True)},
+        {state.name: end for state, end in zip(layer.step.states, ends, strict=True)},
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Scanning:
+    """A layer of neurons: outputs and final states from inputs, parameters, tables and states."""
+
+    layer: ScanSite
+    provider: Provider
+
+    def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
+        layer, provider = self.layer, self.provider
+        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        found: Sequence[Tensor]
+        if (learns and layer.step.opaque is not None) or watched(tensors):
+            found = record(layer, fold(layer, tensors))
+        elif learns:
+            found = _ScanFunction.apply(layer, provider, *tensors)
+        else:
+            found = (compiled.forward if tracing() else computed)(layer, provider, tensors)
+        return found
+
+    def forward(self, tensors: Sequence[Tensor], needs: Sequence[bool]) -> Done:
+        return Done(computed(self.layer, self.provider, tensors), tensors)
+
+    def backward(self, kept: Any, grads: Grads, needs: Sequence[bool]) -> Grads:
+        return differentiated(self.layer, self.provider, kept, grads, tuple(needs))
 
 
 def _again(

@@ -12,6 +12,7 @@ from snnhw.ir import Edge, Neuron, Pointwise
 from snnhw.tensors.network.loops.steps import Steps
 from snnhw.tensors.network.loops.sweep import sweep
 from snnhw.tensors.network.stateful_ops import TIMED
+from snnhw.tensors.network.tape import Untaped
 from snnhw.tensors.network.walk import Tensors, Walk
 from snnhw.tensors.watched import tracing, watched
 
@@ -29,9 +30,11 @@ def run_loop(walk: Walk, nodes: tuple[str, ...]) -> None:
     outside = {edge.src for edge in program.edges if edge.target.node not in nodes}
     ports = [port for port in _ports(walk, nodes) if port in outside | walk.wanted]
     if _derived(walk, nodes):
-        found, after = sweep(Steps(walk, nodes, ports))
+        found, after = sweep(walk, Steps(walk, nodes, ports))
         walk.ports |= found
         walk.after |= after
+    elif walk.tape:
+        raise Untaped(f"the steps of {', '.join(nodes)}, which feed each other through time, are recorded")
     else:
         _recorded(walk, nodes, ports)
 
@@ -113,5 +116,6 @@ def _step(
     elif type(op) in TIMED:
         found = {"y": walk.timed(name, xs["x"].unsqueeze(0), walk.clock.later(step), 1)[0]}
     else:
-        found = walk.stateless(name, xs)
+        tensors = [*(xs[port] for port in op.in_ports), *walk.params_of(name).values()]
+        found = dict(zip(op.out_ports, walk.stateless(name)(*tensors), strict=True))
     return {f"{name}.{port}": y for port, y in found.items()}

@@ -102,7 +102,7 @@ class Steps:
             **{key: walk.under_way(edge) for key, edge in self.lines.items()},
         }
         self.outside = frozenset(outside)
-        self.trained = {key for key, x in self.given.items() if x.requires_grad}
+        self.trained = {key for key, x in self.given.items() if walk.learns(x)}
         self.wanted = {
             name: frozenset(
                 port

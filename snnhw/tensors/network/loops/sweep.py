@@ -6,7 +6,8 @@ weights need nothing from other steps, and are left until many steps can be had 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +17,8 @@ from snnhw.tensors.autograd import Function, only_once
 from snnhw.tensors.network.loops.nodes import Place
 from snnhw.tensors.network.loops.one_step import Running
 from snnhw.tensors.network.loops.steps import Carry, Record, Steps
-from snnhw.tensors.network.walk import Tensors
+from snnhw.tensors.network.walk import Tensors, Walk
+from snnhw.tensors.work import Done, Grads
 
 __all__ = ["sweep"]
 
@@ -26,19 +28,64 @@ TWICE = (
 )
 
 
-def sweep(steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def sweep(walk: Walk, steps: Steps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Ports ``[T, B, ...]``, and the state after all steps by key."""
     given, steps.given = steps.given, {}  # autograd's graph keeps what it needs of them
-    names, tensors = [*given], [*given.values()]
-    if torch.is_grad_enabled() and steps.trained:
-        found = _Sweep.apply(steps, names, *tensors)
-    else:
-        found = _forward(steps, given, min(steps.walk.network.sizes.passing, steps.count), None)
+    found = walk.do(LoopWork(steps, [*given]), [*given.values()])
     ports = len(steps.ports)
     return (
         dict(zip(steps.ports, found[:ports], strict=True)),
         dict(zip(steps.state_keys, found[ports:], strict=True)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class LoopWork:
+    """All steps of a loop: its ports ``[T, B, ...]`` and the state after it, from what it is given.
+
+    Attributes:
+        names: of what it is given.
+    """
+
+    steps: Steps
+    names: list[str]
+
+    def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
+        if torch.is_grad_enabled() and self.steps.trained:
+            found: Sequence[Tensor] = _Sweep.apply(self, *tensors)
+            return found
+        return self.forward(tensors, ()).found
+
+    def forward(self, tensors: Sequence[Tensor], needs: Sequence[bool]) -> Done:
+        """A record of every step is kept where there is a way back."""
+        steps, given = self.steps, dict(zip(self.names, tensors, strict=True))
+        if not any(needs):
+            passing = min(steps.walk.network.sizes.passing, steps.count)
+            return Done(_forward(steps, given, passing, None), None)
+        kept = Kept([], [])
+        return Done(_forward(steps, given, self.chunk, kept), (given, kept))
+
+    def backward(self, kept: Any, grads: Grads, needs: Sequence[bool]) -> Grads:
+        steps, (given, records) = self.steps, kept
+        ports = len(steps.ports)
+        adjoints = steps.adjoints(grads[ports:])
+        seeds = {port: g for port, g in zip(steps.ports, grads[:ports], strict=True) if g is not None}
+        run = Running(steps, given)
+        for first, found in _chunks(steps, run, records, self.chunk):
+            rooms = steps.rooms(first, first + len(found))
+            for step in reversed(range(first, first + len(found))):
+                now = {port: g[step] for port, g in seeds.items()}
+                run.backward(found[step - first], Place(step, rooms, rooms), now, adjoints)
+            run.settle(adjoints)
+        run.finish(adjoints)
+        collected = steps.collected(given, adjoints)
+        return [collected.get(name) for name in self.names]
+
+    @property
+    def chunk(self) -> int:
+        """Steps between two that are kept whole."""
+        steps = self.steps
+        return max(1, min(steps.count, steps.walk.network.sizes.held // max(1, steps.bytes)))
 
 
 class Kept(NamedTuple):
@@ -67,42 +114,26 @@ def _forward(steps: Steps, given: Tensors, chunk: int, kept: Kept | None) -> tup
 
 class _Sweep(Function):
     @staticmethod
-    def forward(ctx: Any, steps: Steps, names: list[str], *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.steps, ctx.names, ctx.kept = steps, names, Kept([], [])
+    def forward(ctx: Any, work: LoopWork, *tensors: Tensor) -> tuple[Tensor, ...]:
+        found, (_, ctx.kept) = work.forward(tensors, (True,))
+        ctx.work = work
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        ctx.chunk = max(1, min(steps.count, steps.walk.network.sizes.held // max(1, steps.bytes)))
-        found = _forward(steps, dict(zip(names, tensors, strict=True)), ctx.chunk, ctx.kept)
-        ctx.seen = [(port.detach(), port._version) for port in found[: len(steps.ports)]]
-        return found
+        ctx.seen = [(port.detach(), port._version) for port in found[: len(work.steps.ports)]]
+        return tuple(found)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-        with torch.no_grad():
-            found = _Sweep._backward(ctx, grads)
-        return None, None, *only_once(found, TWICE.format(", ".join(ctx.steps.nodes)))
-
-    @staticmethod
-    def _backward(ctx: Any, grads: tuple[Tensor | None, ...]) -> list[Tensor | None]:
         if any(port._version != version for port, version in ctx.seen):
             raise RuntimeError(
                 "a signal that a loop over time gave was changed in place before its backward pass, which "
                 "reads it; change a copy, as clone() makes it"
             )
-        steps, given = ctx.steps, dict(zip(ctx.names, ctx.saved_tensors, strict=True))
-        ports = len(steps.ports)
-        adjoints = steps.adjoints(grads[ports:])
-        seeds = {port: g for port, g in zip(steps.ports, grads[:ports], strict=True) if g is not None}
-        run = Running(steps, given)
-        for first, records in _chunks(steps, run, ctx.kept, ctx.chunk):
-            rooms = steps.rooms(first, first + len(records))
-            for step in reversed(range(first, first + len(records))):
-                now = {port: g[step] for port, g in seeds.items()}
-                run.backward(records[step - first], Place(step, rooms, rooms), now, adjoints)
-            run.settle(adjoints)
-        run.finish(adjoints)
-        found = steps.collected(given, adjoints)
-        return [found.get(name) for name in ctx.names]
+        work = ctx.work
+        given = dict(zip(work.names, ctx.saved_tensors, strict=True))
+        with torch.no_grad():
+            found = work.backward((given, ctx.kept), grads, ctx.needs_input_grad[1:])
+        return None, *only_once(found, TWICE.format(", ".join(work.steps.nodes)))
 
 
 def _chunks(steps: Steps, run: Running, kept: Kept, chunk: int) -> Iterator[tuple[int, list[Record]]]:
