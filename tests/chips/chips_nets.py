@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnhw.ir import MODELS, Edge, FrozenMap, Input, Linear, Neuron, Op, Output, Params, Program
+from snnhw.reference import execute
 from snnhw.target import Array, ChipNetwork, Population, Projection
 from snnhw_chips.loihi_program import integer_program, vendor_arrays
 
@@ -25,6 +26,13 @@ class Case:
     vendor: dict[str, Array]
     inputs: dict[str, npt.NDArray[np.int64]]
     ports: dict[str, str]
+
+
+def ran(case: Case) -> dict[str, Array]:
+    """What the reference gives at every port, ``[T, N]``."""
+    inputs = {name: x[:, None] for name, x in case.inputs.items()}
+    found = execute(case.program, case.params, inputs, record=list(case.ports)).recordings
+    return {port: array[:, 0] for port, array in found.items()}
 
 
 def loihi_case(seed: int) -> Case:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from chips_nets import Case, loihi_case
+from chips_nets import Case, loihi_case, ran
 
 from snnhw.ir import (
     Expr,
@@ -22,7 +22,7 @@ from snnhw.ir import (
     variables,
     where,
 )
-from snnhw.reference import execute
+from snnhw.target import Array
 from snnhw_chips.loihi2 import Loihi2
 from snnhw_chips.loihi_program import HALF, cells
 
@@ -31,17 +31,14 @@ u, v, x, du, dv, vth, bias = variables("u v x du dv vth bias")
 NETS = 12
 
 
-def run(case: Case, rule: NeuronModel | None = None) -> dict[str, np.ndarray]:
+def run(case: Case, rule: NeuronModel | None = None) -> dict[str, Array]:
     program = case.program
-    if rule is not None:
-        nodes = {
-            name: replace(op, model=rule) if isinstance(op, Neuron) else op
-            for name, op in program.nodes.items()
-        }
-        program = replace(program, nodes=FrozenMap(nodes))
-    inputs = {name: x[:, None] for name, x in case.inputs.items()}
-    found = execute(program, case.params, inputs, record=list(case.ports)).recordings
-    return {port: array[:, 0] for port, array in found.items()}
+    if rule is None:
+        return ran(case)
+    nodes = {
+        name: replace(op, model=rule) if isinstance(op, Neuron) else op for name, op in program.nodes.items()
+    }
+    return ran(replace(case, program=replace(program, nodes=FrozenMap(nodes))))
 
 
 def lava() -> Loihi2:

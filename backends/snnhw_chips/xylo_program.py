@@ -1,0 +1,177 @@
+"""Xylo's integers as a program, and as arrays for xylosim's constructor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from snnhw.ir import (
+    Concat,
+    Edge,
+    Expr,
+    Fixed,
+    Flatten,
+    FrozenMap,
+    Input,
+    Neuron,
+    NeuronModel,
+    Op,
+    Output,
+    Param,
+    Params,
+    Program,
+    SaturatingLinear,
+    Shape,
+    maximum,
+    minimum,
+    model,
+    saturate,
+    variables,
+    where,
+    wrap,
+)
+from snnhw.target import Array, ChipNetwork
+
+__all__ = ["BITS", "MOST", "Cells", "cells", "integer_program", "vendor_arrays"]
+
+BITS: Final = 16
+"""Of all states, thresholds and biases."""
+
+MOST: Final = {"hidden": 31, "output": 1}
+"""Spikes of a neuron in a step."""
+
+i, v, x, left_syn, left_mem, bias, threshold, most = variables("i v x left_syn left_mem bias threshold most")
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A population's constants, ``[N]`` each; weights of all that arrives, ``[N, sources]``, in the order in
+    which the chip adds."""
+
+    dash_syn: Array
+    dash_mem: Array
+    threshold: Array
+    bias: Array
+    weights: Mapping[str, Array]
+
+
+def _decay(state: Expr, divisor: Expr) -> Expr:
+    """What a state loses: its floor by a power of two, and at least 1, so that it comes to rest."""
+    lost = state // divisor
+    return where(abs(lost) > 0.0, lost, where(state > 0.0, 1.0, 0.0))
+
+
+@lru_cache
+def cells() -> NeuronModel:
+    """LIF of xylosim; ``x`` is the current with all spikes of the step added, which decays at once."""
+    current = x - _decay(x, left_syn)
+    change = saturate(saturate(wrap(-_decay(v, left_mem), BITS) + current, BITS) + bias, BITS)
+    times = where(threshold > 0.0, minimum(v // maximum(threshold, 1.0), most), most)
+    return model(
+        "XyloLIF",
+        states="i v",
+        params=tuple(map(Param, ("left_syn", "left_mem", "bias", "threshold", "most"))),
+        integrate={"i": current, "v": saturate(v + change, BITS)},
+        fire=where(threshold > v, 0.0, 1.0),
+        count=times,
+        membrane="v",
+    )
+
+
+FORMATS: Final = {
+    "i": Fixed(BITS),
+    "v": Fixed(BITS),
+    "left_syn": Fixed(BITS, signed=False),
+    "left_mem": Fixed(BITS, signed=False),
+    "bias": Fixed(BITS),
+    "threshold": Fixed(BITS),
+    "most": Fixed(5, signed=False),
+}
+
+
+def integer_program(
+    network: ChipNetwork, made: Mapping[str, Cells], outputs: Iterable[str], shift: int
+) -> tuple[Program, Params]:
+    """The network in integers: ports of a population ``name.spk``, ``name.i``, ``name.v``.
+
+    Args:
+        made: population -> its constants, in the order of the chip.
+        outputs: those that are output neurons.
+        shift: of all weights, to the left; what is beyond 16 bits is lost.
+    """
+    nodes: dict[str, Op] = {name: Input(shape) for name, shape in network.inputs.items()}
+    formats = {f"{name}.y": Fixed(4, signed=False) for name in network.inputs}
+    params: Params = {}
+    edges: list[Edge] = []
+    sources = {name: f"{name}.y" for name in network.inputs}
+    for name, shape in network.inputs.items():
+        if len(shape) != 1:
+            nodes[f"{name}_flat"] = Flatten()
+            edges.append(Edge(f"{name}.y", f"{name}_flat.x"))
+            sources[name] = f"{name}_flat.y"
+    for name, own in made.items():
+        ready = name in outputs
+        kept = {
+            "left_syn": 2**own.dash_syn,
+            "left_mem": 2**own.dash_mem,
+            "bias": own.bias,
+            "threshold": own.threshold,
+            "most": np.full_like(own.threshold, MOST["output" if ready else "hidden"]),
+        }
+        shapes: FrozenMap[str, Shape] = FrozenMap(dict.fromkeys(kept, (len(own.threshold),)))
+        nodes[name] = Neuron(
+            cells(), reset="subtract", timing="immediate", surrogate=None, param_shapes=shapes
+        )
+        params |= {f"{name}.{key}": np.asarray(value, np.int64) for key, value in kept.items()}
+        formats |= {f"{name}.{key}": form for key, form in FORMATS.items()}
+        widths = tuple(network.width(source) for source in own.weights)
+        nodes[f"{name}_sum"] = SaturatingLinear(sum(widths), len(own.threshold), BITS)
+        whole = np.concatenate(list(own.weights.values()), axis=1) << shift
+        params[f"{name}_sum.weight"] = (whole + 2**15) % 2**16 - 2**15
+        formats[f"{name}_sum.weight"] = Fixed(BITS)
+        ports = [f"{name}_sum.x"]
+        if len(widths) > 1:
+            nodes[f"{name}_all"] = Concat(0, widths)
+            ports = [f"{name}_all.{port}" for port in nodes[f"{name}_all"].in_ports]
+            edges.append(Edge(f"{name}_all.y", f"{name}_sum.x"))
+        for source, port in zip(own.weights, ports, strict=True):
+            late = source not in network.inputs
+            edges.append(Edge(f"{source}.spk" if late else sources[source], port, int(late)))
+        edges += [Edge(f"{name}.i", f"{name}_sum.start", 1), Edge(f"{name}_sum.y", f"{name}.x")]
+    for name, source in network.outputs.items():
+        nodes[name] = Output()
+        edges.append(Edge(f"{source}.spk", f"{name}.x"))
+    return Program(FrozenMap(nodes), tuple(edges), formats=FrozenMap(formats)), params
+
+
+def vendor_arrays(
+    network: ChipNetwork, made: Mapping[str, Cells], outputs: Iterable[str], shift: int
+) -> dict[str, Array]:
+    """Name -> array, for the worker: weights ``[source, target]``, and which neurons are whose."""
+    ready = list(outputs)
+    hidden = [name for name in made if name not in ready]
+    found: dict[str, Array] = {"inputs": np.array(list(network.inputs)), "weight_shift": np.array(shift)}
+    for kind, names, end in (("hidden", hidden, ""), ("output", ready, "_out")):
+        found[kind] = np.array(names)
+        found[f"{kind}_ends"] = np.cumsum([len(made[name].threshold) for name in names], dtype=np.int64)
+        for key in ("dash_syn", "dash_mem", "threshold", "bias"):
+            parts = [np.asarray(getattr(made[name], key), np.int64) for name in names]
+            found[f"{key}{end}"] = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    for key, rows, columns in (
+        ("weight_in", list(network.inputs), hidden),
+        ("weight_rec", hidden, hidden),
+        ("weight_out", hidden, ready),
+    ):
+        blocks = [[_block(network, made, row, column) for column in columns] for row in rows]
+        found[key] = np.block(blocks) if rows and columns else np.zeros((0, 0), np.int64)
+    return found
+
+
+def _block(network: ChipNetwork, made: Mapping[str, Cells], source: str, target: str) -> Array:
+    weights = made[target].weights
+    shape = (network.width(source), len(made[target].threshold))
+    return weights[source].T if source in weights else np.zeros(shape, np.int64)
