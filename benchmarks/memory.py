@@ -69,12 +69,12 @@ def answer(question: Question) -> float:
 
     from benchmarks.case import MODES, tiny
     from benchmarks.pair import prepare
-    from benchmarks.peers import PEERS
+    from benchmarks.peers import ON_A_CPU
     from benchmarks.workloads import CASES
 
     torch.set_num_threads(question.threads)
     mode = next(mode for mode in MODES if mode == question.mode)
-    peer = next(peer for peer in PEERS if peer.name == question.peer)
+    peer = next(peer for peer in ON_A_CPU if peer.name == question.peer)
     case = next(case for case in CASES if case.key == question.case)
     small = prepare(tiny(case), peer)
     _call(small.build[question.side]().job(mode, small.data))

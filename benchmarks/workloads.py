@@ -206,6 +206,24 @@ W9 = Case(
 )
 
 
+def small(batch: int) -> Case:
+    """Where a step is all overhead."""
+    return Case(
+        "small",
+        "64-32-10, Leaky 0.9",
+        mlp((64, 32, 10), leaky(0.9)),
+        sample=(64,),
+        steps=10,
+        batch=batch,
+        inputs="currents",
+        modes=("train", "infer"),
+        aims=(("spikingjelly", 15.0),) if batch == 1 else (),
+        variant=f"B={batch}",
+        loss="ce_rate",
+        lr=1e-3,
+    )
+
+
 def long(steps: int) -> Case:
     """W10: many steps."""
     neuron = Neuron("Leaky", (("beta", 0.9), ("threshold", 1.0)), learnt=("beta",), size=256)
@@ -256,6 +274,7 @@ CASES: Final[tuple[Case, ...]] = (
     W9,
     replace(W9, steps=10, variant="T=10"),
     *(long(steps) for steps in (1000, 3162, 10000)),
+    *(small(batch) for batch in (1, 32)),
     *(sparse(density, batch) for batch in (1, 32) for density in (0.01, 0.02, 0.05, 0.2)),
 )
 

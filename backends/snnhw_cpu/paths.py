@@ -42,7 +42,8 @@ PATHS: Final[Paths] = MappingProxyType(
             {"autograd": {"taped": False}, "tape": {"taped": True}},
         ),
         "threads": Path(
-            "a further thread for every {wake} elements times steps, as far as there are tiles of them",
+            "a further thread for every {wake} elements times steps, as far as there are tiles of them; for "
+            "a while after a wait for a core that others keep busy, small work takes one",
             {"one": {"wake": ALWAYS}, "many": {"wake": 0, "tile": 8}},
         ),
         "tiles": Path(

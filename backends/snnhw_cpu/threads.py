@@ -2,6 +2,10 @@
 
 A thread of libgomp that has nothing to do keeps its core busy for milliseconds, in case more comes. Other
 threads beside it would run at half speed, on a machine with few cores, after every operation of torch's.
+
+Where somebody else keeps a core busy, a thread that has finished waits busily too, and so keeps from its own
+core the one that it waits for, until the system takes that away milliseconds later. After such a wait, small
+jobs run on one thread for a while.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from threading import get_ident
-from typing import Any
+from time import perf_counter
+from typing import Any, Final
 
 import torch
 
@@ -23,10 +28,21 @@ __all__ = ["share"]
 
 Work = Callable[[int, int], object]
 
+LATE: Final = 1e-3
+"""Seconds that nobody waits for a thread which has a core: more than it takes to wake one."""
+
+ALONE: Final = 0.1
+"""Seconds after a wait in which small jobs do not try again: some twenty times what a wait costs."""
+
+SMALL: Final = 16
+"""Times `Limits.wake`: jobs of a few milliseconds, which a wait would make several times longer."""
+
 REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 _POOLS: dict[int, ThreadPoolExecutor] = {}
 _FORKED: list[bool] = []
+_CROWDED: list[float] = [0.0]
+"""Until when a core seems to be somebody else's."""
 
 
 def _in_child() -> None:
@@ -50,12 +66,12 @@ def share(work: Work, tasks: int, *, cost: int, wake: int, held: Sequence[object
     """
     most = torch.get_num_threads() if wake else max(2, torch.get_num_threads())
     threads = min(most, tasks, 1 + cost // wake if wake else most)
-    if threads <= 1:
+    if threads <= 1 or (cost < SMALL * wake and perf_counter() < _CROWDED[0]):
         work(0, tasks)
         return
     jobs = iter([*pairwise(tasks * n // threads for n in range(threads + 1))])  # one for all threads
     errors: list[BaseException] = []
-    ended: list[int] = []
+    ended: dict[int, float] = {}
 
     def take(_held: Sequence[object] = held) -> None:
         """What one thread does; a team may turn out smaller than asked for."""
@@ -64,13 +80,22 @@ def share(work: Work, tasks: int, *, cost: int, wake: int, held: Sequence[object
                 work(first, last)
         except BaseException as error:  # noqa: BLE001  # it is the caller's, below
             errors.append(error)
-        ended.append(get_ident())
+        ended[get_ident()] = perf_counter()
 
+    begun = perf_counter()
     _region(take, threads)
     if errors:
         raise errors[0]
     if get_ident() not in ended:  # Ctrl-C came outside of its lines, and ctypes passes that over
         raise KeyboardInterrupt
+    _look(begun, ended[get_ident()])
+
+
+def _look(begun: float, ended: float) -> None:
+    """Whether this thread has waited for others longer than it worked."""
+    now = perf_counter()
+    if now - ended > LATE + (ended - begun):
+        _CROWDED[0] = now + ALONE
 
 
 def _region(take: Callable[[], None], threads: int) -> None:

@@ -88,7 +88,7 @@ def test_a_workload_that_does_not_exist_is_named_with_those_that_do() -> None:
 
 def test_a_peer_that_does_not_exist_is_named_with_those_that_do() -> None:
     with pytest.raises(
-        ValueError, match="no peer norse; known: snntorch, spikingjelly, spikingjelly-hoisted"
+        ValueError, match="no peer norse; known: jax, snntorch, snntorch-compiled, spikingjelly, "
     ):
         peers.select(["norse"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -96,3 +97,45 @@ def test_a_forked_child_works_after_its_parent_used_threads() -> None:
     child.start()
     assert answers.get(timeout=60) == 8
     child.join()
+
+
+REGION = own._region
+SMALL_JOB, LARGE_JOB = own.SMALL * USUAL.wake - 1, own.SMALL * USUAL.wake
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds, which pass when a test says so; and two threads, one of which a team waits for."""
+    now = [1000.0]
+    region = own._region
+
+    def late(take: Callable[[], None], threads: int) -> None:
+        region(take, threads)
+        now[0] += 2 * own.LATE
+
+    monkeypatch.setattr(own, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(own, "_CROWDED", [0.0])
+    monkeypatch.setattr(own, "_region", late)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    return now
+
+
+def parts(cost: int) -> int:
+    seen: list[tuple[int, int]] = []
+    share(lambda first, last: seen.append((first, last)), 6, cost=cost)
+    assert sum(last - first for first, last in seen) == 6
+    return len(seen)
+
+
+def test_after_a_wait_small_jobs_have_one_thread_for_a_while(clock: list[float]) -> None:
+    assert parts(SMALL_JOB) == 2
+    assert parts(SMALL_JOB) == 1
+    assert parts(LARGE_JOB) == 2
+    clock[0] += 2 * own.ALONE
+    assert parts(SMALL_JOB) == 2
+
+
+@pytest.mark.usefixtures("clock")
+def test_who_hardly_waits_keeps_the_team(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "_region", REGION)
+    assert [parts(SMALL_JOB) for _ in range(3)] == [2, 2, 2]
