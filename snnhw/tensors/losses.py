@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from math import floor, prod
 from operator import add
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,11 +39,15 @@ from snnhw.tensors.spiketime import first_step, time_error
 __all__ = [
     "CLASS_LOSSES",
     "OTHER_LOSSES",
+    "Range",
     "check_loss",
     "check_range",
     "checked_loss",
     "class_numbers",
     "each",
+    "for_class",
+    "grouped",
+    "ranges",
     "total_loss",
     "what_is",
 ]
@@ -58,14 +62,14 @@ def _ce(logits: Tensor, target: Tensor) -> Tensor:
     return folded.view(steps, batch)
 
 
-def _grouped(kind: PopulationLoss, spikes: Tensor) -> Tensor:
+def grouped(kind: PopulationLoss, spikes: Tensor) -> Tensor:
     """The spikes of each class together: ``[..., C]`` gives ``[..., classes]``."""
     if kind.num_classes is None:
         return spikes
     return spikes.reshape(*spikes.shape[:-1], kind.num_classes, -1).sum(-1)
 
 
-def _for_class(target: Tensor, classes: int, right: float, others: float, like: Tensor) -> Tensor:
+def for_class(target: Tensor, classes: int, right: float, others: float, like: Tensor) -> Tensor:
     """``[..., classes]``: one number where the class is, another elsewhere."""
     hit = target[..., None] == torch.arange(classes, device=target.device)
     return torch.where(hit, like.new_full((), right), like.new_full((), others))
@@ -76,7 +80,7 @@ def _wanted(kind: ValueLoss, form: Form, target: Tensor, like: Tensor) -> Tensor
     if not form.whole:
         return target.to(like.dtype)
     numbers = target[:, None] if form is CLASS_OF_STEP else target
-    return _for_class(numbers, like.shape[-1], *kind.ends, like)
+    return for_class(numbers, like.shape[-1], *kind.ends, like)
 
 
 def _ce_membrane(kind: CEMembrane, signal: Tensor, target: Tensor) -> Tensor:
@@ -90,8 +94,8 @@ def _mse_count(kind: MSECount, signal: Tensor, target: Tensor) -> Tensor:
     correct, other = (
         floor(steps * rate * (neurons // classes)) for rate in (kind.correct_rate, kind.incorrect_rate)
     )
-    wanted = _for_class(target, classes, correct, other, signal)
-    return (_grouped(kind, signal.sum(0)) - wanted).square() / steps
+    wanted = for_class(target, classes, correct, other, signal)
+    return (grouped(kind, signal.sum(0)) - wanted).square() / steps
 
 
 def _mse_temporal(kind: MSETemporal, signal: Tensor, wanted: Tensor) -> Tensor:
@@ -106,8 +110,8 @@ def _ce_temporal(kind: CETemporal, signal: Tensor, target: Tensor) -> Tensor:
 
 
 CLASS_LOSSES: Final[Mapping[type[ClassLoss], Callable[[Any, Tensor, Tensor], Tensor]]] = {
-    CERate: lambda kind, signal, target: _ce(_grouped(kind, signal), target).mean(0),
-    CECount: lambda kind, signal, target: _ce(_grouped(kind, signal.sum(0)), target),
+    CERate: lambda kind, signal, target: _ce(grouped(kind, signal), target).mean(0),
+    CECount: lambda kind, signal, target: _ce(grouped(kind, signal.sum(0)), target),
     CEMembrane: _ce_membrane,
     CEMaxMembrane: lambda kind, signal, target: _ce(signal.max(0).values, target),
     CETemporal: _ce_temporal,
@@ -195,12 +199,36 @@ def check_loss(loss: Loss, shapes: Mapping[str, tuple[int, ...]], targets: Mappi
     Raises:
         InputError: as `total_loss` says.
     """
+    for asked in ranges(loss, shapes, targets):
+        asked.check(targets)
+
+
+class Range(NamedTuple):
+    """A target of class numbers, how many classes there are, and who counts them."""
+
+    name: str
+    target: str
+    classes: int
+
+    def check(self, targets: Mapping[str, Tensor]) -> None:
+        """Raise `InputError` where a class number on the host is none."""
+        check_range(self.name, targets[self.target], self.classes)
+
+
+def ranges(
+    loss: Loss, shapes: Mapping[str, tuple[int, ...]], targets: Mapping[str, Tensor]
+) -> tuple[Range, ...]:
+    """What `check_loss` looks at, of targets whose shapes and dtypes suit the loss."""
     if not loss.terms:
         raise InputError("this loss has no terms; add some, such as snnhw.functional.ce_rate_loss()")
-    check_targets(loss, shapes, {name: what_is(target) for name, target in targets.items()})
-    for term in loss.terms:
-        if term.kind.takes:
-            _check_classes(term, shapes[str(term.of)], targets[term.target])
+    given = {name: what_is(target) for name, target in targets.items()}
+    check_targets(loss, shapes, given)
+    takers = [(term, shapes[str(term.of)]) for term in loss.terms if term.kind.takes]
+    return tuple(
+        Range(type(term.kind).__name__, term.target, term.kind.classes(shape[2]))
+        for term, shape in takers
+        if form_of(term, shape, given[term.target]).whole
+    )
 
 
 def _check_classes(term: Term, shape: tuple[int, ...], target: Tensor) -> None:
@@ -231,7 +259,7 @@ def check_range(name: str, target: Tensor, classes: int) -> None:
     """Torch's own functions pass over negative ones, and crash a GPU on large ones."""
     if target.device.type == "cpu" and target.numel():  # elsewhere looking would wait for the device
         target = target.long()  # torch compares no unsigned integers longer than a byte
-        low, high = int(target.min()), int(target.max())
+        low, high = map(int, target.aminmax())
         if low < 0 or high >= classes:
             wrong = low if low < 0 else high
             raise InputError(f"{name} takes class numbers 0 to {classes - 1}; the targets hold {wrong}")

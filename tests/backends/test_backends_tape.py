@@ -33,6 +33,7 @@ from snnhw.ir import (
     Input,
     LayerNorm,
     Linear,
+    Loss,
     Op,
     Output,
     Program,
@@ -92,11 +93,29 @@ NETWORKS: Mapping[str, Callable[[], Program]] = {
 }
 
 
-def trained(program: Program, *, taped: bool, block: int = 0) -> TorchExecutable:
+SEVERAL = SF.ce_rate_loss() + 0.1 * SF.l1_rate_sparsity(0.3)
+
+LOSSES: Mapping[str, Loss] = {
+    "rate": SF.ce_rate_loss(),
+    "rates of groups": 0.7 * SF.ce_rate_loss(population_code=True, num_classes=3),
+    "count": SF.ce_count_loss(reduction="sum"),
+    "counts of groups": SF.ce_count_loss(population_code=True, num_classes=3),
+    "membrane": SF.ce_membrane_loss(),
+    "membrane, mean": SF.ce_membrane_loss(over_time="mean", reduction="sum"),
+    "maximum": SF.ce_max_membrane_loss(),
+    "squares": 1.3 * SF.mse_count_loss(0.8, 0.2),
+    "squares of groups": SF.mse_count_loss(0.8, 0.2, population_code=True, num_classes=3),
+    "squared membranes": SF.mse_membrane_loss(),
+    "weighted": SF.ce_rate_loss(weight=[0.2, 1.0, 3.0, 1.0, 0.5, 2.0]),
+    "several": SF.ce_rate_loss() + 0.3 * SF.ce_count_loss() + 0.1 * SF.l1_rate_sparsity(0.3),
+}
+
+
+def trained(program: Program, *, taped: bool, block: int = 0, loss: Loss = SEVERAL) -> TorchExecutable:
     read = [*program.outputs().values()][-1]
     return executable(
         program,
-        loss=(SF.ce_rate_loss() + 0.1 * SF.l1_rate_sparsity(0.3)).of(read),
+        loss=loss.of(read),
         optimizer=SGD(lr=0.3),
         taped=taped,
         block=block,
@@ -141,6 +160,19 @@ def test_bits(name: str, block: int) -> None:
         state = want.state
         assert_same(tape.save_state(), recorded.save_state())
     assert (played(recorded), played(tape)) == (0, 2)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_bits_of_losses(name: str) -> None:
+    layers: dict[str, Op] = {"x": Input((5,)), "fc": Linear(5, 6), "lif": leaky()}
+    program = sequential(layers)
+    recorded, tape = (trained(program, taped=taped, loss=LOSSES[name]) for taped in (False, True))
+    for seed in range(2):
+        x, y = {"x": signal(T, B, 5, seed=seed)}, {"target": torch.tensor([0, 2, 1, seed])}
+        found, want = tape.step(x, y), recorded.step(x, y)
+        assert found.loss == want.loss
+        assert_same(tape.save_state(), recorded.save_state())
+    assert played(tape) == 1
 
 
 def test_what_depends_on_the_call_is_recorded() -> None:

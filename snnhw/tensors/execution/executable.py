@@ -26,7 +26,7 @@ from snnhw.tensors.execution.chosen import from_arrays, to_arrays
 from snnhw.tensors.execution.commit import Change, at_once
 from snnhw.tensors.execution.learning import Learning
 from snnhw.tensors.execution.trainer import Trainer
-from snnhw.tensors.losses import check_loss
+from snnhw.tensors.losses import Range, ranges
 from snnhw.tensors.network import Memo, Network, ProgramModule, attribute, run_network
 
 __all__ = ["TorchExecutable"]
@@ -83,6 +83,7 @@ class TorchExecutable:
         self._derived: dict[str, Tensor] = {}  # of parameters, while nobody else can write to them
         self._handed: tuple[ref[ProgramModule], ...] = ()  # modules that share the parameters
         self._outputs = program.outputs()
+        self._suit: dict[object, tuple[Range, ...]] = {}  # targets like those of the last step
 
     def _look_at_params(self) -> None:
         """What else has the same memory as the parameters."""
@@ -175,7 +176,12 @@ class TorchExecutable:
     def _wanted(self, job: Train, targets: Arrays, sizes: tuple[int, int]) -> dict[str, Tensor]:
         """Targets, looked at before they are on a device."""
         found = {name: as_tensor("target", name, array) for name, array in targets.items()}
-        check_loss(job.loss, {port: (*sizes, *shape) for port, shape in self._network.shapes.items()}, found)
+        key = (sizes, *((name, x.shape, x.dtype) for name, x in found.items()))
+        if key not in self._suit:
+            shapes = {port: (*sizes, *shape) for port, shape in self._network.shapes.items()}
+            self._suit = {key: ranges(job.loss, shapes, found)}
+        for asked in self._suit[key]:
+            asked.check(found)
         return {name: x.to(self._device) for name, x in found.items()}
 
     def _steps(self, inputs: Mapping[str, Tensor]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from snnhw.ir import Clock
 from snnhw.plugin import Train
 from snnhw.tensors.execution.calls import Groups
+from snnhw.tensors.loss_adjoints import loss_work
 from snnhw.tensors.losses import checked_loss
 from snnhw.tensors.network import (
     FAILURES,
@@ -26,7 +27,6 @@ from snnhw.tensors.network import (
     told,
 )
 from snnhw.tensors.watched import tracing, watched
-from snnhw.tensors.work import Recorded
 
 __all__ = ["Learning"]
 
@@ -164,10 +164,11 @@ class Learning:
         groups = {"params": self.params, **given}
         apart = {group: {name: x.detach() for name, x in xs.items()} for group, xs in groups.items()}
         tape, found = self._taped(apart, sizes, clock, memo)
-        loss, share = tape.do(*self._loss(found.ports, apart["targets"]))
+        read = {port: found.ports[port] for port in self._read}
+        work = loss_work(self.job.loss, read, apart["targets"])
+        (loss,) = tape.do(work, [*read.values(), *apart["targets"].values()])
         results = {
             "loss": {"loss": loss},
-            "share": {"share": share},
             "outputs": {name: found.ports[port] for name, port in self.network.program.outputs().items()},
             "state": found.state,
             "statistics": found.statistics,
@@ -185,24 +186,13 @@ class Learning:
             tape.slot(x)
         return tape, found
 
-    def _loss(self, ports: Tensors, targets: Tensors) -> tuple[Recorded, list[Tensor]]:
-        """The loss and its share of an update, from what it reads."""
-        read, loss, accumulate = self._read, self.job.loss, self.job.accumulate
-
-        def computed(*tensors: Tensor) -> Sequence[Tensor]:
-            signals = dict(zip(read, tensors, strict=False))
-            value = checked_loss(loss, signals, dict(zip(targets, tensors[len(read) :], strict=True)))
-            return value, value / accumulate
-
-        return Recorded(computed), [*(ports[port] for port in read), *targets.values()]
-
     def _learned(self, score: Score, played: Played) -> Groups:
         """What was found, and the way back from there."""
         found: dict[str, dict[str, Tensor]] = {"state": {}, "statistics": {}}
         for (group, name), x in score.found(played).items():
             found.setdefault(group, {})[name] = x
-        share = ("share", "share")
-        grads = score.back(played, {share: torch.ones_like(found.pop("share")["share"])})
+        share = torch.ones_like(found["loss"]["loss"]) / self.job.accumulate
+        grads = score.back(played, {("loss", "loss"): share})
         whole = self._whole({key: g for (group, key), g in grads.items() if group == "params"})
         return {**found, "grads": whole}
 
