@@ -15,11 +15,13 @@ from functools import lru_cache
 from typing import Final
 
 import torch
+from torch import Tensor
 
+from snnhw.ir import Conv2d
 from snnhw.tensors.scans.kernel_cache import KernelCache
 from snnhw_cpu.limits import Way
 
-__all__ = ["SHIPPED", "Costs", "costs_here", "keep", "processor"]
+__all__ = ["SHIPPED", "Costs", "costs_here", "keep", "processor", "seen"]
 
 LOG = logging.getLogger("snnhw.cpu")
 
@@ -27,7 +29,13 @@ WORTH: Final = 0.8
 """The share of a dense product's time that another one should take at most."""
 
 BLOCK: Final = 512
-"""Rows for which tables are built once; see `snnhw_cpu.lookup`."""
+WINDOWS: Final = 1024
+"""Rows, and windows, for which tables are built once; see `snnhw_cpu.lookup`."""
+
+
+LOOKED_AT: Final = 64
+"""Rows, spread over all, that tell how many inputs are active: to count every one would cost as much as a
+share of the product."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,19 @@ class Costs:
         best = min(seconds, key=seconds.__getitem__)
         return best if seconds[best] < WORTH * costs.of("dense", rows, inputs, outputs, density) else "dense"
 
+    def looks_up_windows(self, op: Conv2d, shape: tuple[int, ...], tile: int) -> bool:
+        """Whether a convolution of images ``[M, C, H, W]``, so many channels at once, should look up sums."""
+        count, channels, height, width = shape
+        high, wide = op.kernel
+        outputs, *places = op.infer({"x": (channels, height, width)})["y"]
+        results = count * math.prod(places)
+        columns = -(-outputs // tile) * tile * channels
+        dense = results * outputs * channels * high * wide
+        bits = math.prod(shape) * self.pack
+        entry = 4 * self.look  # is counted for each of the four weights that are in a sum
+        tables = (high << wide) / 4 * self.build * math.ceil(results / WINDOWS)
+        return bits + columns * (results * high * entry + tables) < WORTH * dense
+
 
 SHIPPED: Final = Costs(read=21.0, pack=35.0, add=8.4, look=0.44, build=45.0, turn=127.0)
 """For a processor on which nobody has measured."""
@@ -103,3 +124,10 @@ def keep(costs: Costs) -> bool:
     """For all later processes of this user on this processor; whether that was possible."""
     costs_here.cache_clear()
     return _CACHE.keep("costs", processor(), json.dumps(asdict(costs)).encode())
+
+
+def seen(rows: Tensor) -> tuple[float, bool]:
+    """The share of inputs that are active, and whether these are all 1."""
+    some = rows[:: (len(rows) // LOOKED_AT) | 1]  # odd, lest every step shows the same samples of a batch
+    active = int(torch.count_nonzero(some))
+    return active / max(1, some.numel()), active == int((some == 1.0).sum())

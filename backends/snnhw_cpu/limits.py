@@ -18,7 +18,8 @@ class Limits:
     """Where one way of running ends and another begins.
 
     Attributes:
-        way: how linear layers multiply; None: as is cheapest for their input.
+        way: how linear layers multiply, and convolutions, which skip no zeros; None: as is cheapest for their
+            input.
         block: bytes of a large signal that a chain of layers computes at a time; 0: without chains.
         own_pools: whether pools that keep one byte for each window run in place of torch's.
         derived: whether a loop's way back is derived; else autograd records it, as for a single step.

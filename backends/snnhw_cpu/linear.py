@@ -8,24 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor
 
 from snnhw.ir import Linear
-from snnhw.tensors.autograd import Function
 from snnhw.tensors.network import Memo
-from snnhw_cpu.costs import costs_here
+from snnhw_cpu.costs import costs_here, seen
 from snnhw_cpu.limits import USUAL, Limits, Way
 from snnhw_cpu.lookup import Words, added_rows, looked_up, pack
 from snnhw_cpu.memory import empty
+from snnhw_cpu.recorded import recorded
 
 __all__ = ["LinearLayer", "LinearUse"]
-
-LOOKED_AT: Final = 64
-"""Rows, spread over all, that tell how many inputs are active: to count every one would cost as much as a
-share of the product."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +75,23 @@ class LinearUse:
     memo: Memo
     limits: Limits
 
-    def __call__(self, op: Linear, xs: Mapping[str, Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, op: Linear, xs: Mapping[str, Tensor | Packed], params: Mapping[str, Tensor]) -> Tensor:
         x, weight, bias = xs["x"], params["weight"], params.get("bias")
-        wanted = any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias))
+        if isinstance(x, Packed):
+            return x.product(self._turned(weight), bias, self.limits)
+        wanted = any(tensor.requires_grad for tensor in (x, *params.values()))
         if not (wanted and torch.is_grad_enabled()):
-            return self.forward(op, x, weight, bias)
-        found: Tensor = _Linear.apply((self, op), x, weight, bias)
-        return found
+            return self.forward(op, x, self.pack(op, x), weight, bias)
+        return recorded(self, op, x, params)
 
-    def forward(self, op: Linear, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(
+        self, op: Linear, x: Tensor, packed: Packed | None, weight: Tensor, bias: Tensor | None
+    ) -> Tensor:
         """``[..., K]`` -> ``[..., O]``."""
-        rows = x.reshape(-1, op.in_features)
-        packed = self._packed(op, rows)
         if packed:
             y = packed.product(self._turned(weight), bias, self.limits)
         else:
+            rows = x.reshape(-1, op.in_features)
             y = empty(len(rows), op.out_features, dtype=x.dtype, reuse=self.limits.reuse)
             _dense(rows, weight, bias, y)
         return y.view(*x.shape[:-1], op.out_features)
@@ -101,7 +99,7 @@ class LinearUse:
     def adjoint(
         self,
         op: Linear,
-        xs: Mapping[str, Tensor],
+        xs: Mapping[str, Tensor | Packed],
         params: Mapping[str, Tensor],
         grad: Tensor,
         wanted: frozenset[str],
@@ -109,25 +107,28 @@ class LinearUse:
         out: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """See `snnhw.tensors.network.Differentiated`."""
-        x, weight = xs["x"], params["weight"]
-        rows, sums = x.reshape(-1, op.in_features), grad.reshape(-1, op.out_features)
+        weight, sums = params["weight"], grad.reshape(-1, op.out_features)
         found = {}
         if "weight" in wanted:
-            packed = self._packed(op, rows)
-            found["weight"] = packed.adjoint(sums.contiguous(), self.limits) if packed else sums.t() @ rows
+            found["weight"] = self._weight_adjoint(op, xs["x"], sums)
         if "bias" in wanted:
             found["bias"] = sums.sum(0)
         if "x" in wanted:  # last, as it may go where x is
-            to = out
-            if to is None:
-                to = empty(*rows.shape, dtype=x.dtype, reuse=self.limits.reuse)
-            to = to.view(rows.shape)
-            found["x"] = torch.mm(sums, weight, out=to).view(x.shape)
+            shape = (len(sums), op.in_features)
+            to = empty(*shape, dtype=grad.dtype, reuse=self.limits.reuse) if out is None else out.view(shape)
+            found["x"] = torch.mm(sums, weight, out=to).view(*grad.shape[:-1], op.in_features)
         return found
 
-    def _packed(self, op: Linear, rows: Tensor) -> Packed | None:
+    def _weight_adjoint(self, op: Linear, x: Tensor | Packed, sums: Tensor) -> Tensor:
+        read = x if isinstance(x, Packed) else self.pack(op, x) or x
+        if isinstance(read, Packed):
+            return read.adjoint(sums.contiguous(), self.limits)
+        return sums.t() @ read.reshape(-1, op.in_features)
+
+    def pack(self, op: Linear, x: Tensor) -> Packed | None:
         """The rows as bits; None where the product is dense."""
-        way = self._way(op, rows)
+        rows = x.reshape(-1, op.in_features)
+        way = self.way(op, rows)
         if way == "dense":
             return None
         rows = rows.contiguous()
@@ -136,11 +137,11 @@ class LinearUse:
             return Packed(bits, None, looks=True) if binary else None
         return Packed(bits, None if binary else rows, looks=False)
 
-    def _way(self, op: Linear, rows: Tensor) -> Way:
+    def way(self, op: Linear, rows: Tensor) -> Way:
         """How the product runs; silence decides nothing."""
         way = self.limits.way or self.memo.chosen.get(self.node)
         if way is None:
-            density, binary = _seen(rows)
+            density, binary = seen(rows)
             if not density:
                 return "dense"
             ways: tuple[Way, ...] = ("skip", "lookup") if binary else ("skip",)
@@ -162,31 +163,3 @@ def _dense(rows: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> No
         torch.mm(rows, weight.t(), out=out)
     else:
         torch.addmm(bias, rows, weight.t(), out=out)
-
-
-def _seen(rows: Tensor) -> tuple[float, bool]:
-    """The share of inputs that are active, and whether these are all 1."""
-    some = rows[:: (len(rows) // LOOKED_AT) | 1]  # odd, lest every step shows the same samples of a batch
-    active = int(torch.count_nonzero(some))
-    return active / max(1, some.numel()), active == int((some == 1.0).sum())
-
-
-class _Linear(Function):
-    @staticmethod
-    def forward(
-        ctx: Any, use: tuple[LinearUse, Linear], x: Tensor, weight: Tensor, bias: Tensor | None
-    ) -> Tensor:
-        ctx.layer, ctx.op = layer, op = use
-        ctx.save_for_backward(x, weight)
-        return layer.forward(op, x, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        x, weight = ctx.saved_tensors
-        if torch.is_grad_enabled():  # for who differentiates what this gives: in torch's own
-            rows, grads = x.flatten(0, -2), grad.flatten(0, -2)
-            return None, grad @ weight, grads.t() @ rows, grads.sum(0) if ctx.needs_input_grad[3] else None
-        names = ("x", "weight", "bias")
-        wanted = frozenset(name for name, need in zip(names, ctx.needs_input_grad[1:], strict=True) if need)
-        found = ctx.layer.adjoint(ctx.op, {"x": x}, {"weight": weight}, grad, wanted)
-        return None, *map(found.get, names)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+import snnhw_cpu.convolution
 import snnhw_cpu.linear
 import snnhw_cpu.memory
 import snnhw_cpu.pools
@@ -61,11 +62,16 @@ def less(x: Tensor) -> Tensor:
 def dense(original: Callable[..., Tensor], use: Any, op: Linear, x: Tensor, *rest: Any) -> Tensor:
     """Not where sums would be looked up, if only the numbers were 0 and 1."""
     y = original(use, op, x, *rest)
-    return less(y) if use._way(op, x.reshape(-1, op.in_features)) == "dense" else y
+    return less(y) if use.way(op, x.reshape(-1, op.in_features)) == "dense" else y
 
 
 def halved(original: Callable[..., Tensor], *args: Any) -> Tensor:
     return less(original(*args))
+
+
+def both_lookups(replace: Replace) -> None:
+    around(snnhw_cpu.linear, "looked_up", halved)(replace)
+    around(snnhw_cpu.convolution, "convolved", halved)(replace)
 
 
 # -- Chains -----------------------------------------------------------------------------------------
@@ -85,10 +91,10 @@ def folded(replace: Replace) -> None:
     replace(run, "_RUN", {**run._RUN, "folded": wrong})
 
 
-def chained(original: Callable[..., Tensor], work: Any, x: Tensor, *rest: Any, whole: bool) -> Tensor:
+def chained(original: Callable[..., Tensor], work: Any, read: Any, *rest: Any, whole: bool) -> Tensor:
     """Around a convolution: what stands around a linear layer alone is never large."""
-    y = original(work, x, *rest)
-    wrong = isinstance(work.op, Conv2d) and (len(work._spans(len(x))) == 1) == whole
+    y = original(work, read, *rest)
+    wrong = isinstance(work.op, Conv2d) and (len(read.blocks) == 1) == whole
     return y * 0.875 if wrong else y
 
 
@@ -253,9 +259,6 @@ COARSE: Final = Fault(
 """Of products in bfloat16, which no decision leads to but the option ``precision``."""
 
 
-SPIKING: Final = ("margin/dense-Leaky",)
-
-
 POOLED: Final = ("exact/MaxPool2d-plain", "gradient/MaxPool2d-plain")
 TILED: Final = ("exact/Leaky-subtract-delayed", "margin/dense-Leaky")
 SPANNED: Final = ("exact/Leaky-subtract-delayed", "margin/dense-Leaky")
@@ -270,7 +273,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         around(snnhw_cpu.linear, "added_rows", halved),
         ("exact/Linear-bias", "gradient/Linear-bias", "margin/dense-Leaky"),
     ),
-    "linear:lookup": Fault(around(snnhw_cpu.linear, "looked_up", halved), SPIKING),
+    "linear:lookup": Fault(both_lookups, ("margin/dense-Leaky",)),
     "chains:apart": Fault(folded, ("gradient/unwatched-dense",)),
     "chains:whole": Fault(around(blocks.ChainWork, "behind", in_one), ("gradient/unwatched-deep",)),
     "chains:blocks": Fault(around(blocks.ChainWork, "behind", in_blocks), ("gradient/unwatched-deep",)),

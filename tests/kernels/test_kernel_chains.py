@@ -37,7 +37,7 @@ from snnhw.ir import (
     trainable,
 )
 from snnhw.plugin import Run, Train
-from snnhw.tensors.network import Network, ProgramModule, attribute
+from snnhw.tensors.network import Network, ProgramModule, attribute, blocks
 from snnhw_cpu.limits import Limits
 from snnhw_cpu.network import network_of
 from snnhw_cpu.plugin import CpuBackend, CpuOptions
@@ -150,10 +150,10 @@ def test_which_nodes_run_together(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_blocks_compute_the_same(name: str, block: int) -> None:
     """One row at a time; a few, and fewer in the last block; everything."""
-    whole, blocks = everything(NETWORKS[name], 0), everything(NETWORKS[name], block)
-    assert whole.keys() == blocks.keys()
+    whole, parts = everything(NETWORKS[name], 0), everything(NETWORKS[name], block)
+    assert whole.keys() == parts.keys()
     for key, value in whole.items():
-        torch.testing.assert_close(blocks[key], value, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(parts[key], value, rtol=1e-12, atol=1e-12)
 
 
 def seen_by(made: ProgramModule, x: Tensor) -> set[str]:
@@ -228,6 +228,34 @@ def test_products_that_are_not_torchs_own_run_in_blocks_too(precision: str) -> N
         torch.testing.assert_close(
             found[1][key], value, rtol=1e-2 if precision == "bf16" else 1e-5, atol=1e-6
         )
+
+
+def test_spikes_are_kept_as_bits_for_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers: dict[str, Op] = {"x": Input((2, 8, 8)), "lif1": leaky(), "conv": Conv2d(2, 3, (3, 3))}
+    layers |= {"pool": MaxPool2d((2, 2), (2, 2)), "lif2": leaky(), "flat": Flatten(), "fc": Linear(27, 2)}
+    program = sequential(layers)
+    params = {key: value.float() for key, value in params_of(program).items()}
+    x = inputs_of(program).detach().float().requires_grad_()
+    seen, original = list[bool](), blocks.ChainWork.read
+
+    def read(work: Any, signal: Tensor) -> Any:
+        found = original(work, signal)
+        seen.append(found.x is None)
+        return found
+
+    monkeypatch.setattr(blocks.ChainWork, "read", read)
+    grads = {}
+    for way in ("dense", "lookup"):
+        network = network_of(program, precision="full", limits=Limits(way=way))
+        made = ProgramModule(divided(network, 2000), params, time_steps=T)
+        loss = torch.stack([(y * y).sum() for y in made(x)[0].values()]).sum()
+        wanted = [x, *made.parameters()]
+        grads[way] = torch.autograd.grad(loss, wanted, retain_graph=True)
+        for first, again in zip(grads[way], torch.autograd.grad(loss, wanted), strict=True):
+            assert torch.equal(first, again)
+    for dense, looked in zip(*grads.values(), strict=True):
+        torch.testing.assert_close(looked, dense, rtol=1e-4, atol=1e-4)
+    assert seen == [False] * 4 + [True] * 4  # two chains each, forward and for the second time back
 
 
 def normalised() -> Program:

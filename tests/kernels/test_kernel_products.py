@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from snnhw.ir import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Linear, Op, Program, sequential
 from snnhw.ir.ops import Input
 from snnhw.tensors.network import OPERATIONS, Memo, Operation, Remembering
+from snnhw_cpu.convolution import ConvLayer
 from snnhw_cpu.costs import SHIPPED
 from snnhw_cpu.limits import USUAL, Limits, Way
 from snnhw_cpu.linear import LinearLayer, LinearUse
@@ -149,7 +150,9 @@ def test_options_decide_how_products_run() -> None:
         {"x": Input((3, 8, 8)), "conv": Conv2d(3, 4, (3, 3)), "fc": Linear(6, 5)}, train=False
     )
     free = layers_of(program, precision="full", limits=USUAL)
-    assert "conv" not in free  # torch's own
+    assert free["conv"] == ConvLayer(USUAL)
+    strided = sequential({"x": Input((3, 8, 8)), "conv": Conv2d(3, 4, (3, 3), (2, 2))}, train=False)
+    assert layers_of(strided, precision="full", limits=USUAL) == {}  # torch's own
     assert free["fc"] == LinearLayer(USUAL)
     assert set(layers_of(program, precision="bf16", limits=USUAL)) == {"conv", "fc"}
 

@@ -23,6 +23,8 @@ depends on neither the other rows, nor how many there are, nor how active they a
 **Vectors.** numba's loops over columns were half as fast: a pointer may alias another, so LLVM asks at run
 time. The kernels are printed with intrinsics that say ``<16 x float>``; LLVM makes them one AVX-512 register,
 or two of AVX2.
+
+**Images.** Convolutions have a layout of their own: `snnhw_cpu.lookup.images`.
 """
 
 from snnhw_cpu.lookup.bits import Words, pack

@@ -14,12 +14,12 @@ from snnhw_cpu.kernel import Kernel, compiled
 from snnhw_cpu.lookup.vectors import HEAD, lanes
 from snnhw_cpu.threads import share
 
-__all__ = ["Words", "pack"]
+__all__ = ["SIGNS", "Words", "pack"]
 
 BLOCK: Final = 64
 """Rows that are packed at a time: a word of each is written side by side."""
 
-PACK: Final = '''\
+SIGNS: Final = """\
 @intrinsic
 def signs(typingctx, at):
     # of 32 numbers: bit n, whether the n-th is not 0; bit 32 + n, whether it is neither 0 nor 1
@@ -39,6 +39,9 @@ def signs(typingctx, at):
     return types.uint64(types.intp), codegen
 
 
+"""
+
+PACK: Final = '''\
 @cfunc("void(intp, intp, intp, intp, intp, {pointers})", error_model="numpy")
 def pack(first, last, M, K, W, x_at, b_at, other_at):
     """Words [W, M] of x [M, K]; other[0] becomes 1 if a number is neither 0 nor 1. Tasks: blocks of rows."""
@@ -157,7 +160,7 @@ def pack(x: Tensor, wake: int) -> tuple[Words, bool]:
 def _pack(dtype: str) -> Kernel:
     pointers = f"CPointer({dtype}), CPointer(uint32), CPointer(int32)"
     return compiled(
-        HEAD.format(dtype=dtype, **lanes(dtype)) + PACK.format(pointers=pointers, block=BLOCK), "pack"
+        HEAD.format(dtype=dtype, **lanes(dtype)) + SIGNS + PACK.format(pointers=pointers, block=BLOCK), "pack"
     )
 
 

@@ -9,7 +9,7 @@ tells which kernels run, `room` what a device could not do.
 
 from __future__ import annotations
 
-from snnhw.tensors.network.adjoints import ADJOINTS, Differentiated, Keeping
+from snnhw.tensors.network.adjoints import ADJOINTS, Differentiated, Keeping, Packing, packed
 from snnhw.tensors.network.memo import Memo, Remembering
 from snnhw.tensors.network.module import ProgramModule, attribute
 from snnhw.tensors.network.network import Network
@@ -33,6 +33,7 @@ __all__ = [
     "Memo",
     "Network",
     "Operation",
+    "Packing",
     "Pass",
     "Played",
     "ProgramModule",
@@ -46,6 +47,7 @@ __all__ = [
     "Untaped",
     "Walk",
     "attribute",
+    "packed",
     "plan",
     "run_network",
     "told",

@@ -11,7 +11,16 @@ from torch import Tensor
 from snnhw.ir import Conv1d, Conv2d, Conv3d, Linear, Op
 from snnhw.tensors.network.ops import OPERATIONS, Operation
 
-__all__ = ["ADJOINTS", "Adjoint", "Differentiated", "Keeping", "adjoint_of", "written_adjoint"]
+__all__ = [
+    "ADJOINTS",
+    "Adjoint",
+    "Differentiated",
+    "Keeping",
+    "Packing",
+    "adjoint_of",
+    "packed",
+    "written_adjoint",
+]
 
 Tensors = Mapping[str, Tensor]
 
@@ -57,6 +66,21 @@ class Keeping(Protocol):
     def back(self, op: Any, kept: Tensor, grad: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The adjoint of an input of ``shape``, from that of y."""
         ...
+
+
+@runtime_checkable
+class Packing(Protocol):
+    """A product that reads its input in a short form of its own, forward and on the way back."""
+
+    def pack(self, op: Any, x: Tensor) -> Any:
+        """What it, and its adjoint, take as port x in place of ``[M, ...]``; None where that is x itself."""
+        ...
+
+
+def packed(operation: Operation, op: Any, x: Tensor) -> Any:
+    """Port x as an operation reads it: packed, if it does that, or as it is."""
+    short = operation.pack(op, x) if isinstance(operation, Packing) else None
+    return x if short is None else short
 
 
 def adjoint_of(op: Op, operation: Operation) -> Adjoint:

@@ -1,6 +1,7 @@
 """Running a chain: a neuron's spikes once, the product and the pool behind them a block of rows at a time.
 
-On the way back, the adjoint of the spikes takes the place of the spikes, which nothing reads any more.
+A product that packs its input keeps it so for the way back. Else the adjoint of the spikes takes the place of
+the spikes there, which nothing reads any more.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from snnhw.tensors.autograd import Function, only_once
-from snnhw.tensors.network.adjoints import adjoint_of
+from snnhw.tensors.network.adjoints import adjoint_of, packed
 from snnhw.tensors.network.chains import Chain
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.network.walk import Walk
@@ -86,6 +87,18 @@ def _normalised(walk: Walk, name: str, rows: Tensor) -> Tensor:
     return walk.timed(name, rows.unsqueeze(0), walk.clock, 1)[0]
 
 
+class _Read(NamedTuple):
+    """What a product reads.
+
+    Attributes:
+        x: the signal before it; None where nothing reads that itself.
+        blocks: rows of it, or what the product has packed them into.
+    """
+
+    x: Tensor | None
+    blocks: list[Any]
+
+
 @dataclass(frozen=True, eq=False)
 class ChainWork:
     """One use of a chain: the result ``[T, B, ...]`` and the neuron's states, from what the neuron reads, or
@@ -122,14 +135,15 @@ class ChainWork:
     def forward(self, tensors: Sequence[Tensor], needs: Sequence[bool]) -> Done:
         places: list[Tensor] = []
         x, ends = self.signal(tensors)
-        y = self.behind(x, tensors, places)
-        return Done((y.reshape(*self.lead, *y.shape[1:]), *ends), (x, tensors, places))
+        read = self.read(x)
+        y = self.behind(read, tensors, places)
+        return Done((y.reshape(*self.lead, *y.shape[1:]), *ends), (read, tensors, places))
 
     def backward(self, kept: Any, grads: Grads, needs: Sequence[bool]) -> Grads:
         y, *ends = grads
         assert y is not None, "within a pass, nothing reads the states that it ends with"
-        x, tensors, places = kept
-        return self.back(x, tensors, places, needs, [y.flatten(0, 1), *ends])
+        read, tensors, places = kept
+        return self.back(read, tensors, places, needs, [y.flatten(0, 1), *ends])
 
     def signal(self, tensors: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         """What the chain begins with ``[M, ...]``, and the neuron's states after it."""
@@ -139,14 +153,19 @@ class ChainWork:
         spikes, *ends = computed(self.neuron.layer, self.neuron.provider, first)
         return spikes.flatten(0, 1), ends
 
-    def behind(self, x: Tensor, tensors: Sequence[Tensor], kept: list[Tensor]) -> Tensor:
+    def read(self, x: Tensor) -> _Read:
+        """The signal as the product reads it."""
+        rows = self._viewed(x)
+        blocks = [packed(self.product, self.op, rows[span]) for span in self._spans(len(x))]
+        return _Read(x if any(isinstance(block, Tensor) for block in blocks) else None, blocks)
+
+    def behind(self, read: _Read, tensors: Sequence[Tensor], kept: list[Tensor]) -> Tensor:
         """The result ``[M, ...]``; ``kept`` takes what pools keep."""
         _, params = self._apart(tensors)
-        rows = self._viewed(x)
-        spans = self._spans(len(x))
+        spans = self._spans(prod(self.lead))
         whole: Tensor | None = None
-        for span in spans:
-            y = self.product(self.op, {"x": rows[span]}, params)
+        for span, block in zip(spans, read.blocks, strict=True):
+            y = self.product(self.op, {"x": block}, params)
             if self.norm:
                 y = self.norm(y)
             if self.pool:
@@ -156,38 +175,39 @@ class ChainWork:
             if len(spans) == 1:
                 return y
             if whole is None:
-                whole = self.provider.empty(len(x), *y.shape[1:], like=y)
+                whole = self.provider.empty(prod(self.lead), *y.shape[1:], like=y)
             whole[span] = y
         assert whole is not None
         return whole
 
     def back(
         self,
-        x: Tensor,
+        read: _Read,
         tensors: Sequence[Tensor],
         kept: Sequence[Tensor],
         needs: Sequence[bool],
         grads: Grads,
     ) -> list[Tensor | None]:
-        """The adjoints of all tensors, from those of the result ``[M, ...]`` and the states; if ``x`` is
-        spikes, writes over it."""
+        """The adjoints of all tensors, from those of the result ``[M, ...]`` and the states; writes over
+        spikes that the product reads as they are."""
         first, params = self._apart(tensors)
         result, *ends = grads
         assert result is not None, "who calls fills it in"
+        x = self._beside(read, first, result)
         adjoint = adjoint_of(self.op, self.product)
         through = any(needs[: len(first)])
         wanted = {name for name, need in zip(self.names, needs[len(first) :], strict=True) if need}
         into = x if self.neuron else self.provider.empty(*x.shape, like=x) if through else None
         rows, to = self._viewed(x), None if into is None or not through else self._viewed(into)
         sums: dict[str, Tensor] = {}
-        for number, span in enumerate(self._spans(len(x))):
+        for number, (span, block) in enumerate(zip(self._spans(len(x)), read.blocks, strict=True)):
             g = result[span]
             if self.pool:
                 op, layer = self.pool
                 shape = (len(g), *self.op.infer({"x": tuple(rows.shape[1:])})["y"])
                 g = layer.back(op, kept[number], g, shape)
             asked = frozenset(wanted | ({"x"} if through else set()))
-            found = adjoint(self.op, {"x": rows[span]}, params, g, asked, out=to if to is None else to[span])
+            found = adjoint(self.op, {"x": block}, params, g, asked, out=to if to is None else to[span])
             for name in wanted:
                 sums[name] = sums[name].add_(found[name]) if name in sums else found[name]
         before: Grads = [None] * len(first)
@@ -197,6 +217,14 @@ class ChainWork:
         elif into is not None and not self.neuron:
             before = [into.view(first[0].shape)]
         return [*before, *map(sums.get, self.names)]
+
+    def _beside(self, read: _Read, first: Sequence[Tensor], like: Tensor) -> Tensor:
+        """The signal ``[M, ...]``, or a tensor of its shape: room for its adjoint, if it is spikes."""
+        if read.x is not None:
+            return read.x
+        if self.neuron is None:
+            return first[0].flatten(0, 1)
+        return self.provider.empty(*self.neuron.layer.over_time[0], like=like).flatten(0, 1)
 
     def _spans(self, rows: int) -> list[slice]:
         return [slice(at, min(at + self.block, rows)) for at in range(0, rows, self.block)] or [slice(0, 0)]
@@ -217,14 +245,15 @@ class _Chain(Function):
     def forward(ctx: Any, work: ChainWork, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.work, ctx.places = work, []
         ctx.save_for_backward(*tensors)
-        ctx.x, ends = work.signal(tensors)
-        return work.behind(ctx.x, tensors, ctx.places), *ends
+        x, ends = work.signal(tensors)
+        ctx.read = work.read(x)
+        return work.behind(ctx.read, tensors, ctx.places), *ends
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         work, tensors = ctx.work, ctx.saved_tensors
         with torch.no_grad():
-            x = work.signal(tensors)[0] if ctx.x is None else ctx.x  # again, for a second time back
-            ctx.x = None
-            found = work.back(x, tensors, ctx.places, ctx.needs_input_grad[1:], grads)
+            read = ctx.read or work.read(work.signal(tensors)[0])  # again, for a second time back
+            ctx.read = None
+            found = work.back(read, tensors, ctx.places, ctx.needs_input_grad[1:], grads)
         return None, *only_once(found, TWICE.format(", ".join(work.nodes)))

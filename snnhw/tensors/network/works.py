@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from snnhw.tensors.network.adjoints import Adjoint, written_adjoint
+from snnhw.tensors.network.adjoints import Adjoint, packed, written_adjoint
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.work import Done, Grads, Recorded, Work
 
@@ -49,14 +49,17 @@ class _Derived:
         return (self.operation(self.op, *_apart(self.op, self.params, tensors)),)
 
     def forward(self, tensors: Sequence[Tensor], needs: Sequence[bool]) -> Done:
-        return Done(self(*tensors), tensors)
+        xs, params = _apart(self.op, self.params, tensors)
+        if "x" in xs:
+            xs["x"] = packed(self.operation, self.op, xs["x"])
+        return Done((self.operation(self.op, xs, params),), (xs, params))
 
     def backward(self, kept: Any, grads: Grads, needs: Sequence[bool]) -> Grads:
         names = (*self.op.in_ports, *self.params)
         wanted = frozenset(name for name, need in zip(names, needs, strict=True) if need)
-        (grad,) = grads
+        (grad,), (xs, params) = grads, kept
         assert grad is not None, "y is all that it gives"
-        found = self.adjoint(self.op, *_apart(self.op, self.params, kept), grad, wanted)
+        found = self.adjoint(self.op, xs, params, grad, wanted)
         return [found.get(name) for name in names]
 
 
