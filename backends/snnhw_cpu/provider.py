@@ -73,17 +73,18 @@ class NumbaProvider:
         """See `snnhw_cpu.numba_pieces.function` for what a kernel takes."""
         kernel = compiled(self.source(loop, dtype), loop.name)
         tables = [at for at, argument in enumerate(loop.arguments) if argument.letter == "t"]
+        most, wake = self.limits.chunk, self.limits.wake
 
         def launch(tensors: Sequence[Tensor], steps: int, grid: Grid) -> None:
             pointers = [tensor.data_ptr() for tensor in tensors]
             pointers += [tensors[at].numel() for at in tables]
-            tile, chunk = self._tile(grid.columns), max(1, min(self.limits.chunk, steps))
-            rows, columns = grid.rows, grid.columns
+            rows, columns, blocks = grid
+            tile, chunk = self._tile(columns), max(1, min(most, steps))
             share(
                 lambda first, last: kernel(first, last, steps, rows, columns, tile, chunk, *pointers),
-                tasks=rows * grid.blocks,
+                tasks=rows * blocks,
                 cost=steps * rows * columns,
-                wake=self.limits.wake,
+                wake=wake,
                 held=tensors,
             )
 

@@ -64,6 +64,9 @@ def share(work: Work, tasks: int, *, cost: int, wake: int, held: Sequence[object
         held: what the work needs to stay alive, as it knows addresses alone: who is interrupted does not wait
             for the others.
     """
+    if cost < wake:
+        work(0, tasks)
+        return
     most = torch.get_num_threads() if wake else max(2, torch.get_num_threads())
     threads = min(most, tasks, 1 + cost // wake if wake else most)
     if threads <= 1 or (cost < SMALL * wake and perf_counter() < _CROWDED[0]):

@@ -20,7 +20,6 @@ from snnhw.tensors.network.adjoints import adjoint_of, packed
 from snnhw.tensors.network.chains import Chain
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.network.walk import Walk
-from snnhw.tensors.scans.passes import computed
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.scan import Scanning
 from snnhw.tensors.watched import tracing, watched
@@ -150,7 +149,7 @@ class ChainWork:
         first, _ = self._apart(tensors)
         if self.neuron is None:
             return first[0].flatten(0, 1), ()
-        spikes, *ends = computed(self.neuron.layer, self.neuron.provider, first)
+        spikes, *ends = self.neuron.forward(first, ()).found
         return spikes.flatten(0, 1), ends
 
     def read(self, x: Tensor) -> _Read:

@@ -15,10 +15,10 @@ from snnhw.errors import InputError
 from snnhw.ir import State, const, evaluate
 from snnhw.passes import ScanKernel
 from snnhw.tensors.namespace import torch_namespace
-from snnhw.tensors.scans.provider import Provider, ScanInputs
+from snnhw.tensors.scans.provider import Provider, Scan, ScanInputs
 from snnhw.tensors.scans.site import ScanSite
 
-__all__ = ["computed", "differentiated", "epilogue", "fold", "initial", "split"]
+__all__ = ["Scans", "computed", "differentiated", "epilogue", "fold", "initial", "split"]
 
 Tensors = Mapping[str, Tensor]
 
@@ -70,10 +70,23 @@ def fold(layer: ScanSite, tensors: Sequence[Tensor]) -> ScanInputs:
     )
 
 
-def computed(layer: ScanSite, provider: Provider, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Outputs and final states, without a graph."""
+Scans = dict[object, tuple[ScanKernel, Scan]]
+"""The kernels of one use, by pass, outputs that have an adjoint, and what wants one."""
+
+
+def computed(
+    layer: ScanSite, provider: Provider, tensors: Sequence[Tensor], scans: Scans | None = None
+) -> tuple[Tensor, ...]:
+    """Outputs and final states, without a graph.
+
+    Args:
+        scans: kernels of this use that need not be looked for again; new ones are added.
+    """
     given = fold(layer, tensors)
-    _, scan = layer.scan(provider, given.inputs[0], given.params)
+    scans = {} if scans is None else scans
+    if None not in scans:
+        scans[None] = layer.scan(provider, given.inputs[0], given.params)
+    _, scan = scans[None]
     found = scan.forward(given)
     return (
         *(layer.unfold_output(x) for x in found.outputs),
@@ -87,15 +100,20 @@ def differentiated(
     tensors: Sequence[Tensor],
     adjoints: Sequence[Tensor | None],
     needs: tuple[bool, ...],
+    *,
+    scans: Scans | None = None,
 ) -> tuple[Tensor | None, ...]:
-    """Adjoints of all tensors, from those of the outputs and the final states; None is zero."""
+    """Adjoints of all tensors, from those of the outputs and the final states; None is zero. ``scans`` as for
+    `computed`."""
     inputs, params, tables, _ = split(layer, tensors)
     count = len(layer.outputs)
     outputs = {port: g for port, g in zip(layer.outputs, adjoints, strict=False) if g is not None}
     given = fold(layer, tensors)
-    kernel, scan = layer.scan(
-        provider, given.inputs[0], given.params, tuple(outputs), needs[: len(inputs) + len(params)]
-    )
+    scans, asked = {} if scans is None else scans, (*outputs, *needs)
+    if asked not in scans:
+        wanted = needs[: len(inputs) + len(params)]
+        scans[asked] = layer.scan(provider, given.inputs[0], given.params, tuple(outputs), wanted)
+    kernel, scan = scans[asked]
     grads = scan.backward(
         given,
         [layer.fold_output(g) for g in outputs.values()],

@@ -7,7 +7,7 @@ states without an adjoint get one of zeros, and sums of blocks become sums of th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -54,6 +54,7 @@ class PrintedScan:
     kernel: ScanKernel
     dtype: torch.dtype
     printer: Printer
+    _grids: dict[tuple[int, ...], Grid] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _forward(self) -> tuple[ScanLoop, Launch]:
@@ -64,6 +65,11 @@ class PrintedScan:
     def _backward(self) -> tuple[ScanLoop, Launch]:
         loop = backward_loop(self.kernel)
         return loop, self.printer.compiled(loop, self.dtype)
+
+    @cached_property
+    def _summed(self) -> tuple[Argument, ...]:
+        """What a kernel leaves for each block."""
+        return self._backward[0].kind("V")
 
     def forward(self, given: ScanInputs, out: ScanOutputs | None = None) -> ScanOutputs:
         like = given.inputs[0]
@@ -86,8 +92,7 @@ class PrintedScan:
         grid = self._grid(given)
         final = [torch.zeros_like(s) if a is None else a for s, a in zip(given.states, states, strict=True)]
         out = out or self._rooms(given)
-        loop, _ = self._backward
-        sums = {argument.number: self._sums(argument, grid, given) for argument in loop.kind("V")}
+        sums = {argument.number: self._sums(argument, grid, given) for argument in self._summed}
         more: dict[str, Any] = {"g": outputs, "a": final, "X": out.inputs, "V": sums, "A": out.states}
         self._run(self._backward, given, grid, more)
         batch = given.inputs[0].shape[-2]
@@ -115,8 +120,10 @@ class PrintedScan:
         launch([tensors[a.letter][a.number] for a in loop.arguments], given.steps, grid)
 
     def _grid(self, given: ScanInputs) -> Grid:
-        batch, neurons = given.inputs[0].shape[-2:]
-        return self.printer.grid(self.kernel, batch, neurons)
+        shape = given.inputs[0].shape[-2:]
+        if shape not in self._grids:
+            self._grids[shape] = self.printer.grid(self.kernel, *shape)
+        return self._grids[shape]
 
     def _params(self, given: ScanInputs, grid: Grid) -> Sequence[Tensor]:
         """One number, or one for each column."""

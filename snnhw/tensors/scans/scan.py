@@ -7,7 +7,7 @@ derived rather than recorded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ from snnhw.tensors.autograd import Function
 from snnhw.tensors.scans import compiled
 from snnhw.tensors.scans.eager import EagerProvider
 from snnhw.tensors.scans.installed import provider_for
-from snnhw.tensors.scans.passes import computed, differentiated, fold, initial
+from snnhw.tensors.scans.passes import Scans, computed, differentiated, fold, initial
 from snnhw.tensors.scans.provider import Provider
 from snnhw.tensors.scans.recorded import record
 from snnhw.tensors.scans.site import ScanSite, broadcast_shape, site_of
@@ -169,10 +169,15 @@ def named(layer: ScanSite, found: Sequence[Tensor]) -> Found:
 
 @dataclass(frozen=True, eq=False)
 class Scanning:
-    """A layer of neurons: outputs and final states from inputs, parameters, tables and states."""
+    """A layer of neurons: outputs and final states from inputs, parameters, tables and states.
+
+    Attributes:
+        scans: the kernels that it has run, as all its tensors are of the same sizes.
+    """
 
     layer: ScanSite
     provider: Provider
+    scans: Scans = field(default_factory=dict, repr=False)
 
     def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
         layer, provider = self.layer, self.provider
@@ -187,10 +192,10 @@ class Scanning:
         return found
 
     def forward(self, tensors: Sequence[Tensor], needs: Sequence[bool]) -> Done:
-        return Done(computed(self.layer, self.provider, tensors), tensors)
+        return Done(computed(self.layer, self.provider, tensors, self.scans), tensors)
 
     def backward(self, kept: Any, grads: Grads, needs: Sequence[bool]) -> Grads:
-        return differentiated(self.layer, self.provider, kept, grads, tuple(needs))
+        return differentiated(self.layer, self.provider, kept, grads, tuple(needs), scans=self.scans)
 
 
 def _again(
