@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with the tables below
     from snnhw import (
         backprop,
+        chips,
         export_nir,
         functional,
         import_nir,
@@ -89,6 +90,7 @@ _HOMES = {
 
 _SUBMODULES = (
     "backprop",
+    "chips",
     "export_nir",
     "functional",
     "import_nir",
@@ -128,6 +130,7 @@ __all__ = [
     "backends",
     "backprop",
     "capture",
+    "chips",
     "compile",
     "export",
     "export_nir",

@@ -108,7 +108,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
     from snnhw.nn.axes import telling
 
     plugin = registry.backend(backend, options)
-    program, params, names, told = _take(net, sample, static, None if static else time_steps)
+    program, params, names, told = taken(net, sample, static, None if static else time_steps)
     if dt is not None:
         program = replace(program, time=replace(program.time, dt=dt))
     with telling(told):
@@ -128,7 +128,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
         return Model(lower(plugin, program, params, job), program, names, plugin, job)
 
 
-def _take(
+def taken(
     net: Network, sample: Any, static: bool = False, time_steps: int | None = None
 ) -> tuple[Program, Params, Mapping[str, str], str]:
     """The program, its parameters, the module's parameter names where there is a module, and what to say of
@@ -142,9 +142,9 @@ def _take(
         program, params = net
         require_valid(program)
     else:
-        from snnhw.nn.axes import taken  # imports torch
+        from snnhw.nn import axes  # imports torch
 
-        captured, told = taken(net, sample, time_steps)
+        captured, told = axes.taken(net, sample, time_steps)
         program, params, names = captured.program, captured.params, captured.names
     if static:
         inputs = program.named(Input)
@@ -174,7 +174,7 @@ def save(path: str | os.PathLike[str], net: Network, sample: Array | Arrays | No
     Args:
         net: as for `compile`; a torch module needs a ``sample`` of one step, ``[B, ...]``.
     """
-    program, params, *_ = _take(net, sample)
+    program, params, *_ = taken(net, sample)
     files.save(path, program, params)
 
 
@@ -216,7 +216,7 @@ def export(
         ExportError: the format cannot say this network as it is; with every reason.
         InputError: an option that the format does not have.
     """
-    program, params, *_ = _take(net, sample)
+    program, params, *_ = taken(net, sample)
     own = {"sample": None if sample is None else _by_name(program, sample)}
     plugin = registry.file_format(_format_of(path))
     check_format_options(plugin, options)

@@ -214,6 +214,11 @@ class ChipTarget(Protocol):
         """Everything in it that the chip has no way to compute, each with its node."""
         ...
 
+    def on_grid(self, network: ChipNetwork) -> ChipNetwork:
+        """The network with decays that the chip has, and as many spikes a step; weights scaled so that a
+        constant input leads to the same."""
+        ...
+
     def quantise(self, network: ChipNetwork, calibration: Calibration) -> Quantised:
         """Integers for a network that has the chip's delays.
 

@@ -50,7 +50,18 @@ FOR_TYPES_ONLY = {"plugin": {"ir"}, "target": {"ir"}}
 """What a layer may import for type checkers alone."""
 
 TORCH_SIDE = {
-    *("_layers", "_neurons", "backprop", "datasets", "export_nir", "functional", "import_nir", "nn", "optim"),
+    *(
+        "_layers",
+        "_neurons",
+        "backprop",
+        "chips",
+        "datasets",
+        "export_nir",
+        "functional",
+        "import_nir",
+        "nn",
+        "optim",
+    ),
     *("spikegen", "spikeplot", "surrogate", "tensors", "training", "utils"),
 }
 """Layers that import torch. Except for `tensors`, they may import everything in snnhw."""

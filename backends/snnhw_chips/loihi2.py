@@ -11,6 +11,7 @@ Source: lava-nc 0.10.0, ``lava.proc.lif.models`` and ``lava.proc.dense.models``,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -29,7 +30,7 @@ WEIGHTS: Final = {"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-
 """Signs of a projection -> its smallest and largest weight; of mixed signs the lowest bit is dropped."""
 
 LIMITS: Final = {
-    "weight": Limit("weight", 255, "absolute value, 254 where signs are mixed", LAVA, checked=False),
+    "weight": Limit("weight", 256, "of -256 to 254 where signs are mixed, else of 255", LAVA, checked=False),
     "threshold": Limit("threshold", 131_071, "vth, 17 bits", LAVA, checked=False),
     "bias": Limit("bias", 4095 << 7, "13 bits and an exponent up to 7", LAVA, checked=False),
     "state": Limit(
@@ -78,6 +79,15 @@ class Loihi2:
                 if np.any((decay < 0) | (decay > 1)):
                     found.append(f"{name}: {what} is {decay[(decay < 0) | (decay > 1)][0]:g}; give 0 to 1")
         return tuple(found)
+
+    def on_grid(self, network: ChipNetwork) -> ChipNetwork:
+        populations = {}
+        for name, cells in network.populations.items():
+            decays = _decays(cells)
+            populations[name] = replace(
+                cells, alpha=1 - (decays["du"] + 1) / 4096, beta=1 - decays["dv"] / 4096, most=1
+            )
+        return replace(network, populations=populations)
 
     def quantise(self, network: ChipNetwork, calibration: Calibration) -> Quantised:
         problems: list[str] = []
@@ -182,8 +192,6 @@ def _cells(
 ) -> tuple[int, dict[str, Array]]:
     """The largest exponent up to 7 for which states, threshold and bias fit, and the constants there: more of
     it makes the rounding of decays smaller."""
-    du = np.clip(np.rint(4096 * (1 - population.alpha)) - 1, 0, 4095).astype(np.int64)
-    dv = np.clip(np.rint(4096 * (1 - population.beta)), 0, 4095).astype(np.int64)
     for shift in range(7, -1, -1):
         unit = scale * 2.0**shift
         vth = np.rint(population.threshold * unit).astype(np.int64)
@@ -192,7 +200,13 @@ def _cells(
         fits = peak < HEADROOM * HALF and vth.max() <= LIMITS["threshold"].value
         if fits and np.abs(bias).max() <= LIMITS["bias"].value:
             break
-    return shift, {"du": du, "dv": dv, "vth": vth, "bias": bias}
+    return shift, {**_decays(population), "vth": vth, "bias": bias}
+
+
+def _decays(cells: Population) -> dict[str, Array]:
+    """Of 4096; that of the current loses one more than it says."""
+    du = np.clip(np.rint(4096 * (1 - cells.alpha)) - 1, 0, 4095).astype(np.int64)
+    return {"du": du, "dv": np.clip(np.rint(4096 * (1 - cells.beta)), 0, 4095).astype(np.int64)}
 
 
 HEADROOM: Final = 0.5

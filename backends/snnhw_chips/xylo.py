@@ -14,6 +14,7 @@ Source: xylosim 0.1.3, module ``v2``. Limits: rockpool 3.1.0, as it is documente
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
@@ -113,6 +114,13 @@ class Xylo:
                     f"{each.name}: inputs reach hidden neurons alone; put a layer before {each.target}"
                 )
         return tuple(found)
+
+    def on_grid(self, network: ChipNetwork) -> ChipNetwork:
+        ready = network.outputs.values()
+        grid = {name: _on_grid(cells, name in ready) for name, cells in network.populations.items()}
+        gains = {name: _gain(network.populations[name], cells) for name, cells in grid.items()}
+        scaled = tuple(replace(p, weight=gains[p.target][:, None] * p.weight) for p in network.projections)
+        return replace(network, populations=grid, projections=scaled)
 
     def quantise(self, network: ChipNetwork, calibration: Calibration) -> Quantised:
         ready = tuple(dict.fromkeys(network.outputs.values()))
@@ -228,11 +236,16 @@ def _on_grid(cells: Population, ready: bool) -> Population:
     )
 
 
+def _gain(asked: Population, grid: Population) -> Array:
+    """By how much weights grow, so that a constant input leads to the same."""
+    found: Array = (1 - grid.alpha) * (1 - grid.beta) / ((1 - asked.alpha) * (1 - asked.beta))
+    return found
+
+
 def _arriving(network: ChipNetwork, name: str, grid: Population) -> dict[str, Array]:
     """Source -> weights as the chip takes them, in the order in which it adds: an input enters decayed, and
     what a constant input leads to stays as it was."""
-    asked = network.populations[name]
-    gain = (1 - grid.alpha) * (1 - grid.beta) / ((1 - asked.alpha) * (1 - asked.beta)) / grid.alpha
+    gain = _gain(network.populations[name], grid) / grid.alpha
     found: dict[str, Array] = {}
     for source in (*network.inputs, *network.populations):
         parts = [gain[:, None] * each.weight for each in network.into(name) if each.source == source]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from snnhw.deploy.delays import Delayed, delayed
 from snnhw.deploy.deploying import Deployed, deploy, target_of
 from snnhw.deploy.floats import float_program
+from snnhw.deploy.preparing import prepared
 from snnhw.deploy.reading import read_network
 from snnhw.deploy.verdicts import Verdicts, verdicts
 from snnhw.deploy.writing import write
@@ -20,6 +21,7 @@ __all__ = [
     "delayed",
     "deploy",
     "float_program",
+    "prepared",
     "read_network",
     "target_of",
     "verdicts",

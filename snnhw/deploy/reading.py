@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -66,6 +66,10 @@ def _cuba(exact: bool) -> Callable[[Values, float], _Cells]:
     return read
 
 
+def _population_cells(p: Values, _: float) -> _Cells:
+    return _Cells(p["alpha"], 1.0, p["beta"], 1.0, p["bias"], p["threshold"])
+
+
 NEURONS: Final[Mapping[str, Callable[[Values, float], _Cells]]] = {
     "Leaky": _leaky,
     "Synaptic": _synaptic,
@@ -74,10 +78,11 @@ NEURONS: Final[Mapping[str, Callable[[Values, float], _Cells]]] = {
     "LIFExponential": _lif(exact=True),
     "CubaLIF": _cuba(exact=False),
     "CubaLIFExponential": _cuba(exact=True),
+    "Population": _population_cells,  # of `snnhw.deploy.floats`: prepared for a chip
 }
 """Model -> its constants, from its parameters and the length of a step."""
 
-RESETS: Final[Mapping[tuple[str, str], str]] = {
+RESETS: Final[Mapping[tuple[str, str], Literal["zero", "subtract"]]] = {
     ("zero", "retest"): "zero",
     ("to_value", "immediate"): "zero",
     ("zero", "immediate"): "zero",
@@ -172,7 +177,8 @@ def _population(found: _Found, name: str, op: Neuron) -> None:
         full["beta"],
         full["threshold"] - rest,
         bias,
-        reset,  # type: ignore[arg-type]
+        reset,
+        int(p["most"].max()) if "most" in p else 1,
     )
     found.gains[name] = full["gain"] * full["drive"]
     if np.any(full["threshold"] - rest <= 0):

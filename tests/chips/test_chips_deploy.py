@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from chips_nets import float_net, spikes
 
+from snnhw import chips
 from snnhw.deploy import delayed, deploy, float_program, read_network, verdicts, write
 from snnhw.deploy.forcing import forced
 from snnhw.errors import ExportError, InputError
-from snnhw.ir import Dropout, Edge, FrozenMap, Linear, Neuron, load, validate
+from snnhw.ir import CERate, Dropout, Edge, FrozenMap, Linear, Loss, Neuron, Term, load, validate
 from snnhw.plugin import Arrays
-from snnhw.reference import execute
+from snnhw.reference import execute, gradients
 from snnhw_chips.loihi2 import Loihi2
+from snnhw_chips.xylo import XyloAudio2
 
 
 def run(program: Any, params: Any, inputs: Arrays, *record: str) -> Any:
@@ -149,3 +151,29 @@ def test_a_subtracting_reset_is_named() -> None:
     }
     with pytest.raises(ExportError, match="lif1: it subtracts its threshold; loihi2 resets to 0"):
         deploy(replace(program, nodes=FrozenMap(nodes)), params, Loihi2(), spikes())
+
+
+@pytest.mark.parametrize("name", ["loihi2", "xylo-a2"])
+def test_prepared_for_a_chip_a_network_is_trained_and_goes_there(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the chip's delays and decays in it, it is late by nothing more, and its decays are exact."""
+    chip = {"loihi2": Loihi2(), "xylo-a2": XyloAudio2()}[name]
+    monkeypatch.setattr(chips, "target_of", lambda _: chip)
+    program, params = float_net()
+    if name != "loihi2":
+        nodes = {
+            node: replace(op, reset="subtract") if isinstance(op, Neuron) else op
+            for node, op in program.nodes.items()
+        }
+        program = replace(program, nodes=FrozenMap(nodes))
+    ready, start = chips.prepare((program, params), target=name)
+    assert ready.trainable == {"fc1.weight", "fc2.weight"}
+    loss = Loss((Term(CERate(), of="lif2.spk"),))
+    found = gradients(ready, start, spikes(), {"target": np.array([0, 1, 2])}, loss)
+    assert all(np.abs(slope).max() > 0 for slope in found.params.values())
+    made = chips.quantise((ready, start), spikes(), target=name)
+    assert dict(made.timed.late) == {"lif1": 0, "lif2": 0}
+    for node, cells in made.timed.network.populations.items():
+        np.testing.assert_allclose(made.quantised.network.populations[node].alpha, cells.alpha)
+        np.testing.assert_allclose(made.quantised.network.populations[node].beta, cells.beta)

@@ -18,6 +18,8 @@ from snnhw.ir import (
     Neuron,
     NeuronModel,
     Op,
+    Params,
+    Program,
     SaturatingLinear,
     maximum,
     minimum,
@@ -60,8 +62,9 @@ def test_every_integer_is_xylosims() -> None:
 
 
 @pytest.mark.slow
-def test_every_integer_is_xylosims_in_many_networks() -> None:
-    assert held_to_xylosim(range(100, 600)) > 500_000
+@pytest.mark.parametrize("first", range(100, 600, 100))
+def test_every_integer_is_xylosims_in_many_networks(first: int) -> None:
+    assert held_to_xylosim(range(first, first + 100)) > 100_000
 
 
 def rule(kind: str = "") -> NeuronModel:
@@ -143,15 +146,14 @@ def test_sums_that_saturate_at_the_end_alone_are_caught() -> None:
     assert any(seen(xylo_case(seed)) for seed in range(NETS))
 
 
-def subtracting(**more: Any) -> Any:
+def subtracting(**more: Any) -> tuple[Program, Params]:
     program, params = float_net(**more)
     nodes = {
         name: replace(op, reset="subtract") if isinstance(op, Neuron) else op
         for name, op in program.nodes.items()
     }
-    return replace(program, nodes=FrozenMap(nodes)), {
-        **params, **{key: np.array(0.9375) for key in params if key.endswith(".beta")}
-    }  # fmt: skip
+    exact = {key: np.array(0.9375) for key in params if key.endswith(".beta")}
+    return replace(program, nodes=FrozenMap(nodes)), {**params, **exact}
 
 
 @pytest.mark.parametrize("target", [XyloAudio2(), XyloAudio3(), XyloIMU()], ids=lambda t: t.name)
