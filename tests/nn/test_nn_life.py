@@ -104,3 +104,29 @@ def test_a_state_of_the_wrong_shape(name: str) -> None:
     layer(x)
     with pytest.raises(InputError, match="when a new batch begins, call"):
         layer(x[:2])
+
+
+def left(layer: Any, result: Any) -> list[torch.Tensor]:
+    """All that a call leaves: what it returns, and the states."""
+    return [*flat(result), *(getattr(layer, state) for state in layer._hw_state_names)]
+
+
+@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name not in SEQUENCES])
+def test_states_can_be_detached_in_place(name: str, learns: bool) -> None:
+    """As snnTorch's can, which are no views of anything; of a batch, and of a sample without one."""
+    with torch.set_grad_enabled(learns):
+        for x in (given(name).requires_grad_(), given(name)[0]):
+            layer = LAYERS[name]()
+            layer(x)
+            for value in left(layer, layer(x)):
+                assert value.detach_().grad_fn is None
+
+
+def test_inhibition_among_the_neurons_of_one_sample() -> None:
+    """Without a batch, as in one of a single sample."""
+    x = torch.tensor([0.5, 0.9, 0.7])
+    found, wanted = (snn.Leaky(0.8, threshold=0.3, inhibition=True)(value) for value in (x, x[None]))
+    assert found[0].tolist() == [0.0, 1.0, 0.0]
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(mine, theirs[0])

@@ -31,7 +31,7 @@ from snnhw.nn.modules.inputs import computed, left_in_graph, unsqueezed, unwrapp
 from snnhw.nn.modules.order import KIND, ORDER, in_order
 from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
-from snnhw.nn.modules.states import Stateful
+from snnhw.nn.modules.states import Stateful, whole
 from snnhw.tensors.scans.scan import run_step
 from snnhw.tensors.watched import refuse_strict_export, tracing, watched
 
@@ -253,20 +253,21 @@ class SpikingNeuron(Stateful, Hooked):
         else:
             advance = graphs.advance if tracing() else type(self)._hw_advance
             spikes, after = advance(self, x, before)
-        if self._hw_validate_args and not tracing() and not watched([x]):
+        spikes = {port: spikes[port] for port in self._hw_fires}  # what else runs give are the states
+        seen = tracing() or watched([x])
+        if self._hw_validate_args and not seen:
             refuse_silence(self, x, before, after)
         if alone:
             spikes = {port: spk.squeeze(0) for port, spk in spikes.items()}
             after = {name: state.squeeze(0) for name, state in after.items()}
+        if not seen:
+            spikes, after = whole(spikes), whole(after)
         if len(given) < len(self._hw_state_names) or not watched([x]):
             self._hw_keep_states(after)  # what is traced or faked stays out, where a call does not need it
-        if not torch.compiler.is_compiling() and not by_hand and not watched([x]):
+        if not by_hand and not seen:
             self.__dict__.update(_hw_stored=before, _hw_reset_flag=None)
-        if input_.dtype != x.dtype and input_.is_floating_point():
-            fired = {
-                port: spikes[port].to(input_.dtype) for port in self._hw_fires
-            }  # states stay as they are
-            spikes = {**spikes, **fired}
+        if input_.dtype != x.dtype and input_.is_floating_point():  # states stay as they are
+            spikes = {port: spk.to(input_.dtype) for port, spk in spikes.items()}
         return self._hw_returned({**after, **spikes})
 
     def _hw_returned(self, ports: Mapping[str, Any]) -> Any:
@@ -277,7 +278,7 @@ class SpikingNeuron(Stateful, Hooked):
 
     def _hw_alone(self, x: Tensor) -> bool:
         """Whether an input is one sample without an axis for the batch."""
-        return x.ndim == 0 or any(
+        return x.ndim <= int(self.inhibition) or any(
             self._hw_tensor_of(param.name).ndim >= x.ndim for param in self._hw_model.params
         )
 

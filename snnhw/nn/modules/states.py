@@ -22,7 +22,7 @@ from snnhw.words import brief
 if TYPE_CHECKING:
     from snnhw.ir import NeuronModel, Shape
 
-__all__ = ["Stateful"]
+__all__ = ["Stateful", "whole"]
 
 
 FORGOTTEN: Final = {"_hw_stored": None, "_hw_reset_flag": None, "_hw_fired_last": None}
@@ -239,6 +239,16 @@ class Stateful(Copied):
                 )
             found[name] = state.to(x.device, x.dtype)
         return found
+
+
+def whole(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a call leaves, none of it a view, which torch would not detach in place; without a graph, that
+    takes no copy."""
+    return {name: _whole(x) if isinstance(x, Tensor) and x._is_view() else x for name, x in found.items()}
+
+
+def _whole(view: Tensor) -> Tensor:
+    return view.clone() if view.requires_grad else view.detach()
 
 
 def _at_rest(state: Tensor) -> Tensor:
