@@ -34,6 +34,11 @@ class Kernel:
         count = len(found.function._sig.args)  # numba offers no public way to ask
         self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(found.function.address)
 
+    @property
+    def address(self) -> int:
+        """Of the code, for other kernels that call it."""
+        return int(self._function.address)
+
     def __call__(self, *arguments: int) -> None:
         """As `snnhw_cpu.numba_pieces.function` says, or whoever else printed it."""
         self._call(*arguments)

@@ -28,6 +28,9 @@ class Limits:
         passing: steps of a loop for which there is room when nothing is kept.
         span: bytes of the largest signal that evaluation computes at a time; fewest: steps in any case.
         taped: whether a step of training is taken down on a tape and played; else autograd records each.
+        fused: bytes of weights up to which a loop of neurons and products is one kernel: as many as the
+            second-level cache holds from step to step.
+        together: numbers of a signal that such a kernel takes at a time, and no fewer than four samples.
         tile: neurons of a kernel's task: rows of whole pages, as memory is read ahead within a page; and its
             states over a chunk should fit the second-level cache.
         chunk: steps whose states a kernel holds at once on its way back; more go chunk by chunk.
@@ -45,6 +48,8 @@ class Limits:
     span: int = 2 << 20
     fewest: int = 8
     taped: bool = True
+    fused: int = 2 << 20
+    together: int = 1024
     tile: int = 1024
     chunk: int = 32
     narrow: int = 64

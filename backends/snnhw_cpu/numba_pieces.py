@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from snnhw.ir.emit import Target, emit
 from snnhw.passes import Argument, Body
 
-__all__ = ["TARGET", "array", "columns", "function", "indented", "loop", "row"]
+__all__ = ["TARGET", "array", "columns", "function", "head_of", "indented", "loop", "row"]
 
 _OPS = {
     "add": "{0} + {1}",
@@ -39,7 +39,7 @@ import math
 
 import numpy as np
 from numba import carray, njit
-from snnhw_cpu.compiling import cfunc
+{imports}from snnhw_cpu.compiling import cfunc
 
 F = np.{dtype}
 
@@ -80,6 +80,13 @@ def floordiv(a, b):
 """,
 )
 """Of floats and of integers; in kernels that divide so."""
+
+
+def head_of(dtype: str, text: str, imports: str = "") -> str:
+    """What stands before a kernel: what it imports, the dtype, and how integers or floats are divided to the
+    floor, where they are."""
+    floor = _FLOORDIV[dtype.startswith("int")] if "floordiv(" in text else ""
+    return _HEAD.format(dtype=dtype, imports=imports) + floor
 
 
 def columns(
@@ -156,6 +163,4 @@ def function(
         *indented(indented(task)),
     ]
     text = "\n".join(lines) + "\n"
-    return (
-        _HEAD.format(dtype=dtype) + (_FLOORDIV[dtype.startswith("int")] if "floordiv(" in text else "") + text
-    )
+    return head_of(dtype, text) + text

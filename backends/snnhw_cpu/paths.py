@@ -25,11 +25,14 @@ PATHS: Final[Paths] = MappingProxyType(
             {"torch": {"own_pools": False}, "bytes": {"own_pools": True}},
         ),
         "loops": Path(
-            "{held} bytes of a loop's signals are kept for the way back, the rest is computed again; "
-            "autograd records a single step",
+            "neurons and linear layers with up to {fused} bytes of weights are one kernel; {held} bytes of a "
+            "loop's signals are kept for the way back, the rest is computed again; autograd records a single "
+            "step",
             {
-                "kept": {"held": ALWAYS, "passing": ALWAYS},
-                "again": {"held": 1, "passing": 1},
+                "fused": {"fused": ALWAYS, "held": ALWAYS},
+                "fused-again": {"fused": ALWAYS, "held": 1},
+                "kept": {"fused": 0, "held": ALWAYS, "passing": ALWAYS},
+                "again": {"fused": 0, "held": 1, "passing": 1},
                 "recorded": {"derived": False},
             },
         ),
@@ -47,8 +50,12 @@ PATHS: Final[Paths] = MappingProxyType(
             {"one": {"wake": ALWAYS}, "many": {"wake": 0, "tile": 8}},
         ),
         "tiles": Path(
-            "a kernel takes {tile} neurons at a time, and on the way back {chunk} steps",
-            {"whole": {"tile": ALWAYS, "chunk": ALWAYS}, "small": {"tile": 8, "chunk": 2}},
+            "a kernel takes {tile} neurons at a time, and on the way back {chunk} steps; that of a loop as "
+            "many samples as have {together} together",
+            {
+                "whole": {"tile": ALWAYS, "chunk": ALWAYS, "together": ALWAYS},
+                "small": {"tile": 8, "chunk": 2, "together": 1},
+            },
         ),
         "rows": Path(
             "layers of fewer than {narrow} neurons with parameters of their own are one long row",

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from snnhw.ir import Conv1d, Conv2d, Conv3d
-from snnhw.passes import ScanKernel, ScanLoop
+from snnhw.passes import LoopKernel, Pass, ScanKernel, ScanLoop, sizes
 from snnhw.plugin import INTERFACE
 from snnhw.tensors.scans.printed import Grid, Launch, PrintedScan
-from snnhw.tensors.scans.provider import Draw, Scan, Sizes, drawn_on_host
+from snnhw.tensors.scans.provider import Draw, LoopLaunch, Scan, Sizes, drawn_on_host
 from snnhw_cpu.kernel import compiled
 from snnhw_cpu.limits import USUAL, Limits
+from snnhw_cpu.loop_source import loop_source
 from snnhw_cpu.memory import empty
 from snnhw_cpu.numba_source import source
+from snnhw_cpu.register_block import LANES, multiply
 from snnhw_cpu.threads import share
 
 __all__ = ["NumbaProvider"]
@@ -30,6 +32,7 @@ class NumbaProvider:
 
     name = "cpu"
     interface = INTERFACE
+    lanes = LANES
 
     @property
     def sizes(self) -> Sizes:
@@ -44,6 +47,7 @@ class NumbaProvider:
             span=limits.span,
             fewest=limits.fewest,
             taped=limits.taped,
+            fused=limits.fused,
         )
 
     def uniform(self, draw: Draw, device: torch.device) -> Tensor:
@@ -90,6 +94,40 @@ class NumbaProvider:
 
         return launch
 
+    def loop(self, kernel: LoopKernel, passed: Pass, dtype: torch.dtype) -> LoopLaunch:
+        """See `snnhw_cpu.loop_source.loop_source` for what a kernel takes."""
+        order, limits = sizes(kernel), self.limits
+        name = str(dtype).removeprefix("torch.")
+        run = compiled(loop_source(kernel, passed, name), passed)
+        product = multiply(name).address if kernel.products else 0
+
+        def launch(tensors: Sequence[Tensor], steps: int, batch: int, sizes: Mapping[str, int]) -> None:
+            numbers = [*(tensor.data_ptr() for tensor in tensors), *(sizes[name] for name in order)]
+            rows = _rows(limits.together, batch, sizes)
+            share(
+                lambda first, last: run(first, last, product, steps, batch, rows, *numbers),
+                tasks=-(-batch // rows),
+                cost=steps * batch * _work(sizes),
+                wake=limits.wake,
+                held=tensors,
+            )
+
+        return launch
+
     def _tile(self, columns: int) -> int:
         """Neurons of a task."""
         return max(1, min(self.limits.tile, columns))
+
+
+def _rows(together: int, batch: int, sizes: Mapping[str, int]) -> int:
+    """Samples of a task: fours, as a product takes them, but no more than there are for every thread."""
+    widest = max(size for name, size in sizes.items() if name[0] == "N")
+    most = min(max(4, together // widest), -(-batch // torch.get_num_threads()))
+    return -(-most // 4) * 4
+
+
+def _work(sizes: Mapping[str, int]) -> int:
+    """Of a sample at one step, in elements of a neuron: 16 of a product take the same time."""
+    return sum(
+        size * (1 + sizes.get(f"K{name[1:]}", 0) // 16) for name, size in sizes.items() if name[0] == "N"
+    )

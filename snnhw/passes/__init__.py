@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from snnhw.passes.expand import became, expand, lacking
 from snnhw.passes.graph import Component, components, static_ports
-from snnhw.passes.loop import Argument, Body, ScanLoop, Store, backward_loop, forward_loop
+from snnhw.passes.loop import Argument, Body, Pass, ScanLoop, Store, backward_loop, forward_loop
+from snnhw.passes.recurrence import CellPart, LoopKernel, Part, Port, Product, Section, Wire
+from snnhw.passes.recurrence_arguments import LoopArgument, arguments, sizes, width
 from snnhw.passes.resolve import resolve_loss
 from snnhw.passes.scan import Layout, Request, ScanKernel, Value, derive
 
 __all__ = [
     "Argument",
     "Body",
+    "CellPart",
     "Component",
     "Layout",
+    "LoopArgument",
+    "LoopKernel",
+    "Part",
+    "Pass",
+    "Port",
+    "Product",
     "Request",
     "ScanKernel",
     "ScanLoop",
+    "Section",
     "Store",
     "Value",
+    "Wire",
+    "arguments",
     "backward_loop",
     "became",
     "components",
@@ -26,5 +38,7 @@ __all__ = [
     "forward_loop",
     "lacking",
     "resolve_loss",
+    "sizes",
     "static_ports",
+    "width",
 ]

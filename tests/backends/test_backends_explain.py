@@ -37,6 +37,7 @@ from snnhw.ir import (
     sequential,
 )
 from snnhw.plugin import Explanation, Run, Train
+from snnhw.tensors.network.loops.fused import launch_of
 from snnhw.tensors.scans.site import site_of
 from snnhw_cpu.plugin import CpuBackend, CpuOptions
 
@@ -92,6 +93,12 @@ NETWORKS: Mapping[str, Callable[[], Program]] = {
 }
 
 
+def forget() -> None:
+    """Kernels that were compiled before."""
+    site_of.cache_clear()
+    launch_of.cache_clear()
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """The sources that are asked for to be compiled; what stands for their kernels does nothing."""
@@ -103,9 +110,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         return lambda *_: None
 
     monkeypatch.setattr(snnhw_cpu.provider, "compiled", compiled)
-    site_of.cache_clear()
+    forget()
     yield found
-    site_of.cache_clear()
+    forget()
 
 
 def job_of(program: Program, *ports: str, options: CpuOptions, time_steps: int = T) -> Run | Train:
@@ -150,7 +157,7 @@ def test_what_is_explained_is_what_is_compiled(name: str, paths: str, asked: set
         job_of(program, *spiking, options=options, time_steps=1),
     ]
     for job in jobs:
-        site_of.cache_clear()
+        forget()
         asked.clear()
         explanation = told(program, job)
         assert not asked, "to explain compiles nothing"
@@ -160,14 +167,18 @@ def test_what_is_explained_is_what_is_compiled(name: str, paths: str, asked: set
         assert named(explanation) == explanation.sources.keys()
 
 
-def test_a_recurrent_neuron_has_kernels_of_one_step() -> None:
+def test_a_loop_has_one_kernel_or_each_neuron_has_one_of_one_step() -> None:
     program = recurrent(static=True)
-    run = told(program, job_of(program, options=CpuOptions()))
-    (row,) = (row for row in run.tables["kernels"] if row[0] == "lif")
-    assert row == ("lif", "mem", "2 for the layer", "x", "forward_0.py", "-")
-    train = told(program, job_of(program, "out.y", options=CpuOptions()))
-    (row,) = (row for row in train.tables["kernels"] if row[0] == "lif")
-    assert row[-2:] == ("forward_0.py", "backward_1.py")
+    for paths, name, facts in (
+        ("", "back, lif", ("mem", "-", "-")),
+        ("loops:kept", "lif", ("mem", "2 for the layer", "x")),
+    ):
+        run = told(program, job_of(program, options=CpuOptions(paths=paths)))
+        (row,) = (row for row in run.tables["kernels"] if row[0] == name)
+        assert row == (name, *facts, "forward_0.py", "-")
+        train = told(program, job_of(program, "out.y", options=CpuOptions(paths=paths)))
+        (row,) = (row for row in train.tables["kernels"] if row[0] == name)
+        assert row[-2:] == ("forward_0.py", "backward_1.py")
 
 
 def test_what_only_torch_can_differentiate_has_no_kernel_of_ours_in_training() -> None:
@@ -198,8 +209,18 @@ def test_the_schedule_is_explained() -> None:
     program = recurrent(static=True)
     rows = told(program, job_of(program, options=CpuOptions())).tables["schedule"]
     assert rows[0] == ("stage", "nodes", "runs", "because")
-    assert ("2", "back, lif", "stepped", "a loop over time") in rows
+    assert ("2", "back, lif", "stepped", "a loop over time, in one kernel") in rows
     assert ("1", "fc", "once", "nothing in it changes over time") in rows
+
+
+def test_what_keeps_a_loop_from_one_kernel_is_said() -> None:
+    program = recurrent(static=True)
+    for options, why in (
+        (CpuOptions(paths="loops:kept"), "no kernel takes all steps"),
+        (CpuOptions(precision="bf16"), "back runs in a way of its own"),
+    ):
+        rows = told(program, job_of(program, options=options)).tables["schedule"]
+        assert ("2", "back, lif", "stepped", f"a loop over time, step by step: {why}") in rows
 
 
 def test_a_recorded_port_is_an_output_of_the_kernel() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +27,11 @@ from snnhw.ir import (
     init_params,
     trainable,
 )
-from snnhw.tensors.network import OPERATIONS, Memo, Network, Operation, ProgramModule, plan
-from snnhw.tensors.scans.provider import Sizes
+from snnhw.tensors.execution.paths import ALWAYS
+from snnhw.tensors.network import OPERATIONS, Memo, Network, Operation, ProgramModule, plan, refusal
+from snnhw.tensors.scans.provider import Provider, Sizes
+from snnhw_cpu.limits import Limits
+from snnhw_cpu.provider import NumbaProvider
 
 T, B = 9, 3
 
@@ -82,19 +87,23 @@ PROGRAMS = {
 }
 
 
-def module(program: Program, held: int = 64 << 20, *, derived: bool = True) -> ProgramModule:
+FUSED = NumbaProvider(Limits(fused=ALWAYS))
+
+
+def module(
+    program: Program, held: int = 64 << 20, *, derived: bool = True, provider: Provider = EAGER
+) -> ProgramModule:
     values = {"beta": 0.8, "alpha": 0.7, "threshold": 0.3}
     given = {key: values[last] for key in program.params() if (last := key.rpartition(".")[2]) in values}
     host = init_params(program, 1, given=given)
     params = {key: torch.from_numpy(np.array(array, np.float64)) for key, array in host.items()}
-    return ProgramModule(
-        Network(program, plan(program), EAGER, Sizes(held=held, derived=derived)), params, time_steps=T
-    )
+    sizes = replace(provider.sizes, held=held, derived=derived)
+    return ProgramModule(Network(program, plan(program), provider, sizes), params, time_steps=T)
 
 
-def everything(program: Program, held: int = 64 << 20, *, derived: bool = True) -> dict[str, Tensor]:
+def everything(program: Program, held: int = 64 << 20, **how: Any) -> dict[str, Tensor]:
     """Outputs, states, and the gradients of all that can have one; of two calls, the second from a state."""
-    made = module(program, held, derived=derived)
+    made = module(program, held, **how)
     (name,) = program.named(Input)
     shape = program.nodes[name].infer({})["y"]
     lead = (B,) if name in program.time.static_inputs else (T, B)
@@ -117,6 +126,57 @@ def test_autograd_finds_the_same(name: str) -> None:
     assert ours.keys() == plain.keys()
     for key, value in plain.items():
         torch.testing.assert_close(ours[key], value, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two delays",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in PROGRAMS if name != "two delays"),
+    ],
+)
+def test_one_kernel_gives_the_same(name: str) -> None:
+    """In chunks or as a whole, as step by step."""
+    plain = everything(PROGRAMS[name], derived=False)
+    whole = everything(PROGRAMS[name], provider=FUSED)
+    for held in (1, 2000):
+        for key, value in everything(PROGRAMS[name], held, provider=FUSED).items():
+            torch.testing.assert_close(value, plain[key], rtol=1e-9, atol=1e-9)
+            if "then" in key or "->" in key:
+                assert torch.equal(value, whole[key])
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("recurrent", None),
+        ("SLSTM", None),
+        ("RLeaky, convolution", "0.recurrent is a Conv2d"),
+        ("inhibition", "0.winner is a WinnerTakeAll"),
+        ("noise in derivatives", "0 draws random numbers"),
+    ],
+)
+def test_what_keeps_a_loop_from_being_one_kernel(name: str, why: str | None) -> None:
+    program = PROGRAMS[name]
+    network = Network(program, plan(program), FUSED, FUSED.sizes)
+    (nodes,) = (stage.nodes for stage in network.stages if stage.mode == "stepped")
+    assert refusal(network, FUSED, nodes) == why
+    few = replace(network, sizes=replace(FUSED.sizes, fused=4))
+    assert refusal(few, FUSED, nodes) == (why or "weights are large")
+    assert refusal(replace(network, sizes=Sizes()), EAGER, nodes) == "no kernel takes all steps"
+
+
+def test_a_sample_does_not_depend_on_the_batch() -> None:
+    """Nor on how many samples a task has: rows that are alone are multiplied in another way than four."""
+    program = PROGRAMS["two delays"]
+    x = signal(T, 11, 5).double()
+    made = module(program, provider=FUSED)
+    alone = module(program, provider=NumbaProvider(Limits(fused=ALWAYS, together=1)))
+    for whole, few in ((made(x)[0], alone(x)[0]),):
+        for port, y in whole.items():
+            assert torch.equal(y, few[port])
+            for sample in (0, 10):
+                assert torch.equal(made(x[:, sample : sample + 1])[0][port], y[:, sample : sample + 1])
 
 
 def rows_are_apart() -> bool:

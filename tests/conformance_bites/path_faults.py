@@ -126,10 +126,29 @@ def kept_places(original: Callable[..., Any], *args: Any) -> tuple[Tensor, Tenso
 def records(original: Callable[..., Any], *args: Any, again: bool) -> Any:
     """The last step of each chunk that was kept for the way back, or computed again, began elsewhere."""
     chunks = [*original(*args)]
-    for number, (first, found) in enumerate(chunks):
+    for number, (span, found) in enumerate(chunks):
         wrong = number > 0 if again else len(chunks) == 1
-        states = {name: [x * 0.5 for x in xs] for name, xs in found[-1].states.items()}
-        yield first, [*found[:-1], found[-1]._replace(states=states)] if wrong else found
+        yield span, spoilt(found) if wrong else found
+
+
+def spoilt(found: Any) -> Any:
+    """Of records of steps, the last one's states; of what a kernel kept, only what it kept of a neuron."""
+    if isinstance(found, dict):
+        return found
+    states = {name: [x * 0.5 for x in xs] for name, xs in found[-1].states.items()}
+    return [*found[:-1], found[-1]._replace(states=states)]
+
+
+def in_one_kernel(again: bool) -> Callable[..., Any]:
+    """The states that a loop's kernel kept, or left when it ran once more."""
+
+    def chunks(original: Callable[..., Any], *args: Any) -> Any:
+        found = [*original(*args)]
+        for number, (span, kept) in enumerate(found):
+            wrong = isinstance(kept, dict) and (number > 0 if again else len(found) == 1)
+            yield span, {name: x * 0.5 for name, x in kept.items()} if wrong else kept
+
+    return chunks
 
 
 def kept_records(original: Callable[..., Any], *args: Any) -> Any:
@@ -279,6 +298,10 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "chains:blocks": Fault(around(blocks.ChainWork, "behind", in_blocks), ("gradient/unwatched-deep",)),
     "pools:torch": Fault(pooled_by_torch, POOLED),
     "pools:bytes": Fault(around(snnhw_cpu.pools.MaxPool, "keep", kept_places), POOLED),
+    "loops:fused": Fault(around(sweep, "_chunks", in_one_kernel(again=False)), ("gradient/recurrent-Leaky",)),
+    "loops:fused-again": Fault(
+        around(sweep, "_chunks", in_one_kernel(again=True)), ("gradient/recurrent-Leaky",)
+    ),
     "loops:kept": Fault(around(sweep, "_chunks", kept_records), ("gradient/recurrent-Leaky",)),
     "loops:again": Fault(around(sweep, "_chunks", records_again), ("gradient/recurrent-Leaky",)),
     "loops:recorded": Fault(around(loop, "_step", recorded_late), ("gradient/recurrent-Leaky",)),

@@ -14,7 +14,7 @@ from torch import Tensor
 from snnhw import lowering
 from snnhw.check import prepared
 from snnhw.conformance.suite import all_cases
-from snnhw.passes import ScanLoop, backward_loop, forward_loop
+from snnhw.passes import ScanKernel, ScanLoop, backward_loop, forward_loop
 from snnhw.tensors.network import uses
 from snnhw.tensors.scans.printed import Launch
 from snnhw_cuda.limits import USUAL
@@ -70,6 +70,7 @@ def of_the_suite() -> dict[str, ScanLoop]:
         )
         network = scheduled(prepared(case.program, plugin.capabilities()), CudaOptions())
         for use in uses(network if case.loss is None else network.trained(), job):
+            assert isinstance(use.kernel, ScanKernel)
             loop = (backward_loop if use.backward else forward_loop)(use.kernel)
             text = source(loop, "float32", USUAL.group)
             found.setdefault(text, (f"{lazy.id} {use.node} {loop.name}", loop))

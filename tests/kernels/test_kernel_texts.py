@@ -42,7 +42,7 @@ KINDS = {
         "synaptic": r"S1\[i\] = s1_\[i\]",
         "quantised": r"= nearest\(",
         "noise": r"x1s = carray",
-        "recurrent": r"x0s = carray\(x0s_at, \(R, C,\)\)",
+        "recurrent": r"multiply\(product, x0_0_, w0_0s",
         "own_model": r"S1\[i\] = s1_\[i\]",
     },
     "triton": {

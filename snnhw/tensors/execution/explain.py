@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from snnhw.passes import ScanKernel, ScanLoop, backward_loop, forward_loop
+from snnhw.passes import LoopKernel, Pass, ScanKernel, ScanLoop, backward_loop, forward_loop
 from snnhw.plugin import Explanation, Run, Train
 from snnhw.tensors.execution.learning import Learning
-from snnhw.tensors.network import KernelUse, Network, trial, uses
+from snnhw.tensors.network import KernelUse, Network, refusal, trial, uses
+from snnhw.tensors.scans.provider import fuses
 
-__all__ = ["Source", "explain"]
+__all__ = ["LoopSource", "Source", "explain"]
 
 Source = Callable[[ScanLoop], str]
 """What is compiled for one pass of a kernel."""
+
+LoopSource = Callable[[LoopKernel, Pass], str]
+"""The same of a loop that is one kernel."""
 
 _MEANING = {
     "once": "nothing in it changes over time",
@@ -27,23 +31,38 @@ _MEANING = {
 _LAYOUTS = {"scalar": "for the layer", "neuron": "for each neuron"}
 
 
-def explain(network: Network, job: Run | Train, source: Source) -> Explanation:
+def explain(
+    network: Network, job: Run | Train, source: Source, loop_source: LoopSource | None = None
+) -> Explanation:
     """The schedule, a row for each stage; how a step finds its derivatives; a row for each node that has
     kernels; their sources, each once.
 
     Args:
         network: as it evaluates; of a job that trains, `Executable.step` is explained.
+        loop_source: of a backend that has loops as one kernel.
     """
     network = network.trained() if isinstance(job, Train) else network
     found: dict[str, list[KernelUse]] = {}
     for use in uses(network, job):
         found.setdefault(use.node, []).append(use)
+
+    def printed(use: KernelUse) -> str:
+        passed: Pass = "backward" if use.backward else "forward"
+        if isinstance(use.kernel, LoopKernel):
+            assert loop_source, "a backend whose loops are kernels prints them"
+            return loop_source(use.kernel, passed)
+        return source((backward_loop if use.backward else forward_loop)(use.kernel))
+
     sources: dict[str, str] = {}
     rows: list[tuple[str, ...]] = [("node", "states", "values", "static", "forward", "backward")]
     for node in network.program.nodes:
         if node in found:
-            files = [_files(sources, found[node], source, backward=back) for back in (False, True)]
-            rows.append((node, *_facts(found[node][0].kernel), *files))
+            files = []
+            for back in (False, True):
+                texts = [printed(use) for use in found[node] if use.backward == back]
+                name = "backward" if back else "forward"
+                files.append(", ".join(dict.fromkeys(_file(sources, name, text) for text in texts)) or "-")
+            rows.append((*_facts(network, node, found[node][0].kernel), *files))
     steps = {"step": _step(network, job)} if isinstance(job, Train) else {}
     return Explanation({"schedule": _schedule(network), **steps, "kernels": tuple(rows)}, sources)
 
@@ -58,15 +77,12 @@ def _step(network: Network, job: Train) -> tuple[tuple[str, ...], ...]:
 def _schedule(network: Network) -> tuple[tuple[str, ...], ...]:
     rows = [("stage", "nodes", "runs", "because")]
     for number, stage in enumerate(network.stages):
-        rows.append((str(number), ", ".join(stage.nodes), stage.mode, _MEANING[stage.mode]))
+        because = _MEANING[stage.mode]
+        if stage.mode == "stepped" and fuses(network.provider):
+            why = refusal(network, network.provider, stage.nodes)
+            because += f", step by step: {why}" if why else ", in one kernel"
+        rows.append((str(number), ", ".join(stage.nodes), stage.mode, because))
     return tuple(rows)
-
-
-def _files(sources: dict[str, str], found: list[KernelUse], source: Source, *, backward: bool) -> str:
-    """Names of the files that a node's kernels of one pass stand in."""
-    name, loop = ("backward", backward_loop) if backward else ("forward", forward_loop)
-    files = [_file(sources, name, source(loop(use.kernel))) for use in found if use.backward == backward]
-    return ", ".join(dict.fromkeys(files)) or "-"
 
 
 def _file(sources: dict[str, str], name: str, text: str) -> str:
@@ -77,8 +93,12 @@ def _file(sources: dict[str, str], name: str, text: str) -> str:
     return file
 
 
-def _facts(kernel: ScanKernel) -> tuple[str, str, str]:
+def _facts(network: Network, node: str, kernel: ScanKernel | LoopKernel) -> tuple[str, ...]:
+    if isinstance(kernel, LoopKernel):
+        (nodes,) = (stage.nodes for stage in network.stages if node in stage.nodes)
+        states = [state for _, cell in kernel.cells for state in cell.scan.states]
+        return ", ".join(nodes), ", ".join(states) or "-", "-", "-"
     counts = Counter(value.layout for value in kernel.values)
     values = ", ".join(f"{count} {_LAYOUTS[layout]}" for layout, count in counts.items())
     static = ", ".join(port for port, fixed in zip(kernel.inputs, kernel.static, strict=True) if fixed)
-    return ", ".join(kernel.states) or "-", values or "-", static or "-"
+    return node, ", ".join(kernel.states) or "-", values or "-", static or "-"

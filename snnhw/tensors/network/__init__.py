@@ -10,6 +10,7 @@ tells which kernels run, `room` what a device could not do.
 from __future__ import annotations
 
 from snnhw.tensors.network.adjoints import ADJOINTS, Differentiated, Keeping, Packing, packed
+from snnhw.tensors.network.loops import refusal
 from snnhw.tensors.network.memo import Memo, Remembering
 from snnhw.tensors.network.module import ProgramModule, attribute
 from snnhw.tensors.network.network import Network
@@ -49,6 +50,7 @@ __all__ = [
     "attribute",
     "packed",
     "plan",
+    "refusal",
     "run_network",
     "told",
     "trial",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from snnhw.ir import Clock
-from snnhw.passes import ScanKernel
+from snnhw.passes import LoopKernel, Pass, ScanKernel, arguments
 from snnhw.plugin import Run, Train
 from snnhw.tensors.network.network import Network
 from snnhw.tensors.network.run import run_network
 from snnhw.tensors.scans.provider import (
     UNMEASURED,
     Draw,
+    LoopLaunch,
     Scan,
     ScanGrads,
     ScanInputs,
@@ -31,11 +32,16 @@ SEVERAL: Final = 2
 """As many steps and samples as many more: only a single step may run in another way."""
 
 
+LEFT: Final[Mapping[Pass, str]] = {"forward": "yhxfm", "backward": "XGVAM"}
+"""What a pass of a loop leaves."""
+
+
 class KernelUse(NamedTuple):
-    """A kernel that a node runs, in the forward or in the backward pass."""
+    """A kernel that a node runs, in the forward or in the backward pass; or a loop, with all its nodes: of
+    which this is the first."""
 
     node: str
-    kernel: ScanKernel
+    kernel: ScanKernel | LoopKernel
     backward: bool
 
 
@@ -101,6 +107,17 @@ class _Observer:
 
     node: str
     found: dict[KernelUse, None]
+    lanes: int = 1
+
+    def loop(self, kernel: LoopKernel, passed: Pass, dtype: torch.dtype) -> LoopLaunch:
+        self.note(kernel, backward=passed == "backward")
+
+        def launch(tensors: Sequence[Tensor], *_: object) -> None:
+            for argument, tensor in zip(arguments(kernel, passed), tensors, strict=True):
+                if argument.letter in LEFT[passed]:
+                    tensor.zero_()
+
+        return launch
 
     def computed(self, signals: torch.dtype) -> torch.dtype:
         return wide(signals)
@@ -118,7 +135,7 @@ class _Observer:
     def uniform(self, draw: Draw, device: torch.device) -> Tensor:
         return torch.zeros(len(draw.clocks), *draw.shape, device=device)
 
-    def note(self, kernel: ScanKernel, *, backward: bool) -> None:
+    def note(self, kernel: ScanKernel | LoopKernel, *, backward: bool) -> None:
         self.found.setdefault(KernelUse(self.node, kernel, backward))
 
 

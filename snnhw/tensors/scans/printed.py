@@ -17,7 +17,7 @@ from torch import Tensor
 from snnhw.passes import Argument, ScanKernel, ScanLoop, backward_loop, forward_loop
 from snnhw.tensors.scans.provider import ScanGrads, ScanInputs, ScanOutputs
 
-__all__ = ["Grid", "Launch", "PrintedScan", "Printer"]
+__all__ = ["Grid", "Launch", "PrintedScan", "Printer", "total"]
 
 
 class Grid(NamedTuple):
@@ -97,7 +97,7 @@ class PrintedScan:
         self._run(self._backward, given, grid, more)
         batch = given.inputs[0].shape[-2]
         totals = [
-            _total(sums[number], value.layout, batch) if number in sums else None
+            total(sums[number], value.layout, batch) if number in sums else None
             for number, value in enumerate(self.kernel.values)
         ]
         return ScanGrads(out.inputs, totals, out.states)
@@ -149,7 +149,7 @@ class PrintedScan:
         return self.printer.empty(*shape, like=like)
 
 
-def _total(sums: Tensor, layout: str, batch: int) -> Tensor:
+def total(sums: Tensor, layout: str, batch: int) -> Tensor:
     """Over the batch in float64: ``[]`` or ``[N]``."""
     if layout == "neuron":
         sums = sums.reshape(batch, -1)

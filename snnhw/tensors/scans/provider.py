@@ -8,20 +8,22 @@ where a provider reads such.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from snnhw.ir import Clock, Op, uniform
-from snnhw.passes import ScanKernel
+from snnhw.passes import LoopKernel, Pass, ScanKernel
 
 __all__ = [
     "UNMEASURED",
     "Draw",
+    "Fusing",
+    "LoopLaunch",
     "Provider",
     "Scan",
     "ScanGrads",
@@ -29,6 +31,7 @@ __all__ = [
     "ScanOutputs",
     "Sizes",
     "drawn_on_host",
+    "fuses",
     "wide",
 ]
 
@@ -100,6 +103,8 @@ class Sizes:
         span: bytes of the largest signal that evaluation computes at a time; 0: all steps at once.
         fewest: steps that it computes at a time in any case.
         taped: whether a step of training is taken down on a tape and played; else autograd records each.
+        fused: bytes of weights up to which a loop is one kernel, where its provider is `Fusing` and its nodes
+            allow it: as many as stay at hand from step to step.
     """
 
     block: int = 0
@@ -110,6 +115,7 @@ class Sizes:
     span: int = 0
     fewest: int = 8
     taped: bool = False
+    fused: int = 0
 
 
 UNMEASURED: Final = Sizes()
@@ -119,6 +125,11 @@ UNMEASURED: Final = Sizes()
 def wide(signals: torch.dtype) -> torch.dtype:
     """What numbers of 16 bits are computed in; others as they are."""
     return torch.float32 if signals in (torch.float16, torch.bfloat16) else signals
+
+
+LoopLaunch = Callable[[Sequence[Tensor], int, int, Mapping[str, int]], None]
+"""Runs one pass of a `LoopKernel`: contiguous tensors in the order of `snnhw.passes.arguments`, T, B, and by
+axis how long it is."""
 
 
 class Draw(NamedTuple):
@@ -161,6 +172,23 @@ class Provider(Protocol):
         ...
 
     def __hash__(self) -> int: ...
+
+
+class Fusing(Provider, Protocol):
+    """A provider that runs a whole loop as one kernel.
+
+    Attributes:
+        lanes: numbers of a vector; columns of weights are made up to a multiple of it.
+    """
+
+    lanes: int
+
+    def loop(self, kernel: LoopKernel, passed: Pass, dtype: torch.dtype) -> LoopLaunch: ...
+
+
+def fuses(provider: object) -> TypeGuard[Fusing]:
+    """Whether a provider runs loops; `isinstance` would take longer than such a loop."""
+    return hasattr(provider, "loop")
 
 
 def drawn_on_host(draw: Draw, device: torch.device) -> Tensor:

@@ -26,8 +26,14 @@ class Rooms:
     whole: dict[str, Tensor] = field(default_factory=dict)
     _slices: dict[str, Sequence[Tensor]] = field(default_factory=dict)
 
+    def span(self, name: str, span: tuple[int, int], shape: Sequence[int], like: Tensor) -> Tensor:
+        """The signal ``shape`` of some steps, of a dtype and on the device of a tensor."""
+        if name not in self.whole:
+            self.whole[name] = self.provider.empty(self.count, *shape, like=like)
+        return self.whole[name].detach()[span[0] - self.first : span[1] - self.first]
+
     def at(self, name: str, step: int, shape: Sequence[int], like: Tensor) -> Tensor:
-        """The signal ``shape`` of one step, of a dtype and on the device of a tensor."""
+        """The same of one step."""
         if name not in self._slices:
             whole = self.whole[name] = self.provider.empty(self.count, *shape, like=like)
             # Detached, since a view knows what it is a view of: one that a node of autograd's graph keeps

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from snnhw.ir import Edge
 from snnhw.tensors.network.adjoints import adjoint_of
-from snnhw.tensors.network.loops.buffers import follow
+from snnhw.tensors.network.loops.buffers import Rooms, follow
 from snnhw.tensors.network.loops.nodes import Cell, LoopNode, Place, Stateless
-from snnhw.tensors.network.loops.steps import Adjoints, Carry, Pending, Record, Steps, called
+from snnhw.tensors.network.loops.steps import Adjoints, Carry, Pending, Record, Span, Steps, called
 from snnhw.tensors.network.walk import Tensors
 from snnhw.tensors.scans.site import ScanSite
 
-__all__ = ["Running"]
+__all__ = ["Running", "product_of"]
 
 
 class Running:
@@ -27,7 +27,9 @@ class Running:
         self._outside = {key: None if key in steps.fixed else given[key].unbind() for key in steps.outside}
         self._keys = {name: steps.keys(name) for name in steps.nodes}
         self._cells = {name: self._cell(name, layer) for name, layer in steps.layers.items()}
-        self._others = {name: self._other(name) for name in steps.nodes if name not in self._cells}
+        self._others = {
+            name: product_of(steps, given, name) for name in steps.nodes if name not in self._cells
+        }
         self._parts: dict[str, LoopNode] = {
             name: self._cells.get(name) or self._others[name] for name in steps.nodes
         }
@@ -51,23 +53,32 @@ class Running:
             signal=steps.walk.like.new_empty(0, dtype=steps.walk.signals),
         )
 
-    def _other(self, name: str) -> Stateless:
-        steps, keys = self._steps, self._keys[name]
-        op, operation = steps.op(name), steps.walk.operation(name)
-        return Stateless(
-            f"{name}.y",
-            op,
-            operation,
-            adjoint_of(op, operation),
-            params={param: self._given[key] for param, key in keys.items()},
-            wanted=steps.wanted[name],
-            trained=frozenset(param for param, key in keys.items() if key in steps.trained),
-            kept=f"{name}.y" in steps.ports,
-        )
+    # -- some steps -------------------------------------------------------------------------------
+
+    def forward(self, moment: Carry, span: Span, history: Rooms, *, keep: bool) -> tuple[Carry, list[Record]]:
+        """The moment after some steps, and their records."""
+        records, rooms = [], self._steps.rooms(*span)
+        for step in range(*span):
+            moment, record = self._forward(moment, Place(step, history, rooms))
+            if keep:
+                records.append(record)
+        return moment, records
+
+    def backward(self, kept: list[Record], span: Span, seeds: Tensors, adjoints: Adjoints) -> None:
+        """Some steps back: adjoints of the moment after them become those of the moment before.
+
+        Args:
+            seeds: port -> its adjoint at all steps, as far as it comes from outside the loop.
+        """
+        rooms = self._steps.rooms(*span)
+        for step in reversed(range(*span)):
+            now = {port: g[step] for port, g in seeds.items()}
+            self._backward(kept[step - span[0]], Place(step, rooms, rooms), now, adjoints)
+        self._settle(adjoints)
 
     # -- forward ----------------------------------------------------------------------------------
 
-    def forward(self, moment: Carry, at: Place) -> tuple[Carry, Record]:
+    def _forward(self, moment: Carry, at: Place) -> tuple[Carry, Record]:
         """The moment after a step, and the step's record."""
         steps = self._steps
         now: dict[str, Tensor] = {}
@@ -104,7 +115,7 @@ class Running:
 
     # -- back -------------------------------------------------------------------------------------
 
-    def backward(self, record: Record, at: Place, ports: dict[str, Tensor], adjoints: Adjoints) -> None:
+    def _backward(self, record: Record, at: Place, ports: dict[str, Tensor], adjoints: Adjoints) -> None:
         """One step back: adjoints of the moment after it become those of the moment before.
 
         Args:
@@ -146,7 +157,7 @@ class Running:
             before = signal[step]  # of an edge that is there more than once
             signal[step] = grad if before is None else before + grad
 
-    def settle(self, adjoints: Adjoints) -> None:
+    def _settle(self, adjoints: Adjoints) -> None:
         """The gradients of weights, as far as the steps since the last call have a part in them."""
         joined = self._steps.joined
         for name, backwards in adjoints.pending.items():
@@ -162,6 +173,21 @@ class Running:
         for name, values in adjoints.values.items():
             for param, grad in self._cells[name].gradients(values).items():
                 _add(adjoints.given, self._keys[name][param], grad)
+
+
+def product_of(steps: Steps, given: Tensors, name: str) -> Stateless:
+    """A node without states or equations."""
+    keys, op, operation = steps.keys(name), steps.op(name), steps.walk.operation(name)
+    return Stateless(
+        f"{name}.y",
+        op,
+        operation,
+        adjoint_of(op, operation),
+        params={param: given[key] for param, key in keys.items()},
+        wanted=steps.wanted[name],
+        trained=frozenset(param for param, key in keys.items() if key in steps.trained),
+        kept=f"{name}.y" in steps.ports,
+    )
 
 
 def _runs(parts: list[Pending]) -> list[list[Pending]]:

@@ -16,9 +16,13 @@ from snnhw.tensors.network.walk import Tensors, Walk
 from snnhw.tensors.scans.passes import initial
 from snnhw.tensors.scans.site import ScanSite, site_of
 
-__all__ = ["Adjoints", "Carry", "Pending", "Record", "Steps", "called"]
+__all__ = ["Adjoints", "Carry", "Pending", "Record", "Span", "Steps", "called"]
 
 Grads = Sequence[Tensor | None]
+
+
+Span = tuple[int, int]
+"""Some steps: the first, and the one after the last."""
 
 
 class Carry(NamedTuple):

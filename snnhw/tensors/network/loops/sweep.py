@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from snnhw.tensors.autograd import Function, only_once
-from snnhw.tensors.network.loops.nodes import Place
+from snnhw.tensors.network.loops.fused import Fused
+from snnhw.tensors.network.loops.fusing import refusal, runner_of
 from snnhw.tensors.network.loops.one_step import Running
-from snnhw.tensors.network.loops.steps import Carry, Record, Steps
+from snnhw.tensors.network.loops.steps import Carry, Span, Steps
 from snnhw.tensors.network.walk import Tensors, Walk
 from snnhw.tensors.work import Done, Grads
 
@@ -70,13 +71,9 @@ class LoopWork:
         ports = len(steps.ports)
         adjoints = steps.adjoints(grads[ports:])
         seeds = {port: g for port, g in zip(steps.ports, grads[:ports], strict=True) if g is not None}
-        run = Running(steps, given)
-        for first, found in _chunks(steps, run, records, self.chunk):
-            rooms = steps.rooms(first, first + len(found))
-            for step in reversed(range(first, first + len(found))):
-                now = {port: g[step] for port, g in seeds.items()}
-                run.backward(found[step - first], Place(step, rooms, rooms), now, adjoints)
-            run.settle(adjoints)
+        run = _running(steps, given)
+        for span, found in _chunks(steps, run, records, self.chunk):
+            run.backward(found, span, seeds, adjoints)
         run.finish(adjoints)
         collected = steps.collected(given, adjoints)
         return [collected.get(name) for name in self.names]
@@ -89,27 +86,35 @@ class LoopWork:
 
 
 class Kept(NamedTuple):
-    """For the way back: where each chunk begins, and the steps of the last one."""
+    """For the way back: where each chunk begins, and what is kept of the last one's steps."""
 
     moments: list[Carry]
-    records: list[Record]
+    last: list[Any]
+
+
+def _running(steps: Steps, given: Tensors) -> Running | Fused:
+    """All steps in one kernel, or one after the other."""
+    walk = steps.walk
+    why = refusal(walk.network, runner_of(steps), steps.nodes, walk.like.element_size())
+    return Running(steps, given) if why or walk.autocast else Fused(steps, given)
 
 
 def _forward(steps: Steps, given: Tensors, chunk: int, kept: Kept | None) -> tuple[Tensor, ...]:
     """Ports, then the state."""
-    run, moment = Running(steps, given), steps.beginning(given)
+    run, moment = _running(steps, given), steps.beginning(given)
     history = steps.rooms(0, steps.count)
-    for first in range(0, steps.count, chunk):
-        last = min(steps.count, first + chunk)
+    for span in _spans(steps, chunk):
         if kept:
             kept.moments.append(moment.kept() if chunk < steps.count else moment)
-            kept.records.clear()
-        rooms = steps.rooms(first, last)
-        for step in range(first, last):
-            moment, record = run.forward(moment, Place(step, history, rooms))
-            if kept:
-                kept.records.append(record)
+            kept.last.clear()
+        moment, found = run.forward(moment, span, history, keep=kept is not None)
+        if kept:
+            kept.last.append(found)
     return *(history.whole[port] for port in steps.ports), *steps.ending(moment)
+
+
+def _spans(steps: Steps, chunk: int) -> list[Span]:
+    return [(first, min(steps.count, first + chunk)) for first in range(0, steps.count, chunk)]
 
 
 class _Sweep(Function):
@@ -136,13 +141,9 @@ class _Sweep(Function):
         return None, *only_once(found, TWICE.format(", ".join(work.steps.nodes)))
 
 
-def _chunks(steps: Steps, run: Running, kept: Kept, chunk: int) -> Iterator[tuple[int, list[Record]]]:
-    """The first step of each chunk and its records, the last chunk first; the others' are made again."""
-    yield (len(kept.moments) - 1) * chunk, kept.records
-    for number in reversed(range(len(kept.moments) - 1)):
-        first, moment, records = number * chunk, kept.moments[number], []
-        rooms, again = steps.rooms(first, first + chunk), steps.rooms(first, first + chunk)
-        for step in range(first, first + chunk):
-            moment, record = run.forward(moment, Place(step, again, rooms))
-            records.append(record)
-        yield first, records
+def _chunks(steps: Steps, run: Running | Fused, kept: Kept, chunk: int) -> Iterator[tuple[Span, Any]]:
+    """Each chunk and what is kept of it, the last one first; the others' is made again."""
+    *others, last = zip(_spans(steps, chunk), kept.moments, strict=True)
+    yield last[0], kept.last[0]
+    for span, moment in reversed(others):
+        yield span, run.forward(moment, span, steps.rooms(*span), keep=True)[1]
