@@ -70,7 +70,9 @@ class ConvUse:
         if isinstance(x, Rows):
             if "weight" in wanted:
                 found["weight"] = weight_adjoint(op, x, grad.contiguous(), self.limits)
-            wanted -= {"weight"}
+            if "bias" in wanted:  # for which oneDNN would compute the weight's, too
+                found["bias"] = grad.sum((0, 2, 3))
+            wanted &= {"x"}
             x = grad.new_empty(*x.words.shape, x.width) if out is None else out  # whose shape alone is read
         return found | (ADJOINTS[Conv2d](op, {"x": x}, params, grad, wanted, out=out) if wanted else {})
 
