@@ -77,16 +77,12 @@ def _mean(kind: ClassLoss, share: Tensor, numbers: int) -> Tensor:
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, share: Tensor) -> Tensor:
-    """Of rows ``[M, C]``, from the adjoint that the values of all have."""
-    likely = torch.log_softmax(logits, 1)
-    hit = torch.zeros_like(likely).scatter_(1, target[:, None], (-share).expand(len(likely), 1))
-    return torch._log_softmax_backward_data(hit, likely, 1, likely.dtype)
-
-
-def _over_time(logits: Tensor, target: Tensor, share: Tensor) -> Tensor:
-    """The same of ``[T, B, C]``."""
-    rows = _cross_entropy(logits.flatten(0, 1), target.repeat(len(logits)), share)
-    return rows.view(logits.shape)
+    """Of logits ``[..., B, C]``, from the adjoint that the values of all have."""
+    likely = torch.log_softmax(logits, -1)
+    lead = (*logits.shape[:-1], 1)
+    right = target[:, None].expand(lead)
+    hit = torch.zeros_like(likely).scatter_(-1, right, (-share).expand(lead))
+    return torch._log_softmax_backward_data(hit, likely, -1, likely.dtype)
 
 
 def _spread(kind: CERate | CECount | MSECount, found: Tensor, spikes: Tensor) -> Tensor:
@@ -99,7 +95,7 @@ def _spread(kind: CERate | CECount | MSECount, found: Tensor, spikes: Tensor) ->
 
 def _ce_rate(kind: CERate, signal: Tensor, target: Tensor, share: Tensor) -> Tensor:
     steps, batch, _ = signal.shape
-    found = _over_time(grouped(kind, signal), target, _mean(kind, share, batch) / steps)
+    found = _cross_entropy(grouped(kind, signal), target, _mean(kind, share, batch) / steps)
     return _spread(kind, found, signal)
 
 
@@ -111,7 +107,7 @@ def _ce_count(kind: CECount, signal: Tensor, target: Tensor, share: Tensor) -> T
 def _ce_membrane(kind: CEMembrane, signal: Tensor, target: Tensor, share: Tensor) -> Tensor:
     steps, batch, _ = signal.shape
     each = _mean(kind, share, batch)
-    return _over_time(signal, target, each if kind.over_time == "sum" else each / steps)
+    return _cross_entropy(signal, target, each if kind.over_time == "sum" else each / steps)
 
 
 def _mse_count(kind: MSECount, signal: Tensor, target: Tensor, share: Tensor) -> Tensor:

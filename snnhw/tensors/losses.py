@@ -58,7 +58,7 @@ def _ce(logits: Tensor, target: Tensor) -> Tensor:
     if logits.ndim == 2:
         return cross_entropy(logits, target, reduction="none")
     steps, batch, _ = logits.shape
-    folded = cross_entropy(logits.flatten(0, 1), target.repeat(steps), reduction="none")
+    folded = cross_entropy(logits.flatten(0, 1), target.expand(steps, -1).flatten(), reduction="none")
     return folded.view(steps, batch)
 
 

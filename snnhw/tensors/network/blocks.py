@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from snnhw.tensors.autograd import Function, only_once
-from snnhw.tensors.network.adjoints import adjoint_of, packed
+from snnhw.tensors.network.adjoints import Adjoint, adjoint_of, packed
 from snnhw.tensors.network.chains import Chain
 from snnhw.tensors.network.ops import Operation
 from snnhw.tensors.network.walk import Walk
@@ -125,6 +125,11 @@ class ChainWork:
     norm: Callable[[Tensor], Tensor] | None
     pool: tuple[Any, Any] | None
 
+    @cached_property
+    def adjoint(self) -> Adjoint:
+        """The product's."""
+        return adjoint_of(self.op, self.product)
+
     def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
             y, *ends = _Chain.apply(self, *tensors)
@@ -193,7 +198,6 @@ class ChainWork:
         result, *ends = grads
         assert result is not None, "who calls fills it in"
         x = self._beside(read, first, result)
-        adjoint = adjoint_of(self.op, self.product)
         through = any(needs[: len(first)])
         wanted = {name for name, need in zip(self.names, needs[len(first) :], strict=True) if need}
         into = x if self.neuron else self.provider.empty(*x.shape, like=x) if through else None
@@ -206,7 +210,7 @@ class ChainWork:
                 shape = (len(g), *self.op.infer({"x": tuple(rows.shape[1:])})["y"])
                 g = layer.back(op, kept[number], g, shape)
             asked = frozenset(wanted | ({"x"} if through else set()))
-            found = adjoint(self.op, {"x": block}, params, g, asked, out=to if to is None else to[span])
+            found = self.adjoint(self.op, {"x": block}, params, g, asked, out=to if to is None else to[span])
             for name in wanted:
                 sums[name] = sums[name].add_(found[name]) if name in sums else found[name]
         before: Grads = [None] * len(first)
