@@ -12,17 +12,21 @@ pytestmark = WITH_TRITON
 QUICK = (
     "exact/Leaky-subtract-delayed",
     "exact/Leaky-zero-retest-shaped-graded-quantised",
-    "pointwise/Synaptic-zero",
-    "margin/",
-    "near/",
-    "gradient/BatchNorm",
+    "pointwise/Synaptic-zero-delayed",
+    "margin/function-",
+    "near/Alpha-subtract-delayed",
+    "near/LIFExponential",
+    "gradient/BatchNorm2d-folded",
     "gradient/Dropout",
-    "gradient/loss-",
-    "training/Adam",
+    "gradient/loss-CECount-plain",
+    "training/Adam-all",
     "training/accumulated",
     "law/lives-dense",
-    "law/resumes",
+    "law/resumes-chancy",
+    "law/rounds-recurrent",
+    "law/rounds-Linear-bias/step",
 )
+"""Of each class a few; `test_cuda_kernels.py` holds kernels of all kinds to the CPU's."""
 
 
 @pytest.mark.parametrize("select", QUICK)
