@@ -32,7 +32,7 @@ TILES: Final = 1472
 TILE: Final = 624 * 1024
 """Bytes of one of them, on a Mk2 IPU (Graphcore, "IPU hardware overview")."""
 
-SLOTS: Final = {"SGD": 1, "Adam": 2, "AdamW": 2}
+SLOTS: Final = {"SGD": 1, "Adam": 2, "AdamW": 2, "RMSprop": 3}
 """What an optimizer remembers of each weight, at most."""
 
 LONG: Final = 50

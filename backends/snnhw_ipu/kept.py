@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnhw.errors import InputError
-from snnhw.ir import SGD, Adam, AdamW, Slot
+from snnhw.ir import SGD, Adam, AdamW, RMSprop, Slot
 from snnhw.session import Layout, Progress
 
 __all__ = ["LAYOUT", "checked", "own", "remembered", "to_device"]
@@ -25,10 +25,16 @@ Arguments = dict[str, Array]
 
 MOMENTS: Final = (Slot("Step", "count"), Slot("Accl1"), Slot("Accl2", "square"))
 
+OTHERS: Final = (
+    Slot("Step", "count", always=False),
+    *(Slot(f"Accl{number}", always=False) for number in (1, 2, 3)),
+)
+"""Which of them there are depends on settings."""
+
 LAYOUT: Final = Layout(
     "batches",
     grads=False,
-    slots={SGD: (Slot("Accl1"),), Adam: MOMENTS, AdamW: MOMENTS},
+    slots={SGD: (Slot("Accl1"),), Adam: MOMENTS, AdamW: MOMENTS, RMSprop: OTHERS},
     every=False,  # a weight that no loss reads is not updated
     memory="float32",
 )
@@ -108,7 +114,8 @@ def to_device(
     for name, array in found.memory.items():
         key, _, slot_name = name.rpartition("/")
         given[f"{slot_name}{GAP}{key}"] = np.asarray(array, np.float32)
-    slots = LAYOUT.slots_of(found.optimizer) if given else ()
+    known = {name.rpartition("/")[2] for name in found.memory}
+    slots = [slot for slot in LAYOUT.slots_of(found.optimizer) if slot.name in known]
     blank = {f"{slot.name}{GAP}{key}": _zeros(slot, shape) for key, shape in shapes.items() for slot in slots}
     wanted = held or blank
     for name, there in wanted.items():

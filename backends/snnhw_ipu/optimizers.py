@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from snnhw.errors import InputError, Unsupported
-from snnhw.ir import SGD, Adam, AdamW, Optimizer
+from snnhw.ir import SGD, Adam, AdamW, Optimizer, RMSprop
 
 __all__ = ["OPTIMIZERS", "check_compiled", "settings"]
 
@@ -15,10 +15,11 @@ OPTIMIZERS: Final[Mapping[type[Optimizer], Mapping[str, str]]] = {
     SGD: {"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "nesterov": "nesterov"},
     Adam: {"lr": "lr", "betas": "betas", "eps": "eps", "weight_decay": "weight_decay"},
     AdamW: {"lr": "lr", "betas": "betas", "eps": "eps", "weight_decay": "weight_decay"},
+    RMSprop: {name: name for name in ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")},
 }
 """Optimizer type -> its attribute -> PopTorch's name. The class has the same name there."""
 
-COMPILED: Final = ("nesterov",)
+COMPILED: Final = ("nesterov", "centered")
 """Settings that decide which operations PopART compiles. Another value later would be without effect."""
 
 
@@ -35,6 +36,8 @@ def settings(optimizer: Optimizer, clip_norm: float | None) -> dict[str, Any]:
         for item in fields(optimizer)
         if item.name not in names and getattr(optimizer, item.name) != item.default
     ]
+    if clip_norm is not None and isinstance(optimizer, RMSprop):
+        strange.append("clip_norm with RMSprop: PopTorch's knows no bound of gradients; leave it out")
     if strange:
         raise Unsupported("ipu", strange)
     found = {theirs: getattr(optimizer, ours) for ours, theirs in names.items()}

@@ -71,7 +71,7 @@ from snnhw.ir.ops.parameter import *
 from snnhw.ir.ops.pool import *
 from snnhw.ir.ops.saturating import *
 from snnhw.ir.ops.shape import *
-from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, Slot
+from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, Adamax, AdamW, Optimizer, RMSprop, Slot
 from snnhw.ir.params import Param, Params, ParamSpec, State
 from snnhw.ir.program import Edge, Endpoint, Program, TimeAxis, sequential, trainable
 from snnhw.ir.shapes import infer_shapes
@@ -118,6 +118,7 @@ __all__ = [
     "ATan",
     "Adam",
     "AdamW",
+    "Adamax",
     "CECount",
     "CEMaxMembrane",
     "CEMembrane",
@@ -151,6 +152,7 @@ __all__ = [
     "Params",
     "PopulationLoss",
     "Program",
+    "RMSprop",
     "Sigmoid",
     "Slot",
     "SpikeRateEscape",

@@ -11,7 +11,7 @@ from snnhw.ir.checks import is_number
 from snnhw.ir.registered import enter
 from snnhw.words import brief
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "Slot", "no_optimizer"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Adamax", "Optimizer", "RMSprop", "Slot", "no_optimizer"]
 
 OPTIMIZERS: Final[dict[str, type[Optimizer]]] = {}
 """Every optimizer by its class name."""
@@ -173,3 +173,64 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
+
+
+@optimizer
+@dataclass(frozen=True)
+class Adamax(Optimizer):
+    """Adam by the largest gradient, not the mean of squares; ``weight_decay`` is added to the gradient.
+
+    ``m = betas[0] m + (1 - betas[0]) g``; ``u = max(betas[1] u, |g| + eps)``;
+    ``w -= lr / (1 - betas[0]**step) * m / u``.
+
+    Source: D. P. Kingma, J. Ba, "Adam", ICLR 2015, section 7.1, with ``eps`` where torch has it.
+    """
+
+    remembers: ClassVar[tuple[Slot, ...]] = (
+        Slot("step", "count"),
+        Slot("exp_avg"),
+        Slot("exp_inf", "square"),
+    )
+
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._need(max(self.betas) < 1, "betas", "a pair such as (0.9, 0.999), each below 1")
+
+
+@optimizer
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """``g += weight_decay * w``; ``s = alpha s + (1 - alpha) g**2``; ``d = g / (sqrt(s) + eps)``, or with
+    ``centered`` ``g / (sqrt(s - a**2) + eps)``, where ``a = alpha a + (1 - alpha) g``;
+    ``v = momentum * v + d``; ``w -= lr * v``.
+
+    Source: T. Tieleman, G. Hinton, "Lecture 6.5: RMSProp", Coursera 2012; of ``centered``, A. Graves,
+    "Generating Sequences With Recurrent Neural Networks", 2013.
+    """
+
+    remembers: ClassVar[tuple[Slot, ...]] = (
+        Slot("square_avg", "square"),
+        Slot("momentum_buffer", always=False),
+        Slot("grad_avg", always=False),
+    )
+
+    lr: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._need(self.alpha < 1, "alpha", "a number below 1, such as 0.99")
+
+    @property
+    def form(self) -> str:
+        words = "with momentum" if self.momentum else "without momentum"
+        return f"{super().form} {words}{', centered' if self.centered else ''}"

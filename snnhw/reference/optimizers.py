@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
-from snnhw.ir import SGD, Adam, AdamW, Optimizer
+from snnhw.ir import SGD, Adam, Adamax, AdamW, Optimizer, RMSprop
 from snnhw.reference.tape import Array
 
 __all__ = ["UPDATES", "clip_by_norm", "update"]
@@ -102,6 +102,34 @@ def _adam_step(due: Due[Adam], weight: Array, grad: Array) -> Updated:
     return weight - rate * (mean / width), {"step": np.array(step), "exp_avg": mean, "exp_avg_sq": square}
 
 
+def _adamax(due: Due[Adamax]) -> Updated:
+    settings, grad = due.settings, _decayed(due.grad, due.weight, due.settings.weight_decay)
+    step = int(due.slots.get("step", 0)) + 1
+    mean = due.slots.get("exp_avg", np.zeros_like(grad))
+    largest = due.slots.get("exp_inf", np.zeros_like(grad))
+    mean = mean + (1 - settings.betas[0]) * (grad - mean)
+    largest = np.maximum(settings.betas[1] * largest, np.abs(grad) + settings.eps)
+    rate = settings.lr / (1 - settings.betas[0] ** step)
+    after = due.weight - rate * (mean / largest)
+    return after, {"step": np.array(step), "exp_avg": mean, "exp_inf": largest}
+
+
+def _rmsprop(due: Due[RMSprop]) -> Updated:
+    settings, grad = due.settings, _decayed(due.grad, due.weight, due.settings.weight_decay)
+    square = settings.alpha * due.slots.get("square_avg", np.zeros_like(grad))
+    square = square + (1 - settings.alpha) * grad * grad
+    slots, spread = {"square_avg": square}, square
+    if settings.centered:
+        mean = due.slots.get("grad_avg", np.zeros_like(grad))
+        slots["grad_avg"] = mean + (1 - settings.alpha) * (grad - mean)
+        spread = square - slots["grad_avg"] ** 2
+    direction = grad / (np.sqrt(spread) + settings.eps)
+    if settings.momentum:
+        before = due.slots.get("momentum_buffer", np.zeros_like(grad))
+        direction = slots["momentum_buffer"] = settings.momentum * before + direction
+    return due.weight - settings.lr * direction, slots
+
+
 def _decayed(grad: Array, weight: Array, weight_decay: float) -> Array:
     return grad + weight_decay * weight if weight_decay else grad
 
@@ -110,5 +138,7 @@ UPDATES: Final[Mapping[type[Optimizer], Callable[[Due[Any]], Updated]]] = {
     SGD: _sgd,
     Adam: _adam,
     AdamW: _adamw,
+    Adamax: _adamax,
+    RMSprop: _rmsprop,
 }
 """Optimizer type -> its rule."""

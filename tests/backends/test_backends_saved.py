@@ -23,7 +23,7 @@ from torch import nn
 
 import snnhw.functional as SF
 from snnhw.errors import InputError, ProgramError
-from snnhw.ir import SGD, Adam, AdamW, Optimizer, Program
+from snnhw.ir import SGD, Adam, Adamax, AdamW, Optimizer, Program, RMSprop
 from snnhw.passes import resolve_loss
 from snnhw.plugin import Train
 from snnhw_reference.plugin import ReferenceBackend
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 X = [signal(T, B, 5, seed=seed) for seed in range(6)]
 Y = torch.tensor([0, 2, 1, 2])
 KINDS = [SGD(lr=0.5), SGD(lr=0.2, momentum=0.9), Adam(lr=0.05), AdamW(lr=0.05)]
+KINDS += [Adamax(lr=0.05), RMSprop(lr=0.05), RMSprop(lr=0.05, momentum=0.5, centered=True)]
 
 
 def training(program: Program | None = None, **settings: Any) -> Any:

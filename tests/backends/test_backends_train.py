@@ -29,6 +29,7 @@ from snnhw.errors import InputError, ProgramError
 from snnhw.ir import (
     SGD,
     Adam,
+    Adamax,
     AdamW,
     Edge,
     FrozenMap,
@@ -38,6 +39,7 @@ from snnhw.ir import (
     Optimizer,
     Output,
     Program,
+    RMSprop,
     trainable,
 )
 from snnhw.plugin import Executable
@@ -61,6 +63,18 @@ OPTIMIZERS: dict[str, tuple[Optimizer, Made]] = {
     "Adam": (
         Adam(lr=0.05, betas=(0.8, 0.99), weight_decay=0.1),
         lambda p: torch.optim.Adam(p, lr=0.05, betas=(0.8, 0.99), weight_decay=0.1),
+    ),
+    "Adamax": (
+        Adamax(lr=0.05, betas=(0.8, 0.99), weight_decay=0.1),
+        lambda p: torch.optim.Adamax(p, lr=0.05, betas=(0.8, 0.99), weight_decay=0.1),
+    ),
+    "RMSprop": (
+        RMSprop(lr=0.02, alpha=0.9, weight_decay=0.1),
+        lambda p: torch.optim.RMSprop(p, lr=0.02, alpha=0.9, weight_decay=0.1),
+    ),
+    "centered RMSprop": (
+        RMSprop(lr=0.02, alpha=0.9, momentum=0.5, centered=True, eps=1e-3),
+        lambda p: torch.optim.RMSprop(p, lr=0.02, alpha=0.9, momentum=0.5, centered=True, eps=1e-3),
     ),
     "AdamW": (AdamW(lr=0.05), lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.01)),
 }

@@ -13,11 +13,12 @@ import torch
 from ir_calls import call
 
 from snnhw.errors import InputError
-from snnhw.ir import OPTIMIZERS, SGD, Adam, AdamW, Optimizer
+from snnhw.ir import OPTIMIZERS, SGD, Adam, Adamax, AdamW, Optimizer, RMSprop
 
 
 def test_every_optimizer_is_in_the_table() -> None:
-    assert {"SGD": SGD, "Adam": Adam, "AdamW": AdamW} == OPTIMIZERS
+    kinds = (SGD, Adam, AdamW, Adamax, RMSprop)
+    assert {kind.__name__: kind for kind in kinds} == OPTIMIZERS
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
@@ -63,6 +64,9 @@ NUMBER = "give a finite number, 0 or more"
         (call(Adam, betas=[0.9, 0.99]), r"Adam\(betas=\[0.9, 0.99\]\): give a tuple of 2 finite numbers"),
         (call(Adam, betas=(0.9,)), r"Adam\(betas=\(0.9,\)\): give a tuple of 2"),
         (call(AdamW, betas=(0.9, 1.0)), r"AdamW\(betas=\(0.9, 1.0\)\): give a pair .* each below 1"),
+        (call(Adamax, betas=(1.0, 0.9)), r"Adamax\(betas=\(1.0, 0.9\)\): give a pair .* each below 1"),
+        (call(RMSprop, alpha=1.0), r"RMSprop\(alpha=1.0\): give a number below 1, such as 0.99"),
+        (call(RMSprop, centered=1), r"RMSprop\(centered=1\): give True or False"),
         (call(Adam, betas=(-0.1, 0.9)), r"Adam\(betas=\(-0.1, 0.9\)\): give a tuple of 2 finite numbers"),
     ],
 )

@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -73,6 +74,9 @@ def forked(folder: Path, kind: str) -> tuple[int, int]:
             os.close(heard)
             train(folder, kind, told)
             status = 0
+        except Exception:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(status)
     os.close(told)

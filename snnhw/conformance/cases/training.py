@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +15,7 @@ from snnhw.conformance.cases.making.neurons import common
 from snnhw.conformance.cases.making.search import lively
 from snnhw.conformance.cases.making.variants import variants
 from snnhw.conformance.expected import trained
-from snnhw.ir import OPTIMIZERS, SGD, ATan, CERate, L1Rate, Loss, Optimizer, Term
+from snnhw.ir import OPTIMIZERS, SGD, ATan, CERate, L1Rate, Loss, Optimizer, RMSprop, Term
 from snnhw.reference import execute
 
 __all__ = ["STEPS", "cases", "steady"]
@@ -26,11 +26,18 @@ SAFE: Final = 1e-4
 """How far every neuron stays from its threshold in all steps of training. Parameters on two precisions
 drift apart by about 1e-6 in twenty steps, so that no spike can differ."""
 
+MOVED: Final = 1e-3
+"""How far every parameter comes in all steps, relative to its size."""
+
+RATES: Final[Mapping[type[Optimizer], float]] = {RMSprop: 0.005}
+"""Of those whose first updates are ten times the rate, as the mean of squares has just begun: with more,
+gradients are so small in the end that what rounding makes of them decides."""
+
 
 def cases() -> Iterator[LazyCase]:
     """Every optimizer; and what a job may add to any of them."""
     for name, kind in OPTIMIZERS.items():
-        for variant, optimizer in variants(kind, lr=0.05):
+        for variant, optimizer in variants(kind, lr=RATES.get(kind, 0.05)):
             yield _case(f"training/{name}-{variant}", optimizer)
     plain = SGD(lr=0.05, momentum=0.5)
     yield _case("training/clipped", plain, clip_norm=0.25)
@@ -61,7 +68,7 @@ def _case(
         clip_norm=clip_norm,
         accumulate=accumulate,
         turns=2,
-        needs=(lively, steady),
+        needs=(lively, steady, moved),
     )
 
 
@@ -87,3 +94,10 @@ def steady(case: Case) -> bool:
         if min(np.min(np.abs(z)) for z in found.margins.values()) < SAFE:
             return False
     return True
+
+
+def moved(case: Case) -> bool:
+    """Whether no parameter comes back to where it began, so that rounding of itself were all of its way."""
+    after = trained(case, STEPS).params
+    ways = {key: np.abs(after[key] - case.params[key]) for key in case.program.trainable}
+    return all(np.max(way) > MOVED * np.max(np.abs(case.params[key])) for key, way in ways.items())

@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from snnhw.ir import SGD, Adam, AdamW, Optimizer
+from snnhw.ir import SGD, Adam, Adamax, AdamW, Optimizer, RMSprop
 from snnhw.tensors.execution.commit import Change
 
 __all__ = ["OPTIMIZERS", "Memory", "Rule"]
@@ -73,6 +73,62 @@ def _adam(
     return {**counts, **means, **squares}, [partial(torch._foreach_add_, steps, 1), step]
 
 
+# Where torch has nothing fused, what is new is computed beside the old, and then takes its place.
+
+
+def _adamax(
+    value: Adamax, params: Tensors, grads: Sequence[Tensor], memory: Tensors
+) -> tuple[Memory, list[Change]]:
+    memory = {
+        **_slots(memory, params, "step", _zero),
+        **_slots(memory, params, "exp_avg", torch.zeros_like),
+        **_slots(memory, params, "exp_inf", torch.zeros_like),
+    }
+    kept: Memory = {}
+    moves = []
+    for (key, weight), grad in zip(params.items(), grads, strict=True):
+        given = _decayed(value.weight_decay, weight, grad)
+        step = memory[f"{key}/step"] + 1
+        mean = memory[f"{key}/exp_avg"].lerp(given, 1 - value.betas[0])
+        largest = (value.betas[1] * memory[f"{key}/exp_inf"]).maximum(given.abs() + value.eps)
+        # In double precision: powers of what single precision holds are not good enough.
+        rate = value.lr / (1 - value.betas[0] ** step.double())
+        kept |= {f"{key}/step": step, f"{key}/exp_avg": mean, f"{key}/exp_inf": largest}
+        moves.append(rate.to(mean.dtype) * (mean / largest))
+    return kept, _moved(params, moves)
+
+
+def _rmsprop(
+    value: RMSprop, params: Tensors, grads: Sequence[Tensor], memory: Tensors
+) -> tuple[Memory, list[Change]]:
+    kept, moves = dict(memory), []
+    for (key, weight), grad in zip(params.items(), grads, strict=True):
+        given = _decayed(value.weight_decay, weight, grad)
+
+        def slot(name: str, key: str = key, weight: Tensor = weight) -> Tensor:
+            return memory[f"{key}/{name}"] if f"{key}/{name}" in memory else torch.zeros_like(weight)
+
+        square = (value.alpha * slot("square_avg")).addcmul(given, given, value=1 - value.alpha)
+        kept[f"{key}/square_avg"] = spread = square
+        if value.centered:
+            mean = slot("grad_avg").lerp(given, 1 - value.alpha)
+            kept[f"{key}/grad_avg"] = mean
+            spread = square.addcmul(mean, mean, value=-1)
+        move = given / (spread.sqrt() + value.eps)
+        if value.momentum:
+            kept[f"{key}/momentum_buffer"] = move = value.momentum * slot("momentum_buffer") + move
+        moves.append(value.lr * move)
+    return kept, _moved(params, moves)
+
+
+def _decayed(decay: float, weight: Tensor, grad: Tensor) -> Tensor:
+    return grad.add(weight, alpha=decay) if decay else grad
+
+
+def _moved(params: Tensors, moves: list[Tensor]) -> list[Change]:
+    return [partial(torch._foreach_sub_, list(params.values()), moves)]
+
+
 def _slots(memory: Tensors, params: Tensors, slot: str, new: Callable[[Tensor], Tensor]) -> Memory:
     """One slot of every parameter, new ones before the first update."""
     names = {f"{key}/{slot}": param for key, param in params.items()}
@@ -88,5 +144,7 @@ OPTIMIZERS: Final[Mapping[type[Optimizer], Rule]] = {
     SGD: _sgd,
     Adam: partial(_adam, torch._fused_adam_),
     AdamW: partial(_adam, torch._fused_adamw_),
+    Adamax: _adamax,
+    RMSprop: _rmsprop,
 }
 """Optimizer type -> its rule."""
