@@ -45,7 +45,7 @@ class Limits:
     derived: bool = True
     held: int = 64 << 20
     passing: int = 16
-    span: int = 2 << 20
+    span: int = 4 << 20
     fewest: int = 8
     taped: bool = True
     fused: int = 2 << 20
