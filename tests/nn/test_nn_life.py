@@ -130,3 +130,20 @@ def test_inhibition_among_the_neurons_of_one_sample() -> None:
     assert found[0].tolist() == [0.0, 1.0, 0.0]
     for mine, theirs in zip(found, wanted, strict=True):
         assert torch.equal(mine, theirs[0])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_made_without_memory(name: str) -> None:
+    """On ``meta``, then given memory that holds anything, and values; levels are in no state_dict."""
+    wanted, x = LAYERS[name](), given(name)
+    try:
+        with torch.device("meta"):
+            layer = LAYERS[name]()
+    except InputError as error:
+        assert wanted._hw_has_levels
+        assert "make them outside torch.device('meta')" in str(error)  # noqa: PT017  # of some layers alone
+        return
+    layer.to_empty(device="cpu")
+    layer.load_state_dict(wanted.state_dict())
+    for mine, theirs in zip(flat(layer(x)), flat(wanted(x)), strict=True):
+        assert torch.equal(mine, theirs)

@@ -21,6 +21,8 @@ __all__ = [
     "SEQUENCE",
     "bind",
     "check_value",
+    "holds",
+    "known",
     "levels_of",
     "own_tensor",
     "shown",
@@ -113,6 +115,21 @@ def own_tensor(value: Any) -> Tensor:
     return tensor.detach().clone().to(tensor.dtype if floating else torch.get_default_dtype())
 
 
+def known(owner: str, name: str, value: Any) -> Tensor:
+    """`own_tensor` of what no state_dict brings back: with its values, where a layer is made on ``meta``.
+
+    Raises:
+        InputError: it has none there.
+    """
+    if isinstance(value, Tensor) and value.is_meta:
+        raise InputError(
+            f"{owner}({name}=...) is on the device 'meta' and would have no values later, since no "
+            "state_dict holds them; make them outside torch.device('meta')"
+        )
+    with torch.device("cpu"):
+        return own_tensor(value)
+
+
 def held(tensor: Tensor) -> Tensor:
     """What a module holds, where it computes with a part of it: of a view, the tensor that it looks at."""
     return tensor if tensor._base is None else tensor._base
@@ -125,14 +142,19 @@ def check_value(owner: str, param: Param, value: Any) -> None:
         tensor = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError):
         raise InputError(f"{given}: give a number or a tensor") from None
-    if tensor.is_complex() or tensor.dtype == torch.bool or not bool(torch.isfinite(tensor).all()):
+    if tensor.is_complex() or tensor.dtype == torch.bool or not holds(torch.isfinite(tensor)):
         raise InputError(f"{given}: give finite numbers")
     low = -math.inf if param.low is None else param.low
     high = math.inf if param.high is None else param.high
-    if bool((tensor < low).any()) or bool((tensor > high).any()):
+    if not holds((tensor >= low) & (tensor <= high)):
         raise InputError(
             f"{given} lies outside [{low:g}, {high:g}]; pass validate_args=False to use it all the same"
         )
+
+
+def holds(flags: Tensor) -> bool:
+    """Whether all are true; on ``meta`` nobody knows."""
+    return flags.is_meta or bool(flags.all())
 
 
 def surrogate_of(given: Any, *, disabled: bool) -> Surrogate | None:
@@ -174,4 +196,8 @@ def levels_of(given: Any) -> Tensor | None:
 def shown(value: Any) -> str:
     """A number, or the shape of a tensor that holds more."""
     tensor = torch.as_tensor(value)
-    return f"{tensor.item():.6g}" if tensor.numel() == 1 else f"tensor{list(tensor.shape)}"
+    return (
+        f"{tensor.item():.6g}"
+        if tensor.numel() == 1 and not tensor.is_meta
+        else f"tensor{list(tensor.shape)}"
+    )

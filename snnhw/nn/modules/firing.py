@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import snnhw.tensors.surrogates  # noqa: F401  # what a surrogate called on a tensor means
 from snnhw.ir import Opaque, Surrogate
-from snnhw.nn.modules.arguments import FACTOR, levels_of, surrogate_of
+from snnhw.nn.modules.arguments import FACTOR, known, levels_of, own_tensor, surrogate_of
 from snnhw.tensors.custom import returned
 
 __all__ = ["Firing"]
@@ -108,10 +108,18 @@ class Firing(nn.Module):
         self._hw_has_levels = levels is not None
         self._buffers.pop("_hw_levels", None)
         if levels is not None:  # not in the state_dict, as snnTorch has it: the constructor gives them
-            self.register_buffer("_hw_levels", levels, persistent=False)
+            self._hw_keep_constant("_hw_levels", levels)
         off = given is False or given is None or levels is not None
         self._hw_set_function("state_quant", None if off else given)
         self.__dict__.update(_hw_steps={}, _hw_layers={})
+
+    def _hw_keep_constant(self, name: str, value: Any) -> None:
+        """A buffer that no state_dict has. Made on ``meta``, it gets its values when the layer moves on."""
+        own = own_tensor(value)
+        if own.is_meta:
+            constants = self.__dict__.setdefault("_hw_constants", {})
+            constants[name] = known(type(self).__name__, name.removeprefix("_hw_"), value)
+        self.register_buffer(name, own, persistent=False)
 
     def _hw_set_function(self, name: str, given: Any) -> None:
         """Keep a user's function; a module among the modules, so that it is trained, saved and moved."""

@@ -153,7 +153,11 @@ class Stateful(Copied):
 
     def _apply(self, *args: Any, **kwargs: Any) -> Any:  # to another device or dtype
         self._hw_settle()
-        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        moved = super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        constants: dict[str, Tensor] = self.__dict__.get("_hw_constants", {})
+        for name in [name for name in constants if not self.get_buffer(name).is_meta]:
+            self.get_buffer(name).copy_(constants.pop(name))  # `to_empty` leaves whatever the memory held
+        return moved
 
     detach_hidden = _OfOneOrAll(_hw_detach)
     reset_hidden = _OfOneOrAll(lambda self: self.reset_mem())

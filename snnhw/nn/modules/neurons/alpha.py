@@ -6,7 +6,7 @@ from typing import Any
 
 from snnhw.errors import InputError
 from snnhw.ir.models.alpha import ALPHA
-from snnhw.nn.modules.arguments import own_tensor
+from snnhw.nn.modules.arguments import holds, own_tensor
 from snnhw.nn.modules.parents import LIF
 
 __all__ = ["Alpha"]
@@ -27,9 +27,7 @@ class Alpha(LIF, model=ALPHA):
     """
 
     def _hw_prepare(self, given: dict[str, Any]) -> None:
-        if given["validate_args"] and not bool(
-            (own_tensor(given["alpha"]) > own_tensor(given["beta"])).all()
-        ):
+        if given["validate_args"] and not holds(own_tensor(given["alpha"]) > own_tensor(given["beta"])):
             raise InputError(
                 "Alpha: alpha must be greater than beta, or its excitation would fade before its inhibition; "
                 "exchange the two, or pass validate_args=False"

@@ -52,7 +52,7 @@ class DeltaLeaky(
 
     def _hw_keep(self, name: str, value: Any, *, learn: bool) -> None:
         if name == "delta_threshold" and not learn:
-            self.register_buffer(name, own_tensor(value), persistent=False)
+            self._hw_keep_constant(name, value)
         else:
             super()._hw_keep(name, value, learn=learn)
 

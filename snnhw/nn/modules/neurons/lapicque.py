@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snnhw.errors import InputError
 from snnhw.ir.models.lapicque import LAPICQUE, LAPICQUE_DECAY
-from snnhw.nn.modules.arguments import own_tensor
+from snnhw.nn.modules.arguments import holds, own_tensor
 from snnhw.nn.modules.parents import LIF
 
 __all__ = ["Lapicque"]
@@ -78,7 +78,7 @@ def _given(value: Any) -> Tensor | None:
 
 
 def _check_decay(beta: Tensor) -> None:
-    if not bool(((beta > 0) & (beta < 1)).all()) or not bool(torch.isfinite(beta).all()):
+    if not holds((beta > 0) & (beta < 1) & torch.isfinite(beta)):
         shown = f"{beta.item():g}" if beta.numel() == 1 else f"tensor{list(beta.shape)}"
         raise InputError(
             f"Lapicque(beta={shown}): it is exp(-T / (R * C)), which lies between 0 and 1 and is neither; "

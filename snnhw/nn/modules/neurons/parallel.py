@@ -119,7 +119,8 @@ class LeakyParallel(
         began = state_dict.pop(f"{prefix}beta", self.beta)  # of no effect: the matrix is what counts
         if self.beta is not None:
             state_dict[f"{prefix}beta"] = began
-        state_dict.setdefault(f"{prefix}reset_mechanism_val", self.get_buffer("reset_mechanism_val"))
+        number = torch.tensor(self._hw_numbered.index(self.reset_mechanism), device="cpu")
+        state_dict.setdefault(f"{prefix}reset_mechanism_val", number)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
@@ -174,10 +175,10 @@ class _Weights(Copied):
     def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:  # noqa: A002  # as torch.nn.RNN has it
         """Membranes ``[T, B, hidden]`` of ``[T, B, inputs]``, and ``[1, B, hidden]`` after the last step; for
         who hooks it or counts operations, since a layer computes its equations."""
-        driven = nn.functional.linear(input, self.weight_ih_l0, self.bias_ih_l0)
+        driven = nn.functional.linear(input, self.weight_ih_l0, self.bias_ih_l0 if self.bias else None)
         weight = self.weight_hh_l0 if self.full else self.diagonal
         mem, mems = torch.zeros_like(driven[0]), list[Tensor]()
-        for now in driven + self.bias_hh_l0:
+        for now in driven + self.bias_hh_l0 if self.bias else driven:
             mem = (now + (nn.functional.linear(mem, weight) if self.full else weight * mem)).relu()
             mems.append(mem)
         return torch.stack(mems), mem.unsqueeze(0)

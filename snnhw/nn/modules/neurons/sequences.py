@@ -20,7 +20,7 @@ from snnhw.ir.models.state_leaky import (
     STATE_LEAKY_TRUNCATED,
 )
 from snnhw.nn.modules import graphs
-from snnhw.nn.modules.arguments import FACTOR, REQUIRED, SEQUENCE, check_value, own_tensor
+from snnhw.nn.modules.arguments import FACTOR, REQUIRED, SEQUENCE, check_value, holds, own_tensor
 from snnhw.nn.modules.finite import refuse_silence
 from snnhw.nn.modules.hooks import plain
 from snnhw.nn.modules.inputs import computed, left_in_graph, unwrapped
@@ -153,7 +153,7 @@ class StateLeaky(
 
     def _hw_keep(self, name: str, value: Any, *, learn: bool) -> None:
         if name == "kept":  # not learnt, and not in snnTorch's state_dict
-            self.register_buffer(name, own_tensor(value), persistent=False)
+            self._hw_keep_constant(name, value)
         elif name == "tau":  # past `register_parameter`: the names are those of properties
             self._parameters |= {
                 "beta": nn.Parameter(self.given_beta),
@@ -302,7 +302,7 @@ FOR_SPIKES: Final = ("spike_grad", "surrogate_disable", "learn_threshold", FACTO
 
 def _set(value: Any) -> bool:
     """Whether an option is another than the usual: nothing, False, or a factor of 1."""
-    return bool((torch.as_tensor(value) != 1).any()) if isinstance(value, (float, Tensor)) else bool(value)
+    return not holds(torch.as_tensor(value) == 1) if isinstance(value, (float, Tensor)) else bool(value)
 
 
 def _lasting(beta: Tensor) -> Tensor:
