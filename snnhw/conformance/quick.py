@@ -19,6 +19,8 @@ QUICK: Final = (
     "exact/at-threshold-delayed",
     f"exact/{common().name}",
     f"exact/{common().name}/step",
+    "integer/wrap",
+    "integer/fires-often",
     f"pointwise/{common().name}",
     f"margin/dense-{common().model.name}",
     f"margin/recurrent-{common().model.name}",

@@ -24,7 +24,8 @@ Memory = dict[str, Tensor]
 
 Rule = Callable[[Any, Tensors, Sequence[Tensor], Tensors], tuple[Memory, list[Change]]]
 """From the settings, the parameters by key, their gradients and what is remembered: what is remembered from
-now on, and the changes that make the update. Nothing is written before they are called."""
+now on, and the changes that make the update. Nothing is written before they are called; they write what is
+remembered in place, so that they may be made again on the same tensors."""
 
 
 def _sgd(
@@ -79,54 +80,57 @@ def _adam(
 def _adamax(
     value: Adamax, params: Tensors, grads: Sequence[Tensor], memory: Tensors
 ) -> tuple[Memory, list[Change]]:
-    memory = {
+    slots = {
         **_slots(memory, params, "step", _zero),
         **_slots(memory, params, "exp_avg", torch.zeros_like),
         **_slots(memory, params, "exp_inf", torch.zeros_like),
     }
-    kept: Memory = {}
+    new: Memory = {}
     moves = []
     for (key, weight), grad in zip(params.items(), grads, strict=True):
         given = _decayed(value.weight_decay, weight, grad)
-        step = memory[f"{key}/step"] + 1
-        mean = memory[f"{key}/exp_avg"].lerp(given, 1 - value.betas[0])
-        largest = (value.betas[1] * memory[f"{key}/exp_inf"]).maximum(given.abs() + value.eps)
+        step = slots[f"{key}/step"] + 1
+        mean = slots[f"{key}/exp_avg"].lerp(given, 1 - value.betas[0])
+        largest = (value.betas[1] * slots[f"{key}/exp_inf"]).maximum(given.abs() + value.eps)
         # In double precision: powers of what single precision holds are not good enough.
         rate = value.lr / (1 - value.betas[0] ** step.double())
-        kept |= {f"{key}/step": step, f"{key}/exp_avg": mean, f"{key}/exp_inf": largest}
+        new |= {f"{key}/step": step, f"{key}/exp_avg": mean, f"{key}/exp_inf": largest}
         moves.append(rate.to(mean.dtype) * (mean / largest))
-    return kept, _moved(params, moves)
+    return slots, _taking_place(slots, new, params, moves)
 
 
 def _rmsprop(
     value: RMSprop, params: Tensors, grads: Sequence[Tensor], memory: Tensors
 ) -> tuple[Memory, list[Change]]:
-    kept, moves = dict(memory), []
+    asked = {"square_avg": True, "grad_avg": value.centered, "momentum_buffer": value.momentum}
+    slots: Memory = {**memory}
+    for name in (name for name, used in asked.items() if used):
+        slots |= _slots(memory, params, name, torch.zeros_like)
+    new: Memory = {}
+    moves = []
     for (key, weight), grad in zip(params.items(), grads, strict=True):
         given = _decayed(value.weight_decay, weight, grad)
-
-        def slot(name: str, key: str = key, weight: Tensor = weight) -> Tensor:
-            return memory[f"{key}/{name}"] if f"{key}/{name}" in memory else torch.zeros_like(weight)
-
-        square = (value.alpha * slot("square_avg")).addcmul(given, given, value=1 - value.alpha)
-        kept[f"{key}/square_avg"] = spread = square
+        square = value.alpha * slots[f"{key}/square_avg"]
+        new[f"{key}/square_avg"] = spread = square.addcmul(given, given, value=1 - value.alpha)
         if value.centered:
-            mean = slot("grad_avg").lerp(given, 1 - value.alpha)
-            kept[f"{key}/grad_avg"] = mean
-            spread = square.addcmul(mean, mean, value=-1)
+            mean = slots[f"{key}/grad_avg"].lerp(given, 1 - value.alpha)
+            new[f"{key}/grad_avg"] = mean
+            spread = spread.addcmul(mean, mean, value=-1)
         move = given / (spread.sqrt() + value.eps)
         if value.momentum:
-            kept[f"{key}/momentum_buffer"] = move = value.momentum * slot("momentum_buffer") + move
+            new[f"{key}/momentum_buffer"] = move = value.momentum * slots[f"{key}/momentum_buffer"] + move
         moves.append(value.lr * move)
-    return kept, _moved(params, moves)
+    return slots, _taking_place(slots, new, params, moves)
+
+
+def _taking_place(slots: Memory, new: Memory, params: Tensors, moves: list[Tensor]) -> list[Change]:
+    """What is remembered becomes what is new of it, and the parameters move."""
+    remember = partial(torch._foreach_copy_, [slots[name] for name in new], [*new.values()])
+    return [remember, partial(torch._foreach_sub_, [*params.values()], moves)]
 
 
 def _decayed(decay: float, weight: Tensor, grad: Tensor) -> Tensor:
     return grad.add(weight, alpha=decay) if decay else grad
-
-
-def _moved(params: Tensors, moves: list[Tensor]) -> list[Change]:
-    return [partial(torch._foreach_sub_, list(params.values()), moves)]
 
 
 def _slots(memory: Tensors, params: Tensors, slot: str, new: Callable[[Tensor], Tensor]) -> Memory:
