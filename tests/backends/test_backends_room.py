@@ -38,7 +38,7 @@ def test_no_room_is_told_with_the_layer_and_what_needs_less(
         patched.setattr(PrintedScan, way, full)
         with pytest.raises(DeviceError) as caught:
             model.step(x, y)
-    where = {"forward": "layer 1", "backward": "the way back of a step"}[way]
+    where = {"forward": "layer 1", "backward": "the way back of layer 1"}[way]
     assert str(caught.value).startswith(
         f"{where}, T=7 steps of B=5 samples: no room for another 20.00 GiB. A smaller batch needs less"
     )

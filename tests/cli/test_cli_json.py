@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_calls import ENVIRONMENT, START, call
 
@@ -60,16 +61,61 @@ COMMANDS = {
         "--json",
     ],
     "demo": ["demo", "-b", "reference", "--epochs", "1", "--samples", "100", "--json"],
+    "export": [
+        "export",
+        "chip.snn",
+        "chip",
+        "--target",
+        "loihi2",
+        "--calibrate",
+        "spikes.npz",
+        "--json",
+    ],
+    "train": ["train", "run.toml", "--json"],
+    "resume": ["resume", "run-run", "--json"],
 }
 """Each command that takes ``--json``, but conformance, which writes to a file."""
+
+
+BEFORE = {"resume": ["train", "run.toml"]}
+"""What has to be there first."""
+
+PARTS = """
+import torch
+import snnhw as snn
+
+def net():
+    return torch.nn.Sequential(torch.nn.Linear(3, 2), snn.Leaky(beta=0.5, init_hidden=True))
+
+data = [(torch.ones(4, 2, 3), torch.tensor([0, 1]))]
+"""
+
+CONFIG = """
+network = "parts.py:net"
+data = "parts.py:data"
+backend = "reference"
+time_steps = 4
+epochs = 1
+loss = {name = "ce_count_loss"}
+optimizer = {name = "SGD", lr = 0.1}
+"""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     import torch
 
-    net = torch.nn.Sequential(torch.nn.Linear(3, 2), snn.Leaky(beta=0.5, init_hidden=True))
-    snn.save(tmp_path / "net.snn", net, torch.zeros(1, 3))
+    for name, how in {
+        "net": {},
+        "chip": {"reset_mechanism": "zero", "reset_delay": False},
+    }.items():
+        neuron = snn.Leaky(beta=0.5, init_hidden=True, **how)
+        snn.save(
+            tmp_path / f"{name}.snn", torch.nn.Sequential(torch.nn.Linear(3, 2), neuron), torch.zeros(1, 3)
+        )
+    np.savez(tmp_path / "spikes.npz", input=np.ones((4, 1, 3), np.float32))
+    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "run.toml").write_text(CONFIG)
     return tmp_path
 
 
@@ -81,6 +127,8 @@ def test_every_command_with_json_is_tried() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="the noise is that of posix")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_plugin_prints_goes_to_stderr(folder: Path, name: str) -> None:
+    if name in BEFORE:
+        subprocess.run([sys.executable, "-c", START, *BEFORE[name]], cwd=folder, env=ENVIRONMENT, check=True)
     run = subprocess.run(
         [sys.executable, "-c", NOISY, *COMMANDS[name]],
         cwd=folder,

@@ -1,7 +1,7 @@
 """How far our functions are from what is true, in units in the last place (ulp).
 
 They are interpreted, which rounds each operation as compiled code does. In float64, exp and log are the
-interpreter's here and NVIDIA's there.
+interpreter's here, which are NumPy's and differ between processors, and NVIDIA's there.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ TRUE: Final[dict[str, Callable[[Any], Any]]] = {
 
 ULPS: Final = {
     "float32": {"exp": 1.0, "log": 0.9, "sigmoid": 2.4, "tanh": 1.3, "atan": 2.4, "sqrt": 0.5},
-    "float64": {"exp": 0.6, "log": 0.6, "sigmoid": 2.4, "tanh": 1.4, "atan": 1.0, "sqrt": 0.5},
+    "float64": {"exp": 1.0, "log": 1.0, "sigmoid": 2.4, "tanh": 1.4, "atan": 1.0, "sqrt": 0.5},
 }
 """The largest error of each; `docs/cuda.md` shows them."""
+
+NUMPYS: Final = {("exp", "float64"), ("log", "float64")}
+"""Those that are not ours."""
 
 EDGES: Final = {
     "float32": (-103.97208, -103.28, -87.33655, 88.72283, 0.625, 0.41421357, 2.4142137, 0.70710677),
@@ -105,7 +108,8 @@ def worst(name: str, dtype: str, seed: int = 0, count: int = 1 << 16) -> tuple[f
 def test_a_function_is_as_near_as_it_says(name: str, dtype: str) -> None:
     error, where = worst(name, dtype)
     assert error <= ULPS[dtype][name], where
-    assert error > 0.75 * ULPS[dtype][name]  # and the bound says something
+    if (name, dtype) not in NUMPYS:
+        assert error > 0.75 * ULPS[dtype][name]  # and the bound says something
 
 
 @pytest.mark.slow

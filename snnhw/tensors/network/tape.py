@@ -195,7 +195,10 @@ class Score:
             grads[self.results[name]] = seed
         with torch.no_grad():
             for entry in reversed(self.entries):
-                _pass_back(entry, played.kept.pop(), grads)
+                try:
+                    _pass_back(entry, played.kept.pop(), grads)
+                except FAILURES as error:
+                    raise told(error, f"the way back of {entry.where}", *self.sizes) from error
         return {name: g for name, slot in self.named.items() if (g := grads[slot]) is not None}
 
 
