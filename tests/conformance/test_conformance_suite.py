@@ -113,7 +113,7 @@ def test_results_are_told_as_they_come(reference: Backend) -> None:
 
 def test_a_misspelt_class_is_an_error(reference: Backend) -> None:
     with pytest.raises(
-        InputError, match=r"no class 'laws' .* Did you mean 'law'\? Classes: exact, pointwise"
+        InputError, match=r"no class 'laws' .* Did you mean 'law'\? Classes: exact, integer, pointwise"
     ):
         run_on(reference, classes=["laws"])
 
