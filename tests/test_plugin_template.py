@@ -59,7 +59,12 @@ def test_it_is_found(installed: Path) -> None:
     assert re.search(r"^template\s+ready", done.stdout, re.MULTILINE)
 
 
-def test_it_passes_the_suite(installed: Path) -> None:
+@pytest.mark.parametrize(
+    "which",
+    [("-k", "Leaky or Linear or law"), pytest.param((), marks=pytest.mark.slow)],
+    ids=["some", "all"],
+)
+def test_it_passes_the_suite(which: tuple[str, ...], installed: Path) -> None:
     done = python(
         installed,
         "-m",
@@ -68,6 +73,7 @@ def test_it_passes_the_suite(installed: Path) -> None:
         "snnhw.conformance",
         "--snnhw-backend",
         "template",
+        *which,
         "-p",
         "no:cacheprovider",
     )

@@ -89,8 +89,11 @@ def _outcome(bench: Bench, case: Case, against: Bench | None) -> tuple[Outcome, 
 
 def _declined(bench: Bench, case: Case, reasons: tuple[str, ...]) -> tuple[Outcome, str]:
     """Core asks the capabilities, so users never get this far; but a claim that is too small hides a
-    fallback, or support that nobody can use."""
+    fallback, or support that nobody can use. Who knows nothing of integers may take them for floats, which
+    is neither."""
     said = "; ".join(reasons)
+    if case.program.formats and not bench.capabilities.integers:
+        return "declined", said
     try:
         with bench.compile(case) as executable:
             if case.loss is None:

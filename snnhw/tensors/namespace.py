@@ -32,7 +32,10 @@ def torch_namespace(dtype: torch.dtype, device: torch.device) -> Namespace:
         "sub": torch.sub,
         "mul": torch.mul,
         "div": torch.div,
-        "floordiv": lambda a, b: torch.floor(torch.div(a, b)),
+        # Of floats, the floor of the quotient as it is rounded.
+        "floordiv": lambda a, b: (
+            torch.floor(a / b) if a.is_floating_point() else torch.div(a, b, rounding_mode="floor")
+        ),
         "neg": torch.neg,
         "abs": torch.abs,
         "exp": torch.exp,

@@ -12,7 +12,7 @@ from snnhw.ir.surrogates import NOISE, apply_surrogate
 from snnhw.tensors.autograd import Function, graft
 from snnhw.tensors.custom import spikes_of
 from snnhw.tensors.scans.recorded import recording
-from snnhw.tensors.watched import watched
+from snnhw.tensors.watched import tracing, watched
 
 __all__: list[str] = []
 
@@ -43,7 +43,7 @@ def _(z: Tensor, surrogate: Surrogate) -> Tensor:
     """Spikes in the dtype of z."""
     if isinstance(surrogate, Opaque):
         return spikes_of(surrogate, z)
-    if torch._C._is_tracing():  # a trace holds no slopes
+    if not tracing() and torch._C._is_tracing():  # a trace holds no slopes
         return (z > 0).to(z.dtype)
     if watched([z]):
         return graft((z > 0).to(z.dtype), z, _slope(z, surrogate))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from torch.autograd import forward_ad
 
 from snnhw.errors import InputError
 
-__all__ = ["lasting", "refuse_strict_export", "sizes", "tracing", "watched"]
+__all__ = ["lasting", "refuse_strict_export", "sizes", "tracing", "untraced", "watched"]
+
+Made = TypeVar("Made")
 
 PLAIN = (Tensor, nn.Parameter, nn.Buffer)
 FAKES = ("FakeTensor", "FunctionalTensor")
@@ -31,17 +33,22 @@ def refuse_strict_export() -> None:
         )
 
 
-def sizes(x: Tensor) -> tuple[int, ...]:
-    """A tensor's shape in numbers: a trace has it as tensors, from which other shapes than these may come."""
-    if not torch._C._is_tracing():
-        return tuple(x.shape)
+def untraced(made: Callable[[], Made]) -> Made:
+    """What a function gives, of which ``torch.jit.trace`` and ONNX see nothing."""
+    if tracing() or not torch._C._is_tracing():
+        return made()
     put: Any = torch._C._set_tracing_state  # type: ignore[attr-defined]  # torch declares the other one only
     state = torch._C._get_tracing_state()
     put(None)
     try:
-        return tuple(x.shape)
+        return made()
     finally:
         put(state)
+
+
+def sizes(x: Tensor) -> tuple[int, ...]:
+    """A tensor's shape in numbers: a trace has it as tensors, from which other shapes than these may come."""
+    return untraced(lambda: tuple(x.shape))
 
 
 def watched(tensors: Iterable[Tensor]) -> bool:

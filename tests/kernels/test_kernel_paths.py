@@ -92,8 +92,10 @@ def test_explain_shows_what_is_decided_how_and_what_is_forced() -> None:
     assert shown["linear"][1:3] == ("dense, skip, lookup", "skip, as forced")
     assert shown["threads"][2:] == (
         "as it is decided",
-        "a further thread for every 400,000 elements times steps, as far as there are tiles of them; for a "
-        "while after a wait for a core that others keep busy, small work takes one",
+        (
+            "a further thread for every 400,000 elements times steps, as far as there are tiles of them; for "
+            "a while after a wait for a core that others keep busy, small work takes one"
+        ),
     )
 
 

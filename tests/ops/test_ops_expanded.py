@@ -44,7 +44,7 @@ from snnhw.plugin import Capabilities, Support
 from snnhw_cpu.plugin import CpuBackend
 from snnhw_reference.plugin import ReferenceBackend
 
-MADE = sorted(kind.__name__ for kind in OPS.values() if not is_core(kind))
+MADE = sorted(kind.__name__ for kind in OPS.values() if not (is_core(kind) or kind.whole_only))
 
 
 class CoreOnly(CpuBackend):

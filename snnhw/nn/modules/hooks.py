@@ -84,8 +84,13 @@ class Hooked(Firing):
             or self._hw_functions
             or not HOOKS.isdisjoint(self.__dict__)
             or self._hw_unusual() is not None
-            or (self._hw_in_pieces and isinstance(self._hw_surrogate, Opaque))
+            or (self._hw_hears and isinstance(self._hw_surrogate, Opaque))
         )
+
+    @property
+    def _hw_hears(self) -> bool:
+        """Whether a function as a surrogate is called where spikes are made, and not in the equations."""
+        return self._hw_in_pieces
 
     @property
     def _hw_in_pieces(self) -> bool:

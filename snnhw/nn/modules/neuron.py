@@ -33,7 +33,7 @@ from snnhw.nn.modules.running import NAME, CompositeRunner
 from snnhw.nn.modules.shapes import param_shapes
 from snnhw.nn.modules.states import Stateful, whole
 from snnhw.tensors.scans.scan import run_step
-from snnhw.tensors.watched import refuse_strict_export, tracing, watched
+from snnhw.tensors.watched import refuse_strict_export, tracing, untraced, watched
 
 __all__ = ["SpikingNeuron"]
 
@@ -352,7 +352,9 @@ class SpikingNeuron(Stateful, Hooked):
         shape = tuple(map(int, shape))  # in a traced graph they may be symbols with one value left
         key = (shape, self.reset_mechanism, self.reset_delay, self._hw_surrogate)
         if key not in self._hw_layers:
-            self._hw_layers[key] = CompositeRunner(self._hw_composite(NAME, shape, graded=True), shape)
+            # A trace of the first call would hold other reads of parameters than one of the next.
+            composite = untraced(lambda: self._hw_composite(NAME, shape, graded=True))
+            self._hw_layers[key] = CompositeRunner(composite, shape)
         return self._hw_layers[key]
 
     def _hw_op(self, rank: int, *, graded: bool | None = None) -> Neuron:

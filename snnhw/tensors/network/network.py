@@ -117,10 +117,11 @@ class Network:
 
     @cached_property
     def _runs(self) -> tuple[Run, ...]:
-        """All but inputs and outputs, in order."""
+        """All but inputs and outputs, in the order in which they run: what is computed once comes first."""
         seen: set[str] = set()
         found = []
-        for stage in reversed(self.stages):
+        order = sorted(self.stages, key=lambda stage: not self._still(stage))
+        for stage in reversed(order):
             sources = {edge.src for name in stage.nodes for edge in self._into(name)}
             if not isinstance(self.program.nodes[stage.nodes[0]], (Input, Output)):
                 found.append((stage, frozenset(sources - seen)))

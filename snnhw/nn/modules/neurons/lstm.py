@@ -172,7 +172,7 @@ class SConv2dLSTM(
 
     @property
     def _hw_in_pieces(self) -> bool:
-        return super()._hw_in_pieces or self._hw_pool() is not None
+        return self.inhibition or self._hw_pool() is not None
 
     def _hw_pool(self) -> Op | None:
         for kind, size in ((MaxPool2d, self.max_pool), (AvgPool2d, self.avg_pool)):

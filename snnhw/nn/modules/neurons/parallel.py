@@ -177,11 +177,20 @@ class _Weights(Copied):
         who hooks it or counts operations, since a layer computes its equations."""
         driven = nn.functional.linear(input, self.weight_ih_l0, self.bias_ih_l0 if self.bias else None)
         weight = self.weight_hh_l0 if self.full else self.diagonal
-        mem, mems = torch.zeros_like(driven[0]), list[Tensor]()
+        mem = torch.zeros_like(driven[0])
+        mems: list[Tensor] = []
         for now in driven + self.bias_hh_l0 if self.bias else driven:
             mem = (now + (nn.functional.linear(mem, weight) if self.full else weight * mem)).relu()
             mems.append(mem)
         return torch.stack(mems), mem.unsqueeze(0)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        absent = self.bias_ih_l0.is_meta
+        moved = super()._apply(*args, **kwargs)
+        if absent and not self.bias and not self.bias_ih_l0.is_meta:  # no state_dict has these zeros
+            for bias in (self.bias_ih_l0, self.bias_hh_l0):
+                bias.zero_()
+        return moved
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         name = f"{prefix}weight_hh_l0"

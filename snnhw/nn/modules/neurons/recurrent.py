@@ -131,7 +131,7 @@ class _Recurrent(LIF):
 
     @property
     def _hw_composed(self) -> bool:
-        return self.all_to_all or super()._hw_composed
+        return self.all_to_all or self.inhibition
 
     def _hw_composite(self, name: str, shape: Shape, *, graded: bool | None = None) -> Composite:
         neurons = super()._hw_composite(name, shape, graded=graded)

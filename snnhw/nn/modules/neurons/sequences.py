@@ -40,9 +40,8 @@ class SequenceNeuron(SpikingNeuron):
         return True
 
     @property
-    def _hw_by_hand(self) -> bool:
-        # a function sees the membranes of all steps at once, as in snnTorch
-        return super()._hw_by_hand or isinstance(self._hw_surrogate, Opaque)
+    def _hw_hears(self) -> bool:
+        return True  # a function sees the membranes of all steps at once, as in snnTorch
 
     @property
     def _hw_in_pieces(self) -> bool:
