@@ -40,9 +40,10 @@ def _numpy() -> Any:
     return import_module("jax.numpy")
 
 
-def _surrogate(name: str, setting: float | None) -> Callable[[Any], Any]:
+def _surrogate(name: str, given: float | None) -> Callable[[Any], Any]:
     """A step up at 0 with one of snnTorch's derivatives."""
     jnp = _numpy()
+    setting: Any = given  # a number, wherever it is read
     slopes: dict[str, Callable[[Any], Any]] = {
         "atan": lambda z: setting / 2 / (1 + (jnp.pi / 2 * setting * z) ** 2),
         "fast_sigmoid": lambda z: 1 / (1 + setting * jnp.abs(z)) ** 2,

@@ -99,5 +99,8 @@ def steady(case: Case) -> bool:
 def moved(case: Case) -> bool:
     """Whether no parameter comes back to where it began, so that rounding of itself were all of its way."""
     after = trained(case, STEPS).params
-    ways = {key: np.abs(after[key] - case.params[key]) for key in case.program.trainable}
+    ways = {
+        key: np.abs(np.asarray(after[key], float) - np.asarray(case.params[key], float))
+        for key in case.program.trainable
+    }
     return all(np.max(way) > MOVED * np.max(np.abs(case.params[key])) for key, way in ways.items())

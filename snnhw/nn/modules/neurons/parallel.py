@@ -186,7 +186,7 @@ class _Weights(Copied):
 
     def _apply(self, *args: Any, **kwargs: Any) -> Any:
         absent = self.bias_ih_l0.is_meta
-        moved = super()._apply(*args, **kwargs)
+        moved = super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
         if absent and not self.bias and not self.bias_ih_l0.is_meta:  # no state_dict has these zeros
             for bias in (self.bias_ih_l0, self.bias_hh_l0):
                 bias.zero_()

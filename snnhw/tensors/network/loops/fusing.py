@@ -22,7 +22,8 @@ from snnhw.passes import (
     derive,
 )
 from snnhw.tensors.network.loops.steps import Steps, called
-from snnhw.tensors.network.walk import Network, Tensors
+from snnhw.tensors.network.network import Network
+from snnhw.tensors.network.walk import Tensors
 from snnhw.tensors.scans.provider import Provider, fuses
 from snnhw.tensors.scans.site import ScanSite, site_of
 
