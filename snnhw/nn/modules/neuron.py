@@ -352,9 +352,8 @@ class SpikingNeuron(Stateful, Hooked):
         shape = tuple(map(int, shape))  # in a traced graph they may be symbols with one value left
         key = (shape, self.reset_mechanism, self.reset_delay, self._hw_surrogate)
         if key not in self._hw_layers:
-            # A trace of the first call would hold other reads of parameters than one of the next.
-            composite = untraced(lambda: self._hw_composite(NAME, shape, graded=True))
-            self._hw_layers[key] = CompositeRunner(composite, shape)
+            made = untraced(lambda: self._hw_composite(NAME, shape, graded=True))  # else first traces differ
+            self._hw_layers[key] = CompositeRunner(made, shape)
         return self._hw_layers[key]
 
     def _hw_op(self, rank: int, *, graded: bool | None = None) -> Neuron:
