@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,11 @@ from snnhw_nir.targets.meant import convention_of, hints, meant, reading_dialect
 __all__ = ["OPTIONS", "Read", "load", "of_graph", "program_from", "read"]
 
 OPTIONS: Final = ("dt", "scheme", "dialect", "reset", "recurrence", "gain", "max_bytes")
+
+AS_SPYX: Final = (
+    "r is 1 - dt/tau for every neuron, as Spyx alone writes it, and so is the reset: read as by Spyx, "
+    "which ignores r; dialect='nir' reads the file as it stands"
+)
 
 GAINS: Final = ("neuron", "weights")
 """Where what a neuron multiplies its input by may stand."""
@@ -91,8 +96,11 @@ def of_graph(
         return _as_read_by(
             str(dialect), graph, dt=dt, scheme=scheme, reset=reset, recurrence=recurrence, gain=gain
         )
-    reset, recurrence = reset or "to_value", recurrence or "spikes"
     _check_gain(gain)
+    its = reset == "subtract" and scheme in (None, "euler") and recurrence in (None, "spikes")
+    if its and dialect is None and dt is not None and (found := _spyxs(graph, dt, gain)):
+        return found
+    reset, recurrence = reset or "to_value", recurrence or "spikes"
     notes: list[str] = []
     settings = None if dt is not None and scheme is not None else settings_of(graph)
     asked = dt is not None or scheme is not None
@@ -106,6 +114,17 @@ def of_graph(
     convention = _convention(settings, dt, scheme, reset, recurrence)
     notes += hints(graph, convention.dt)
     return _program(graph, convention, gain, notes)
+
+
+def _spyxs(graph: Graph, dt: float, gain: str) -> Read | None:
+    """What Spyx makes of a file that only Spyx writes; None for any other file, and for what it refuses."""
+    if not hints(graph, dt):
+        return None
+    try:
+        found = _as_read_by("spyx", graph, dt=dt, scheme=None, reset=None, recurrence=None, gain=gain)
+    except LoadError:
+        return None
+    return replace(found, notes=(AS_SPYX, *found.notes))
 
 
 def _as_read_by(

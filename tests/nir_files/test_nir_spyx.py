@@ -263,6 +263,23 @@ def test_a_file_that_looks_like_spyxs_says_so(tmp_path: Path) -> None:
         assert any("dialect='spyx' reads it so" in note for note in report.notes) is hinted
 
 
+def test_with_its_reset_such_a_file_is_read_as_by_spyx(tmp_path: Path) -> None:
+    """Nobody else writes that ``r``; dialect='nir' reads what the file says."""
+    path = chain(tmp_path / "a.nir", nir.LIF(*filled(3, 1e-3, 0.9, 0.0, 1.0, 0.0)), shape=(3,), out=(3,))
+    options = {"dt": 1e-4, "scheme": "euler", "reset": "subtract"}
+    x = np.full((30, 1, 3), 0.4, np.float32)
+    theirs = spikes(read(path, dt=1e-4), x)
+    assert theirs.sum() > 0
+    program, params, report = FORMAT.read(path, **options)
+    assert np.array_equal(spikes((program, params), x), theirs)
+    assert "dialect='nir' reads the file as it stands" in report.notes[0]
+    plain, values, _ = FORMAT.read(path, **options, dialect="nir")
+    assert spikes((plain, values), x).sum() == 0
+    other = chain(tmp_path / "b.nir", nir.LIF(*filled(3, 1e-3, 0.8, 0.0, 1.0, 0.0)), shape=(3,), out=(3,))
+    _, _, report = FORMAT.read(other, **options)
+    assert not any("Spyx" in note for note in report.notes)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
