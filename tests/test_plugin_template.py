@@ -91,6 +91,8 @@ def test_where_all_is_declined_pytest_fails(workers: tuple[str, ...], installed:
     done = python(installed, *suite, "-k", "gradient/Linear-", "-p", "no:cacheprovider")
     assert done.returncode == 1, done.stdout
     assert "snnhw: nothing was run: all of 3 cases were declined" in done.stdout
+    if workers:
+        return
     done = python(installed, *suite, "-k", "gradient/Linear- or exact/Linear-bias", "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout
     assert "nothing was run" not in done.stdout

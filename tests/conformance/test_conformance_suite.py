@@ -41,10 +41,12 @@ def assert_ok(found: ConformanceReport) -> None:
 # -- The backends that are here -------------------------------------------------------------------
 
 
-def test_the_reference_conforms() -> None:
-    assert_ok(run("reference", {"dtype": "float64"}))
+@pytest.mark.parametrize("quick", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_the_reference_conforms(*, quick: bool) -> None:
+    assert_ok(run("reference", {"dtype": "float64"}, quick=quick))
 
 
+@pytest.mark.slow
 def test_the_reference_conforms_in_single_precision() -> None:
     assert_ok(run("reference", {"dtype": "float32"}, classes=["law", "near", "pointwise"]))
 
@@ -66,9 +68,9 @@ def test_cpu_conforms_where_few_kernels_are_compiled(cls: str, kernels: int, der
 
 def test_every_model_runs_on_compiled_kernels(derived: set[str]) -> None:
     """Forward and backward, in a network, with parameters for every neuron."""
-    found = run("cpu", select="/dense-", classes=["gradient", "margin"])
+    found = run("cpu", select="/dense-", classes=["gradient"])
     assert_ok(found)
-    assert found.passed == 2 * len(MODELS)
+    assert found.passed == len(MODELS)
     print(f"{len(derived)} kernels")
     assert len(derived) <= 2 * len(MODELS) + 6  # forward, and forward with backward
 

@@ -65,12 +65,18 @@ QUICK = settings(CALM, max_examples=30)
 """For tests that draw whole programs."""
 
 UNARY = (ex.exp, ex.log, ex.sqrt, ex.sigmoid, ex.tanh, ex.atan, abs, lambda a: -a)
+
+
+def floored(a: Expr, b: Expr) -> Expr:
+    return a // b
+
+
 BINARY = (
     lambda a, b: a + b,
     lambda a, b: a - b,
     lambda a, b: a * b,
     lambda a, b: a / b,
-    lambda a, b: a // b,
+    floored,
     ex.minimum,
     ex.maximum,
     lambda a, b: where(greater(a, b), a, b * 0.5),
@@ -90,14 +96,16 @@ numbers = st.floats(-4, 4, allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0, -
 def expressions(
     draw: st.DrawFn, names: Sequence[str] = ("a", "b", "c"), most: int = 12, smooth: bool = False
 ) -> Expr:
-    """An expression of up to ``most`` operations that share operands; ``smooth`` ones have no graft."""
+    """An expression of up to ``most`` operations that share operands; ``smooth`` ones have no graft and
+    no floor."""
     pool: list[Expr] = [var(name) for name in names]
     unary = UNARY if smooth else UNARY + SPECIAL
+    binary = [each for each in BINARY if each is not floored] if smooth else BINARY
     for _ in range(draw(st.integers(1, most))):
         operand = st.sampled_from(pool[-6:])
         try:
             if draw(st.booleans()):
-                made = draw(st.sampled_from(BINARY))(draw(operand), draw(operand))
+                made = draw(st.sampled_from(binary))(draw(operand), draw(operand))
             elif draw(st.booleans()):
                 made = draw(st.sampled_from(unary))(draw(operand))
             else:

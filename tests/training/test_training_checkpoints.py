@@ -241,7 +241,8 @@ def test_a_folder_that_cannot_be_made_ends_it_at_once(tmp_path: Path) -> None:
     assert not seen
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+# The one that ends processes is heard in a process of its own in tests/cli/test_cli_train.py.
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_after_a_step_with_all_saved(tmp_path: Path, number: signal.Signals) -> None:
     def tick(batch: Batch) -> None:
         if (batch.epoch, batch.number) == (2, 2):
