@@ -11,13 +11,10 @@ import numpy as np
 from snnhw.ir import (
     Edge,
     Fixed,
-    Flatten,
     FrozenMap,
-    Input,
     Linear,
     Neuron,
     NeuronModel,
-    Op,
     Output,
     Param,
     Params,
@@ -31,6 +28,7 @@ from snnhw.ir import (
     where,
 )
 from snnhw.target import Array, ChipNetwork
+from snnhw_chips.arriving import arriving
 
 __all__ = ["HALF", "cells", "integer_program", "vendor_arrays"]
 
@@ -80,16 +78,9 @@ def integer_program(
         made: population -> ``du dv vth bias``, ``[N]`` each.
         exponents: projection -> by how many bits its sums are shifted to the left, or below 0 to the right.
     """
-    nodes: dict[str, Op] = {name: Input(shape) for name, shape in network.inputs.items()}
+    nodes, edges, sources = arriving(network)
     formats = {f"{name}.y": Fixed(1, signed=False) for name in network.inputs}
     params: Params = {}
-    edges: list[Edge] = []
-    sources = {name: f"{name}.y" for name in network.inputs}
-    for name, shape in network.inputs.items():
-        if len(shape) != 1:
-            nodes[f"{name}_flat"] = Flatten()
-            edges.append(Edge(f"{name}.y", f"{name}_flat.x"))
-            sources[name] = f"{name}_flat.y"
     for name, values in made.items():
         kept = {key: values[key] for key in ("du", "dv", "vth", "bias")}
         shapes = FrozenMap({key: x.shape for key, x in kept.items()})

@@ -14,12 +14,9 @@ from snnhw.ir import (
     Edge,
     Expr,
     Fixed,
-    Flatten,
     FrozenMap,
-    Input,
     Neuron,
     NeuronModel,
-    Op,
     Output,
     Param,
     Params,
@@ -35,6 +32,7 @@ from snnhw.ir import (
     wrap,
 )
 from snnhw.target import Array, ChipNetwork
+from snnhw_chips.arriving import arriving
 
 __all__ = ["BITS", "MOST", "Cells", "cells", "integer_program", "vendor_arrays"]
 
@@ -103,16 +101,9 @@ def integer_program(
         outputs: those that are output neurons.
         shift: of all weights, to the left; what is beyond 16 bits is lost.
     """
-    nodes: dict[str, Op] = {name: Input(shape) for name, shape in network.inputs.items()}
+    nodes, edges, sources = arriving(network)
     formats = {f"{name}.y": Fixed(4, signed=False) for name in network.inputs}
     params: Params = {}
-    edges: list[Edge] = []
-    sources = {name: f"{name}.y" for name in network.inputs}
-    for name, shape in network.inputs.items():
-        if len(shape) != 1:
-            nodes[f"{name}_flat"] = Flatten()
-            edges.append(Edge(f"{name}.y", f"{name}_flat.x"))
-            sources[name] = f"{name}_flat.y"
     for name, own in made.items():
         ready = name in outputs
         kept = {
