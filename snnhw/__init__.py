@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from snnhw.nn.modules.custom import neuron
     from snnhw.nn.program import from_program
     from snnhw.nn.writing import load_into
+    from snnhw.reporting import report
 
 _HOMES = {
     "backends": "snnhw.api",
@@ -85,6 +86,7 @@ _HOMES = {
     "import_from_nir": "snnhw.import_nir",
     "from_program": "snnhw.nn.program",
     "neuron": "snnhw.nn.modules.custom",
+    "report": "snnhw.reporting",
 }
 """Public name -> the module that defines it."""
 
@@ -145,6 +147,7 @@ __all__ = [
     "neuron",
     "nn",
     "optim",
+    "report",
     "save",
     "spikegen",
     "spikeplot",

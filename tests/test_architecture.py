@@ -41,6 +41,9 @@ LAYERS: dict[str, set[str]] = {
     "tensors": COMMON | {"ir", "passes", "plugin", "arrays", "registry", "session"},
     "parity": COMMON | {"ir", "passes", "reference", "plugin", "lowering"},
     "verify": COMMON | {"ir", "plugin", "arrays", "reader", "registry", "lowering", "parity"},
+    "spikeplot": COMMON,
+    "metrics": COMMON
+    | {"ir", "reference", "plugin", "arrays", "registry", "lowering", "target", "deploy", "spikeplot"},
     "conformance": COMMON
     | {"ir", "passes", "reference", "plugin", "options", "registry", "check", "lowering", "parity"},
 }
@@ -50,23 +53,12 @@ FOR_TYPES_ONLY = {"plugin": {"ir"}, "target": {"ir"}}
 """What a layer may import for type checkers alone."""
 
 TORCH_SIDE = {
-    *(
-        "_layers",
-        "_neurons",
-        "backprop",
-        "chips",
-        "datasets",
-        "export_nir",
-        "functional",
-        "import_nir",
-        "nn",
-        "optim",
-    ),
-    *("spikegen", "spikeplot", "surrogate", "tensors", "training", "utils"),
+    *("_layers", "_neurons", "backprop", "chips", "datasets", "export_nir", "functional", "import_nir", "nn"),
+    *("optim", "spikegen", "surrogate", "tensors", "training", "utils"),
 }
 """Layers that import torch. Except for `tensors`, they may import everything in snnhw."""
 
-ON_TOP = {"__init__", "__main__", "api", "cli"}
+ON_TOP = {"__init__", "__main__", "api", "cli", "reporting"}
 """Layers that may import everything in snnhw, but the torch side only inside functions (`cli`: anywhere)."""
 
 FOR_PLUGINS = COMMON | {"ir", "passes", "plugin", "reader", "target", "arrays", "session"}

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 import snnhw
-from snnhw.cli import backends, conformance, convert, demo, explain, export, inspect, train, verify
+from snnhw.cli import backends, conformance, convert, demo, explain, export, inspect, report, train, verify
 from snnhw.cli.answer import close_for_good
 from snnhw.cli.guard import Guarded
 
@@ -36,6 +36,7 @@ VERBS: Final = (
     ("explain", explain.command, LOOK, "snnhw explain model.snn --backend NAME"),
     ("convert", convert.command, LOOK, "snnhw convert model.snn model.nir --write target=NAME"),
     ("export", export.command, LOOK, "snnhw export model.snn OUT --target loihi2 --calibrate spikes.npz"),
+    ("report", report.command, LOOK, "snnhw report model.snn --data test.npz"),
     ("verify", verify.command, PROVE, "snnhw verify model.snn --on cpu,reference --inputs inputs.npz"),
     ("conformance", conformance.command, PROVE, "snnhw conformance NAME --json report.json"),
 )

@@ -77,11 +77,11 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a network on several backends, and say where, when and by how much they part.
+    """Run a network on several backends, and say where they part.
 
-    Each is held to the float64 reference, and to the first of the list. Of a chip, three things are said:
-    how far its integers are from the float network, whether the vendor's simulator gives the same, and
-    whether it fits. Simulators that read the file's
+    When, and by how much. Each is held to the float64 reference, and to the first of the list. Of a chip,
+    three things are said: how far its integers are from the float network, whether the vendor's simulator
+    gives the same, and whether it fits. Simulators that read the file's
     format are given the file as it is. Ends with status 1 when rounding does not explain a difference.
     """
     from snnhw import api
