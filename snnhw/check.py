@@ -100,6 +100,8 @@ def _training(can: Capabilities, job: Run | Train) -> Iterator[str]:
     for kind in dict.fromkeys(type(term.kind) for term in job.loss.terms):
         if kind not in can.losses:
             yield f"the loss term {kind.__name__} is not supported" + (kind.instead and f": {kind.instead}")
+    if any(term.lengths for term in job.loss.terms) and not can.lengths:
+        yield "a loss of samples of several lengths (Term.lengths) is not supported"
     if type(job.optimizer) not in can.optimizers:
         yield f"the optimizer {type(job.optimizer).__name__} is not supported"
 

@@ -134,10 +134,10 @@ class Capabilities:
         recurrence: whether programs with cycles are accepted.
         max_delay: the longest delay of one edge; None for no limit.
         fixed_shapes: batch and number of steps are fixed at compile time.
-        contraction: whether ``a * b + c`` may be rounded once, so that results are comparable
-            only within a margin and never bit by bit.
+        contraction: whether ``a * b + c`` may be rounded once: results compare within a margin alone.
         callables: whether it trains through Python functions of torch tensors (`snnhw.ir.Opaque`).
         noise: whether neurons may read random numbers, as `snnhw.ir.uniform` gives them.
+        lengths: whether terms of a loss may be of each sample's own steps (`snnhw.ir.Term.lengths`).
         integers: types of ops that it runs in programs of integers (`snnhw.ir.Program.formats`), in int64;
             none: it runs no such program.
         paths: what it decides by measurement, size or threshold: name of a decision -> names of its ways. An
@@ -159,6 +159,7 @@ class Capabilities:
     fixed_shapes: bool = False
     contraction: bool = False
     noise: bool = False
+    lengths: bool = False
     callables: bool = False
     integers: frozenset[type[Op]] = frozenset()
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

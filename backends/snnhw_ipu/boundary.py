@@ -17,6 +17,7 @@ from snnhw.plugin import Arrays, Result, Run, Train
 from snnhw_ipu.losses import by_weight, reads_values, target_name, target_shape, total_name, values
 from snnhw_ipu.options import IpuOptions
 from snnhw_ipu.plans import FIRST, RESTING, Lowered
+from snnhw_ipu.sums import lengths_name
 
 __all__ = ["Boundary"]
 
@@ -92,6 +93,8 @@ class Boundary:
                 found[name] = np.zeros((job.batch, *shape), kind)
             if by_weight(term.kind) is not None:
                 found[total_name(number)] = np.zeros(job.batch, np.float32)
+            if ends := lengths_name(term):
+                found[ends] = np.full(job.batch, job.time_steps, np.int32)
         return found
 
     def classes(self) -> dict[str, int]:
@@ -161,6 +164,9 @@ class Boundary:
         check_targets(loss, signals, given)
         found: dict[str, Array] = {}
         for number, term in enumerate(loss.terms):
+            lengths = targets[term.lengths] if term.lengths else None
+            if lengths is not None:
+                found[str(lengths_name(term))] = _lengths(term.lengths, lengths, steps)
             name = target_name(number, term)
             if name is None:
                 continue
@@ -169,7 +175,7 @@ class Boundary:
             if form.whole:
                 _check_classes(term.target, array, self._classes(str(term.of)))
             if isinstance(term.kind, ValueLoss) and reads_values(term.kind):
-                array = values(term.kind, form, array, signal)
+                array = values(term.kind, form, array, signal, lengths)
             found[name] = np.ascontiguousarray(array, self._target(term)[1])
             weights = by_weight(term.kind)
             if weights is not None:
@@ -256,6 +262,13 @@ class Boundary:
 def _side_by_side(pieces: Sequence[Arrays]) -> dict[str, Array]:
     """Signals ``[T, B, ...]`` along their batches."""
     return {name: np.concatenate([each[name] for each in pieces], axis=1) for name in pieces[0]}
+
+
+def _lengths(name: str, array: Array, steps: int) -> Array:
+    if array.size and not (array.min() >= 0 and array.max() <= steps):
+        wrong = array.min() if array.min() < 0 else array.max()
+        raise InputError(f"'{name}' holds {wrong}; accepted: 0 to T={steps} steps of a sample")
+    return np.ascontiguousarray(array, np.int32)
 
 
 def _check_classes(name: str, array: Array, classes: int) -> None:

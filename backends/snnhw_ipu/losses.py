@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import floor
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -33,6 +32,7 @@ from snnhw.ir import (
 )
 from snnhw.ir.targets import Form, wanted
 from snnhw_ipu.recipe import Draft, Register
+from snnhw_ipu.sums import OverTime, lengths_name
 
 __all__ = [
     "LOSSES",
@@ -57,7 +57,7 @@ class Reading(Generic[K_co]):
     Attributes:
         signal: ``[B, T, ...]``; classes: class numbers ``[B]``, when the term reads those.
         values: what is wanted, ``[B, T, ...]``, or of first steps ``[B, ...]``, when the term reads that.
-        steps: T.
+        span: the steps that count.
         parts: in how many parts the device takes a batch; their mean is the loss of the whole.
         whole: what the classes of the whole batch weigh together, ``[B]``, where a part does not know it.
     """
@@ -67,7 +67,7 @@ class Reading(Generic[K_co]):
     signal: Register
     classes: Register | None
     values: Register | None
-    steps: int
+    span: OverTime
     parts: int
     whole: Register | None
 
@@ -78,12 +78,8 @@ class Reading(Generic[K_co]):
         return self.draft.const(value, like=self.signal)
 
     def array(self, name: str, values: npt.ArrayLike, dtype: type = np.float32) -> Register:
-        """Numbers that are known now. The name says all about them: one name, one array."""
-        return self.draft.constant(f"#{name}", np.array(values, dtype))
-
-    def down(self, name: str, values: Sequence[float]) -> Register:
-        """One number for each step, ``[T, 1]``."""
-        return self.array(f"{name}:{self.steps}", [[value] for value in values])
+        """As `OverTime.array`."""
+        return self.span.array(name, values, dtype)
 
     def size(self) -> int:
         """How many classes there are."""
@@ -96,25 +92,21 @@ class Reading(Generic[K_co]):
         numbers = self.array(f"classes:{self.size()}", range(self.size()), np.int32)
         return self.call("hits", self.classes, numbers)
 
-    def wanted(self, right: float, others: float) -> Register:
+    def wanted(self, right: Register, others: Register) -> Register:
         """``[B, classes]``: one number at the right class, another at the others."""
-        return self.call("where", self.hits(), self.number(right), self.number(others))
+        return self.call("where", self.hits(), right, others)
 
     def grouped(self) -> Register:
         """The spikes of each class together, ``[B, T, classes]``."""
         neurons, classes = self.signal.shape[-1], self.size()
         if neurons == classes:
             return self.signal
-        apart = self.draft.emit("reshape", self.signal, shape=(self.steps, classes, neurons // classes))
+        apart = self.draft.emit("reshape", self.signal, shape=(self.span.steps, classes, neurons // classes))
         return self.call("sum", apart, axes=[-1])
 
     def count(self) -> Register:
         """Spikes of each class over all time, ``[B, classes]``."""
-        return self.call("sum", self.grouped(), axes=[1])
-
-    def over_time(self, values: Register) -> Register:
-        """The mean over steps: ``[B, T, ...]`` gives ``[B, ...]``."""
-        return self.call("div", self.call("sum", values, axes=[1]), self.number(self.steps))
+        return self.span.sum(self.grouped(), 1)
 
     def cross_entropy(self, logits: Register, hits: Register | None = None) -> Register:
         """``-log softmax(logits)`` at the right class: ``[B, ..., classes]`` gives ``[B, ...]``."""
@@ -134,11 +126,12 @@ class Reading(Generic[K_co]):
         What flows back goes, with its sign changed, to the spike there. Silence is marked by a half at
         the last step, which is the largest only where nothing fires.
         """
-        fired = self.call("greater", self.call("abs", self.signal), self.number(0.0))
-        silence = self.down("silence", [0.0] * (self.steps - 1) + [0.5])
-        there = self.call("winner", self.call("where", fired, self.number(1.0), silence), axis=0)
-        step = self.call("sum", self.call("mul", there, self.down("steps", range(self.steps))), axes=[1])
-        slope = self.call("sub", self.signal, self.call("detach", self.signal))  # 0, with a gradient
+        span, signal = self.span, self.span.own(self.signal, 1)
+        fired = self.call("greater", self.call("abs", signal), self.number(0.0))
+        there = self.call("winner", self.call("where", fired, self.number(1.0), span.last(0.5)), axis=0)
+        numbers = span.down("counted", [*range(span.steps)])
+        step = self.call("sum", self.call("mul", there, numbers), axes=[1])
+        slope = self.call("sub", signal, self.call("detach", signal))  # 0, with a gradient
         return self.call("sub", step, self.call("sum", self.call("mul", there, slope), axes=[1]))
 
     def scaled(self, value: Register, factor: float) -> Register:
@@ -147,7 +140,7 @@ class Reading(Generic[K_co]):
     def reduced(self, values: Register, axes: int) -> Register:
         """The sum of ``[B]``, or with ``axes=2`` of ``[B, classes]``, or the mean, weighted by class."""
         assert isinstance(self.kind, ClassLoss)
-        weights = self.kind.class_weights
+        weights, values = self.kind.class_weights, self.span.counted(values, axes - 1)
         if weights is None and self.kind.reduction == "mean":
             return self.call("mean", values)
         samples = None
@@ -169,15 +162,7 @@ Rule = Callable[[Reading[Any]], Register]
 
 def _ce_membrane(term: Reading[CEMembrane]) -> Register:
     steps = term.cross_entropies(term.signal)
-    return term.call("sum", steps, axes=[1]) if term.kind.over_time == "sum" else term.over_time(steps)
-
-
-def _ce_max_membrane(term: Reading[CEMaxMembrane]) -> Register:
-    """One step after the other: what an operation of its own does at a tie is not said."""
-    first, *others = (term.call("step", term.signal, index=step) for step in range(term.steps))
-    for other in others:
-        first = term.call("where", term.call("greater", other, first), other, first)
-    return term.cross_entropy(first)
+    return term.span.sum(steps, 0) if term.kind.over_time == "sum" else term.span.mean(steps, 0)
 
 
 def _ce_temporal(term: Reading[CETemporal]) -> Register:
@@ -189,32 +174,39 @@ def _ce_temporal(term: Reading[CETemporal]) -> Register:
 
 def _mse_count(term: Reading[MSECount]) -> Register:
     neurons = term.signal.shape[-1] // term.size()
-    right, wrong = (
-        floor(term.steps * rate * neurons) for rate in (term.kind.correct_rate, term.kind.incorrect_rate)
-    )
+    rates = (term.kind.correct_rate, term.kind.incorrect_rate)
+    right, wrong = (term.span.share((rate, neurons)) for rate in rates)
     miss = term.call("sub", term.count(), term.wanted(right, wrong))
-    return term.call("div", term.square(miss), term.number(term.steps))
+    return term.call("div", term.square(miss), term.span.duration(1))
 
 
 def _mse_membrane(term: Reading[MSEMembrane]) -> Register:
-    wanted = term.values or term.call("unsqueeze", term.wanted(*term.kind.ends), axis=1)
-    return term.over_time(term.square(term.call("sub", term.signal, wanted)))
+    ends = map(term.number, term.kind.ends)
+    wanted = term.values or term.call("unsqueeze", term.wanted(*ends), axis=1)
+    axes = len(term.signal.shape) - 1
+    return term.span.mean(term.square(term.call("sub", term.signal, wanted)), axes)
 
 
 def _mse_temporal(term: Reading[MSETemporal]) -> Register:
-    on, off = (step + term.steps if step < 0 else step for step in term.kind.ends)
-    miss = term.call("sub", term.first_step(), term.values or term.wanted(on, off))
+    steps, wanted = term.span.duration(1), term.values
+    if wanted is None:
+        ends = (
+            term.call("add", steps, term.number(step)) if step < 0 else term.number(step)
+            for step in term.kind.ends
+        )
+        wanted = term.wanted(*ends)
+    miss = term.call("sub", term.first_step(), wanted)
     if term.kind.tolerance:
         near = term.call("greater", term.number(term.kind.tolerance), term.call("abs", miss))
         miss = term.call("where", near, term.number(0.0), miss)
-    return term.square(term.call("div", miss, term.number(term.steps)))
+    return term.square(term.call("div", miss, steps))
 
 
 _FOR_SAMPLES: Final[Mapping[type[ClassLoss], Rule]] = {
-    CERate: lambda term: term.over_time(term.cross_entropies(term.grouped())),
+    CERate: lambda term: term.span.mean(term.cross_entropies(term.grouped()), 0),
     CECount: lambda term: term.cross_entropy(term.count()),
     CEMembrane: _ce_membrane,
-    CEMaxMembrane: _ce_max_membrane,
+    CEMaxMembrane: lambda term: term.cross_entropy(term.span.largest(term.signal)),
     CETemporal: _ce_temporal,
 }
 """Kind of term -> its value for each sample, ``[B]``."""
@@ -235,7 +227,9 @@ LOSSES: Final[Mapping[type[LossKind], Rule]] = {
     **{kind: _reducing(rule, 1) for kind, rule in _FOR_SAMPLES.items()},
     **{kind: _reducing(rule, 2) for kind, rule in _FOR_CLASSES.items()},
     # a sum over the batch, where the others are means
-    L1Rate: lambda term: term.scaled(term.call("total", term.signal), term.parts),
+    L1Rate: lambda term: term.scaled(
+        term.call("total", term.span.own(term.signal, len(term.signal.shape) - 1)), term.parts
+    ),
 }
 """Kind of term -> its value, unweighted."""
 
@@ -269,16 +263,18 @@ def target_shape(kind: LossKind, steps: int, shape: Shape) -> Shape:
     return (steps, *shape) if over_time(kind) else shape
 
 
-def values(kind: ValueLoss, form: Form, target: Array, signal: Shape) -> Array:
+def values(kind: ValueLoss, form: Form, target: Array, signal: Shape, lengths: Array | None = None) -> Array:
     """What is wanted, ``[B, T, ...]``; or as steps ``[B, ...]``, negative ones of which count from the end.
 
     Args:
         signal: the shape of what is read, ``[T, B, ...]``.
+        lengths: the number of steps of each sample, ``[B]``; None: T.
     """
     found: Array = wanted(form, target, signal[-1], kind.ends)
     if over_time(kind):
         return np.moveaxis(np.broadcast_to(found, signal), 0, 1)
-    return np.where(found < 0, found + signal[0], found)
+    steps = signal[0] if lengths is None else np.maximum(lengths, 1).reshape(-1, *[1] * (found.ndim - 1))
+    return np.where(found < 0, found + steps, found)
 
 
 def target_name(number: int, term: Term) -> str | None:
@@ -310,6 +306,7 @@ def lower_loss(
         classes, held = (None, compared) if reads_values(term.kind) else (compared, None)
         divided = parts > 1 and by_weight(term.kind) is not None
         whole = Register(total_name(number), fixed=True) if divided else None
-        reading = Reading(term.kind, draft, exact, classes, held, steps, parts, whole)
+        span = OverTime(draft, exact, steps, targets.get(lengths_name(term) or ""))
+        reading = Reading(term.kind, draft, exact, classes, held, span, parts, whole)
         found.append(reading.scaled(LOSSES[type(term.kind)](reading), term.weight))
     return draft.total(found)

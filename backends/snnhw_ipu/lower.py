@@ -25,6 +25,7 @@ from snnhw_ipu.layers import LOWERINGS, NodeContext
 from snnhw_ipu.losses import by_weight, lower_loss, target_name, target_shape, total_name
 from snnhw_ipu.plans import FIRST, RESTING, Lowered, Noise, Plan
 from snnhw_ipu.recipe import STEP, Draft, Register
+from snnhw_ipu.sums import lengths_name
 
 __all__ = ["Lowering"]
 
@@ -127,6 +128,7 @@ class Lowering:
             for name, term in named.items()
             if name is not None
         }
+        shapes |= {name: () for term in loss.terms if (name := lengths_name(term))}
         targets = {name: Register(name, shape, fixed=True) for name, shape in shapes.items()}
         value = lower_loss(draft, loss, signals, targets, steps=steps, parts=self.plan.parts)
         divided = [

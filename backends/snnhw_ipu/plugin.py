@@ -38,6 +38,7 @@ class IpuBackend:
             dtypes=DTYPES,
             fixed_shapes=True,
             noise=True,
+            lengths=True,
         )
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:

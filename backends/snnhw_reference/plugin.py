@@ -49,6 +49,7 @@ class ReferenceBackend:
             optimizers=frozenset(UPDATES),
             dtypes=DTYPES,
             noise=True,
+            lengths=True,
             integers=WHOLE,
             is_reference=True,
         )

@@ -19,6 +19,7 @@ FLAGS: Final = {
     "loops through time": "recurrence",
     "any T and batch at each call": "fixed_shapes",
     "random numbers in neurons": "noise",
+    "samples of several lengths": "lengths",
     "programs of integers": "integers",
     "Python functions as surrogates": "callables",
 }

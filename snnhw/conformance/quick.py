@@ -30,6 +30,7 @@ QUICK: Final = (
     "gradient/static-Linear-bias",
     "gradient/unwatched-*",
     "gradient/loss-CERate-plain",
+    "gradient/ends-CERate",
     "training/*-plain",
     "law/*-dense",
 )

@@ -14,6 +14,7 @@ from snnhw.conformance.case import CLASSES, LazyCase
 from snnhw.conformance.cases import (
     adjoints,
     corners,
+    ending,
     exact,
     functions,
     gradient,
@@ -55,6 +56,7 @@ SOURCES: Final[tuple[Callable[[], Iterator[LazyCase]], ...]] = (
     functions.cases,
     margin.cases,
     gradient.cases,
+    ending.cases,
     layers.cases,
     static_inputs.cases,
     training.cases,

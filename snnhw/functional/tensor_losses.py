@@ -16,6 +16,7 @@ from snnhw.errors import InputError
 from snnhw.ir import ClassLoss, LossKind, Term
 from snnhw.ir.targets import CLASSES, Form, form_of
 from snnhw.tensors.losses import OTHER_LOSSES, each, what_is
+from snnhw.tensors.own_steps import OwnSteps
 from snnhw.tensors.spiketime import spike_steps, time_error
 
 __all__ = ["SpikeSteps", "Unreduced"]
@@ -93,12 +94,12 @@ class SpikeSteps(LossKind):
             )
 
 
-def _each(term: Term, signal: Tensor, target: Tensor) -> Tensor:
+def _each(term: Term, signal: Tensor, target: Tensor, _: OwnSteps) -> Tensor:
     assert isinstance(term.kind, Unreduced)
     return each(replace(term, kind=term.kind.kind), signal, target)
 
 
-def _spike_steps(term: Term, signal: Tensor, target: Tensor) -> Tensor:
+def _spike_steps(term: Term, signal: Tensor, target: Tensor, _: OwnSteps) -> Tensor:
     kind, steps = term.kind, len(signal)
     assert isinstance(kind, SpikeSteps)
     form = form_of(term, tuple(signal.shape), what_is(target))

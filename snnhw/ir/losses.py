@@ -297,12 +297,15 @@ class Term:
             behind it for kinds that read one.
         weight: its factor.
         target: which target it is compared with, when there are several.
+        lengths: the target that says how many steps of each sample there are, ``[B]``: the term of a sample
+            is what it is of those steps alone, and nothing where there are none. "": all T steps.
     """
 
     kind: LossKind
     of: str | None = None
     weight: float = 1.0
     target: str = "target"
+    lengths: str = field(default="", metadata=LATER)
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, LossKind):
@@ -340,6 +343,10 @@ class Loss:
     def of(self, port: str) -> Loss:
         """The same terms, reading the given port."""
         return Loss(tuple(replace(term, of=port) for term in self.terms))
+
+    def within(self, lengths: str) -> Loss:
+        """The same terms, of each sample's own steps; see `Term`."""
+        return Loss(tuple(replace(term, lengths=lengths) for term in self.terms))
 
     def __call__(self, signal: Any, targets: Any = None) -> Any:
         """The loss of one signal ``[T, B, C]`` against its targets; differentiable on tensors."""

@@ -92,6 +92,8 @@ def check_targets(loss: Loss, signals: Mapping[str, Shape], targets: Mapping[str
         InputError: says what was given, all that is accepted, and what to do.
     """
     for term in loss.terms:
+        if term.lengths:
+            _check_lengths(term.lengths, signals[str(term.of)], targets)
         if not term.kind.takes:
             continue
         if term.target not in targets:
@@ -100,6 +102,15 @@ def check_targets(loss: Loss, signals: Mapping[str, Shape], targets: Mapping[str
                 f"{_accepted(term, signals[str(term.of)])}"
             )
         form_of(term, signals[str(term.of)], targets[term.target])
+
+
+def _check_lengths(name: str, signal: Shape, targets: Mapping[str, TargetArray]) -> None:
+    accepted = f"accepted: [B={signal[1]}], for each sample the number of its steps, of an integer dtype"
+    if name not in targets:
+        raise InputError(f"'{name}' is missing; {accepted}")
+    given = targets[name]
+    if given.shape != signal[1:2] or not given.whole:
+        raise InputError(f"'{name}' has shape {list(given.shape)} and dtype {given.dtype}; {accepted}")
 
 
 def form_of(term: Term, signal: Shape, given: TargetArray) -> Form:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from snnhw.passes.ending import Ending, ending
 from snnhw.passes.expand import became, expand, lacking
 from snnhw.passes.graph import Component, components, static_ports
 from snnhw.passes.loop import Argument, Body, Pass, ScanLoop, Store, backward_loop, forward_loop
@@ -15,6 +16,7 @@ __all__ = [
     "Body",
     "CellPart",
     "Component",
+    "Ending",
     "Layout",
     "LoopArgument",
     "LoopKernel",
@@ -34,6 +36,7 @@ __all__ = [
     "became",
     "components",
     "derive",
+    "ending",
     "expand",
     "forward_loop",
     "lacking",

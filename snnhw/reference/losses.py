@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from math import floor, prod
 from typing import Any, Final
 
@@ -26,14 +27,17 @@ from snnhw.ir import (
     Term,
     ValueLoss,
 )
-from snnhw.ir.targets import TargetArray, form_of, wanted
-from snnhw.reference.arrays import largest, like, reshape, total, transpose
+from snnhw.ir.targets import Form, TargetArray, form_of, wanted
+from snnhw.reference.arrays import concatenate, largest, like, pick, reshape, total, transpose
 from snnhw.reference.elementwise import add, div, mul, sub
 from snnhw.reference.tape import Array, Var, constant, result
 
 __all__ = ["TERMS", "loss_value", "ports_of"]
 
 Rule = Callable[[Any, Var, Array], Var]
+
+NONE: Final[Array] = np.empty(0, int)
+"""What a term is given that compares with nothing."""
 
 
 def ports_of(loss: Loss) -> tuple[str, ...]:
@@ -64,7 +68,7 @@ def loss_value(loss: Loss, signals: Mapping[str, Var], targets: Mapping[str, Arr
 
 
 def _term(term: Term, signal: Var, targets: Mapping[str, Array]) -> Var:
-    kind = term.kind
+    kind, lengths = term.kind, _lengths(term, signal, targets)
     if isinstance(kind, ClassLoss):
         given = targets[term.target]
         form = form_of(term, signal.shape, TargetArray(given.shape, str(given.dtype)))
@@ -73,10 +77,37 @@ def _term(term: Term, signal: Var, targets: Mapping[str, Array]) -> Var:
         compared = given
         if isinstance(kind, ValueLoss):
             compared = wanted(form, given, signal.shape[-1], kind.ends)
-        value = _reduced(kind, TERMS[type(kind)](kind, signal, compared), given)
+        alone = [_alone(kind, signal, _own(form, compared, *each), *each) for each in enumerate(lengths)]
+        values = concatenate(alone, axis=0) if lengths else TERMS[type(kind)](kind, signal, compared)
+        value = _reduced(kind, values, given)
     else:
-        value = TERMS[type(kind)](kind, signal, np.empty(0, int))
+        alone = [_alone(kind, signal, NONE, *each) for each in enumerate(lengths)]
+        value = reduce(add, alone) if lengths else TERMS[type(kind)](kind, signal, NONE)
     return mul(value, like(signal, term.weight))
+
+
+def _lengths(term: Term, signal: Var, targets: Mapping[str, Array]) -> list[int]:
+    """How many steps of each sample count; empty where all do."""
+    if not term.lengths:
+        return []
+    given, steps = targets[term.lengths], signal.shape[0]
+    outside = given[(given < 0) | (given > steps)]
+    if outside.size:
+        raise InputError(f"'{term.lengths}' holds {outside[0]}; accepted: 0 to T={steps} steps of a sample")
+    return [int(each) for each in given]
+
+
+def _alone(kind: LossKind, signal: Var, compared: Array, sample: int, steps: int) -> Var:
+    """The values of one sample, as of a run of it over its own steps; nothing where there are none."""
+    own = pick(pick(signal, range(max(steps, 1)), axis=0), [sample], axis=1)
+    values = TERMS[type(kind)](kind, own, compared)
+    return values if steps else mul(values, like(signal, 0))
+
+
+def _own(form: Form, compared: Array, sample: int, steps: int) -> Array:
+    """What one sample is compared with at its own steps."""
+    compared = compared[: max(steps, 1)] if "T" in form.axes else compared
+    return compared.take([sample], axis=form.axes.index("B")) if "B" in form.axes else compared
 
 
 def _check_classes(term: Term, kind: ClassLoss, shape: tuple[int, ...], given: Array) -> None:

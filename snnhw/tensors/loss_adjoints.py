@@ -35,7 +35,7 @@ def loss_work(loss: Loss, read: Mapping[str, Tensor], targets: Mapping[str, Tens
 def _written(term: Term, targets: Mapping[str, Tensor]) -> bool:
     """Whether somebody has written down its adjoint, for such targets: one class number for each sample."""
     kind = term.kind
-    if type(kind) not in ADJOINTS:
+    if type(kind) not in ADJOINTS or term.lengths:
         return False
     return not isinstance(kind, ClassLoss) or (kind.class_weights is None and targets[term.target].ndim == 1)
 

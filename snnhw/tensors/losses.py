@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import reduce
-from math import floor, prod
+from math import prod
 from operator import add
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +33,7 @@ from snnhw.ir import (
 from snnhw.ir.losses import apply_loss
 from snnhw.ir.targets import CLASS_OF_STEP, Form, TargetArray, check_targets, form_of
 from snnhw.tensors.arrays import as_tensor
+from snnhw.tensors.own_steps import OwnSteps
 from snnhw.tensors.scans.provider import wide
 from snnhw.tensors.spiketime import first_step, time_error
 
@@ -69,10 +70,13 @@ def grouped(kind: PopulationLoss, spikes: Tensor) -> Tensor:
     return spikes.reshape(*spikes.shape[:-1], kind.num_classes, -1).sum(-1)
 
 
-def for_class(target: Tensor, classes: int, right: float, others: float, like: Tensor) -> Tensor:
-    """``[..., classes]``: one number where the class is, another elsewhere."""
+def for_class(
+    target: Tensor, classes: int, right: Tensor | float, others: Tensor | float, like: Tensor
+) -> Tensor:
+    """``[..., classes]``: one number where the class is, another elsewhere; or ``[..., 1]`` of them."""
     hit = target[..., None] == torch.arange(classes, device=target.device)
-    return torch.where(hit, like.new_full((), right), like.new_full((), others))
+    on, off = (x if isinstance(x, Tensor) else like.new_full((), x) for x in (right, others))
+    return torch.where(hit, on, off)
 
 
 def _wanted(kind: ValueLoss, form: Form, target: Tensor, like: Tensor) -> Tensor:
@@ -83,47 +87,54 @@ def _wanted(kind: ValueLoss, form: Form, target: Tensor, like: Tensor) -> Tensor
     return for_class(numbers, like.shape[-1], *kind.ends, like)
 
 
-def _ce_membrane(kind: CEMembrane, signal: Tensor, target: Tensor) -> Tensor:
+def _ce_membrane(kind: CEMembrane, signal: Tensor, target: Tensor, span: OwnSteps) -> Tensor:
     steps = _ce(signal, target)
-    return steps.sum(0) if kind.over_time == "sum" else steps.mean(0)
+    return span.sum(steps) if kind.over_time == "sum" else span.mean(steps)
 
 
-def _mse_count(kind: MSECount, signal: Tensor, target: Tensor) -> Tensor:
-    steps, _, neurons = signal.shape
+def _mse_count(kind: MSECount, signal: Tensor, target: Tensor, span: OwnSteps) -> Tensor:
+    neurons = signal.shape[2]
     classes = kind.classes(neurons)
-    correct, other = (
-        floor(steps * rate * (neurons // classes)) for rate in (kind.correct_rate, kind.incorrect_rate)
-    )
-    wanted = for_class(target, classes, correct, other, signal)
-    return (grouped(kind, signal.sum(0)) - wanted).square() / steps
+    counts = span.sum(signal)
+    rates = (kind.correct_rate, kind.incorrect_rate)
+    right, others = (span.share((rate, neurons // classes), counts) for rate in rates)
+    wanted = for_class(target, classes, right, others, signal)
+    return (grouped(kind, counts) - wanted).square() / span.duration(counts)
 
 
-def _mse_temporal(kind: MSETemporal, signal: Tensor, wanted: Tensor) -> Tensor:
-    steps = len(signal)
+def _first_step(signal: Tensor, span: OwnSteps) -> Tensor:
+    """As `first_step`; of a neuron that is silent, the last of its sample."""
+    if span.lengths is None:
+        return first_step(signal)
+    return first_step(span.own(signal), span.lengths.clamp(min=1) - 1)
+
+
+def _mse_temporal(kind: MSETemporal, signal: Tensor, wanted: Tensor, span: OwnSteps) -> Tensor:
+    steps = span.duration(signal[0])
     ahead = torch.where(wanted < 0, wanted + steps, wanted)
-    return time_error(first_step(signal), ahead, kind.tolerance, steps)
+    return time_error(_first_step(signal, span), ahead, kind.tolerance, steps)
 
 
-def _ce_temporal(kind: CETemporal, signal: Tensor, target: Tensor) -> Tensor:
-    first = first_step(signal)
+def _ce_temporal(kind: CETemporal, signal: Tensor, target: Tensor, span: OwnSteps) -> Tensor:
+    first = _first_step(signal, span)
     return _ce(-first if kind.inverse == "negate" else 1 / (first + 1), target)
 
 
-CLASS_LOSSES: Final[Mapping[type[ClassLoss], Callable[[Any, Tensor, Tensor], Tensor]]] = {
-    CERate: lambda kind, signal, target: _ce(grouped(kind, signal), target).mean(0),
-    CECount: lambda kind, signal, target: _ce(grouped(kind, signal.sum(0)), target),
+CLASS_LOSSES: Final[Mapping[type[ClassLoss], Callable[[Any, Tensor, Tensor, OwnSteps], Tensor]]] = {
+    CERate: lambda kind, signal, target, span: span.mean(_ce(grouped(kind, signal), target)),
+    CECount: lambda kind, signal, target, span: _ce(grouped(kind, span.sum(signal)), target),
     CEMembrane: _ce_membrane,
-    CEMaxMembrane: lambda kind, signal, target: _ce(signal.max(0).values, target),
+    CEMaxMembrane: lambda kind, signal, target, span: _ce(span.largest(signal), target),
     CETemporal: _ce_temporal,
     MSECount: _mse_count,
-    MSEMembrane: lambda _, signal, wanted: (signal - wanted).square().mean(0),
+    MSEMembrane: lambda _, signal, wanted, span: span.mean((signal - wanted).square()),
     MSETemporal: _mse_temporal,
 }
 """Kind -> its value for each sample, ``[B]`` or ``[B, ...]``, of ``[T, B, ...]`` and class numbers ``[B]``,
-or of a `ValueLoss` the values that are wanted."""
+or of a `ValueLoss` the values that are wanted; over the steps of a `OwnSteps`."""
 
-OTHER_LOSSES: Final[dict[type[LossKind], Callable[[Term, Tensor, Tensor], Tensor]]] = {
-    L1Rate: lambda term, signal, target: signal.sum(),
+OTHER_LOSSES: Final[dict[type[LossKind], Callable[[Term, Tensor, Tensor, OwnSteps], Tensor]]] = {
+    L1Rate: lambda term, signal, target, span: span.own(signal).sum(),
 }
 """Kind -> the value of a term on a signal ``[T, B, ...]`` and, for those that take one, a target.
 
@@ -135,7 +146,7 @@ def each(term: Term, signal: Tensor, target: Tensor) -> Tensor:
     """The value of a `ClassLoss` for each sample, ``[B]`` or ``[B, ...]``, weighted by its class, not
     reduced; the term's own weight and reduction are left out."""
     _check_classes(term, tuple(signal.shape), target)
-    return _weighted(term, signal, target)[0]
+    return _weighted(term, signal, target, OwnSteps(len(signal)))[0]
 
 
 def _wide(signal: Tensor) -> Tensor:
@@ -143,7 +154,7 @@ def _wide(signal: Tensor) -> Tensor:
     return signal.to(wide(signal.dtype))
 
 
-def _weighted(term: Term, signal: Tensor, given: Tensor) -> tuple[Tensor, Tensor | int]:
+def _weighted(term: Term, signal: Tensor, given: Tensor, span: OwnSteps) -> tuple[Tensor, Tensor | int]:
     """The weighted values, and the sum of the samples' weights."""
     kind, form = term.kind, form_of(term, tuple(signal.shape), what_is(given))
     assert isinstance(kind, ClassLoss)
@@ -151,15 +162,15 @@ def _weighted(term: Term, signal: Tensor, given: Tensor) -> tuple[Tensor, Tensor
     if form.whole:
         target = target.long()
     compared = _wanted(kind, form, target, signal) if isinstance(kind, ValueLoss) else target
-    values = CLASS_LOSSES[type(kind)](kind, signal, compared)
+    values = span.counted(CLASS_LOSSES[type(kind)](kind, signal, compared, span))
     if kind.class_weights is None:
         return values, values.shape[0]
     weights = signal.new_tensor(kind.class_weights)[target]
     return values * weights.view(-1, *[1] * (values.ndim - 1)), weights.sum()
 
 
-def _reduced(term: Term, signal: Tensor, target: Tensor) -> Tensor:
-    values, samples = _weighted(term, signal, target)
+def _reduced(term: Term, signal: Tensor, target: Tensor, span: OwnSteps) -> Tensor:
+    values, samples = _weighted(term, signal, target, span)
     assert isinstance(term.kind, ClassLoss)
     whole = values.sum()
     return whole if term.kind.reduction == "sum" else whole / (samples * prod(values.shape[1:]))
@@ -239,9 +250,10 @@ def _check_classes(term: Term, shape: tuple[int, ...], target: Tensor) -> None:
 def _value(term: Term, signal: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
     signal = _wide(signal)
     target = targets[term.target] if term.kind.takes else signal
+    span = OwnSteps(len(signal), targets[term.lengths].to(signal.device) if term.lengths else None)
     if isinstance(term.kind, ClassLoss):
-        return _reduced(term, signal, target)
-    return OTHER_LOSSES[type(term.kind)](term, signal, target)
+        return _reduced(term, signal, target, span)
+    return OTHER_LOSSES[type(term.kind)](term, signal, target, span)
 
 
 def class_numbers(name: str, target: Tensor, batch: int, classes: int) -> Tensor:

@@ -121,6 +121,16 @@ WRONG: Final[Mapping[str, Bite]] = {
         caught=("law/repeats-dense", "exact/Linear-bias"),
         spared=("training/SGD-plain",),
     ),
+    "goes on behind the end of a sample": Bite(
+        Wrong(program=ops(Neuron, wrong.endless)),
+        caught=("law/ends-dense", "law/ends-recurrent"),
+        spared=("law/agrees-dense", "gradient/ends-CERate"),
+    ),
+    "ignores the lengths of samples": Bite(
+        Wrong(job=wrong.of_all_steps_given),
+        caught=("law/ends-in-training-dense", "gradient/ends-CERate", "gradient/ends-MSETemporal"),
+        spared=("law/ends-dense",),
+    ),
     "ignores momentum and weight decay": Bite(
         Wrong(job=wrong.plain_descent),
         caught=("training/SGD-momentum", "training/SGD-weight_decay", "training/Adam-plain"),

@@ -132,6 +132,20 @@ def attached(neuron: Neuron) -> Neuron:
     return Attached(**{item.name: getattr(neuron, item.name) for item in fields(neuron)})
 
 
+class Endless(Neuron):
+    """A neuron that does not ask whether its sample has ended."""
+
+    def equations(self) -> StepEquations:
+        found = replace(self, ends=False)
+        step = Neuron(**{item.name: getattr(found, item.name) for item in fields(found)}).equations()
+        return replace(step, ports=(*step.ports, *self.in_ports[len(step.ports) :]))
+
+
+def endless(neuron: Neuron) -> Neuron:
+    """Samples that go on behind their ends."""
+    return Endless(**{item.name: getattr(neuron, item.name) for item in fields(neuron)})
+
+
 class Sideways(BatchNorm1d):
     """Normalises by what all channels have in common."""
 
@@ -148,7 +162,11 @@ def _over_channels(here: OpContext[BatchNorm1d]) -> dict[str, Var]:
     return dict(RULES[BatchNorm1d](replace(here, measured=wide)))
 
 
-OWN: dict[type[Op], Any] = {Attached: RULES[Neuron], Sideways: _over_channels}
+OWN: dict[type[Op], Any] = {
+    Attached: RULES[Neuron],
+    Endless: RULES[Neuron],
+    Sideways: _over_channels,
+}
 """How the reference runs the ops that only a wrong backend has."""
 
 
@@ -293,6 +311,11 @@ def unweighted(job: Any) -> Any:
     if not isinstance(job, Train):
         return job
     return replace(job, loss=Loss(tuple(replace(term, weight=1.0) for term in job.loss.terms)))
+
+
+def of_all_steps_given(job: Any) -> Any:
+    """A loss of samples that never end."""
+    return replace(job, loss=job.loss.within("")) if isinstance(job, Train) else job
 
 
 # -- Other claims ---------------------------------------------------------------------------------

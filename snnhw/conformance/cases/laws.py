@@ -62,6 +62,7 @@ RUNNING: Final = (
     "labels",
     "describes",
     "agrees",
+    "ends",
 )
 SMALL: Final = ("computes",)
 TRAINING: Final = (
@@ -73,7 +74,7 @@ TRAINING: Final = (
     "refuses-targets",
     "refuses-states",
 )
-STEPPING: Final = ("reschedules", "refuses-training")
+STEPPING: Final = ("reschedules", "refuses-training", "ends-in-training")
 """Laws on runs that are exact; on those that half precision holds, too; on several steps of training; on one
 step that is exact."""
 

@@ -22,6 +22,7 @@ from snnhw.conformance.checks.claims import (
     refuses_targets,
     refuses_training,
 )
+from snnhw.conformance.checks.ending import ends, ends_in_training
 from snnhw.conformance.checks.states import keeps_settings, refuses_states
 from snnhw.conformance.expected import gradient_of, reference_run
 from snnhw.errors import SnnhwError
@@ -245,6 +246,8 @@ LAWS: Final[Mapping[str, Law]] = {
     "computes": computes,
     "learns": learns,
     "rounds": rounds,
+    "ends": ends,
+    "ends-in-training": ends_in_training,
     "refuses": refuses,
     "refuses-training": refuses_training,
     "refuses-inputs": refuses_inputs,

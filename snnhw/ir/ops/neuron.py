@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import ClassVar
 
 from snnhw.errors import ProgramError
-from snnhw.ir.expr import Expr, nearest, var
+from snnhw.ir.expr import Expr, nearest, var, where
 from snnhw.ir.frozen import FrozenMap, freeze
+from snnhw.ir.identity import LATER
 from snnhw.ir.models.consistency import SPK, name_problems
 from snnhw.ir.models.family import NeuronModel, StepEquations, compose, pointwise_step
 from snnhw.ir.ops.base import Op, Shape, is_shape, need, op
@@ -17,7 +18,10 @@ from snnhw.ir.params import Param, ParamSpec
 from snnhw.ir.surrogates import ATan, Opaque, Surrogate, spike
 from snnhw.words import listing
 
-__all__ = ["Neuron", "Pointwise"]
+__all__ = ["ALIVE", "Neuron", "Pointwise"]
+
+ALIVE = "alive"
+"""The further port of a neuron whose samples may end: 1 at steps that are theirs, 0 behind them."""
 
 GRADED = Param("graded_spikes_factor", 1.0, about="value of an output spike")
 LEVELS = "levels"
@@ -38,6 +42,7 @@ class Neuron(Op):
         quantised: every new state is rounded to the nearest of the buffer ``levels``.
         param_shapes: parameter -> shape, for parameters that are not scalar. The rank is the layer's,
             with 1 where values are shared: ``(C, 1, 1)`` for one value per channel.
+        ends: it has a further port ``alive``; where that is 0 its states stay as they are, and it is silent.
     """
 
     stateless: ClassVar[bool] = False
@@ -50,6 +55,7 @@ class Neuron(Op):
     graded: bool = False
     quantised: bool = False
     param_shapes: FrozenMap[str, Shape] = field(default_factory=FrozenMap)
+    ends: bool = field(default=False, metadata=LATER)
 
     def check(self) -> None:
         freeze(self, "param_shapes")
@@ -66,11 +72,14 @@ class Neuron(Op):
         need(self, self.timing in timings, "timing", f"{known} for '{self.reset}': {', '.join(timings)}")
         sound = self.surrogate is None or isinstance(self.surrogate, Surrogate)
         need(self, sound, "surrogate", "a value such as ATan(), or None for no gradient")
-        _check_shapes(self, self.param_shapes, [param.name for param in _params_of(self)])
+        names = [param.name for param in _params_of(self)]
+        _check_shapes(self, self.param_shapes, names)
+        taken = {*self.model.ports, *self.model.noise, *names, *(state.name for state in self.model.states)}
+        need(self, not (self.ends and ALIVE in taken), "ends", f"a model that names nothing '{ALIVE}' itself")
 
     @property
     def in_ports(self) -> tuple[str, ...]:
-        return self.model.ports
+        return (*self.model.ports, *[ALIVE] * self.ends)
 
     @property
     def out_ports(self) -> tuple[str, ...]:
@@ -105,7 +114,7 @@ class Neuron(Op):
             self.timing,
             repr(self.surrogate) if self.surrogate else "no gradient",
         ]
-        words += [word for word in ("graded", "quantised") if getattr(self, word)]
+        words += [word for word in ("graded", "quantised", "ends") if getattr(self, word)]
         words += [f"{name}{list(shape)}" for name, shape in self.param_shapes.items()]
         return " ".join(words)
 
@@ -175,7 +184,21 @@ def _neuron_step(neuron: Neuron) -> StepEquations:
         quantise=(lambda value: nearest(value, LEVELS)) if neuron.quantised else None,
         graded=var(GRADED.name) if neuron.graded else None,
     )
-    return replace(found, opaque=neuron.surrogate) if isinstance(neuron.surrogate, Opaque) else found
+    found = replace(found, opaque=neuron.surrogate) if isinstance(neuron.surrogate, Opaque) else found
+    return _ending(found) if neuron.ends else found
+
+
+def _ending(step: StepEquations) -> StepEquations:
+    """The same step, where a sample is alive; else the states it has, and no spike."""
+    alive, own = var(ALIVE) > 0.5, len(step.ports) - len(step.noise)
+    updates = {state: where(alive, new, var(state)) for state, new in step.updates.items()}
+    silent = {port: where(alive, value, 0.0) for port, value in step.outputs.items()}
+    return replace(
+        step,
+        ports=(*step.ports[:own], ALIVE, *step.ports[own:]),
+        updates=FrozenMap(updates),
+        outputs=FrozenMap({port: updates.get(port, value) for port, value in silent.items()}),
+    )
 
 
 def _params_of(neuron: Neuron) -> tuple[Param, ...]:

@@ -44,6 +44,7 @@ def torch_capabilities(**own: Any) -> Capabilities:
         "optimizers": frozenset(OPTIMIZERS.values()),
         "dtypes": ("float32", "float64"),
         "noise": True,
+        "lengths": True,
         "callables": True,
     }
     return Capabilities(**{**usual, **own})
