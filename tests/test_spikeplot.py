@@ -185,3 +185,49 @@ def test_a_camera_sees_what_was_drawn_since_its_last_picture(figure: Figure, tmp
 def test_a_camera_without_pictures(figure: Figure) -> None:
     with pytest.raises(InputError, match=r"has taken no picture; call snap\(\)"):
         spikeplot.Camera(figure).animate()
+
+
+def test_rates_are_means_of_each_step(figure: Figure) -> None:
+    ax = figure.add_subplot()
+    lines = spikeplot.rates({"a": SPIKES, "b": SPIKES[:, None, :2], "c": [0.25, 0.5]}, ax)
+    drawn = [np.asarray(line.get_ydata()).tolist() for line in lines]
+    assert drawn == [[pytest.approx(1 / 3), pytest.approx(2 / 3)], [0.5, 0.5], [0.25, 0.5]]
+    assert len({line.get_linestyle() for line in lines}) == len({line.get_color() for line in lines}) == 3
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]
+
+
+def test_histograms_of_values_and_of_counts(figure: Figure) -> None:
+    ax = figure.add_subplot()
+    of_values = spikeplot.histogram(torch.tensor([[0.0, 0.1], [0.9, 1.0]]), ax, bins=2)
+    assert of_values.get_data()[0].tolist() == [2, 2]
+    of_counts = spikeplot.histogram([3, 1], ax, edges=(0, 0.5, 1))
+    assert of_counts.get_data()[0].tolist() == [3, 1]
+    assert of_counts.get_data()[1].tolist() == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("scored", [True, False])
+def test_curves_of_training(scored: bool, figure: Figure) -> None:
+    from snnhw.training.history import Epoch, History, Scores
+
+    scores = [Scores(0.5 / n, 0.25 + 0.25 * n, 3.0, 8) if scored else None for n in (1, 2)]
+    epochs = tuple(Epoch(n, 4 * n, 0.1, 1.0 / n, 8, 1.0, scores[n - 1]) for n in (1, 2))
+    axes = spikeplot.training_curves(History(epochs, "done"), figure)
+    drawn = [[np.asarray(line.get_ydata()).tolist() for line in ax.lines] for ax in axes]
+    assert drawn == ([[[1.0, 0.5], [0.5, 0.25]], [[0.5, 0.75]]] if scored else [[[1.0, 0.5]]])
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda ax: spikeplot.rates({}, ax), r"rates takes layer -> spikes \[T, ...\], not {}"),
+        (lambda ax: spikeplot.rates({"a": 3.0}, ax), r"rates: 'a' has shape \[\]; accepted: \[T, ...\]"),
+        (lambda ax: spikeplot.histogram([1.0, np.nan], ax), "of these 2, 1 are not"),
+        (lambda ax: spikeplot.histogram([1], ax, edges=[0]), "one edge more than there are counts: 2, not 1"),
+        (lambda ax: spikeplot.training_curves([], ax.figure), "the history has no epoch yet; train one"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(call: Callable[[Axes], object], told: str, figure: Figure) -> None:
+    with pytest.raises(InputError, match=told):
+        call(figure.add_subplot())

@@ -36,7 +36,7 @@ VERBS: Final = (
     ("explain", explain.command, LOOK, "snnhw explain model.snn --backend NAME"),
     ("convert", convert.command, LOOK, "snnhw convert model.snn model.nir --write target=NAME"),
     ("export", export.command, LOOK, "snnhw export model.snn OUT --target loihi2 --calibrate spikes.npz"),
-    ("report", report.command, LOOK, "snnhw report model.snn --data test.npz"),
+    ("report", report.command, LOOK, "snnhw report model.snn --data test.npz --html report.html"),
     ("verify", verify.command, PROVE, "snnhw verify model.snn --on cpu,reference --inputs inputs.npz"),
     ("conformance", conformance.command, PROVE, "snnhw conformance NAME --json report.json"),
 )

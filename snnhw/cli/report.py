@@ -12,7 +12,8 @@ from snnhw.cli.console import err, out, print_json, table
 
 if TYPE_CHECKING:
     from snnhw.ir import Params, Program
-    from snnhw.metrics import NetworkReport, Proxies
+    from snnhw.metrics import NetworkReport
+    from snnhw.metrics.tables import Rows
 
 __all__ = ["command"]
 
@@ -52,6 +53,9 @@ def command(
             metavar="NAME", help="A chip, such as loihi2: proxies for its energy.", show_default=False
         ),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write a page with pictures.", show_default=False)
+    ] = None,
     network: Annotated[
         Path | None,
         typer.Option(help="The network that a checkpoint is of: a .snn file.", show_default=False),
@@ -85,11 +89,18 @@ def command(
             target=target,
             options=parse_options(option),
         )
+    if html is not None:
+        from snnhw.ir import write_atomic
+        from snnhw.metrics.page import page
+
+        write_atomic(html, page(found, f"{file.name} on {data.name}").encode())
     if as_json:
         print_json({"file": str(file), "data": str(data), **record(found)})
     else:
         out.print(f"{file} on {data}, {_how(found)}\n", soft_wrap=True)
         _show(found)
+        if html is not None:
+            out.print(f"written: {html}", soft_wrap=True)
 
 
 def _network(file: Path, network: Path | None, read: list[str] | None) -> tuple[Program, Params]:
@@ -112,70 +123,20 @@ def _how(found: NetworkReport) -> str:
 
 
 def _show(found: NetworkReport) -> None:
-    accuracy = "not known, the data hold no labels" if found.accuracy is None else f"{found.accuracy:.2%}"
-    size = found.footprint
-    rows = [
-        ("accuracy", accuracy),
-        ("spikes per sample", f"{found.spikes:,.1f}"),
-        ("activation sparsity", f"{found.activation_sparsity:.2%} of neurons and steps are without a spike"),
-        ("effective MACs per sample", f"{found.effective_macs:,.1f}"),
-        ("effective ACs per sample", f"{found.effective_acs:,.1f}"),
-        ("dense operations per sample", f"{found.dense:,.1f}"),
-        ("connection sparsity", f"{size.connection_sparsity:.2%} of {size.weights:,} weights are 0"),
-        ("parameters", f"{size.parameters:,} in {size.parameter_bytes:,} bytes"),
-        ("states per sample", f"{size.state_bytes:,} bytes"),
-    ]
-    out.print(table(("of the network", ""), rows))
-    out.print()
-    heads = ("neurons", "silent", "spikes per sample", "rate", "sparsity")
-    layers = [
-        (
-            each.name,
-            each.model,
-            f"{each.neurons:,}",
-            f"{each.silent:,}",
-            f"{each.spikes:,.1f}",
-            f"{each.rate:.4f}",
-            f"{each.sparsity:.2%}",
-        )
-        for each in found.layers
-    ]
-    out.print(table(("layer", "model", *heads), layers, right=heads))
-    out.print("rate: spikes of a neuron in a step; silent: neurons that never fired\n")
-    counts = ("MACs", "ACs", "dense", "effective of dense")
-    weights = [
-        (
-            each.name,
-            each.op,
-            f"{each.macs / each.samples:,.1f}",
-            f"{each.acs / each.samples:,.1f}",
-            f"{each.dense / each.samples:,.1f}",
-            f"{each.effective / (each.dense / each.samples):.2%}",
-        )
-        for each in found.synapses
-    ]
-    out.print(table(("weights", "op", *counts), weights, right=counts))
+    from snnhw.metrics import tables
+
+    _print(tables.network(found))
+    _print(tables.layers(found), "rate: spikes of a neuron in a step; silent: neurons that never fired")
+    _print(tables.weights(found))
     if found.proxies is not None:
-        _show_proxies(found.proxies)
+        from snnhw.metrics.record import LABEL
+
+        out.print(f"{found.proxies.target}: {found.proxies.label}", style="bold")
+        out.print(LABEL, soft_wrap=True)
+        _print(tables.populations(found.proxies), f"of one sample, in the mean of {found.proxies.samples}")
+        _print(tables.limits(found.proxies))
 
 
-def _show_proxies(found: Proxies) -> None:
-    from snnhw.cli.export import show_limits
-    from snnhw.metrics.record import LABEL
-
-    out.print(f"\n{found.target}: {found.label}", style="bold")
-    out.print(LABEL, soft_wrap=True)
-    heads = ("neurons", "spikes per sample", "most in a step", "synaptic operations")
-    rows = [
-        (
-            each.name,
-            f"{each.neurons:,}",
-            f"{each.spikes:,.1f}",
-            f"{max(each.per_step):,.1f}",
-            f"{each.operations:,.1f}",
-        )
-        for each in found.layers
-    ]
-    out.print(table(("layer", *heads), rows, right=heads))
-    out.print(f"of one sample, in the mean of {found.samples}; in all {found.operations:,.1f} operations\n")
-    show_limits(found.uses)
+def _print(rows: Rows, legend: str = "") -> None:
+    out.print(table(rows.heads, rows.rows, right=rows.right))
+    out.print(f"{legend}\n" if legend else "", soft_wrap=True)

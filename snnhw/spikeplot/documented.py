@@ -1,8 +1,4 @@
-"""Plots of spikes and membranes under snnTorch's names.
-
-All draw into figures that the caller made. matplotlib is imported when something is drawn, and none
-of its global settings is touched.
-"""
+"""Plots of spikes and membranes under snnTorch's names."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnhw.errors import InputError
-from snnhw.words import public
+from snnhw.spikeplot.host import host
 
 if TYPE_CHECKING:
     from matplotlib.animation import ArtistAnimation
@@ -24,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
 
 __all__ = ["Camera", "animator", "raster", "spike_count", "traces"]
-
-__getattr__, __dir__ = public(__name__, __all__)
 
 
 def raster(data: Any, ax: Axes, **kwargs: Any) -> PathCollection:
@@ -39,7 +33,7 @@ def raster(data: Any, ax: Axes, **kwargs: Any) -> PathCollection:
     Raises:
         InputError: data of another rank; pick one sample of a batch first.
     """
-    spikes = _host(data)
+    spikes = host(data)
     if spikes.ndim not in (1, 2):
         raise InputError(
             f"raster takes spikes [T, N], or [T] for one neuron, not {list(spikes.shape)}; "
@@ -74,10 +68,10 @@ def traces(
     Raises:
         InputError: too few neurons or titles, or spikes of another shape than the membranes.
     """
-    mem = _host(data)
+    mem = host(data)
     _check(mem, dim, titles)
     if spk is not None:
-        spikes = _host(spk)
+        spikes = host(spk)
         if spikes.shape != mem.shape:
             given, wanted = list(spikes.shape), list(mem.shape)
             raise InputError(f"traces takes spikes {wanted}, like the membranes, not {given}")
@@ -123,7 +117,7 @@ def animator(
     """
     from matplotlib.animation import ArtistAnimation
 
-    pictures = _host(data)
+    pictures = host(data)
     if pictures.ndim != 3:
         raise InputError(
             f"animator takes pictures [T, height, width], not {list(pictures.shape)}; "
@@ -171,7 +165,7 @@ def spike_count(
     """
     from matplotlib.animation import ArtistAnimation
 
-    spikes = _host(data)
+    spikes = host(data)
     if spikes.ndim != 2 or len(labels) != spikes.shape[1]:
         raise InputError(
             f"spike_count takes spikes [T, N] and N labels, not {list(spikes.shape)} and {len(labels)} of "
@@ -279,12 +273,3 @@ def _check(mem: npt.NDArray[Any], dim: tuple[int, int], titles: Sequence[str] | 
         )
     if titles is not None and len(titles) < prod(dim):
         raise InputError(f"traces needs {prod(dim)} titles, one for each plot, not {len(titles)}")
-
-
-def _host(data: Any) -> npt.NDArray[Any]:
-    """A tensor of any device, with or without a gradient, or anything NumPy takes."""
-    if not hasattr(data, "detach"):
-        return np.asarray(data)
-    data = data.detach().cpu()
-    short = data.is_floating_point() and data.element_size() < 4  # NumPy lacks bfloat16
-    return np.asarray((data.float() if short else data).numpy())
