@@ -173,7 +173,14 @@ def save(path: str | os.PathLike[str], net: Network, sample: Array | Arrays | No
 
     Args:
         net: as for `compile`; a torch module needs a ``sample`` of one step, ``[B, ...]``.
+
+    Raises:
+        InputError: the path does not come first.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"save takes the path first, not a {type(path).__name__}: snnhw.save('net.snn', net, sample)"
+        )
     program, params, *_ = taken(net, sample)
     files.save(path, program, params)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from source import ROOT
@@ -63,3 +64,20 @@ def test_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, listed = (ROOT / "docs" / "training.md").read_text().split("The keys:\n")
     keys = re.findall(r"^`(\w+)`", listed, re.MULTILINE)
     assert [*KEYS] == keys, "every key of a config is explained, in order"
+
+
+@pytest.mark.usefixtures("one_thread", "plain_torch")
+@pytest.mark.parametrize("page", ["index.md", "quickstart.md"])
+def test_what_a_newcomer_reads_first(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for line, text in blocks(page):
+        exec(compile("\n" * line + text, page, "exec"), names)
+    if page == "quickstart.md":
+        right = re.search(r"^([\d.]+)% right$", capsys.readouterr().out, re.MULTILINE)
+        assert right is not None
+        assert float(right[1]) > 85
+        assert names["found"].ok
+        assert Path("digits.snn").exists()

@@ -1,4 +1,4 @@
-"""Monitors: what modules took, gave, held, and what gradients passed through them, call by call.
+"""Monitors: what modules took, gave, held, and what gradients passed through them, call by call::
 
     with probe.OutputMonitor(net, snn.Leaky) as spikes:
         net(x)

@@ -139,3 +139,10 @@ def test_the_package_shows_its_own_names_alone() -> None:
     strangers = {"Any", "RLock", "TYPE_CHECKING", "annotations", "import_module"}
     assert not strangers & set(dir(snn))
     assert {"Leaky", "compile", "load_into", "optim", "__version__"} <= set(dir(snn))
+
+
+def test_the_path_comes_first() -> None:
+    with pytest.raises(
+        InputError, match=r"save takes the path first, not a Linear: snnhw\.save\('net\.snn',"
+    ):
+        snn.save(nn.Linear(2, 2), "net.snn", torch.zeros(B, 2))  # type: ignore[arg-type]
