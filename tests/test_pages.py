@@ -54,6 +54,18 @@ def test_neurons_of_ones_own(
 
 
 @pytest.mark.usefixtures("one_thread", "plain_torch")
+def test_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    found = blocks("report.md")
+    for line, text in found:
+        exec(compile("\n" * line + text, "report.md", "exec"), names)
+    assert len(found) == 4
+    assert "simulated, bit-true to lava-nc" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} >= {"report.html", "network.png"}
+
+
+@pytest.mark.usefixtures("one_thread", "plain_torch")
 def test_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
