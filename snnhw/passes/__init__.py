@@ -9,9 +9,10 @@ from snnhw.passes.loop import Argument, Body, Pass, ScanLoop, Store, backward_lo
 from snnhw.passes.recurrence import CellPart, LoopKernel, Part, Port, Product, Section, Wire
 from snnhw.passes.recurrence_arguments import LoopArgument, arguments, sizes, width
 from snnhw.passes.resolve import resolve_loss
-from snnhw.passes.scan import Layout, Request, ScanKernel, Value, derive
+from snnhw.passes.scan import NOWHERE, Layout, Request, ScanKernel, Value, derive
 
 __all__ = [
+    "NOWHERE",
     "Argument",
     "Body",
     "CellPart",

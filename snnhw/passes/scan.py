@@ -21,8 +21,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -30,10 +31,13 @@ from snnhw.ir import Expr, FrozenMap, StepEquations, const, gradient, topologica
 from snnhw.ir.expr import make, replace
 from snnhw.ir.text import dump
 
-__all__ = ["Layout", "Request", "ScanKernel", "Value", "derive"]
+__all__ = ["NOWHERE", "Layout", "Request", "ScanKernel", "Value", "derive"]
 
 Layout = Literal["scalar", "neuron"]
 """How a value varies over a layer: not at all, or from neuron to neuron."""
+
+NOWHERE: Final = const(0.0)
+"""The derivative to what nothing that has one reads; expressions that are equal are one object."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class ScanKernel:
         tables: t0, t1, ...: tables stand in the order of the step's.
         static: for each input, whether it has no time axis.
         layouts: for each parameter, how it varies.
-        values: what the prologue computes, in the order of v.
+        values: what the prologue computes, in the order of v; an adjoint is wanted of those that a
+            derivative reads.
         next_states: each state after the step.
         output_exprs: each output of the step.
         adjoints: for each output, whether a gradient arrives through it.
@@ -137,6 +142,9 @@ def derive(step: StepEquations, request: Request) -> ScanKernel:
     values, roots = _hoist(roots, params, request)
     updates, outputs = roots[: len(states)], roots[len(states) :]
     carried, input_grads, value_grads = _backward(step, request, updates, outputs, values)
+    values = tuple(
+        changed(value, grad=grad is not None) for value, grad in zip(values, value_grads, strict=True)
+    )
     return ScanKernel(
         states=tuple(states),
         inputs=step.ports,
@@ -233,7 +241,9 @@ def _backward(
     return (
         tuple(carried),
         tuple(e if port in request.input_grads else None for port, e in zip(step.ports, inputs, strict=True)),
-        tuple(e if value.grad else None for value, e in zip(values, adjoints, strict=True)),
+        tuple(
+            e if value.grad and e is not NOWHERE else None for value, e in zip(values, adjoints, strict=True)
+        ),
     )
 
 

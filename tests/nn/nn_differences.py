@@ -81,7 +81,12 @@ def nothing() -> None:
 
 def unheard() -> None:
     for library, kind in ((theirs, "subtract"), (snn, "none")):
-        assert library.DeltaLeaky(1.0, beta=0.5).reset_mechanism == kind
+        layers: list[Any] = [
+            library.DeltaLeaky(1.0, beta=0.5),
+            library.StateLeaky(0.5, 3),
+            library.LinearLeaky(0.5, 3, 2),
+        ]
+        assert [layer.reset_mechanism for layer in layers] == [kind] * 3
 
 
 def held() -> None:
@@ -123,6 +128,24 @@ def listed() -> None:
         assert torch.equal(norm[1](x), second)
 
 
+def passed_over() -> None:
+    from snntorch import utils as their_utils
+
+    for library, utils, kept in ((theirs, their_utils, True), (snn, snn.utils, False)):
+        theirs.SpikingNeuron.instances.clear()
+        neuron: Any = type("Own", (library.SpikingNeuron,), {"reset_mem": lambda self: self.mem.zero_()})()
+        neuron.register_buffer("mem", torch.ones(3))
+        utils.reset(nn.Sequential(neuron))
+        assert bool(neuron.mem.count_nonzero()) is kept
+
+
+def unread() -> None:
+    for library, wanted in ((theirs, torch.tensor(0.0)), (snn, None)):
+        layer: Any = library.Leaky(0.5, learn_graded_spikes_factor=True, reset_delay=False)
+        layer(X.clone().requires_grad_())[1].sum().backward()
+        assert layer.graded_spikes_factor.grad == wanted
+
+
 LAYERS: dict[str, Callable[[], None]] = {
     "`dropout` of `LeakyParallel`": dropout,
     "`inhibition=True` of `SConv2dLSTM` with a pool": pooled,
@@ -130,10 +153,12 @@ LAYERS: dict[str, Callable[[], None]] = {
     "`Lapicque` given `beta`, R and C": following,
     "`DeltaLeaky` called without its state": unaided,
     "`DeltaLeaky` before its first call": nothing,
-    "`DeltaLeaky.reset_mechanism`, which has no effect": unheard,
+    "`reset_mechanism` of `DeltaLeaky`, `StateLeaky` and `LinearLeaky`, which has no effect": unheard,
     "`DeltaLeaky.delta_threshold`": held,
     "whole numbers given to `Lapicque`": whole,
     "a sample without a batch for `SLSTM`, `SConv2dLSTM`, `StateLeaky`": alone,
     "spikes of bool": booleans,
     "`BatchNormTT1d` called": listed,
+    "`utils.reset` of a neuron that derives from `LIF` or `SpikingNeuron` alone": passed_over,
+    "the gradient of `graded_spikes_factor` with `reset_delay=False`, of membranes alone": unread,
 }

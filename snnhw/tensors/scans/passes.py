@@ -6,14 +6,13 @@ What is given is folded into a kernel's shapes, and what it gives is unfolded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import torch
 from torch import Tensor
 
 from snnhw.errors import InputError
-from snnhw.ir import State, const, evaluate
-from snnhw.passes import ScanKernel
+from snnhw.ir import State, evaluate
+from snnhw.passes import NOWHERE, ScanKernel
 from snnhw.tensors.namespace import torch_namespace
 from snnhw.tensors.scans.provider import Provider, Scan, ScanInputs
 from snnhw.tensors.scans.site import ScanSite
@@ -21,9 +20,6 @@ from snnhw.tensors.scans.site import ScanSite
 __all__ = ["Scans", "computed", "differentiated", "epilogue", "fold", "initial", "split"]
 
 Tensors = Mapping[str, Tensor]
-
-NOWHERE: Final = const(0.0)
-"""The derivative to what is not read; expressions that are equal are one object."""
 
 
 def initial(

@@ -47,7 +47,7 @@ class LeakyParallel(
         input_size: features of the input.
         hidden_size: neurons.
         beta: what each membrane keeps per step: a number, or one for every neuron, which snnTorch 1.0
-            forgets; None: random, as torch initialises.
+            forgets; None: random, as torch initialises. A full matrix is filled with it, row by row.
         bias: whether both products have biases.
         threshold: the neuron fires where its membrane is greater.
         dropout: accepted as snnTorch does, where it has no effect on one layer; must be 0.
@@ -169,8 +169,10 @@ class _Weights(Copied):
         return self.weight_hh_l0.diagonal()
 
     def fill(self, beta: Tensor) -> None:
-        """Let each neuron keep ``beta`` of its membrane, and hear no other."""
-        self.get_parameter("weight_hh_l0").data.copy_(torch.diag(beta))
+        """Let each neuron keep ``beta`` of its membrane; and, where the matrix is full, hear as much of every
+        other, as in snnTorch."""
+        matrix = self.get_parameter("weight_hh_l0").data
+        matrix.copy_(beta.unsqueeze(-1).expand_as(matrix) if self.full else torch.diag(beta))
 
     def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:  # noqa: A002  # as torch.nn.RNN has it
         """Membranes ``[T, B, hidden]`` of ``[T, B, inputs]``, and ``[1, B, hidden]`` after the last step; for
