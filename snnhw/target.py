@@ -18,7 +18,7 @@ import numpy.typing as npt
 from snnhw.plugin import Arrays, Probe
 
 if TYPE_CHECKING:
-    from snnhw.ir import Params, Program
+    from snnhw.ir import NeuronModel, Params, Program
 
 __all__ = [
     "Calibration",
@@ -30,6 +30,7 @@ __all__ = [
     "Projection",
     "Quantised",
     "Use",
+    "WeightGrid",
 ]
 
 Array = npt.NDArray[Any]
@@ -48,6 +49,7 @@ class Population:
         alpha, beta, threshold, bias: ``[N]`` each, float64.
         reset: ``zero`` or ``subtract``.
         most: spikes of one neuron in a step.
+        unit: ``[N]``, how many of the chip's integers make 1 of its states; None: it is not known yet.
     """
 
     name: str
@@ -57,10 +59,37 @@ class Population:
     bias: Array
     reset: Literal["zero", "subtract"]
     most: int = 1
+    unit: Array | None = None
 
     @property
     def size(self) -> int:
         return len(self.threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightGrid:
+    """The integers that weights are rounded to.
+
+    Attributes:
+        scale: ``[target]``, how many of them make a weight of 1.
+        low, high: the smallest and the largest; step: between two of them.
+    """
+
+    scale: Array
+    low: int
+    high: int
+    step: int = 1
+
+    def whole(self, weight: Array) -> Array:
+        """The integers of weights ``[target, source]``: the nearest, of two the larger."""
+        found = self.step * np.floor(weight * self.scale[:, None] / self.step + 0.5)
+        clipped: Array = np.clip(found, self.low, self.high).astype(np.int64)
+        return clipped
+
+    def on(self, weight: Array) -> Array:
+        """The weights that those integers stand for."""
+        found: Array = self.whole(weight) / self.scale[:, None]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +101,7 @@ class Projection:
         source: a population or an input; target: a population.
         weight: ``[target, source]``, float64.
         delay: steps.
+        grid: what its weights are rounded to; None: the target chooses.
     """
 
     name: str
@@ -79,6 +109,7 @@ class Projection:
     target: str
     weight: Array
     delay: int = 0
+    grid: WeightGrid | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +194,8 @@ class Quantised:
 
     Attributes:
         program, params: what is computed, with formats: see `snnhw.ir.whole`.
-        network: the float network that has the chip's parameters, which the integers stand for.
+        network: the float network that has the chip's parameters, which the integers stand for: its
+            populations have units, and its projections grids.
         vendor: name -> array, for the vendor's own constructors.
         uses: of every limit.
         rows: population -> what its integers came to: title -> value, for the report.
@@ -214,13 +246,16 @@ class ChipTarget(Protocol):
         """Everything in it that the chip has no way to compute, each with its node."""
         ...
 
-    def on_grid(self, network: ChipNetwork) -> ChipNetwork:
-        """The network with decays that the chip has, and as many spikes a step; weights scaled so that a
-        constant input leads to the same."""
+    def trained(self) -> NeuronModel | None:
+        """The neurons' rule to train with: the chip's integers on the way there, and the derivatives of
+        the floats that they stand for on the way back. States u and v in integers, a port x, and the
+        parameters alpha, beta, bias, threshold, most, unit of a `Population`, under the name
+        ``ChipPopulation``. None: floats with the chip's parameters are close enough."""
         ...
 
     def quantise(self, network: ChipNetwork, calibration: Calibration) -> Quantised:
-        """Integers for a network that has the chip's delays.
+        """Integers for a network that has the chip's delays; where it has grids and units, it was trained
+        on them, and keeps them.
 
         Raises:
             ExportError: it does not fit; every reason, each with node, value and limit.

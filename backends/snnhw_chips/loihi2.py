@@ -13,15 +13,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from snnhw.errors import ExportError
 from snnhw.plugin import INTERFACE, Arrays, Probe
-from snnhw.target import Array, Calibration, ChipNetwork, Job, Limit, Population, Projection, Quantised, Use
+from snnhw.target import (
+    Array,
+    Calibration,
+    ChipNetwork,
+    Job,
+    Limit,
+    Population,
+    Projection,
+    Quantised,
+    Use,
+    WeightGrid,
+)
 from snnhw_chips.loihi_program import HALF, integer_program, vendor_arrays
 from snnhw_chips.processes import Simulator
+
+if TYPE_CHECKING:
+    from snnhw.ir import NeuronModel
 
 __all__ = ["Loihi2"]
 
@@ -80,14 +94,9 @@ class Loihi2:
                     found.append(f"{name}: {what} is {decay[(decay < 0) | (decay > 1)][0]:g}; give 0 to 1")
         return tuple(found)
 
-    def on_grid(self, network: ChipNetwork) -> ChipNetwork:
-        populations = {}
-        for name, cells in network.populations.items():
-            decays = _decays(cells)
-            populations[name] = replace(
-                cells, alpha=1 - (decays["du"] + 1) / 4096, beta=1 - decays["dv"] / 4096, most=1
-            )
-        return replace(network, populations=populations)
+    def trained(self) -> NeuronModel | None:
+        """Floats with its parameters: it rounds states so finely that in small networks no spike moves."""
+        return None
 
     def quantise(self, network: ChipNetwork, calibration: Calibration) -> Quantised:
         problems: list[str] = []
@@ -100,7 +109,9 @@ class Loihi2:
         used: dict[str, list[tuple[float, str]]] = {name: [] for name in LIMITS}
         for name, population in network.populations.items():
             into = network.into(name)
-            scale, whole = _weights(into)
+            grids = _grids(into)
+            scale = float(min((grid.scale.min() for grid in grids.values()), default=1.0))
+            whole = {each.name: grids[each.name].whole(each.weight) for each in into}
             shift, made = _cells(population, scale, calibration, name)
             weights |= whole
             cells[name] = made
@@ -113,10 +124,9 @@ class Loihi2:
                 threshold=64 * made["vth"] / unit,
                 bias=made["bias"] / unit,
                 reset="zero",
+                unit=np.full(population.size, unit),
             )
-            projections += [
-                Projection(p.name, p.source, p.target, whole[p.name] / scale, p.delay) for p in into
-            ]
+            projections += [replace(p, weight=grids[p.name].on(p.weight), grid=grids[p.name]) for p in into]
             peak = max(float(calibration.u[name].max()), float(calibration.v[name].max())) * unit
             used["weight"] += [(float(np.abs(whole[p.name]).max(initial=0)), p.name) for p in into]
             used["threshold"].append((float(made["vth"].max()), name))
@@ -160,25 +170,21 @@ class Loihi2:
 PORTS: Final = {"u": "u", "v": "v", "spk": "s"}
 
 
-def _weights(into: tuple[Projection, ...]) -> tuple[float, dict[str, Array]]:
-    """One scale for all that arrives at a population, so that its sums are in one unit."""
+def _grids(into: tuple[Projection, ...]) -> dict[str, WeightGrid]:
+    """By projection: one scale for all that arrives at a population, so that its sums are in one unit."""
+    if all(each.grid for each in into):
+        return {each.name: each.grid for each in into if each.grid}
     scales = []
     for each in into:
         low, high = WEIGHTS[_signs(each.weight)]
-        limits = [
-            bound / extreme
-            for bound, extreme in ((low, each.weight.min()), (high, each.weight.max()))
-            if extreme
-        ]
-        scales += [min(limit for limit in limits if limit > 0)] if limits else []
-    scale = min(scales, default=1.0)
-    whole = {}
-    for each in into:
-        signs = _signs(each.weight)
-        step = 2 if signs == "mixed" else 1
-        rounded = step * np.rint(each.weight * scale / step)
-        whole[each.name] = np.clip(rounded, *WEIGHTS[signs]).astype(np.int64)
-    return float(scale), whole
+        ends = ((low, each.weight.min()), (high, each.weight.max()))
+        scales += [bound / extreme for bound, extreme in ends if bound * extreme > 0]
+    scale = np.full(len(into[0].weight) if into else 0, min(scales, default=1.0))
+    return {each.name: WeightGrid(scale, *WEIGHTS[_signs(each.weight)], _step(each.weight)) for each in into}
+
+
+def _step(weight: Array) -> int:
+    return 2 if _signs(weight) == "mixed" else 1
 
 
 def _signs(weight: Array) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -32,22 +32,31 @@ from snnhw.target import (
     Projection,
     Quantised,
     Use,
+    WeightGrid,
 )
 from snnhw_chips.processes import Simulator
-from snnhw_chips.xylo_program import BITS, MOST, Cells, integer_program, vendor_arrays
+from snnhw_chips.xylo_program import Cells, integer_program, vendor_arrays
+from snnhw_chips.xylo_scales import (
+    LARGEST,
+    WEIGHTS,
+    arriving,
+    dash,
+    lost,
+    named,
+    on_grid,
+    peaks,
+    row,
+    scales_of,
+)
+from snnhw_chips.xylo_trained import trained_cells
+
+if TYPE_CHECKING:
+    from snnhw.ir import NeuronModel
 
 __all__ = ["XyloAudio2", "XyloAudio3", "XyloIMU"]
 
 ROCKPOOL: Final = "rockpool 3.1.0"
 XYLOSIM: Final = "xylosim 0.1.3"
-LARGEST: Final = 2 ** (BITS - 1) - 1
-HEADROOM: Final = 0.5
-"""The share of a state's range that calibration data may fill: other data may go further."""
-
-LEAST: Final = 100
-"""Weights keep at least this much of 127 when a neuron's scale is made smaller for its states' sake."""
-
-SHIFTS: Final = range(7, -1, -1)
 WORKER: Final = Path(__file__).with_name("workers") / "load_xylo.py"
 SIMULATOR: Final = Simulator(
     "xylosim",
@@ -115,45 +124,47 @@ class Xylo:
                 )
         return tuple(found)
 
-    def on_grid(self, network: ChipNetwork) -> ChipNetwork:
-        ready = network.outputs.values()
-        grid = {name: _on_grid(cells, name in ready) for name, cells in network.populations.items()}
-        gains = {name: _gain(network.populations[name], cells) for name, cells in grid.items()}
-        scaled = tuple(replace(p, weight=gains[p.target][:, None] * p.weight) for p in network.projections)
-        return replace(network, populations=grid, projections=scaled)
+    def trained(self) -> NeuronModel | None:
+        """States of 16 bits round so coarsely that training has to see it."""
+        return trained_cells()
 
     def quantise(self, network: ChipNetwork, calibration: Calibration) -> Quantised:
         ready = tuple(dict.fromkeys(network.outputs.values()))
-        grid = {name: _on_grid(cells, name in ready) for name, cells in network.populations.items()}
-        weights = {name: _arriving(network, name, grid[name]) for name in grid}
-        scales, shift = _scales(network, grid, weights, calibration)
+        grid = {name: on_grid(cells, name in ready) for name, cells in network.populations.items()}
+        weights = {name: arriving(network, name, grid[name]) for name in grid}
+        scales, shift = scales_of(network, grid, weights, calibration)
         made: dict[str, Cells] = {}
         floats: dict[str, Population] = {}
         projections: list[Projection] = []
         rows: dict[str, dict[str, str]] = {}
         for name, asked in network.populations.items():
             own, unit = grid[name], scales[name] * 2.0**shift
-            whole = {
-                source: np.clip(np.rint(w * scales[name][:, None]), -128, 127).astype(np.int64)
-                for source, w in weights[name].items()
-            }
+            rounded = WeightGrid(scales[name], *WEIGHTS)
+            whole = {source: rounded.whole(weight) for source, weight in weights[name].items()}
             made[name] = Cells(
-                _dash(own.alpha),
-                _dash(own.beta),
+                dash(own.alpha),
+                dash(own.beta),
                 np.rint(own.threshold * unit).astype(np.int64),
                 np.rint(own.bias * unit).astype(np.int64),
                 whole,
             )
-            floats[name] = Population(
-                name, own.alpha, own.beta, made[name].threshold / unit, made[name].bias / unit,
-                "subtract", own.most,
-            )  # fmt: skip
-            back = own.alpha[:, None] / scales[name][:, None]
+            floats[name] = replace(
+                own, threshold=made[name].threshold / unit, bias=made[name].bias / unit, unit=unit
+            )
+            # the chip adds before it decays, and a population after
+            kept = WeightGrid(scales[name] / own.alpha, *WEIGHTS)
             projections += [
-                Projection(f"{source}_to_{name}", source, name, back * w, int(source not in network.inputs))
+                Projection(
+                    named(network, source, name),
+                    source,
+                    name,
+                    w / kept.scale[:, None],
+                    self.delay(network, Projection("", source, name, w)),
+                    kept,
+                )
                 for source, w in whole.items()
             ]
-            rows[name] = _row(asked, own, whole, shift, made[name])
+            rows[name] = row(asked, own, whole, shift, made[name])
         uses = self._uses(network, made, calibration, {n: s * 2.0**shift for n, s in scales.items()}, ready)
         problems = [
             f"{use.node or 'the network'}: {use.limit.name} come to {use.used:,.0f}, but there are "
@@ -171,7 +182,7 @@ class Xylo:
             vendor=vendor_arrays(network, made, ready, shift),
             uses=uses,
             rows=rows,
-            lost=(*network.notes, *_lost(network, grid)),
+            lost=(*network.notes, *lost(network, grid)),
             ports={f"{name}.{ours}": f"{name}.{theirs}" for name in made for ours, theirs in PORTS.items()},
         )
 
@@ -200,7 +211,10 @@ class Xylo:
             found.setdefault("weight", []).append((largest, name))
             found.setdefault("threshold", []).append((float(cells.threshold.max()), name))
             found.setdefault("bias", []).append((float(np.abs(cells.bias).max()), name))
-            found.setdefault("state", []).append((float(_peaks(calibration, name, units[name]).max()), name))
+            reached = float(peaks(calibration, name, units[name]).max())
+            if network.populations[name].unit is not None:  # trained on the ends of its bits
+                reached = min(reached, LARGEST)
+            found.setdefault("state", []).append((reached, name))
         return tuple(Use(self.table[key], *max(found[key])) for key in self.table)
 
     def probe(self) -> Probe:
@@ -214,102 +228,6 @@ class Xylo:
 
 
 PORTS: Final = {"i": "i", "v": "v", "spk": "s"}
-
-
-def _dash(decay: Array) -> Array:
-    """The power of two by which a state decays: ``1 - 2^-dash``."""
-    found: Array = np.clip(np.rint(-np.log2(1 - decay)), 1, 15).astype(np.int64)
-    return found
-
-
-def _on_grid(cells: Population, ready: bool) -> Population:
-    """Decays of the chip; the gain that they change `_arriving` gives back to what drives the neuron."""
-    alpha, beta = (1 - 2.0 ** -_dash(decay) for decay in (cells.alpha, cells.beta))
-    return Population(
-        cells.name,
-        alpha,
-        beta,
-        cells.threshold,
-        cells.bias * (1 - beta) / (1 - cells.beta),
-        "subtract",
-        MOST["output" if ready else "hidden"],
-    )
-
-
-def _gain(asked: Population, grid: Population) -> Array:
-    """By how much weights grow, so that a constant input leads to the same."""
-    found: Array = (1 - grid.alpha) * (1 - grid.beta) / ((1 - asked.alpha) * (1 - asked.beta))
-    return found
-
-
-def _arriving(network: ChipNetwork, name: str, grid: Population) -> dict[str, Array]:
-    """Source -> weights as the chip takes them, in the order in which it adds: an input enters decayed, and
-    what a constant input leads to stays as it was."""
-    gain = _gain(network.populations[name], grid) / grid.alpha
-    found: dict[str, Array] = {}
-    for source in (*network.inputs, *network.populations):
-        parts = [gain[:, None] * each.weight for each in network.into(name) if each.source == source]
-        if parts:
-            found[source] = np.sum(parts, axis=0)
-    return found
-
-
-def _peaks(calibration: Calibration, name: str, unit: Array) -> Array:
-    found: Array = np.maximum(calibration.u[name], calibration.v[name]) * unit
-    return found
-
-
-def _scales(
-    network: ChipNetwork,
-    grid: Mapping[str, Population],
-    weights: Mapping[str, Mapping[str, Array]],
-    calibration: Calibration,
-) -> tuple[dict[str, Array], int]:
-    """A scale for every neuron, and the largest shift for all at which states have headroom and thresholds
-    fit, while weights keep their bits."""
-    full = {}
-    for name, population in network.populations.items():
-        largest = np.max([np.abs(w).max(1) for w in weights[name].values()], axis=0)
-        full[name] = 127 / np.where(largest > 0, largest, 127 / population.threshold)
-    for shift in SHIFTS:
-        scales = {}
-        for name, own in grid.items():
-            reach = np.maximum(_peaks(calibration, name, np.ones(len(own.threshold))), 1e-12)
-            most = np.minimum(HEADROOM * LARGEST / reach, LARGEST / own.threshold) / 2.0**shift
-            scales[name] = np.minimum(full[name], most)
-        if all(np.all(scales[name] >= full[name] * LEAST / 127) for name in grid):
-            break
-    return scales, shift
-
-
-def _lost(network: ChipNetwork, grid: Mapping[str, Population]) -> tuple[str, ...]:
-    found = []
-    for name, own in grid.items():
-        asked = network.populations[name]
-        for what in ("alpha", "beta"):
-            before, after = getattr(asked, what), getattr(own, what)
-            off = np.abs(np.log(before) / np.log(after) - 1).max()
-            if off > 0.03:
-                found.append(
-                    f"{name}: {what} {before[0]:.4g} becomes {after[0]:.4g}, a time constant that is "
-                    f"{off:.0%} off; weights are scaled so that a constant input leads to the same. Train "
-                    "with decays of 1 - 2^-d (snnhw.chips.prepare)"
-                )
-    return tuple(found)
-
-
-def _row(
-    asked: Population, own: Population, whole: Mapping[str, Array], shift: int, made: Cells
-) -> dict[str, str]:
-    largest = max((float(np.abs(w).max(initial=0)) for w in whole.values()), default=0.0)
-    off = (asked.alpha - own.alpha, asked.beta - own.beta)
-    return {
-        "neurons": str(asked.size),
-        "shift": str(shift),
-        "weight bits": f"{np.log2(largest + 1):.1f}",
-        "threshold": f"{made.threshold.min()} to {made.threshold.max()}",
-        "decay error": f"{max(np.abs(decays).max() for decays in off):.2g}",
-    }
 
 
 class XyloAudio2(Xylo):

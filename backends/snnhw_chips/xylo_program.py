@@ -34,7 +34,7 @@ from snnhw.ir import (
 from snnhw.target import Array, ChipNetwork
 from snnhw_chips.arriving import arriving
 
-__all__ = ["BITS", "MOST", "Cells", "cells", "integer_program", "vendor_arrays"]
+__all__ = ["BITS", "MOST", "Cells", "cells", "decay", "integer_program", "vendor_arrays"]
 
 BITS: Final = 16
 """Of all states, thresholds and biases."""
@@ -57,7 +57,7 @@ class Cells:
     weights: Mapping[str, Array]
 
 
-def _decay(state: Expr, divisor: Expr) -> Expr:
+def decay(state: Expr, divisor: Expr) -> Expr:
     """What a state loses: its floor by a power of two, and at least 1, so that it comes to rest."""
     lost = state // divisor
     return where(abs(lost) > 0.0, lost, where(state > 0.0, 1.0, 0.0))
@@ -66,8 +66,8 @@ def _decay(state: Expr, divisor: Expr) -> Expr:
 @lru_cache
 def cells() -> NeuronModel:
     """LIF of xylosim; ``x`` is the current with all spikes of the step added, which decays at once."""
-    current = x - _decay(x, left_syn)
-    change = saturate(saturate(wrap(-_decay(v, left_mem), BITS) + current, BITS) + bias, BITS)
+    current = x - decay(x, left_syn)
+    change = saturate(saturate(wrap(-decay(v, left_mem), BITS) + current, BITS) + bias, BITS)
     times = where(threshold > 0.0, minimum(v // maximum(threshold, 1.0), most), most)
     return model(
         "XyloLIF",

@@ -21,12 +21,13 @@ from snnhw.ir import (
     Param,
     Params,
     Program,
+    RoundedLinear,
     maximum,
     minimum,
     model,
     variables,
 )
-from snnhw.target import ChipNetwork, Population
+from snnhw.target import ChipNetwork, Population, Projection
 
 __all__ = ["cells", "float_program"]
 
@@ -55,8 +56,13 @@ def cells() -> NeuronModel:
 (spike,) = variables("spike")
 
 
-def float_program(network: ChipNetwork) -> tuple[Program, Params]:
-    """The program and its parameters, float64; ports of a population ``name.spk``, ``name.u``, ``name.v``."""
+def float_program(network: ChipNetwork, rule: NeuronModel | None = None) -> tuple[Program, Params]:
+    """The program and its parameters, float64; ports of a population ``name.spk``, ``name.u``, ``name.v``.
+    Weights that have a grid are rounded to it, and trained straight through.
+
+    Args:
+        rule: of the neurons, where that is a chip's (`snnhw.target.ChipTarget.trained`).
+    """
     nodes: dict[str, Op] = {}
     edges: list[Edge] = []
     params: Params = {}
@@ -70,14 +76,13 @@ def float_program(network: ChipNetwork) -> tuple[Program, Params]:
             edges.append(Edge(f"{name}.y", f"{name}_flat.x"))
             flat[name] = f"{name}_flat.y"
     for name, population in network.populations.items():
-        nodes[name] = _neuron(population)
-        params |= {
-            f"{name}.{key}": np.array(getattr(population, key))
-            for key in ("alpha", "beta", "bias", "threshold")
-        }
+        nodes[name] = _neuron(population, rule)
+        params |= {f"{name}.{key}": np.array(getattr(population, key)) for key in _varying(rule)}
         params[f"{name}.most"] = np.array(float(population.most))
     for each in network.projections:
-        nodes[each.name] = Linear(network.width(each.source), network.width(each.target), bias=False)
+        nodes[each.name] = _product(network, each)
+        if each.grid is not None:
+            params[f"{each.name}.scale"] = each.grid.scale[:, None]
         params[f"{each.name}.weight"] = np.array(each.weight)
         source = flat.get(each.source, f"{each.source}.spk")
         edges += [Edge(source, f"{each.name}.x", each.delay), Edge(f"{each.name}.y", f"{each.target}.x")]
@@ -87,8 +92,24 @@ def float_program(network: ChipNetwork) -> tuple[Program, Params]:
     return Program(FrozenMap(nodes), tuple(edges)), params
 
 
-def _neuron(population: Population) -> Neuron:
-    shapes = dict.fromkeys(("alpha", "beta", "bias", "threshold"), (population.size,))
+def _varying(rule: NeuronModel | None) -> tuple[str, ...]:
+    """Parameters of which every neuron has its own."""
+    return ("alpha", "beta", "bias", "threshold", *(() if rule is None else ("unit",)))
+
+
+def _neuron(population: Population, rule: NeuronModel | None) -> Neuron:
+    shapes = dict.fromkeys(_varying(rule), (population.size,))
     return Neuron(
-        cells(), reset=population.reset, timing="immediate", surrogate=ATan(), param_shapes=FrozenMap(shapes)
+        rule or cells(),
+        reset=population.reset,
+        timing="immediate",
+        surrogate=ATan(),
+        param_shapes=FrozenMap(shapes),
     )
+
+
+def _product(network: ChipNetwork, each: Projection) -> Linear | RoundedLinear:
+    sizes, grid = (network.width(each.source), network.width(each.target)), each.grid
+    if grid is None:
+        return Linear(*sizes, bias=False)
+    return RoundedLinear(*sizes, low=grid.low, high=grid.high, step=grid.step)

@@ -9,8 +9,21 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from snnhw.errors import ExportError
-from snnhw.ir import Add, Flatten, Input, Linear, Neuron, Op, Output, Params, Program, Reshape, infer_shapes
-from snnhw.target import Array, ChipNetwork, Population, Projection
+from snnhw.ir import (
+    Add,
+    Flatten,
+    Input,
+    Linear,
+    Neuron,
+    Op,
+    Output,
+    Params,
+    Program,
+    Reshape,
+    RoundedLinear,
+    infer_shapes,
+)
+from snnhw.target import Array, ChipNetwork, Population, Projection, WeightGrid
 
 __all__ = ["NEURONS", "read_network"]
 
@@ -79,6 +92,7 @@ NEURONS: Final[Mapping[str, Callable[[Values, float], _Cells]]] = {
     "CubaLIF": _cuba(exact=False),
     "CubaLIFExponential": _cuba(exact=True),
     "Population": _population_cells,  # of `snnhw.deploy.floats`: prepared for a chip
+    "ChipPopulation": _population_cells,  # the same, by the chip's own rule
 }
 """Model -> its constants, from its parameters and the length of a step."""
 
@@ -90,6 +104,9 @@ RESETS: Final[Mapping[tuple[str, str], Literal["zero", "subtract"]]] = {
     ("subtract", "retest"): "subtract",
 }
 """Reset and timing -> what happens within the step."""
+
+
+KNOWN: Final = (Input, Output, Linear, RoundedLinear, Neuron, Add, Flatten, Reshape)
 
 
 @dataclass
@@ -118,7 +135,7 @@ def read_network(program: Program, params: Params) -> ChipNetwork:
     """
     found = _Found(program, params, infer_shapes(program).shapes)
     for name, op in program.nodes.items():
-        if not isinstance(op, (Input, Output, Linear, Neuron, Add, Flatten, Reshape)):
+        if not isinstance(op, KNOWN):
             found.problems.append(
                 f"{name}: a {type(op).__name__} is no population and no projection; use Linear and neurons"
             )
@@ -179,6 +196,7 @@ def _population(found: _Found, name: str, op: Neuron) -> None:
         bias,
         reset,
         int(p["most"].max()) if "most" in p else 1,
+        p.get("unit"),
     )
     found.gains[name] = full["gain"] * full["drive"]
     if np.any(full["threshold"] - rest <= 0):
@@ -193,7 +211,7 @@ def _arriving(found: _Found, name: str) -> None:
     bias = np.array(cells.bias)
     for at, delay in _upstream(found, name, "x", 0):
         op = found.program.nodes[at]
-        if not isinstance(op, Linear):
+        if not isinstance(op, (Linear, RoundedLinear)):
             found.problems.append(f"{name}: {at} feeds it without weights; put a Linear between them")
             continue
         own = found.values(at)
@@ -213,7 +231,10 @@ def _arriving(found: _Found, name: str) -> None:
                 continue
             label = at if len(found.program.into(at, "x")) == 1 else f"{at}.{source}"
             weight = gain[:, None] * own["weight"]
-            found.projections.append(Projection(label, source, name, weight, delay + edge.delay))
+            grid = None
+            if isinstance(op, RoundedLinear):
+                grid = WeightGrid(own["scale"][:, 0] / gain, op.low, op.high, op.step)
+            found.projections.append(Projection(label, source, name, weight, delay + edge.delay, grid))
     changed = {**vars(cells), "bias": bias}
     found.populations[name] = Population(**changed)
 

@@ -69,6 +69,7 @@ from snnhw.ir.ops.neuron import *
 from snnhw.ir.ops.normal import *
 from snnhw.ir.ops.parameter import *
 from snnhw.ir.ops.pool import *
+from snnhw.ir.ops.rounded import *
 from snnhw.ir.ops.saturating import *
 from snnhw.ir.ops.shape import *
 from snnhw.ir.optimizers import OPTIMIZERS, SGD, Adam, Adamax, AdamW, Optimizer, RMSprop, Slot

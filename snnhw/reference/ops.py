@@ -44,6 +44,7 @@ from snnhw.ir import (
     Parameter,
     Pointwise,
     Reshape,
+    RoundedLinear,
     SaturatingLinear,
     Scale,
     Slice,
@@ -75,7 +76,7 @@ from snnhw.reference.arrays import (
 from snnhw.reference.batchnorm import Moments, measure, moved, normalise, own
 from snnhw.reference.elementwise import add, div, mul, sqrt, sub
 from snnhw.reference.spatial import avg_pool, convolve, max_pool, sum_pool, transposed, upsample
-from snnhw.reference.tape import Array, Var, constant
+from snnhw.reference.tape import Array, Var, constant, result
 
 __all__ = ["RULES", "OpContext", "Rule", "by_parts", "margin", "rule_of"]
 
@@ -125,6 +126,15 @@ def _pass_through(here: OpContext[Op]) -> Ports:
 def _linear(here: OpContext[Linear]) -> Ports:
     y = matmul(here.env["x"], transpose(here.env["weight"], (1, 0)))
     return {"y": add(y, here.env["bias"]) if here.op.bias else y}
+
+
+def _rounded(here: OpContext[RoundedLinear]) -> Ports:
+    """The weight's gradient goes straight through, where it is within the grid."""
+    op, weight, scale = here.op, here.env["weight"], here.env["scale"].value
+    whole = op.step * np.floor(weight.value * scale / op.step + 0.5)
+    within = (weight.value * scale >= op.low) & (weight.value * scale <= op.high)
+    on_grid = np.clip(whole, op.low, op.high) / scale
+    return {"y": matmul(here.env["x"], transpose(result(on_grid, (weight, lambda g: g * within)), (1, 0)))}
 
 
 def _saturating(op: SaturatingLinear, env: Mapping[str, Var]) -> Var:
@@ -268,6 +278,7 @@ _RULES: Final[Mapping[type[Op], Rule]] = {
     WinnerTakeAll: _gives(_winner),
     LayerNorm: _gives(_layer_norm),
     Linear: _linear,
+    RoundedLinear: _rounded,
     SaturatingLinear: _gives(_saturating),
     **dict.fromkeys((Conv1d, Conv2d, Conv3d), _gives(convolve)),
     **dict.fromkeys((ConvTranspose1d, ConvTranspose2d), _gives(transposed)),

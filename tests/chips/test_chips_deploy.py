@@ -157,7 +157,7 @@ def test_a_subtracting_reset_is_named() -> None:
 def test_prepared_for_a_chip_a_network_is_trained_and_goes_there(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the chip's delays and decays in it, it is late by nothing more, and its decays are exact."""
+    """It fires as the chip's integers do, before and after; delays, decays and scales stay as they were."""
     chip = {"loihi2": Loihi2(), "xylo-a2": XyloAudio2()}[name]
     monkeypatch.setattr(chips, "target_of", lambda _: chip)
     program, params = float_net()
@@ -167,13 +167,23 @@ def test_prepared_for_a_chip_a_network_is_trained_and_goes_there(
             for node, op in program.nodes.items()
         }
         program = replace(program, nodes=FrozenMap(nodes))
-    ready, start = chips.prepare((program, params), target=name)
+    ready, start = chips.prepare((program, params), spikes(), target=name)
     assert ready.trainable == {"fc1.weight", "fc2.weight"}
     loss = Loss((Term(CERate(), of="lif2.spk"),))
     found = gradients(ready, start, spikes(), {"target": np.array([0, 1, 2])}, loss)
     assert all(np.abs(slope).max() > 0 for slope in found.params.values())
-    made = chips.quantise((ready, start), spikes(), target=name)
+    steps = {
+        key: start[key] - 0.05 * slope / np.abs(slope).max() if key.endswith("weight") else start[key]
+        for key, slope in found.params.items()
+    }
+    trained = {**start, **steps}
+    made = chips.quantise((ready, trained), spikes(), target=name)
     assert dict(made.timed.late) == {"lif1": 0, "lif2": 0}
+    again = run(ready, trained, spikes(), "lif1.spk", "lif2.spk")
+    before = run(ready, start, spikes(), "lif1.spk", "lif2.spk")
+    for port, fired in again.items():
+        np.testing.assert_array_equal(made.run.recordings[port], fired)
+    assert any(not np.array_equal(again[port], before[port]) for port in again)
     for node, cells in made.timed.network.populations.items():
         np.testing.assert_allclose(made.quantised.network.populations[node].alpha, cells.alpha)
         np.testing.assert_allclose(made.quantised.network.populations[node].beta, cells.beta)

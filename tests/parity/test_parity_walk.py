@@ -49,7 +49,7 @@ def test_its_values_are_the_references(cases: Mapping[str, Case]) -> None:
         if case.cls in WALKED and case.loss is None:
             wanted = recorded(case, "float64")
             for step, moment in enumerate(moments(case)):
-                for port, bounded in moment.ports.items():
+                for port, bounded in _known(moment, wanted):
                     assert np.array_equal(bounded.value, wanted[port][step]), f"{case.id}, {port}"
 
 
@@ -61,8 +61,15 @@ def test_float32_stays_within_the_bounds(cases: Mapping[str, Case]) -> None:
                 _stays_within(case.id, moment, {port: array[step] for port, array in single.items()})
 
 
+def _known(moment: Moment, recorded: Mapping[str, np.ndarray]) -> list[tuple[str, Bounded]]:
+    """Ports of the program, and not of what its ops are made of."""
+    found = [(port, bounded) for port, bounded in moment.ports.items() if port in recorded]
+    assert len(found) == len(recorded)
+    return found
+
+
 def _stays_within(where: str, moment: Moment, single: Mapping[str, np.ndarray]) -> None:
-    for port, bounded in moment.ports.items():
+    for port, bounded in _known(moment, single):
         node, _, name = port.rpartition(".")
         if name == "spk" and node in moment.spikes:
             spikes = moment.spikes[node]

@@ -21,6 +21,7 @@ from snnhw.ir.ops import (
     normal,
     parameter,
     pool,
+    rounded,
     saturating,
     shape,
 )
@@ -36,6 +37,7 @@ from snnhw.ir.ops.neuron import *
 from snnhw.ir.ops.normal import *
 from snnhw.ir.ops.parameter import *
 from snnhw.ir.ops.pool import *
+from snnhw.ir.ops.rounded import *
 from snnhw.ir.ops.saturating import *
 from snnhw.ir.ops.shape import *
 
@@ -51,6 +53,7 @@ __all__ += neuron.__all__
 __all__ += normal.__all__
 __all__ += parameter.__all__
 __all__ += pool.__all__
+__all__ += rounded.__all__
 __all__ += saturating.__all__
 __all__ += shape.__all__
 

@@ -16,7 +16,7 @@ FUSED: Final[tuple[type[Op], ...]] = (
     *(ir.AvgPool1d, ir.AvgPool2d, ir.MaxPool1d, ir.SumPool1d, ir.SumPool2d),
     *(ir.Add, ir.Flatten, ir.Slice, ir.Unflatten, ir.Upsample),
     *(ir.Conv1d, ir.ConvTranspose1d),
-    *(ir.LayerNorm, ir.Scale),
+    *(ir.LayerNorm, ir.RoundedLinear, ir.Scale),
 )
 """Ops that are made of others, and for which torch has a function of its own, which is faster. A test holds
 this to the tables."""

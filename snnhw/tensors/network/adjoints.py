@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from snnhw.ir import Conv1d, Conv2d, Conv3d, Linear, Op
-from snnhw.tensors.network.ops import OPERATIONS, Operation
+from snnhw.ir import Conv1d, Conv2d, Conv3d, Linear, Op, RoundedLinear
+from snnhw.tensors.network.ops import OPERATIONS, Operation, on_grid
 
 __all__ = [
     "ADJOINTS",
@@ -146,6 +146,22 @@ def _linear(
     return found
 
 
+def _rounded(
+    op: RoundedLinear,
+    xs: Tensors,
+    params: Tensors,
+    grad: Tensor,
+    wanted: frozenset[str],
+    *,
+    out: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """As of the rounded weight; it goes straight through."""
+    weight, slope = on_grid(op, params)
+    plain = Linear(op.in_features, op.out_features, bias=False)
+    found = _linear(plain, xs, {"weight": weight}, grad, wanted - {"scale"}, out=out)
+    return {name: x * slope if name == "weight" else x for name, x in found.items()}
+
+
 def _convolution(
     op: Any,
     xs: Tensors,
@@ -175,6 +191,7 @@ def _convolution(
 
 ADJOINTS: Final[Mapping[type[Op], Adjoint]] = {
     Linear: _linear,
+    RoundedLinear: _rounded,
     Conv1d: _convolution,
     Conv2d: _convolution,
     Conv3d: _convolution,

@@ -29,6 +29,7 @@ from snnhw.ir import (
     Op,
     Parameter,
     Reshape,
+    RoundedLinear,
     Scale,
     Slice,
     Sum,
@@ -40,8 +41,9 @@ from snnhw.ir import (
     WinnerTakeAll,
 )
 from snnhw.ir.ops.base import PARTS
+from snnhw.tensors.autograd import graft
 
-__all__ = ["MOVING", "OPERATIONS", "Operation"]
+__all__ = ["MOVING", "OPERATIONS", "Operation", "on_grid"]
 
 Tensors = Mapping[str, Tensor]
 
@@ -118,7 +120,21 @@ def _layer_norm(op: LayerNorm, xs: Tensors, params: Tensors) -> Tensor:
     return F.layer_norm(xs["x"], op.shape, params.get("weight"), params.get("bias"), op.eps)
 
 
+def on_grid(op: RoundedLinear, params: Tensors) -> tuple[Tensor, Tensor]:
+    """Its weight, rounded; and the weight's derivative, 1 within the grid and 0 beyond."""
+    weight, scale = params["weight"].detach(), params["scale"].detach()
+    wanted = weight * scale
+    whole = (op.step * (wanted / op.step + 0.5).floor()).clamp(op.low, op.high)
+    return whole / scale, ((wanted >= op.low) & (wanted <= op.high)).to(weight.dtype)
+
+
+def _rounded(op: RoundedLinear, xs: Tensors, params: Tensors) -> Tensor:
+    weight, slope = on_grid(op, params)
+    return F.linear(xs["x"], graft(weight, params["weight"], slope))
+
+
 _OPERATIONS: Final[Mapping[type[Op], Operation]] = {
+    RoundedLinear: _rounded,
     Linear: lambda op, xs, params: F.linear(xs["x"], params["weight"], params.get("bias")),
     Conv1d: _convolution(F.conv1d),
     Conv2d: _convolution(F.conv2d),

@@ -35,6 +35,7 @@ from snnhw.ir import (
     Parameter,
     Pointwise,
     Reshape,
+    RoundedLinear,
     Scale,
     Shape,
     Slice,
@@ -64,7 +65,7 @@ ELSEWHERE: Final[Mapping[type[Op], str]] = {
 }
 """Ops that need no example here, and why."""
 
-INEXACT: Final[set[type[Op]]] = {LayerNorm, BatchNorm1d, BatchNorm2d}
+INEXACT: Final[set[type[Op]]] = {LayerNorm, BatchNorm1d, BatchNorm2d, RoundedLinear}
 """Ops with a root or the like in them, whose results have no finite number of digits; anyone may add some."""
 
 Example = tuple[Op, *tuple[Shape, ...]]
@@ -75,6 +76,10 @@ _EXAMPLES: Final[Mapping[type[Op], Mapping[str, Example]]] = {
         "bias": (Linear(3, 4), (3,)),
         "no-bias": (Linear(3, 4, bias=False), (3,)),
         "leading-axes": (Linear(3, 2), (2, 3)),
+    },
+    RoundedLinear: {
+        "mixed": (RoundedLinear(3, 4, low=-40, high=40, step=2), (3,)),
+        "excitatory": (RoundedLinear(2, 3, low=0, high=255), (2,)),
     },
     Conv2d: {
         "plain": (Conv2d(2, 3, (2, 3)), (2, 4, 5)),
