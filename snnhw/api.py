@@ -14,7 +14,7 @@ from snnhw.errors import InputError
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, files, init_params, require_valid
 from snnhw.lowering import lower, make_job
 from snnhw.options import check_format_options, check_keywords, with_hints
-from snnhw.plugin import BACKENDS, FORMATS, Array, Arrays, Probe, Report
+from snnhw.plugin import BACKENDS, FORMATS, Array, Arrays, Probe, Ranks, Report
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,6 +77,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
     seed: int = 0,
     dt: float | None = None,
     options: Mapping[str, object] | None = None,
+    ranks: Ranks | None = None,
 ) -> Model:
     """Compile a network for a backend chosen by name.
 
@@ -96,6 +97,8 @@ def compile(  # the verb of the design, reached as snnhw.compile
         dt: length of a step in seconds, for models whose equations say ``dt``; None: the program's own,
             1 ms for a module.
         options: of the backend, by name.
+        ranks: the processes that train this network together, such as `snnhw.training.ProcessRanks`; None:
+            all of `torch.distributed`'s default group, where there is one. `snnhw.training.ALONE` is one.
 
     Raises:
         CaptureError: the module's step cannot be taken into a program.
@@ -106,6 +109,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
     """
     from snnhw.nn import Model  # imports torch
     from snnhw.nn.axes import telling
+    from snnhw.tensors.ranks import ranks_here
 
     plugin = registry.backend(backend, options)
     program, params, names, told = taken(net, sample, static, None if static else time_steps)
@@ -124,6 +128,7 @@ def compile(  # the verb of the design, reached as snnhw.compile
             options=options,
             clip_norm=clip_norm,
             accumulate=accumulate,
+            ranks=None if loss is None else ranks or ranks_here(),
         )
         return Model(lower(plugin, program, params, job), program, names, plugin, job)
 

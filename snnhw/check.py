@@ -102,6 +102,8 @@ def _training(can: Capabilities, job: Run | Train) -> Iterator[str]:
             yield f"the loss term {kind.__name__} is not supported" + (kind.instead and f": {kind.instead}")
     if any(term.lengths for term in job.loss.terms) and not can.lengths:
         yield "a loss of samples of several lengths (Term.lengths) is not supported"
+    if job.ranks and job.ranks.size > 1 and can.alone:
+        yield f"{job.ranks.size} processes train together: {can.alone}"
     if type(job.optimizer) not in can.optimizers:
         yield f"the optimizer {type(job.optimizer).__name__} is not supported"
 

@@ -14,7 +14,8 @@
     │   └── DuplicatePlugin      two distributions claim the same name
     ├── BusyError            a model that another call is using at this moment
     ├── Unsupported          a legal program that this backend cannot run; carries every reason
-    └── DeviceError          the device or its runtime failed while running
+    ├── DeviceError          the device or its runtime failed while running
+    └── RanksError           another of the processes that train together has ended, or does not answer
 
 A message says what failed and where, what was given, what is accepted, and what to do next.
 """
@@ -34,6 +35,7 @@ __all__ = [
     "PluginError",
     "PluginUnavailable",
     "ProgramError",
+    "RanksError",
     "SnnhwError",
     "UnknownPlugin",
     "Unsupported",
@@ -146,6 +148,10 @@ class BusyError(SnnhwError, RuntimeError):
 
 class DeviceError(SnnhwError, RuntimeError):
     """The device or its runtime failed while running; the vendor's error is the cause."""
+
+
+class RanksError(SnnhwError, RuntimeError):
+    """Another of the processes that train together has ended, or does not answer in time; names it."""
 
 
 _SHOWN = 20  # a screenful: a broken file may hold a hundred thousand problems

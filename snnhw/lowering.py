@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
+
 from snnhw import registry
 from snnhw.check import check_job, prepared, reasons_against
 from snnhw.errors import InputError, SnnhwError, Unsupported
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, check_params, require_valid
 from snnhw.passes import became, resolve_loss
-from snnhw.plugin import BACKENDS, Backend, Executable, Explanation, Run, Train
+from snnhw.plugin import BACKENDS, Backend, Executable, Explanation, Ranks, Run, Train
 
 __all__ = ["explain", "lower", "make_job", "require_supported"]
 
@@ -31,6 +33,7 @@ def make_job(
     options: Mapping[str, object] | None = None,
     clip_norm: float | None = None,
     accumulate: int = 1,
+    ranks: Ranks | None = None,
 ) -> Run | Train:
     """The job in a backend's terms: its own options, and a loss that names its ports."""
     if (loss is None) != (optimizer is None):
@@ -59,14 +62,17 @@ def make_job(
         optimizer=optimizer,
         clip_norm=clip_norm,
         accumulate=accumulate,
+        ranks=ranks,
     )
 
 
 def lower(plugin: Backend, program: Program, params: Params, job: Run | Train) -> Executable:
-    """Validate, check against the backend's capabilities, compile."""
+    """Validate, check against the backend's capabilities, compile; ranks begin with rank 0's parameters."""
     require_valid(program)
     check_params(program, params)
     require_supported(plugin, program, job)
+    if isinstance(job, Train) and job.ranks:
+        params = job.ranks.first({key: np.asarray(array) for key, array in params.items()})
     with _others_named(plugin, program, job):
         return plugin.compile(prepared(program, plugin.capabilities()), params, job)
 
@@ -77,11 +83,25 @@ def explain(plugin: Backend, program: Program, job: Run | Train) -> Explanation:
     with _others_named(plugin, program, job):
         given = prepared(program, plugin.capabilities())
         found = plugin.explain(given, job)
+    if isinstance(job, Train) and job.ranks:
+        found = replace(found, tables={**found.tables, "ranks": _reduces(program, job, job.ranks.size)})
     if given is program:
         return found
     rows = [(name, program.nodes[name].summary(), ", ".join(made)) for name, made in became(program, given)]
     table = (("node", "op", "runs as"), *rows)
     return replace(found, tables={"ops made of others": table, **found.tables})
+
+
+def _reduces(program: Program, job: Train, size: int) -> tuple[tuple[str, ...], ...]:
+    """When the processes of a job wait for each other, in every call of a step."""
+    trained, measured = len(program.trainable), len(program.statistics())
+    reduced = f"loss, gradients of {trained} parameters, {measured} running statistics"
+    update = "update" if job.accumulate == 1 else f"update, which is every {job.accumulate}th call's"
+    return (
+        ("when", f"what is added up over {size} processes"),
+        ("before forward", "numbers of samples, and what loss terms are divided by"),
+        (f"between backward and {update}", reduced),
+    )
 
 
 @contextmanager

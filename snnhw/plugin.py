@@ -17,7 +17,7 @@ Time is always the first axis: ``[T, B, ...]``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -27,32 +27,10 @@ if TYPE_CHECKING:
 
     from snnhw.ir import Loss, Op, Optimizer, Params, Program
 
-__all__ = [
-    "BACKENDS",
-    "FORMATS",
-    "INTERFACE",
-    "KERNELS",
-    "READERS",
-    "STAND_INS",
-    "TARGETS",
-    "Array",
-    "Arrays",
-    "Backend",
-    "Capabilities",
-    "Executable",
-    "Explanation",
-    "Format",
-    "NoOptions",
-    "ObjectFormat",
-    "Probe",
-    "Report",
-    "Result",
-    "Run",
-    "StepResult",
-    "Support",
-    "Train",
-    "label_of",
-]
+__all__ = ["BACKENDS", "FORMATS", "INTERFACE", "KERNELS", "READERS", "STAND_INS", "TARGETS"]
+__all__ += ["Array", "Arrays", "Backend", "Capabilities", "Executable", "Explanation", "Format", "NoOptions"]
+__all__ += ["ObjectFormat", "Probe", "Ranks", "Report", "Result", "Run", "StepResult", "Support", "Train"]
+__all__ += ["label_of"]
 
 INTERFACE = 2
 """Version of this file. It rises only when a plugin written for the old one would break:
@@ -144,6 +122,8 @@ class Capabilities:
             option ``paths`` forces them, as ``name:way`` with commas between; conformance then tries each of
             them. What only those numbers reach that measurement favours is else tried by nobody.
         is_reference: whether it evaluates `snnhw.reference`, which in float64 there is nothing to hold to.
+        alone: why it trains in no more than one process, with what to do instead; "" where it reduces, see
+            `Ranks`.
         label: what every result of this backend is marked with, for instance "emulated"; "" for
             the real thing. See `label_of` for what an option puts in its place.
     """
@@ -164,7 +144,28 @@ class Capabilities:
     integers: frozenset[type[Op]] = frozenset()
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_reference: bool = False
+    alone: str = "it trains in one process"
     label: str = ""
+
+
+class Ranks(Protocol):
+    """Processes that train one network, each on samples of its own, and which of them this is, from 0 on. All
+    call what follows in the same order, with the same names and shapes, and see the same bits."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def sum(self, numbers: Sequence[float]) -> list[float]:
+        """A few numbers, each added up over all ranks."""
+
+    def reduce(self, values: Arrays) -> Arrays:
+        """Arrays of the backend's own kind, likewise; in a step, between backward and update."""
+
+    def first(self, value: Any) -> Any:
+        """What rank 0 has, in main memory."""
 
 
 @dataclass(frozen=True)
@@ -202,12 +203,14 @@ class Train(Run):
         optimizer: the update rule, a frozen value.
         clip_norm: bound on the global 2-norm of the gradient; None for none.
         accumulate: how many calls of `Executable.step` share one update (their mean gradient).
+        ranks: the processes that train together; None: this one alone.
     """
 
     loss: Loss = None  # type: ignore[assignment]  # required; dataclass order demands a default
     optimizer: Optimizer = None  # type: ignore[assignment]  # likewise
     clip_norm: float | None = None
     accumulate: int = 1
+    ranks: Ranks | None = None
 
 
 @dataclass(frozen=True)
@@ -276,33 +279,27 @@ class Executable(Protocol):
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         """Evaluate, in evaluation mode whatever the job; ``state`` None starts from rest. Here and below, an
         `InputError` says what does not fit the program; see `snnhw.ir.inputs`."""
-        ...
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         """One update (`Train` jobs only), in training mode: statistics are those of the batch, and move.
 
-        Gradients do not flow into ``state``; without one a sequence with random numbers of its own begins."""
-        ...
+        Gradients do not flow into ``state``; without one a sequence with random numbers of its own begins.
+        Where the job has ranks, all call it, and it is of all their samples; who has none gives no inputs."""
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Continue with other settings of the same optimizer, as a schedule does."""
-        ...
 
     def get_params(self) -> Params:
         """The present parameters, copied to the host, in a dtype that holds them exactly."""
-        ...
 
     def set_params(self, params: Params) -> None:
         """Replace the parameters given; the others stay."""
-        ...
 
     def save_state(self) -> Arrays:
         """Everything an exact resume needs: parameters, statistics, optimizer, the count of sequences."""
-        ...
 
     def load_state(self, arrays: Arrays) -> None:
         """Continue from what `save_state` gave."""
-        ...
 
     def close(self) -> None: ...
 
@@ -326,35 +323,28 @@ class Backend(Protocol):
     @property
     def name(self) -> str:
         """Equal to the entry point's name."""
-        ...
 
     @property
     def interface(self) -> int:
         """The `INTERFACE` this plugin was written for."""
-        ...
 
     @property
     def Options(self) -> type:  # noqa: N802  # it is a class
         """A frozen dataclass; core builds it from the user's mapping. An option that puts something else in
         the place of the device is a bool ``emulate`` or ``interpret``; then the class has a property
         ``label``, see `label_of`. Where options say where it runs, the class has a `probe` of its own."""
-        ...
 
     def probe(self) -> Probe:
         """Say whether it can run here. May import the SDK; never raises."""
-        ...
 
     def capabilities(self) -> Capabilities:
         """What it can run, as data. Imports neither the SDK nor the device."""
-        ...
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         """Lower a program that core has validated and checked against `capabilities`."""
-        ...
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:
         """What `compile` would do, without doing it."""
-        ...
 
 
 @runtime_checkable
@@ -370,17 +360,14 @@ class Format(Protocol):
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The file endings it claims, such as ``(".nir",)``."""
-        ...
 
     def probe(self) -> Probe: ...
 
     def capabilities(self) -> Mapping[str, Any]:
         """Data: ``targets``, for whom it writes."""
-        ...
 
     def write(self, program: Program, params: Params, path: Path, **options: Any) -> Report:
         """May raise `ExportError`. `snnhw.export` adds an option ``sample``: a step of input, by name."""
-        ...
 
     def read(self, path: Path, **options: Any) -> tuple[Program, Params, Report]: ...
 

@@ -39,6 +39,7 @@ class IpuBackend:
             fixed_shapes=True,
             noise=True,
             lengths=True,
+            alone="PopTorch replicates in one; start one, and give options={'replication': N} for N IPUs",
         )
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:

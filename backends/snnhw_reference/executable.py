@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -11,9 +13,11 @@ import numpy.typing as npt
 
 from snnhw.arrays import hosts
 from snnhw.ir import Clock, Input, Optimizer, Params, Program
+from snnhw.ir.inputs import check_inputs
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
-from snnhw.reference import Gradients, clip_by_norm, execute, gradients, update
+from snnhw.reference import clip_by_norm, execute, gradients, update
 from snnhw.session import Progress, Session
+from snnhw.session.ranks import Share, nothing, reduced, share_of
 
 __all__ = ["ReferenceExecutable"]
 
@@ -59,23 +63,48 @@ class ReferenceExecutable:
         return Result(found.outputs, found.recordings, found.state)
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
-        job, now = self._session.training(), self._now
+        job, now, ranks = self._session.training(), self._now, self._session.ranks
+        given, wanted = hosts("input", inputs), hosts("target", targets)
         sequence = self._session.sequence(now.progress, state)
-        found = gradients(
-            self._program,
-            now.params,
-            hosts("input", inputs),
-            hosts("target", targets),
-            job.loss,
-            time_steps=self._time_steps,
-            state=None if state is None else hosts("state", state),
-            dtype=self._dtype,
-            clock=Clock(job.seed, sequence),
-        )
-        after = _learnt(job, now, found, sequence)
-        result = StepResult(found.loss, found.execution.outputs, found.execution.state)
+        share = share_of(ranks, job, self._samples(given), wanted)
+        if share.samples:
+            before = None if state is None else hosts("state", state)
+            found: Mapping[str, Arrays] = self._learnt(
+                share, given, wanted, before, self._session.clock(sequence)
+            )
+        else:
+            zeros = partial(np.zeros, dtype=self._dtype)
+            found = nothing(self._program, now.params, job.time_steps, zeros)
+        whole = reduced(ranks, found, share)
+        after = _after(job, now, whole, sequence)
+        result = StepResult(float(whole["loss"]["loss"]), found["outputs"], found["state"])
         self._now = after._replace(state=result.state)
         return result
+
+    def _samples(self, given: Params) -> int:
+        """How many there are; 0, of a rank that only takes part."""
+        if not given and self._session.ranks.size > 1:
+            return 0
+        return check_inputs(self._program, {name: x.shape for name, x in given.items()}, self._time_steps)[1]
+
+    def _learnt(
+        self, share: Share, given: Params, wanted: Params, before: Params | None, clock: Clock
+    ) -> dict[str, Arrays]:
+        """What this rank's samples give: loss, outputs, state, gradients and statistics."""
+        found = gradients(
+            self._program,
+            self._now.params,
+            given,
+            wanted,
+            share.loss,
+            time_steps=self._time_steps,
+            state=before,
+            dtype=self._dtype,
+            clock=clock,
+        )
+        run = found.execution
+        groups = {"outputs": run.outputs, "state": run.state, "statistics": run.statistics}
+        return {**groups, "loss": {"loss": np.array(found.loss)}, "grads": found.params}
 
     @property
     def state(self) -> Arrays | None:
@@ -114,10 +143,10 @@ class ReferenceExecutable:
         self.close()
 
 
-def _learnt(job: Train, now: _Now, found: Gradients, sequence: int) -> _Now:
+def _after(job: Train, now: _Now, found: Mapping[str, Arrays], sequence: int) -> _Now:
     """After a step: with what it has measured, and updated when as many calls have come as the job says."""
-    params, before = {**now.params, **found.execution.statistics}, now.progress
-    shares = {key: grad / job.accumulate for key, grad in found.params.items()}
+    params, before = {**now.params, **found["statistics"]}, now.progress
+    shares = {key: grad / job.accumulate for key, grad in found["grads"].items()}
     grads = {key: before.grads[key] + x if key in before.grads else x for key, x in shares.items()}
     if before.pending + 1 < job.accumulate:
         return _Now(params, before.waiting(sequence, grads))

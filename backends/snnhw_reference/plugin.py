@@ -52,6 +52,7 @@ class ReferenceBackend:
             lengths=True,
             integers=WHOLE,
             is_reference=True,
+            alone="",
         )
 
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:

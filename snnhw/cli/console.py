@@ -13,13 +13,16 @@ from rich.text import Text
 
 from snnhw.cli import answer
 
-__all__ = ["as_json", "complain", "err", "out", "print_json", "table"]
+__all__ = ["as_json", "complain", "err", "nowhere", "out", "print_json", "table"]
 
 out: Final = Console(markup=False, highlight=False, emoji=False)
 """For results. Nothing printed is taken for markup: ``[T, B]`` is text."""
 
 err: Final = Console(stderr=True, markup=False, highlight=False, emoji=False)
 """For what is said about them."""
+
+nowhere: Final = Console(quiet=True)
+"""For what another process says already."""
 
 
 Cell = str | Text

@@ -16,7 +16,7 @@ from snnhw.ir import Params
 from snnhw.lowering import make_job
 from snnhw.parity.arrays import Array, Arrays, host, hosts
 from snnhw.parity.result import Disagreement
-from snnhw.plugin import Backend, Capabilities, Executable, Result, Run, Train, label_of
+from snnhw.plugin import Backend, Capabilities, Executable, Ranks, Result, Run, Train, label_of
 
 __all__ = [
     "SHIFT",
@@ -37,10 +37,11 @@ SHIFT: Final = "shift"
 
 @dataclass(frozen=True)
 class Bench:
-    """A backend with the options that it is tested under."""
+    """A backend with the options that it is tested under, and who trains together."""
 
     plugin: Backend
     options: Mapping[str, object] = field(default_factory=dict)
+    ranks: Ranks | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -90,6 +91,7 @@ class Bench:
             options=self.options,
             clip_norm=case.clip_norm,
             accumulate=case.accumulate,
+            ranks=self.ranks,
         )
 
     def compile(self, case: Case) -> Executable:

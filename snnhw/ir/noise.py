@@ -39,11 +39,13 @@ class Clock:
         seed: chosen by the user, for the whole job.
         sequence: number of the sequence.
         step: number of the step in it.
+        rank: which of the processes that train together: the samples of each have numbers of their own.
     """
 
     seed: int = 0
     sequence: int = 0
     step: int = 0
+    rank: int = 0
 
     def later(self, steps: int) -> Clock:
         """The clock some steps on."""
@@ -77,7 +79,7 @@ def counter_of(clock: Clock, node: str, name: str, *, held: bool = False) -> Cou
     place = sha256(f"{node}\0{name}".encode()).digest()
     return Counter(
         (clock.seed & WORD, int.from_bytes(place[:8], "little")),
-        (0, 0 if held else clock.step, clock.sequence, int(held)),
+        (0, 0 if held else clock.step, clock.sequence, 2 * clock.rank + held),
     )
 
 

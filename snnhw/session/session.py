@@ -13,11 +13,12 @@ import numpy.typing as npt
 from snnhw.arrays import hosts
 from snnhw.errors import InputError
 from snnhw.ir import Optimizer, Params, Program, check_params
-from snnhw.ir.noise import LIMIT
+from snnhw.ir.noise import LIMIT, Clock
 from snnhw.ir.optimizers import no_optimizer
 from snnhw.plugin import Arrays, Run, Train
 from snnhw.session.origin import Origin
 from snnhw.session.progress import GRADIENTS, Layout, Progress
+from snnhw.session.ranks import ALONE
 from snnhw.session.reading import about, parted, restored
 from snnhw.session.writing import record
 from snnhw.words import brief
@@ -34,6 +35,7 @@ class Session:
 
     Attributes:
         start: the progress of a run that begins.
+        ranks: the processes that train together.
 
     Args:
         params: as given to `snnhw.plugin.Backend.compile`.
@@ -51,6 +53,7 @@ class Session:
     ) -> None:
         self.program, self.job = program, job
         self.start = Progress(job.optimizer if isinstance(job, Train) else None)
+        self.ranks = (job.ranks if isinstance(job, Train) else None) or ALONE
         self._shapes = {key: np.shape(array) for key, array in params.items()}
         self._dtype, self._layout = np.dtype(dtype), layout
         self._closed = False
@@ -79,6 +82,10 @@ class Session:
     def sequence(self, now: Progress, state: Arrays | None) -> int:
         """The number of the sequence that a step belongs to: a new one, if it starts from rest."""
         return (now.sequence + (state is None)) % LIMIT
+
+    def clock(self, sequence: int) -> Clock:
+        """When a step of a sequence of training begins, on this rank."""
+        return Clock(self.job.seed, sequence, rank=self.ranks.rank)
 
     def check_optimizer(self, optimizer: Optimizer) -> None:
         """Raise `InputError` unless it is the one of the job with other settings."""

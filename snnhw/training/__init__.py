@@ -6,6 +6,8 @@ that they pass on.
 
 from __future__ import annotations
 
+from snnhw.session.ranks import ALONE
+from snnhw.tensors.ranks import ProcessRanks
 from snnhw.training.checkpoints import Checkpoints
 from snnhw.training.evaluation import evaluate
 from snnhw.training.history import Batch, Epoch, History, Scores
@@ -15,6 +17,7 @@ from snnhw.training.schedules import Constant, Cosine, LRSchedule, Plateau, Step
 from snnhw.training.stopping import Stopped
 
 __all__ = [
+    "ALONE",
     "Batch",
     "Checkpoints",
     "Constant",
@@ -23,6 +26,7 @@ __all__ = [
     "History",
     "LRSchedule",
     "Plateau",
+    "ProcessRanks",
     "Scores",
     "StepDown",
     "Stopped",

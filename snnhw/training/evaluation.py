@@ -26,11 +26,13 @@ from snnhw.ir import (
 from snnhw.ir.models.consistency import SPK
 from snnhw.nn import Model
 from snnhw.plugin import Result, Train
+from snnhw.session.ranks import ALONE, plain
 from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.losses import total_loss
 from snnhw.tensors.spiketime import first_step
-from snnhw.training.feed import batch_of, counted, sized
+from snnhw.training.feed import counted, sized
 from snnhw.training.history import Scores
+from snnhw.training.sharing import own_of, part_of
 from snnhw.words import listing
 
 __all__ = ["DECISIONS", "accuracy_of", "evaluate", "spikes_of"]
@@ -57,28 +59,34 @@ def evaluate(model: Model, data: Iterable[Any]) -> Scores:
 
     Args:
         model: compiled to train.
-        data: as for `fit`. Where a backend takes batches of one size only, smaller ones are filled up.
+        data: as for `fit`. Where a backend takes batches of one size only, smaller ones are filled up. Where
+            several ranks train together, all call this, and the scores are those of all: each runs its part,
+            or all of it under a loss that knows no share, with class weights or sums.
 
     Raises:
         InputError: the loss reads what the model does not return; data that is empty or does not fit.
     """
     job = trained(model)
-    total, spikes, samples = 0.0, 0.0, 0
-    right: list[int | None] = []
-    for number, batch in enumerate(data, 1):
-        x, y = batch_of(batch, f"batch {number} of the validation")
+    ranks = (job.ranks if plain(job.loss) else None) or ALONE
+    part = part_of(data, ranks)
+    total, spikes, samples, right, unknown = 0.0, 0.0, 0, 0, 0
+    for number, batch in enumerate(part.batches, 1):
+        own = own_of(model, part, batch, f"batch {number} of the validation")
+        if not own:
+            continue
+        x, y = own
         count = counted(model.program, x)
         ports = _ports(model, model.run(sized(model, x)), count)
         y = _on(y, next(iter(ports.values())))
         total += float(_loss(job.loss, ports, y)) * count
-        right.append(accuracy_of(job.loss, ports, y))
+        found = accuracy_of(job.loss, ports, y)
+        right, unknown = right + (found or 0), unknown + (found is None)
         spikes += spikes_of(model.program, ports)
         samples += count
-    if not samples:
+    total, spikes, counts, hits, unclear = ranks.sum([total, spikes, samples, right, unknown])
+    if not counts:
         raise InputError("validate gives no batch; give data with one at least, or leave it out")
-    known = [each for each in right if each is not None]
-    accuracy = sum(known) / samples if len(known) == len(right) else None
-    return Scores(total / samples, accuracy, spikes / samples, samples)
+    return Scores(total / counts, None if unclear else hits / counts, spikes / counts, int(counts))
 
 
 def trained(model: Model) -> Train:

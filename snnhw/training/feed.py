@@ -13,7 +13,7 @@ from snnhw.nn import Model
 from snnhw.tensors.arrays import as_tensor
 from snnhw.words import brief
 
-__all__ = ["batch_of", "check_data", "counted", "length_of", "new_epoch", "sized"]
+__all__ = ["batch_of", "by_name", "check_data", "counted", "length_of", "new_epoch", "sized"]
 
 
 def check_data(data: Any, name: str = "data") -> None:
@@ -60,7 +60,7 @@ def new_epoch(data: Any, number: int) -> None:
 
 def counted(program: Program, x: Any) -> int:
     """How many samples an input has."""
-    name, array = next(iter(_by_name(program, x).items()))
+    name, array = next(iter(by_name(program, x).items()))
     shape = getattr(array, "shape", ())
     axis = 0 if name in program.time.static_inputs else 1
     if len(shape) <= axis:
@@ -74,7 +74,7 @@ def sized(model: Model, x: Any) -> Any:
     """An input filled up to the one size of batch that a backend takes, by its own first samples."""
     if not model.plugin.capabilities().fixed_shapes:
         return x
-    given = _by_name(model.program, x)
+    given = by_name(model.program, x)
     batch, have = model.job.batch, counted(model.program, x)
     if have >= batch:
         return x
@@ -86,7 +86,8 @@ def sized(model: Model, x: Any) -> Any:
     }
 
 
-def _by_name(program: Program, x: Any) -> Mapping[str, Any]:
+def by_name(program: Program, x: Any) -> Mapping[str, Any]:
+    """Inputs by their names."""
     names = program.named(Input)
     if isinstance(x, Mapping):
         return x

@@ -60,22 +60,26 @@ def fit(
     to = folder(checkpoint)
     run = TrainingRun(model, data, epochs, validate, schedule or Constant(), to, patience, monitor)
     position, saved = run.begun(resume)
-    with signals_heard(wanted=to is not None) as stop, shown(progress) as screen:
+    with (
+        signals_heard(wanted=to is not None) as stop,
+        shown(progress if not run.ranks.rank else False) as screen,
+    ):
         while not (ended := run.ended(position)):
-            start = run.random() if saved is None else saved.begin
+            start = run.start(saved)
             clock = perf_counter() - position.seconds
             for batch in run.left(position, saved, stop):
                 position, done = run.step(position, batch, clock)
                 screen.batch(done)
                 if run.due(position):
                     run.save(position, start)
-            if stop.signal:
-                raise run.stopped(position, start, stop.signal)
+            if stop.agreed:
+                raise run.stopped(position, start, stop.agreed)
             position, saved = run.closed(position), None
             screen.epoch(position.epochs[-1])
-            if log is not None:
+            if log is not None and not run.ranks.rank:
                 log(position.epochs[-1])
             run.save_epoch(position)
-        if stop.signal:
-            raise run.stopped(position, run.random(), stop.signal)
+        stop.agree(run.ranks)
+        if stop.agreed:
+            raise run.stopped(position, run.random(), stop.agreed)
     return History(position.epochs, ended, monitor)

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -15,12 +16,15 @@ from torch import Tensor
 
 from snnhw.errors import InputError, LoadError
 from snnhw.nn import Model
+from snnhw.plugin import Ranks
+from snnhw.session.ranks import ALONE
 from snnhw.training.checkpoints import Checkpoints, Position, Saved, begin, load, save, save_best, stands
 from snnhw.training.evaluation import evaluate, trained
-from snnhw.training.feed import batch_of, check_data, length_of, new_epoch
+from snnhw.training.feed import check_data, counted, length_of, new_epoch
 from snnhw.training.history import Batch, Epoch, improved, monitored
 from snnhw.training.randomness import States, drawn_from, restore, states
 from snnhw.training.schedules import LRSchedule, When
+from snnhw.training.sharing import NOTHING, OwnPart, by_first, own_of, part_of
 from snnhw.training.stopping import Stop, Stopped
 from snnhw.words import brief
 
@@ -66,6 +70,16 @@ class TrainingRun:
         elif self.monitor == "accuracy":
             raise InputError("monitor='accuracy' needs validate=, data to find it on; or monitor the loss")
 
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that train together."""
+        return trained(self.model).ranks or ALONE
+
+    @cached_property
+    def part(self) -> OwnPart:
+        """Of the data, this rank's."""
+        return part_of(self.data, self.ranks)
+
     # -- where it begins and ends ---------------------------------------------------------------------
 
     def begun(self, resume: bool | str | os.PathLike[str]) -> tuple[Position, Saved | None]:
@@ -74,7 +88,8 @@ class TrainingRun:
             if resume is not False:
                 raise InputError(f"resume={resume!r} needs a folder to go on from; give checkpoint=")
             return Position(), None
-        path = begin(self.to, resume)
+        to = self.to
+        path = by_first(self.ranks, lambda: begin(to, resume))
         if path is None:
             self.save(Position(), self.random())  # what cannot be written ends here
             return Position(), None
@@ -96,35 +111,57 @@ class TrainingRun:
 
     # -- an epoch ---------------------------------------------------------------------------------------
 
-    def left(self, position: Position, saved: Saved | None, stop: Stop) -> Iterator[Any]:
-        """The batches that are left of an epoch. Those that a run has had are gone through once more, as
-        random numbers may be drawn for them."""
+    def start(self, saved: Saved | None) -> States:
+        """The random states that an epoch begins with, on all ranks: they draw the same order."""
+        if saved is not None:
+            return saved.begin
+        start: States = self.ranks.first(self.random())
+        if self.ranks.rank:
+            self._set(start)
+        return start
+
+    def left(self, position: Position, saved: Saved | None, stop: Stop) -> Iterator[tuple[Any, int]]:
+        """The batches that are left of an epoch, and how many samples of each all ranks have. Those that a
+        run has had are gone through once more, as random numbers may be drawn for them."""
         new_epoch(self.data, len(position.epochs))
-        batches = iter(self.data)
+        batches = iter(self.part.batches)
         for number in range(position.batches):
             if next(batches, END) is END:
                 raise InputError(
                     f"data gives {number} batches in epoch {len(position.epochs) + 1}, of which the "
                     f"checkpoint has seen {position.batches}: it is not the data of the run that was saved"
                 )
-        if saved is not None and position.batches:
-            self._set(saved.random)
-        while not stop.signal:
+        if saved is not None and position.batches and not self.ranks.rank:
+            self._set(saved.random)  # rank 0's; others have come to their own
+        number = position.batches
+        while not stop.agreed:
+            number += 1
             try:
                 batch = next(batches, END)
             except Exception:
-                if stop.signal:  # which also ended the processes that load data
-                    return
-                raise
-            if batch is END:
+                if not stop.signal:  # which also ended the processes that load data
+                    raise
+                batch = END
+            where = _where(position, number - position.batches)
+            own = NOTHING if batch is END else own_of(self.model, self.part, batch, where)
+            total = stop.agree(self.ranks, self._count(own))
+            if not total:
                 return
-            yield batch
+            yield own, total
+            if self.ranks.size == 1:
+                stop.agree(self.ranks)
 
-    def step(self, position: Position, batch: Any, clock: float) -> tuple[Position, Batch]:
+    def _count(self, own: tuple[Any, ...]) -> int:
+        """How many samples a rank has; one alone only says that there are some."""
+        if not own or self.ranks.size == 1:
+            return len(own)
+        return counted(self.model.program, own[0])
+
+    def step(self, position: Position, batch: tuple[Any, int], clock: float) -> tuple[Position, Batch]:
         """One batch: where the run stands after it, and what is shown of it; ``clock``: when the epoch would
         have begun, had it never stopped."""
-        where = _where(position, 1)
-        x, y = batch_of(batch, where)
+        where, (own, total) = _where(position, 1), batch
+        x, y = own or ({}, {})
         rate = self._rate(position)
         if rate != position.lr:
             self.model.set_optimizer(replace(trained(self.model).optimizer, lr=rate))
@@ -133,7 +170,8 @@ class TrainingRun:
         except InputError as error:
             raise InputError(f"{where}: {error}{self._stands()}") from error
         first = outputs[0] if isinstance(outputs, tuple) else outputs
-        count = int(first.shape[1])
+        here = int(first.shape[1])
+        count = here if self.ranks.size == 1 else total
         # On a device the sum stays there: whoever asks for its value waits.
         total = position.loss + (loss.double() if isinstance(loss, Tensor) else float(loss)) * count
         after = Position(
@@ -146,7 +184,16 @@ class TrainingRun:
             rate,
         )
         number = len(position.epochs) + 1
-        shown = (after.batches, length_of(self.data), loss, first, y, count, after.seconds, after.samples)
+        shown: tuple[Any, ...] = (
+            after.batches,
+            length_of(self.data),
+            loss,
+            first,
+            y,
+            here,
+            after.seconds,
+            after.samples,
+        )
         return after, Batch(number, self.epochs, *shown)
 
     def _rate(self, position: Position) -> float:
@@ -198,16 +245,22 @@ class TrainingRun:
         """Write a checkpoint; ``start``: the random states when the epoch began."""
         assert self.to is not None, "who saves has a folder"
         self._check_finite(position)
-        return save(self.model, self.to, Saved(position, self.random(), start))
+        to, saved = self.to, Saved(position, self.random(), start)
+        return by_first(self.ranks, lambda: save(self.model, to, saved))
 
     def save_epoch(self, position: Position) -> None:
         """Write what there is to write at the end of an epoch."""
         if self.to is None:
             return
-        now = self.random()
-        if self.to.best and improved(position.epochs, self.monitor) == len(position.epochs) - 1:
-            save_best(self.model, self.to, Saved(position, now, now))
-        save(self.model, self.to, Saved(position, now, now))
+        to, now = self.to, self.random()
+        saved = Saved(position, now, now)
+
+        def written() -> None:
+            if to.best and improved(position.epochs, self.monitor) == len(position.epochs) - 1:
+                save_best(self.model, to, saved)
+            save(self.model, to, saved)
+
+        by_first(self.ranks, written)
 
     def stopped(self, position: Position, start: States, number: int) -> Stopped:
         """What is raised for a signal, with everything saved."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
+from snnhw.plugin import Ranks
+
 __all__ = ["Stop", "Stopped", "signals_heard"]
 
 DEFAULTS: Final = {signal.SIGINT: (signal.default_int_handler,), signal.SIGTERM: (signal.SIG_DFL,)}
@@ -30,10 +32,23 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stop:
-    """Which signal has come; None as long as none has."""
+    """Which signal has come; None as long as none has.
+
+    Attributes:
+        signal: to this process; agreed: to any of those that train together, as all of them know.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.agreed: int | None = None
+
+    def agree(self, ranks: Ranks, samples: int = 0) -> int:
+        """What ranks tell each other between two steps: whether one is to stop, and how many samples all of
+        them have."""
+        told, total = ranks.sum([self.signal is not None, samples])
+        if told:
+            self.agreed = self.signal or signal.SIGTERM
+        return int(total)
 
 
 @contextmanager

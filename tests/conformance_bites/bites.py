@@ -181,6 +181,11 @@ WRONG: Final[Mapping[str, Bite]] = {
         caught=("law/evaluates-dense",),
         spared=("law/trains-alike-dense",),
     ),
+    "does not wait for other ranks": Bite(
+        Wrong(job=wrong.by_itself),
+        caught=("law/shares-dense", "law/shares-means"),
+        spared=("law/trains-alike-dense", "law/reschedules-dense"),
+    ),
     "runs with the weights of its first run": Bite(
         Wrong(around=executables.Stale),
         caught=("law/lives-dense", "law/lives-recurrent", "law/lives-few-events"),

@@ -292,6 +292,11 @@ def at_its_usual_dtype(job: Any) -> Any:
     return replace(job, options=ReferenceOptions())
 
 
+def by_itself(job: Any) -> Any:
+    """Whoever else trains."""
+    return replace(job, ranks=None) if isinstance(job, Train) else job
+
+
 def of_its_own_chance(job: Any) -> Any:
     """Random numbers of another seed."""
     return replace(job, seed=job.seed + 1)

@@ -12,6 +12,7 @@ import typer
 from snnhw.cli import console
 from snnhw.cli.arguments import AsJson
 from snnhw.cli.train import config as configs
+from snnhw.cli.train.world import restarted, world
 from snnhw.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from snnhw.cli.train.config import Config
     from snnhw.nn import Model
+    from snnhw.plugin import Ranks
 
 __all__ = ["resume", "train"]
 
@@ -43,22 +45,31 @@ def train(
 ) -> None:
     """Train a network as a file says.
 
-    What is stopped or killed, `snnhw resume` goes on with.
+    What is stopped or killed, `snnhw resume` goes on with. In several processes, on one machine or on many:
+    `torchrun --nproc-per-node 4 -m snnhw train FILE.toml`.
 
     Its folder holds checkpoints, a line for each epoch in history.jsonl and, in the end, the network in
     model.snn.
     """
-    from snnhw.training.checkpoints import files
+    from snnhw.training.sharing import by_first
 
     found, folder = configs.read(config), out or Path(f"{config.stem}-run")
-    if files(folder):
+    with world(found.timeout) as ranks:
+        by_first(ranks, lambda: _begun(config, found, folder))
+        _run(found, folder, True, ranks, as_json=as_json)
+
+
+def _begun(config: Path, found: Config, folder: Path) -> None:
+    """Make the folder of a run, unless torchrun has begun it before."""
+    from snnhw.training.checkpoints import files
+
+    if files(folder) and not restarted():
         raise InputError(
             f"'{folder}' holds a run already; `snnhw resume {folder}` goes on with it, and --out names "
             "another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
     configs.write_copy(config, found, folder)
-    _run(found, folder, True, as_json=as_json)
 
 
 def resume(run: Stood, *, as_json: AsJson = False) -> None:
@@ -71,19 +82,23 @@ def resume(run: Stood, *, as_json: AsJson = False) -> None:
         raise InputError(
             f"'{folder}' is no folder of a run: it holds no {configs.COPY}, which `snnhw train` puts there"
         )
-    _run(configs.read(folder / configs.COPY), folder, True if run.is_dir() else run, as_json=as_json)
+    found = configs.read(folder / configs.COPY)
+    with world(found.timeout) as ranks:
+        _run(found, folder, True if run.is_dir() or restarted() else run, ranks, as_json=as_json)
 
 
-def _run(config: Config, folder: Path, start: bool | Path, *, as_json: bool) -> None:
+def _run(config: Config, folder: Path, start: bool | Path, ranks: Ranks, *, as_json: bool) -> None:
     from snnhw.training import Checkpoints, Stopped, fit, json_log, logs
     from snnhw.training.logs import row
     from snnhw.training.screen import HEADING, line
+    from snnhw.training.sharing import by_first
 
-    to = console.err if as_json else console.out
+    to = console.nowhere if ranks.rank else console.err if as_json else console.out
     with to.status("getting ready"):
         model, data, validate = _made(config)
     checkpoint = configs.checked("checkpoint", Checkpoints, {"folder": folder, **config.checkpoint})
-    to.print(f"{str(model).partition(', for training')[0]}, in '{folder}'\n", soft_wrap=True)
+    several = f", {ranks.size} processes" if ranks.size > 1 else ""
+    to.print(f"{str(model).partition(', for training')[0]}{several}, in '{folder}'\n", soft_wrap=True)
     to.print(HEADING, style="bold")
     with model:
         try:
@@ -102,10 +117,11 @@ def _run(config: Config, folder: Path, start: bool | Path, *, as_json: bool) -> 
             )
         except Stopped as stopped:
             where = str(stopped).partition(";")[0]
-            console.err.print(f"{where}; all of it is saved: `snnhw resume {folder}` goes on", soft_wrap=True)
+            said = f"{where}; all of it is saved: `snnhw resume {folder}` goes on"
+            (console.nowhere if ranks.rank else console.err).print(said, soft_wrap=True)
             raise typer.Exit(SIGNALLED + stopped.signal) from None
-        model.save(str(folder / MODEL))
-    if as_json:
+        by_first(ranks, lambda: model.save(str(folder / MODEL)))
+    if as_json and not ranks.rank:
         rows = [row(epoch) for epoch in history.epochs]
         told = {"schema": 1, "folder": str(folder), "ended": history.ended, "epochs": rows}
         console.print_json(told)

@@ -42,6 +42,7 @@ class Config:
         schedule: one of `snnhw.training`, as a table like that of the loss; or several, one after another.
         checkpoint: ``every``, ``keep`` and ``best`` of `snnhw.training.Checkpoints`.
         patience, monitor: as for `snnhw.training.fit`.
+        timeout: seconds that one of several processes waits for another.
         beside: the folder that files are looked for in; None: that of this file.
     """
 
@@ -64,6 +65,7 @@ class Config:
     checkpoint: Table = field(default_factory=dict)
     patience: int | None = None
     monitor: str = "loss"
+    timeout: float = 600.0
     beside: str | None = None
 
 

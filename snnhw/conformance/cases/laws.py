@@ -25,8 +25,10 @@ from snnhw.ir import (
     Adam,
     ATan,
     CECount,
+    CEMembrane,
     L1Rate,
     Loss,
+    MSECount,
     Optimizer,
     Param,
     StraightThrough,
@@ -74,7 +76,7 @@ TRAINING: Final = (
     "refuses-targets",
     "refuses-states",
 )
-STEPPING: Final = ("reschedules", "refuses-training", "ends-in-training")
+STEPPING: Final = ("reschedules", "refuses-training", "ends-in-training", "shares")
 """Laws on runs that are exact; on those that half precision holds, too; on several steps of training; on one
 step that is exact."""
 
@@ -107,6 +109,7 @@ def cases() -> Iterator[LazyCase]:
     lucky = exact_network("law/lucky", dense(Setting(LUCKY, *usual(LUCKY)), StraightThrough()))
     for law in CHANCY:
         yield _under(lucky, law, f"law/{law}-lucky")
+    yield _under(_shared("law/means"), "shares", "law/shares-means")
     for name, kind in OPTIMIZERS.items():
         *_, (_, optimizer) = variants(kind, lr=0.01)
         lazy = _training(f"law/{name}", dense(common(), ATan()), optimizer)
@@ -146,6 +149,14 @@ def _training(case_id: str, network: CaseNetwork, optimizer: Optimizer = ADAM) -
     """Two steps share an update, so that training can be interrupted between them."""
     loss = Loss((Term(CECount(), of="lif2.spk"), Term(L1Rate(), of="lif1.spk", weight=0.01)))
     return classified(case_id, network, loss, optimizer, batch=BATCH, accumulate=2, turns=2, needs=())
+
+
+def _shared(case_id: str) -> LazyCase:
+    """One step under terms that are means over the samples, by number and by class, beside sums."""
+    kinds = (CECount(), CEMembrane(class_weights=(0.5, 1.0, 2.0, 0.25)), MSECount(reduction="sum"), L1Rate())
+    ports = ("lif2.spk", "lif2.mem", "lif2.spk", "lif1.spk")
+    terms = [Term(kind, of=port, weight=0.5) for kind, port in zip(kinds, ports, strict=True)]
+    return classified(case_id, dense(common(), ATan()), Loss(tuple(terms)), SGD(lr=1.0), batch=BATCH)
 
 
 def _sized(case_id: str, densities: tuple[float, float]) -> LazyCase:

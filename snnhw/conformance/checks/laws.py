@@ -23,6 +23,7 @@ from snnhw.conformance.checks.claims import (
     refuses_training,
 )
 from snnhw.conformance.checks.ending import ends, ends_in_training
+from snnhw.conformance.checks.ranks import shares
 from snnhw.conformance.checks.states import keeps_settings, refuses_states
 from snnhw.conformance.expected import gradient_of, reference_run
 from snnhw.errors import SnnhwError
@@ -242,6 +243,7 @@ LAWS: Final[Mapping[str, Law]] = {
     "round-trips": round_trips,
     "owns": owns,
     "reschedules": reschedules,
+    "shares": shares,
     "agrees": agrees,
     "computes": computes,
     "learns": learns,

@@ -45,6 +45,7 @@ def torch_capabilities(**own: Any) -> Capabilities:
         "dtypes": ("float32", "float64"),
         "noise": True,
         "lengths": True,
+        "alone": "",
         "callables": True,
     }
     return Capabilities(**{**usual, **own})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 from weakref import ref
 
 import numpy as np
@@ -20,10 +20,12 @@ from snnhw.ir.inputs import check_inputs, check_state
 from snnhw.ir.whole import whole_inputs, whole_state
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
 from snnhw.session import Progress, Session
+from snnhw.session.ranks import nothing, reduced, share_of, weighted
 from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.execution.calls import Calls, Groups, directly
 from snnhw.tensors.execution.chosen import from_arrays, to_arrays
 from snnhw.tensors.execution.commit import Change, at_once
+from snnhw.tensors.execution.handed import host, in_memory, number
 from snnhw.tensors.execution.learning import Learning
 from snnhw.tensors.execution.trainer import Trainer
 from snnhw.tensors.losses import Range, ranges
@@ -63,8 +65,9 @@ class TorchExecutable:
         calls: Calls = directly,
     ) -> None:
         program = network.program
-        # Random numbers are of a sequence, which is another at every call.
-        self._calls = directly if program.clocked else calls
+        # Random numbers are of a sequence, another at every call; so may a rank's share of a loss be.
+        varies = program.clocked or (isinstance(job, Train) and job.ranks is not None and weighted(job.loss))
+        self._calls = directly if varies else calls
         self._job = job
         self._device, self._dtype = device, dtype
         self._network = network
@@ -135,18 +138,27 @@ class TorchExecutable:
         """What it computes is new, until all of it is there; then everything changes at once."""
         job, trainer, learning = self._training()
         self._check()
-        now = self._now
-        given, sizes = self._taken(inputs, state)
-        given["targets"] = self._wanted(job, targets, sizes)
+        now, ranks = self._now, self._session.ranks
         sequence = self._session.sequence(now, state)
         chosen = dict(now.own)  # what training has decided stays so
-        learned = partial(learning, sizes=sizes, clock=Clock(self._job.seed, sequence), chosen=chosen)
-        found = self._calls("step", learned, given)
-        after, changes = trainer.learn(replace(now, own=chosen), sequence, found["grads"], self._calls)
+        if not inputs and ranks.size > 1:
+            share = share_of(ranks, job, 0, {})
+            found: Groups = nothing(self._network.program, self._values, job.time_steps, self._zeros)
+        else:
+            given, sizes = self._taken(inputs, state)
+            given["targets"] = self._wanted(job, targets, sizes)
+            share = share_of(ranks, job, sizes[1], given["targets"])
+            clock = self._session.clock(sequence)
+            learned = partial(learning, loss=share.loss, sizes=sizes, clock=clock, chosen=chosen)
+            found = self._calls(share.name, learned, given)
+        whole = reduced(ranks, found, share)
+        if not now.updates + now.pending:  # rank 0 has decided for all
+            chosen = from_arrays(ranks.first(to_arrays(chosen)), self._network)
+        after, changes = trainer.learn(replace(now, own=chosen), sequence, whole["grads"], self._calls)
         ends = dict(found["state"])
-        result = StepResult(_number(found["loss"]["loss"]), found["outputs"], ends)
+        result = StepResult(number(whole["loss"]["loss"]), found["outputs"], ends)
         kept = partial(setattr, self, "state", ends)
-        self._change(after, [*changes, *self._filling(found["statistics"]), kept])
+        self._change(after, [*changes, *self._filling(whole["statistics"]), kept])
         return result
 
     def _change(self, after: Progress, changes: Iterable[Change]) -> None:
@@ -203,7 +215,7 @@ class TorchExecutable:
         return self._given()
 
     def _given(self) -> Params:
-        return {key: _host(x).astype(self._host[key]) for key, x in self._params.items()}
+        return {key: host(x).astype(self._host[key]) for key, x in self._params.items()}
 
     def set_params(self, params: Params) -> None:
         given = self._session.taken(params, self._given())
@@ -212,13 +224,13 @@ class TorchExecutable:
     def save_state(self) -> Arrays:
         self._check()
         now = self._now
-        exact = {key: _host(x) for key, x in self._params.items()}
-        grads, memory = ({key: _host(x) for key, x in held.items()} for held in (now.grads, now.memory))
+        exact = {key: host(x) for key, x in self._params.items()}
+        grads, memory = ({key: host(x) for key, x in held.items()} for held in (now.grads, now.memory))
         kept = replace(now, grads=grads, memory=memory, own=to_arrays(now.own))
         return self._session.save(exact, kept)
 
     def load_state(self, arrays: Arrays) -> None:
-        params, saved = self._session.load(_in_memory(arrays))
+        params, saved = self._session.load(in_memory(arrays))
         after = self._trainer.in_tensors(saved) if self._trainer else saved
         after = replace(after, own=from_arrays(after.own, self._network))
         self._change(after, self._filling({key: torch.from_numpy(x) for key, x in params.items()}))
@@ -267,6 +279,9 @@ class TorchExecutable:
     def _like(self, array: Any) -> Tensor:
         return torch.from_numpy(np.array(array, order="C")).to(self._device, self._dtype)
 
+    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.zeros(shape, device=self._device, dtype=self._dtype)
+
     def _training(self) -> tuple[Train, Trainer, Learning]:
         job, trainer, learning = self._session.training(), self._trainer, self._learning
         assert trainer is not None, "who trains has one"
@@ -276,23 +291,3 @@ class TorchExecutable:
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(x.shape) for name, x in tensors.items()}
-
-
-def _in_memory(arrays: Arrays) -> Arrays:
-    """With tensors as anybody can read them."""
-    if not isinstance(arrays, Mapping):
-        return arrays  # to be refused
-    return {
-        name: x.detach().cpu() if isinstance(x, Tensor) and not x.is_meta else x for name, x in arrays.items()
-    }
-
-
-def _number(loss: Tensor) -> float:
-    """A number where nothing has to be waited for; else what can be used like one."""
-    return float(loss.detach()) if loss.device.type == "cpu" else cast("float", loss.detach())
-
-
-def _host(tensor: Tensor) -> Array:
-    """A copy in main memory."""
-    array: Array = tensor.detach().cpu().numpy()
-    return array.copy()

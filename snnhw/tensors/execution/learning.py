@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from snnhw.ir import Clock
+from snnhw.ir import Clock, Loss
 from snnhw.plugin import Train
+from snnhw.session.ranks import weighted
 from snnhw.tensors.execution.calls import Groups
 from snnhw.tensors.loss_adjoints import loss_work
 from snnhw.tensors.losses import checked_loss
@@ -59,23 +60,27 @@ class Learning:
     params: Tensors
     _tapes: dict[object, Prepared] = field(default_factory=dict)
 
-    def __call__(self, given: Groups, sizes: Sizes, clock: Clock, chosen: dict[str, str]) -> Groups:
+    def __call__(
+        self, given: Groups, loss: Loss, sizes: Sizes, clock: Clock, chosen: dict[str, str]
+    ) -> Groups:
         """One step.
 
         Args:
             given: inputs, state and targets.
+            loss: the job's, or this rank's share of it.
             sizes: T and B.
             chosen: what layers have decided, see `Memo`; what they decide now is added.
         """
         if self._why_not(given):
-            return self._recorded(given, sizes, clock, chosen)
-        key = tuple([(*name, x.shape, x.stride(), x.dtype) for name, x in _named(given).items()])
+            return self._recorded(given, loss, sizes, clock, chosen)
+        weights = [term.weight for term in loss.terms]
+        key = (*weights, *[(*name, x.shape, x.stride(), x.dtype) for name, x in _named(given).items()])
         prepared = self._tapes.get(key)
         if prepared is None:
             try:
-                prepared, played = self._taken_down(given, sizes, clock, chosen)
+                prepared, played = self._taken_down(given, loss, sizes, clock, chosen)
             except Untaped:
-                return self._recorded(given, sizes, clock, chosen)
+                return self._recorded(given, loss, sizes, clock, chosen)
             if len(self._tapes) == MOST:
                 self._tapes.pop(next(iter(self._tapes)), None)
             self._tapes[key] = prepared
@@ -102,6 +107,8 @@ class Learning:
         program, like = self.network.program, next(iter(given["inputs"].values()))
         if not self.network.sizes.taped:
             return "no tapes are kept"
+        if self.job.ranks and weighted(self.job.loss):
+            return "how much of a mean weighted by class is this rank's depends on the others' targets"
         if program.clocked:
             drawing = [name for name, op in program.nodes.items() if op.clocked]
             return f"what {', '.join(drawing)} does depends on the call"
@@ -121,10 +128,12 @@ class Learning:
 
     # -- by autograd ------------------------------------------------------------------------------
 
-    def _recorded(self, given: Groups, sizes: Sizes, clock: Clock, chosen: dict[str, str]) -> Groups:
+    def _recorded(
+        self, given: Groups, wanted: Loss, sizes: Sizes, clock: Clock, chosen: dict[str, str]
+    ) -> Groups:
         with torch.enable_grad():
             found = self._pass(self.params, given, sizes, clock=clock, memo=Memo(chosen))
-            loss = checked_loss(self.job.loss, found.ports, given["targets"])
+            loss = checked_loss(wanted, found.ports, given["targets"])
             try:
                 grads = self._gradients(loss)
             except FAILURES as error:
@@ -156,7 +165,7 @@ class Learning:
     # -- on a tape --------------------------------------------------------------------------------
 
     def _taken_down(
-        self, given: Groups, sizes: Sizes, clock: Clock, chosen: Mapping[str, str]
+        self, given: Groups, wanted: Loss, sizes: Sizes, clock: Clock, chosen: Mapping[str, str]
     ) -> tuple[Prepared, Played]:
         """The tape of a step, played for the first time."""
         memo = Memo({**chosen})
@@ -165,7 +174,7 @@ class Learning:
         apart = {group: {name: x.detach() for name, x in xs.items()} for group, xs in groups.items()}
         tape, found = self._taped(apart, sizes, clock, memo)
         read = {port: found.ports[port] for port in self._read}
-        work = loss_work(self.job.loss, read, apart["targets"])
+        work = loss_work(wanted, read, apart["targets"])
         (loss,) = tape.do(work, [*read.values(), *apart["targets"].values()])
         results = {
             "loss": {"loss": loss},
