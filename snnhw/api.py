@@ -14,6 +14,7 @@ from snnhw.errors import InputError
 from snnhw.ir import Input, Loss, Optimizer, Params, Program, files, init_params, require_valid
 from snnhw.lowering import lower, make_job
 from snnhw.options import check_format_options, check_keywords, with_hints
+from snnhw.passes import ending, resolve_loss
 from snnhw.plugin import BACKENDS, FORMATS, Array, Arrays, Probe, Ranks, Report
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def compile(  # the verb of the design, reached as snnhw.compile
     record: Sequence[str] = (),
     clip_norm: float | None = None,
     accumulate: int = 1,
+    lengths: bool = False,
+    tbptt: int | None = None,
     seed: int = 0,
     dt: float | None = None,
     options: Mapping[str, object] | None = None,
@@ -93,6 +96,11 @@ def compile(  # the verb of the design, reached as snnhw.compile
         record: further ports to return, such as ``"lif1.mem"``.
         clip_norm: bound on the 2-norm of all gradients together, before each update; None for none.
         accumulate: how many calls of ``step`` share one update, by the mean of their gradients.
+        lengths: whether calls may say how many of the T steps each sample has: ``model.step(x, y,
+            lengths=...)``. Behind its end a sample counts for nothing, and its state stays that of its last
+            step.
+        tbptt: how many steps gradients flow back through: a sequence is cut into parts of so many, with an
+            update after each, and the state goes on; None: all T at once.
         seed: of all random numbers, the same on every backend: a whole number, 0 or more.
         dt: length of a step in seconds, for models whose equations say ``dt``; None: the program's own,
             1 ms for a module.
@@ -109,16 +117,21 @@ def compile(  # the verb of the design, reached as snnhw.compile
     """
     from snnhw.nn import Model  # imports torch
     from snnhw.nn.axes import telling
+    from snnhw.nn.sequences import LENGTHS, Sequences, check_tbptt
     from snnhw.tensors.ranks import ranks_here
 
     plugin = registry.backend(backend, options)
     program, params, names, told = taken(net, sample, static, None if static else time_steps)
     if dt is not None:
         program = replace(program, time=replace(program.time, dt=dt))
+    check_tbptt(tbptt, time_steps, training=loss is not None)
     with telling(told):
+        made = ending(program, training=loss is not None) if lengths else None
+        if made is not None and loss is not None:
+            loss = resolve_loss(program, loss).within(LENGTHS)
         job = make_job(
             plugin,
-            program,
+            program if made is None else made.program,
             time_steps=time_steps,
             batch=_batch(sample),
             loss=loss,
@@ -130,7 +143,10 @@ def compile(  # the verb of the design, reached as snnhw.compile
             accumulate=accumulate,
             ranks=None if loss is None else ranks or ranks_here(),
         )
-        return Model(lower(plugin, program, params, job), program, names, plugin, job)
+        sequences = Sequences(program, job, made, tbptt, plugin.capabilities().fixed_shapes)
+        compiled, parts = sequences.compiled
+        executable = lower(plugin, compiled, params, parts)
+        return Model(executable, program, names, plugin, job, sequences=sequences)
 
 
 def taken(

@@ -72,7 +72,7 @@ def test_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = blocks("training.md")
     for line, text in found:
         exec(compile("\n" * line + text, "training.md", "exec"), names)
-    assert len(found) == 4
+    assert len(found) == 7
     _, listed = (ROOT / "docs" / "training.md").read_text().split("The keys:\n")
     keys = re.findall(r"^`(\w+)`", listed, re.MULTILINE)
     assert [*KEYS] == keys, "every key of a config is explained, in order"

@@ -345,12 +345,29 @@ class Loss:
         return Loss(tuple(replace(term, of=port) for term in self.terms))
 
     def within(self, lengths: str) -> Loss:
-        """The same terms, of each sample's own steps; see `Term`."""
+        """The same terms, of each sample's own steps.
+
+        Args:
+            lengths: the target that says how many those are, see `Term`.
+
+        Raises:
+            InputError: a term has no such meaning.
+        """
+        for kind in (type(term.kind) for term in self.terms):
+            if kind not in LOSS_TERMS.values():
+                raise InputError(
+                    f"the loss term {kind.__name__} has no meaning for samples of several lengths; give one "
+                    "with reduction='mean' or 'sum', of first spikes, or train on batches of one length each"
+                )
         return Loss(tuple(replace(term, lengths=lengths) for term in self.terms))
 
-    def __call__(self, signal: Any, targets: Any = None) -> Any:
-        """The loss of one signal ``[T, B, C]`` against its targets; differentiable on tensors."""
-        return apply_loss(signal, targets, self)
+    def __call__(self, signal: Any, targets: Any = None, lengths: Any = None) -> Any:
+        """The loss of one signal ``[T, B, C]`` against its targets; differentiable on tensors.
+
+        Args:
+            lengths: how many of the T steps each sample has, ``[B]``; None: all of them.
+        """
+        return apply_loss(signal, targets, self, lengths)
 
 
 def _reduction(kind: LossKind) -> str | None:
@@ -358,7 +375,7 @@ def _reduction(kind: LossKind) -> str | None:
 
 
 @singledispatch
-def apply_loss(signal: Any, targets: Any, loss: Loss) -> Any:  # noqa: ARG001  # what a registered one takes
+def apply_loss(signal: Any, targets: Any, loss: Loss, lengths: Any) -> Any:  # noqa: ARG001  # what a registered one takes
     """The value of a loss on arrays. Kinds of array register themselves here."""
     raise InputError(
         f"a loss takes a torch tensor [T, B, C], not {type(signal).__name__}; import snnhw.functional first"

@@ -16,6 +16,7 @@ from snnhw.nn.alone import OneAtATime
 from snnhw.nn.axes import check_axes
 from snnhw.nn.evaluated import Evaluated, StepLoss
 from snnhw.nn.habits import instead
+from snnhw.nn.sequences import Sequences
 from snnhw.nn.sound import Sound
 from snnhw.nn.writing import names_of, write_into
 from snnhw.plugin import Arrays, Backend, Executable, Result, Run, Train, label_of
@@ -46,31 +47,44 @@ class Model:
     """
 
     def __init__(
-        self, executable: Executable, program: Program, names: Mapping[str, str], plugin: Backend, job: Run
+        self,
+        executable: Executable,
+        program: Program,
+        names: Mapping[str, str],
+        plugin: Backend,
+        job: Run,
+        *,
+        sequences: Sequences | None = None,
     ) -> None:
         sound: Any = Sound(executable, program)
         self.executable: Executable = OneAtATime(sound)
         self.program = program
         self.plugin, self.job = plugin, job
+        self._sequences = sequences or Sequences(program, job)
         # What a step left at the backend when the state was last set here, and that.
         self._kept: tuple[Arrays | None, Arrays | None] = (self._left(), None)
         self._names = names
         self._inputs = program.named(Input)
         self._outputs = program.named(Output)
 
-    def step(self, x: Any, y: Any = None, state: Arrays | None = None) -> tuple[float, Signals]:
-        """One update of the parameters.
+    def step(
+        self, x: Any, y: Any = None, state: Arrays | None = None, *, lengths: Any = None
+    ) -> tuple[float, Signals]:
+        """One update of the parameters; of a model with ``tbptt``, one for each part of the sequence.
 
         Args:
             x: ``[T, B, ...]``, or ``[B, ...]`` when static; name -> array when there are several.
             y: targets, ``[B]`` class numbers; name -> array when there are several; None where the loss takes
                 none.
             state: what to start from; None: from rest.
+            lengths: the number of steps of each sample, ``[B]``, best in main memory; None: all T. For a
+                model that was compiled with ``lengths=True``.
 
         Returns:
-            the loss before the update, and the outputs ``[T, B, ...]`` in the order of the network's
-            own return. On a device, the loss is an array without axes that can be used like a number: whoever
-            asks for its value, as ``float()`` does, waits for the device.
+            the loss before the update (of several, their mean over all steps of samples), and the outputs
+            ``[T, B, ...]`` in the order of the network's own return. On a device, the loss is an array
+            without axes that can be used like a number: whoever asks for its value, as ``float()`` does,
+            waits for the device.
 
         Raises:
             InputError: an input, a target or a state in main memory holds NaN or infinite values; nothing has
@@ -78,27 +92,47 @@ class Model:
                 are not finite. Arrays on other devices are not looked at, which would wait for them.
         """
         targets = {} if y is None else _named(y, ("target",), "target")
-        found = self.executable.step(self._signals(x, targets), targets, state)
-        self.state = found.state
-        loss = StepLoss(found.loss) if isinstance(found.loss, float) else found.loss
-        return loss, self._returned(found.outputs)
+        sequences, given = self._sequences, self._signals(x, targets)
+        counted = sequences.lengths(given, lengths)
+        carried, losses, outputs = sequences.given(state), [], []
+        for part in sequences.trained(given, targets, counted):
+            found = self.executable.step(part.inputs, part.targets, carried)
+            losses.append((found.loss, part.weight))
+            if part.inputs or not given:  # else the other processes' alone
+                carried = found.state
+                outputs.append(found.outputs)
+        self.state = sequences.taken(carried)
+        loss, signals = _mean(losses), sequences.joined(outputs, given)
+        return StepLoss(loss) if isinstance(loss, float) else loss, self._returned(signals)
 
-    def run(self, x: Any, state: Arrays | None = None) -> Result:
+    def run(self, x: Any, state: Arrays | None = None, *, lengths: Any = None) -> Result:
         """Evaluate: outputs and recordings ``[T, B, ...]`` by name, as tensors, and the final state.
+
+        Args:
+            x, state, lengths: as for `step`. Behind the end of a sample signals are 0, and its state stays
+                that of its last step.
 
         Raises:
             InputError: as `step` does.
         """
-        found = self.executable.run(self._signals(x), state)
-        self.state = found.state
-        return Result(_tensors(found.outputs), _tensors(found.recordings), found.state)
+        sequences, given = self._sequences, self._signals(x)
+        counted = sequences.lengths(given, lengths)
+        carried, outputs, recordings = sequences.given(state), [], []
+        for part in sequences.parts(given, NONE, counted):
+            found = self.executable.run(part.inputs, carried)
+            carried = found.state
+            outputs.append(found.outputs)
+            recordings.append(found.recordings)
+        self.state = sequences.taken(carried)
+        recorded = sequences.own(sequences.joined(recordings, given), counted)
+        return Result(sequences.joined(outputs, given), recorded, self.state or {})
 
-    def __call__(self, x: Any, state: Arrays | None = None) -> Signals:
+    def __call__(self, x: Any, state: Arrays | None = None, *, lengths: Any = None) -> Signals:
         """The outputs of `run`, in the order of the network's own return.
 
         Without a gradient: who calls ``backward()`` on them is told what trains.
         """
-        found = self._returned(self.run(x, state).outputs)
+        found = self._returned(self.run(x, state, lengths=lengths).outputs)
         return (
             tuple(each.as_subclass(Evaluated) for each in found)
             if isinstance(found, tuple)
@@ -119,7 +153,7 @@ class Model:
         found = tuple(tensors[name] for name in self._outputs)
         return found[0] if len(found) == 1 else found
 
-    def verify(self, x: Any, state: Arrays | None = None) -> Live:
+    def verify(self, x: Any, state: Arrays | None = None, *, lengths: Any = None) -> Live:
         """Hold this model, as it is now, to the float64 reference.
 
         Is it, after all training, loading and setting, still the model of its parameters: does it give, in
@@ -129,7 +163,7 @@ class Model:
         or two.
 
         Args:
-            x, state: as for `run`.
+            x, state, lengths: as for `run`; as many steps as are computed at once.
 
         Returns:
             what was found; its ``ok`` is the answer, ``str()`` of it says it in words.
@@ -139,8 +173,11 @@ class Model:
         """
         from snnhw.parity.live import hold_live
 
-        given = self._signals(x)
-        return hold_live(self.executable, self.plugin, self.program, self.job, inputs=given, state=state)
+        sequences, given = self._sequences, self._signals(x)
+        program, job = sequences.compiled
+        (part,) = sequences.parts(given, NONE, sequences.lengths(given, lengths))
+        state = sequences.given(state)
+        return hold_live(self.executable, self.plugin, program, job, inputs=part.inputs, state=state)
 
     @property
     def state(self) -> Arrays | None:
@@ -151,7 +188,7 @@ class Model:
         """
         before, own = self._kept
         left = self._left()
-        return own if left is before else left
+        return own if left is before else self._sequences.taken(left)
 
     @state.setter
     def state(self, state: Arrays | None) -> None:
@@ -226,7 +263,13 @@ class Model:
 
         Raises:
             Unsupported: the backend computes no gradients for others.
+            InputError: the model was compiled with ``lengths=True``.
         """
+        if self._sequences.ending is not None:
+            raise InputError(
+                "torch_module() runs all samples to the last step; compile without lengths=True, and give "
+                "the loss each sample's length: snnhw.functional.ce_rate_loss()(spikes, y, lengths)"
+            )
         given: Callable[[], nn.Module] | None = getattr(self.executable, "torch_module", None)
         if given is None:
             reason = (
@@ -256,6 +299,13 @@ class Model:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _mean(losses: list[tuple[Any, int]]) -> Any:
+    """Of losses and how much each counts."""
+    if len(losses) == 1:
+        return losses[0][0]
+    return sum(loss * weight for loss, weight in losses) / sum(weight for _, weight in losses)
 
 
 def _named(given: Any, names: tuple[str, ...], what: str) -> dict[str, Any]:

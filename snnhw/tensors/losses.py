@@ -45,6 +45,7 @@ __all__ = [
     "check_range",
     "checked_loss",
     "class_numbers",
+    "counted_steps",
     "each",
     "for_class",
     "grouped",
@@ -277,11 +278,32 @@ def check_range(name: str, target: Tensor, classes: int) -> None:
             raise InputError(f"{name} takes class numbers 0 to {classes - 1}; the targets hold {wrong}")
 
 
+def counted_steps(lengths: Any, steps: int, batch: int) -> Tensor:
+    """How many of T steps each sample has, ``[B]``; looked at where they are in main memory.
+
+    Raises:
+        InputError: of another shape or dtype, or outside 1 to T.
+    """
+    accepted = f"accepted: [B={batch}] whole numbers, from 1 to T={steps} steps of each sample"
+    given = torch.tensor(lengths) if isinstance(lengths, (list, tuple)) else lengths
+    found = as_tensor("argument", "lengths", given)
+    if found.shape != (batch,) or not what_is(found).whole:
+        dtype = str(found.dtype).removeprefix("torch.")
+        raise InputError(f"lengths has shape {list(found.shape)} and dtype {dtype}; {accepted}")
+    found = found.long()
+    outside = found[(found < 1) | (found > steps)] if found.device.type == "cpu" else found[:0]
+    if len(outside):
+        raise InputError(f"lengths holds {int(outside[0])}; {accepted}")
+    return found
+
+
 @apply_loss.register
-def _(signal: Tensor, targets: Any, loss: Loss) -> Tensor:
+def _(signal: Tensor, targets: Any, loss: Loss, lengths: Any) -> Tensor:
     """Every term reads the one signal given."""
     whole = loss.of("signal")
+    own = {} if lengths is None else {"lengths": counted_steps(lengths, *signal.shape[:2])}
+    whole = whole.within("lengths") if own else whole
     given = {} if targets is None else {"target": as_tensor("target", "targets", targets)}
     return total_loss(
-        whole, {"signal": signal}, {term.target: x for term in whole.terms for x in given.values()}
+        whole, {"signal": signal}, {term.target: x for term in whole.terms for x in given.values()} | own
     )

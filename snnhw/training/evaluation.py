@@ -29,6 +29,7 @@ from snnhw.plugin import Result, Train
 from snnhw.session.ranks import ALONE, plain
 from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.losses import total_loss
+from snnhw.tensors.own_steps import OwnSteps
 from snnhw.tensors.spiketime import first_step
 from snnhw.training.feed import counted, sized
 from snnhw.training.history import Scores
@@ -38,19 +39,24 @@ from snnhw.words import listing
 __all__ = ["DECISIONS", "accuracy_of", "evaluate", "spikes_of"]
 
 
-def _most(kind: Any, signal: Tensor) -> Tensor:
-    counts = signal.sum(0)
+def _most(kind: Any, signal: Tensor, own: OwnSteps) -> Tensor:
+    counts = own.sum(signal)
     classes = getattr(kind, "num_classes", None)
     return (counts if classes is None else counts.reshape(len(counts), classes, -1).sum(2)).argmax(1)
 
 
-DECISIONS: Final[Mapping[type[LossKind], Callable[[Any, Tensor], Tensor]]] = {
+def _first(_: Any, spikes: Tensor, own: OwnSteps) -> Tensor:
+    return first_step(own.own(spikes)).argmin(1)
+
+
+DECISIONS: Final[Mapping[type[LossKind], Callable[[Any, Tensor, OwnSteps], Tensor]]] = {
     **dict.fromkeys((CERate, CECount, MSECount), _most),
-    CEMembrane: lambda _, membrane: membrane.sum(0).argmax(1),
-    CEMaxMembrane: lambda _, membrane: membrane.max(0).values.argmax(1),
-    **dict.fromkeys((CETemporal, MSETemporal), lambda _, spikes: first_step(spikes).argmin(1)),
+    CEMembrane: lambda _, membrane, own: own.sum(membrane).argmax(1),
+    CEMaxMembrane: lambda _, membrane, own: own.largest(membrane).argmax(1),
+    **dict.fromkeys((CETemporal, MSETemporal), _first),
 }
-"""Kind of loss -> the class ``[B]`` that a signal ``[T, B, C]`` stands for, where one was trained by it."""
+"""Kind of loss -> the class ``[B]`` that a signal ``[T, B, C]`` stands for at its own steps, where one was
+trained by it."""
 
 
 def evaluate(model: Model, data: Iterable[Any]) -> Scores:
@@ -74,10 +80,11 @@ def evaluate(model: Model, data: Iterable[Any]) -> Scores:
         own = own_of(model, part, batch, f"batch {number} of the validation")
         if not own:
             continue
-        x, y = own
+        x, y, lengths = own
         count = counted(model.program, x)
-        ports = _ports(model, model.run(sized(model, x)), count)
-        y = _on(y, next(iter(ports.values())))
+        filled, counted_to = sized(model, x, lengths)
+        ports = _ports(model, model.run(filled, lengths=counted_to), count)
+        y = _on(y, next(iter(ports.values()))) | _lengths(job.loss, lengths, ports)
         total += float(_loss(job.loss, ports, y)) * count
         found = accuracy_of(job.loss, ports, y)
         right, unknown = right + (found or 0), unknown + (found is None)
@@ -109,6 +116,13 @@ def _on(y: Any, like: Tensor) -> dict[str, Tensor]:
     return {name: as_tensor("target", name, x).to(like.device) for name, x in given.items()}
 
 
+def _lengths(loss: Loss, lengths: Any, ports: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The targets of the loss that are numbers of steps."""
+    first = next(iter(ports.values()))
+    found = torch.full(first.shape[1:2], len(first)) if lengths is None else torch.as_tensor(lengths)
+    return {term.lengths: found.to(first.device) for term in loss.terms if term.lengths}
+
+
 def _loss(loss: Loss, ports: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
     missing = sorted({str(term.of) for term in loss.terms} - ports.keys())
     if missing:
@@ -125,7 +139,9 @@ def accuracy_of(loss: Loss, ports: Mapping[str, Tensor], targets: Mapping[str, T
         target = targets.get(term.target)
         about = isinstance(term.kind, ClassLoss) and type(term.kind) in DECISIONS
         if about and target is not None and target.ndim == 1 and not target.is_floating_point():
-            decided = DECISIONS[type(term.kind)](term.kind, ports[str(term.of)])
+            signal = ports[str(term.of)]
+            own = OwnSteps(len(signal), targets.get(term.lengths))
+            decided = DECISIONS[type(term.kind)](term.kind, signal, own)
             return int((decided == target).sum())
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -39,16 +39,27 @@ def length_of(data: Any) -> int | None:
         return None
 
 
-def batch_of(batch: Any, where: str) -> tuple[Any, Any]:
-    """Inputs and targets of one batch; without targets, None.
+class OneBatch(NamedTuple):
+    """One batch: inputs, targets, and how many steps each sample has; None where there are none."""
+
+    x: Any
+    y: Any = None
+    lengths: Any = None
+
+
+def batch_of(batch: Any, where: str) -> OneBatch:
+    """What data gives for one batch.
 
     Raises:
-        InputError: it is no such pair; says ``where``.
+        InputError: it is nothing like that; says ``where``.
     """
-    if isinstance(batch, (tuple, list)) and len(batch) in (1, 2):
-        return batch[0], batch[1] if len(batch) == 2 else None
+    if isinstance(batch, (tuple, list)) and len(batch) in (1, 2, 3):
+        return OneBatch(*batch)
     what = f"{len(batch)} things" if isinstance(batch, (tuple, list)) else type(batch).__name__
-    raise InputError(f"{where} is {what}; accepted: (x, y), or (x,) for a loss that takes no targets")
+    raise InputError(
+        f"{where} is {what}; accepted: (x, y), (x, y, lengths) for samples of several lengths, or (x,) for a "
+        "loss that takes no targets"
+    )
 
 
 def new_epoch(data: Any, number: int) -> None:
@@ -70,20 +81,22 @@ def counted(program: Program, x: Any) -> int:
     return int(shape[axis])
 
 
-def sized(model: Model, x: Any) -> Any:
-    """An input filled up to the one size of batch that a backend takes, by its own first samples."""
+def sized(model: Model, x: Any, lengths: Any = None) -> tuple[Any, Any]:
+    """An input, and lengths, filled up to the one size of batch that a backend takes, by its own first
+    samples."""
     if not model.plugin.capabilities().fixed_shapes:
-        return x
+        return x, lengths
     given = by_name(model.program, x)
     batch, have = model.job.batch, counted(model.program, x)
     if have >= batch:
-        return x
+        return x, lengths
     rows = torch.arange(batch) % have
     static = model.program.time.static_inputs
-    return {
+    filled = {
         name: as_tensor("input", name, array).index_select(0 if name in static else 1, rows)
         for name, array in given.items()
     }
+    return filled, None if lengths is None else torch.as_tensor(lengths)[rows]
 
 
 def by_name(program: Program, x: Any) -> Mapping[str, Any]:

@@ -38,7 +38,8 @@ def fit(
         model: compiled with a loss and an optimizer; also with ``clip_norm`` and ``accumulate``, where they
             are wanted.
         data: an iterable of batches ``(x, y)``, such as a `torch.utils.data.DataLoader`, gone through once an
-            epoch; ``x`` and ``y`` as for ``Model.step``: time first, ``[T, B, ...]``.
+            epoch; ``x`` and ``y`` as for ``Model.step``: time first, ``[T, B, ...]``. Of a model that was
+            compiled with ``lengths=True`` also ``(x, y, lengths)``.
         epochs: how many in all, those of a run that is resumed included.
         validate: batches to score the model on after every epoch.
         schedule: of the learning rate; None: constant.

@@ -161,12 +161,12 @@ class TrainingRun:
         """One batch: where the run stands after it, and what is shown of it; ``clock``: when the epoch would
         have begun, had it never stopped."""
         where, (own, total) = _where(position, 1), batch
-        x, y = own or ({}, {})
+        x, y, lengths = own or ({}, {}, None)
         rate = self._rate(position)
         if rate != position.lr:
             self.model.set_optimizer(replace(trained(self.model).optimizer, lr=rate))
         try:
-            loss, outputs = self.model.step(x, y)
+            loss, outputs = self.model.step(x, y, lengths=lengths)
         except InputError as error:
             raise InputError(f"{where}: {error}{self._stands()}") from error
         first = outputs[0] if isinstance(outputs, tuple) else outputs

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,7 +23,7 @@ from snnhw.nn import Model
 from snnhw.plugin import Ranks, Train
 from snnhw.session.ranks import ALONE
 from snnhw.tensors.arrays import as_tensor
-from snnhw.training.feed import batch_of, by_name, counted
+from snnhw.training.feed import OneBatch, batch_of, by_name, counted
 
 __all__ = ["NOTHING", "OwnPart", "by_first", "own_of", "part_of"]
 
@@ -82,29 +83,32 @@ class _OrNothing:
 
 
 def own_of(model: Model, part: OwnPart, batch: Any, where: str) -> tuple[Any, ...]:
-    """This rank's inputs and targets ``(x, y)`` of a batch, or `NOTHING`; ``where``: for messages."""
+    """This rank's ``(x, y, lengths)`` of a batch, or `NOTHING`; ``where``: for messages."""
     if isinstance(batch, tuple) and not batch:
         return NOTHING
-    x, y = batch_of(batch, where)
+    given = batch_of(batch, where)
     job = model.job
     assert isinstance(job, Train), "it has been asked"
-    return (x, y) if part.ranks.size == 1 else _rows(model.program, job, x, y, part.ranks)
+    return given if part.ranks.size == 1 else _rows(model.program, job, given, part.ranks)
 
 
-def _rows(program: Program, job: Train, x: Any, y: Any, ranks: Ranks) -> tuple[Any, ...]:
+def _rows(program: Program, job: Train, batch: OneBatch, ranks: Ranks) -> tuple[Any, ...]:
     """Every so manieth sample of a batch."""
+    x, y, lengths = batch
+    if lengths is not None:
+        lengths = torch.as_tensor(lengths)[ranks.rank :: ranks.size]
     inputs = {name: as_tensor("input", name, array) for name, array in by_name(program, x).items()}
     static = program.time.static_inputs
     own = {name: _every(array, 0 if name in static else 1, ranks) for name, array in inputs.items()}
     if not counted(program, own):
         return NOTHING
     if y is None:
-        return own, None
+        return own, None, lengths
     given = y if isinstance(y, Mapping) else {"target": y}
     targets = {name: as_tensor("target", name, array) for name, array in given.items()}
     steps = next((len(array) for name, array in inputs.items() if name not in static), job.time_steps)
     axes = _sample_axes(program, job, targets, (steps, counted(program, inputs)))
-    return own, {name: _every(array, axes.get(name, 0), ranks) for name, array in targets.items()}
+    return own, {name: _every(array, axes.get(name, 0), ranks) for name, array in targets.items()}, lengths
 
 
 def _every(array: Tensor, axis: int, ranks: Ranks) -> Tensor:

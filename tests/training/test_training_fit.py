@@ -137,9 +137,9 @@ def test_batches_are_filled_up_where_shapes_are_fixed(monkeypatch: pytest.Monkey
         monkeypatch.setattr(type(model.plugin), "capabilities", lambda _: can)
         plain = snn.nn.Model.run
 
-        def noted(model: snn.nn.Model, x: Any) -> Any:
+        def noted(model: snn.nn.Model, x: Any, lengths: Any) -> Any:
             given.append(x)
-            return plain(model, x)
+            return plain(model, x, lengths=lengths)
 
         monkeypatch.setattr(snn.nn.Model, "run", noted)
         assert evaluate(model, [(x[:4], y[:4]), (x[4:7], y[4:7])]) == wanted

@@ -161,6 +161,8 @@ def _made(config: Config) -> tuple[Model, Any, Any]:
         record=config.record,
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
+        lengths=config.lengths,
+        tbptt=config.tbptt,
         seed=config.seed,
         dt=config.dt,
         options=config.options,

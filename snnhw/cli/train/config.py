@@ -36,8 +36,8 @@ class Config:
         loss: ``{name = "ce_rate_loss", ...}``, of `snnhw.functional`; optimizer: of `snnhw.optim`.
         epochs: how many.
         backend: its name; None: the first that is ready. options: its own.
-        time_steps: None: as many as the first batch has; static, clip_norm, accumulate, dt, record: as for
-            `snnhw.compile`.
+        time_steps: None: as many as the first batch has; static, clip_norm, accumulate, lengths, tbptt, dt,
+            record: as for `snnhw.compile`.
         seed: of everything that is random.
         schedule: one of `snnhw.training`, as a table like that of the loss; or several, one after another.
         checkpoint: ``every``, ``keep`` and ``best`` of `snnhw.training.Checkpoints`.
@@ -58,6 +58,8 @@ class Config:
     static: bool = False
     clip_norm: float | None = None
     accumulate: int = 1
+    lengths: bool = False
+    tbptt: int | None = None
     dt: float | None = None
     record: tuple[str, ...] = ()
     seed: int = 0

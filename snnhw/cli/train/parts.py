@@ -92,7 +92,7 @@ def first_step(data: Any, *, static: bool) -> tuple[Any, int | None]:
     restore(generators, before)
     if batch is None:
         raise InputError("data gives no batch; give data with one at least")
-    x, _ = batch_of(batch, "the first batch")
+    x = batch_of(batch, "the first batch").x
     if static:
         return x, None
     if isinstance(x, dict):
