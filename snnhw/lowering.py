@@ -96,11 +96,11 @@ def _reduces(program: Program, job: Train, size: int) -> tuple[tuple[str, ...], 
     """When the processes of a job wait for each other, in every call of a step."""
     trained, measured = len(program.trainable), len(program.statistics())
     reduced = f"loss, gradients of {trained} parameters, {measured} running statistics"
-    update = "update" if job.accumulate == 1 else f"update, which is every {job.accumulate}th call's"
+    often = "" if job.accumulate == 1 else f", in each of {job.accumulate} calls"
     return (
         ("when", f"what is added up over {size} processes"),
         ("before forward", "numbers of samples, and what loss terms are divided by"),
-        (f"between backward and {update}", reduced),
+        (f"between backward and update{often}", reduced),
     )
 
 
