@@ -248,6 +248,24 @@ def test_what_spyx_would_drop_is_not_read_as_by_spyx(tmp_path: Path, node: Any, 
         read(path)
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 1)])
+def test_a_flatten_without_a_product_behind_it(tmp_path: Path, height: int, width: int) -> None:
+    """Of a single pixel there is no order; of several, the order would be another."""
+    kernel = np.arange(27, dtype=np.float32).reshape(3, 1, 3, 3)
+    nodes = (
+        nir.Conv2d((2 + height, 2 + width), kernel, 1, 0, 1, 1, np.zeros(3, np.float32)),
+        nir.Flatten({"input": np.array((3, height, width))}, 0, -1),
+    )
+    size = 3 * height * width
+    path = chain(tmp_path / "a.nir", *nodes, shape=(1, 2 + height, 2 + width), out=(size,), check=False)
+    if height == 1:
+        net, x = FORMAT.read(path, dialect="spyx", dt=1.0)[:2], np.ones((1, 1, 1, 3, 3), np.float32)
+        assert spikes(net, x).ravel().tolist() == [36, 117, 198]
+    else:
+        with pytest.raises(LoadError, match="n1: 'spyx' flattens channels last; only a Linear behind it"):
+            FORMAT.read(path, dialect="spyx", dt=1.0)
+
+
 def test_an_input_of_another_name(tmp_path: Path) -> None:
     ends = {"a": nir.Input(np.array([3])), "output": nir.Output(np.array([3]))}
     path = written(tmp_path / "a.nir", ends, [("a", "output")])

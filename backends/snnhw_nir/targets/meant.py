@@ -157,7 +157,8 @@ def _channels_first(draft: Draft) -> Draft:
         if len(shape) < 3:
             continue
         order = np.moveaxis(np.arange(np.prod(shape)).reshape(shape), 0, -1).ravel()
-        for layer in draft.targets(name):
+        products = [layer for layer in draft.targets(name) if draft.types[layer] in ("Affine", "Linear")]
+        for layer in products:  # before anything else, a sample has one order alone: others were refused
             weight = _field(draft, layer, "weight")
             columns = np.empty_like(weight)
             columns[:, order] = weight
