@@ -11,6 +11,7 @@ import pytest
 import torch
 from test_nn_neurons import SEQUENCES, STEPPED, B, N, flat, signal
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 import snnhw as snn
 from snnhw.errors import InputError
@@ -119,6 +120,30 @@ def test_evaluation(name: str) -> None:
             for mine, theirs in zip(run(x), other(x), strict=True):
                 assert torch.equal(mine, theirs)
                 assert not mine.requires_grad
+
+
+@pytest.mark.usefixtures("plain_torch")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # read by torch.compile
+@pytest.mark.parametrize(("within", "graphs"), [(False, 1), pytest.param(True, 2, marks=pytest.mark.slow)])
+def test_a_whole_step_is_compiled_once_if_it_is_given_a_net_at_rest(*, within: bool, graphs: int) -> None:
+    """As docs/snntorch.md says: else what the last step left goes into it, which has a gradient."""
+    net = nn.Sequential(nn.Linear(N, N), snn.Leaky(0.8, init_hidden=True, output=True))
+    other = copy.deepcopy(net)
+
+    def step(net: nn.Module, xs: Tensor) -> Tensor:
+        if within:
+            snn.utils.reset(net)
+        return sum((net(x)[1].sum() for x in xs), torch.zeros(()))
+
+    seen = CompileCounter()
+    run: Any = torch.compile(step, fullgraph=True, backend=seen)
+    for xs in torch.split(signal(N), 2)[:3]:
+        for each in () if within else (net, other):
+            snn.utils.reset(each)
+        found, wanted = run(net, xs), step(other, xs)
+        found.backward()
+        assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert seen.frame_count == graphs
 
 
 def test_the_kernels_of_the_device_run() -> None:
