@@ -260,7 +260,7 @@ def test_data_that_does_not_fit() -> None:
             ),
             (7, "data is 7; accepted: an iterable of batches"),
             ([(x, y), {"x": x}], r"batch 2 of epoch 1 is dict; accepted: \(x, y\)"),
-            ([(x, y, y)], r"batch 1 of epoch 1 is 3 things; accepted: \(x, y\)"),
+            ([(x, y, y, y)], r"batch 1 of epoch 1 is 4 things; accepted: \(x, y\), \(x, y, lengths\)"),
             (
                 [(x, y), (x[:, :5], y)],
                 r"batch 2 of epoch 1: input 'input' has shape \[18, 5\]; accepted: \[B, 6\]",
