@@ -158,6 +158,10 @@ class Ranks(Protocol):
     @property
     def size(self) -> int: ...
 
+    @property
+    def joint(self) -> bool:
+        """Whether batch norm normalises by the samples of all ranks, in place of each rank's own."""
+
     def sum(self, numbers: Sequence[float]) -> list[float]:
         """A few numbers, each added up over all ranks."""
 

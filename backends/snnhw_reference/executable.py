@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnhw.arrays import hosts
+from snnhw.errors import Unsupported
 from snnhw.ir import Clock, Input, Optimizer, Params, Program
 from snnhw.ir.inputs import check_inputs
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
@@ -43,6 +44,9 @@ class ReferenceExecutable:
         # As they were given, unless what is computed in holds more.
         self._host_dtypes = {key: np.promote_types(np.asarray(x).dtype, dtype) for key, x in params.items()}
         self._session = Session(program, params, job, dtype)
+        if (ranks := self._session.ranks).joint and ranks.size > 1 and program.statistics():
+            reason = "each rank normalises by its own samples; leave joint=True of the ranks out"
+            raise Unsupported("reference", [reason])
         own = {key: np.array(array, dtype) for key, array in params.items()}
         self._now = _Now(own, self._session.start)
         all_static = set(program.named(Input)) <= set(program.time.static_inputs)

@@ -47,6 +47,7 @@ class Seat:
 
     rank: int
     meetings: Meetings
+    joint: bool = False
     met: int = 0
     said: tuple[Callable[[list[Any]], Any], Any] | None = None
 

@@ -32,6 +32,7 @@ class Alone:
 
     rank: int = 0
     size: int = 1
+    joint: bool = False
 
     def sum(self, numbers: Any) -> list[float]:
         return list(numbers)
@@ -85,9 +86,14 @@ def share_of(ranks: Ranks, job: Train, samples: int, targets: Arrays) -> Share:
     if ranks.size == 1:
         return Share(job.loss, 1.0)
     own = [float(samples), *(_divisor(term, samples, targets) for term in job.loss.terms)]
-    totals = ranks.sum(own)
+    *totals, empty = ranks.sum([*own, float(not samples)])
     if not totals[0]:
         raise InputError("no rank has a sample of this batch; give a step one at least")
+    if ranks.joint and empty:
+        raise InputError(
+            f"of this batch of {int(totals[0])}, {int(empty)} of {ranks.size} ranks have no sample, and "
+            "joint=True normalises by those of all; give each one, as with drop_last=True, or leave it out"
+        )
     parts = [mine / whole if whole else 0.0 for mine, whole in zip(own, totals, strict=True)]
     pairs = zip(job.loss.terms, parts[1:], strict=True)
     terms = [replace(term, weight=term.weight * part) if _is_mean(term) else term for term, part in pairs]

@@ -30,9 +30,12 @@ class ProcessRanks:
 
     Attributes:
         group: of `torch.distributed`, which this process belongs to; None: the default one.
+        joint: batch norm normalises by the samples of all ranks, as `torch.nn.SyncBatchNorm` does; False: by
+            this rank's own.
     """
 
     group: Any = None
+    joint: bool = False
 
     def __post_init__(self) -> None:
         if not (distributed.is_available() and distributed.is_initialized()):

@@ -26,14 +26,15 @@ from typing import Any, Final
 import numpy as np
 import torch
 from plain import use_plain_torch
-from torch import distributed
+from torch import distributed, nn
 from torch.utils.data import DataLoader
 from training_runs import B, Noisy, compiled, curve, loader, samples
 
+import snnhw as snn
 import snnhw.functional as SF
 from snnhw.conformance import Case, all_cases
 from snnhw.errors import InputError, RanksError
-from snnhw.ir import AdamW
+from snnhw.ir import SGD, AdamW
 from snnhw.lowering import lower, make_job
 from snnhw.registry import backend
 from snnhw.training import Checkpoints, Cosine, ProcessRanks, Stopped, fit
@@ -95,6 +96,25 @@ class Here:
                 given = (x[own], y[own]) if len(y[own]) else ({}, {})
                 losses.append(float(model.step(*given)[0]))
             return losses, hexed(model.params), {key: each.tolist() for key, each in model.params.items()}
+
+    def joint(self) -> Any:
+        """Batch norm by the samples of all: losses and parameters after some steps, and what a batch leads to
+        that does not go round."""
+        torch.manual_seed(0)
+        layers = nn.Linear(6, 12), nn.BatchNorm1d(12), leaky(), nn.Linear(12, 3), nn.BatchNorm1d(3), leaky()
+        job: dict[str, Any] = {"loss": SF.ce_count_loss(), "optimizer": SGD(lr=0.1), "static": True}
+        ranks = ProcessRanks(joint=True) if self.size > 1 else None
+        x, y = samples(8)
+        said = ""
+        given = nn.Sequential(*layers), torch.zeros(B, 6)
+        with snn.compile(*given, backend="cpu", time_steps=5, ranks=ranks, **job) as model:
+            own = slice(self.rank, None, self.size)
+            losses = [float(model.step(x[own], y[own])[0]) for _ in range(5)]
+            try:
+                model.step(*((x[:1], y[:1]) if self.rank == 0 else ({}, {})))
+            except InputError as error:
+                said = str(error)
+            return losses, {key: each.tolist() for key, each in model.params.items()}, said
 
     def fitted(self) -> Any:
         """The loop, over a loader that shuffles, and scores."""
@@ -199,6 +219,10 @@ class Here:
         return None
 
 
+def leaky() -> nn.Module:
+    return snn.Leaky(beta=0.8, init_hidden=True)
+
+
 class Again:
     """Data that can be gone through again."""
 
@@ -224,7 +248,7 @@ def work(rank: int, size: int, port: int, folder: Path, case: Case) -> dict[str,
         wait = timedelta(seconds=60)
         distributed.init_process_group("gloo", rank=rank, world_size=size, timeout=wait)
     here = Here(rank, size, folder, case)
-    names = ("exact", "steps", "fitted", "rows", "uneven", "chance", "stopped", "refused")
+    names = ("exact", "steps", "joint", "fitted", "rows", "uneven", "chance", "stopped", "refused")
     found = {name: getattr(here, name)() for name in names}
     path = folder / f"{size}-{rank}"
     path.write_text(json.dumps(found, default=vars))

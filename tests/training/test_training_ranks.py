@@ -67,6 +67,16 @@ def test_a_loop_of_ones_own_clips_accumulates_and_has_batches_that_not_all_have_
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_batch_norm_may_be_of_the_samples_of_all(size: int) -> None:
+    (losses, params, one), (found, reached, said) = alike(size, "joint")
+    close(found, losses)
+    for key, array in params.items():
+        close(reached[key], array)
+    assert "one value has no variance to normalise by" in one or not one
+    assert said.startswith(f"of this batch of 1, {size - 1} of {size} ranks have no sample, and joint=True ")
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_fit_shares_a_loader_and_scores_and_rank_0_logs(size: int) -> None:
     alone, ranks = told(size)
     assert [rank["fitted"][1] for rank in ranks] == [[1, 2, 1, 2], *[[]] * (size - 1)]

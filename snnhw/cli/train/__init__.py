@@ -54,7 +54,7 @@ def train(
     from snnhw.training.sharing import by_first
 
     found, folder = configs.read(config), out or Path(f"{config.stem}-run")
-    with world(found.timeout) as ranks:
+    with world(found.timeout, joint=found.joint) as ranks:
         by_first(ranks, lambda: _begun(config, found, folder))
         _run(found, folder, True, ranks, as_json=as_json)
 
@@ -83,7 +83,7 @@ def resume(run: Stood, *, as_json: AsJson = False) -> None:
             f"'{folder}' is no folder of a run: it holds no {configs.COPY}, which `snnhw train` puts there"
         )
     found = configs.read(folder / configs.COPY)
-    with world(found.timeout) as ranks:
+    with world(found.timeout, joint=found.joint) as ranks:
         _run(found, folder, True if run.is_dir() or restarted() else run, ranks, as_json=as_json)
 
 
@@ -95,7 +95,7 @@ def _run(config: Config, folder: Path, start: bool | Path, ranks: Ranks, *, as_j
 
     to = console.nowhere if ranks.rank else console.err if as_json else console.out
     with to.status("getting ready"):
-        model, data, validate = _made(config)
+        model, data, validate = _made(config, ranks)
     checkpoint = configs.checked("checkpoint", Checkpoints, {"folder": folder, **config.checkpoint})
     several = f", {ranks.size} processes" if ranks.size > 1 else ""
     to.print(f"{str(model).partition(', for training')[0]}{several}, in '{folder}'\n", soft_wrap=True)
@@ -129,7 +129,7 @@ def _run(config: Config, folder: Path, start: bool | Path, ranks: Ranks, *, as_j
         to.print(f"\n{history.ended}; the network is in '{folder / MODEL}'", soft_wrap=True)
 
 
-def _made(config: Config) -> tuple[Model, Any, Any]:
+def _made(config: Config, ranks: Ranks) -> tuple[Model, Any, Any]:
     """The model, and what it is trained and scored on; all that is random in it is the seed's."""
     import numpy as np
     import torch
@@ -166,6 +166,7 @@ def _made(config: Config) -> tuple[Model, Any, Any]:
         seed=config.seed,
         dt=config.dt,
         options=config.options,
+        ranks=ranks,
     )
     return model, data, validate
 

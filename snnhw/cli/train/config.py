@@ -42,7 +42,8 @@ class Config:
         schedule: one of `snnhw.training`, as a table like that of the loss; or several, one after another.
         checkpoint: ``every``, ``keep`` and ``best`` of `snnhw.training.Checkpoints`.
         patience, monitor: as for `snnhw.training.fit`.
-        timeout: seconds that one of several processes waits for another.
+        timeout: seconds that one of several processes waits for another; joint: see
+            `snnhw.training.ProcessRanks`.
         beside: the folder that files are looked for in; None: that of this file.
     """
 
@@ -68,6 +69,7 @@ class Config:
     patience: int | None = None
     monitor: str = "loss"
     timeout: float = 600.0
+    joint: bool = False
     beside: str | None = None
 
 

@@ -23,17 +23,18 @@ def restarted() -> bool:
 
 
 @contextmanager
-def world(timeout: float) -> Iterator[Ranks]:
+def world(timeout: float, *, joint: bool = False) -> Iterator[Ranks]:
     """The processes that torchrun has started, as its environment has them; this one alone elsewhere.
 
     Args:
         timeout: seconds that one waits for another.
+        joint: as for `snnhw.training.ProcessRanks`.
     """
     import torch
     from torch import distributed
 
     from snnhw.session.ranks import ALONE
-    from snnhw.tensors.ranks import ranks_here
+    from snnhw.tensors.ranks import ProcessRanks
 
     if not distributed.is_available() or not distributed.is_torchelastic_launched():
         yield ALONE
@@ -42,6 +43,6 @@ def world(timeout: float) -> Iterator[Ranks]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     distributed.init_process_group(timeout=timedelta(seconds=timeout))
     try:
-        yield ranks_here() or ALONE
+        yield ProcessRanks(joint=joint) if distributed.get_world_size() > 1 else ALONE
     finally:
         distributed.destroy_process_group()

@@ -81,7 +81,7 @@ class TorchExecutable:
         if isinstance(job, Train):
             for key in program.trainable:
                 self._params[key].requires_grad_()
-        self._training_network = self._network.trained()
+        self._training_network = self._network.trained(self._session.ranks)
         self._look_at_params()
         self._derived: dict[str, Tensor] = {}  # of parameters, while nobody else can write to them
         self._handed: tuple[ref[ProgramModule], ...] = ()  # modules that share the parameters

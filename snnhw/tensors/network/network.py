@@ -10,6 +10,7 @@ from math import prod
 import torch
 
 from snnhw.ir import Edge, Input, Neuron, Output, Pointwise, Program, StepEquations, infer_shapes
+from snnhw.plugin import Ranks
 from snnhw.tensors.network.chains import Chain, chained, chains
 from snnhw.tensors.network.memo import Remembering
 from snnhw.tensors.network.ops import Operation
@@ -32,6 +33,7 @@ class Network:
         runners: node -> who runs it, where that is not the provider.
         layers: stateless node -> how it is run, where that is not as `OPERATIONS` says for its type.
         training: whether its passes are those of training; the schedule is then for that.
+        ranks: those by whose samples batch norm normalises, where not by this process's alone.
         signals: the dtype in which all that passes between nodes lies in memory, where that is narrower than
             what is computed in: inputs, currents, spikes and their adjoints. States stay as wide, as do
             random numbers; nodes compute as wide and round once, but for products, whose operands are as
@@ -46,10 +48,15 @@ class Network:
     runners: Mapping[str, Provider] = field(default_factory=dict)
     training: bool = False
     signals: torch.dtype | None = None
+    ranks: Ranks | None = None
 
-    def trained(self) -> Network:
-        """The same network in training."""
-        return replace(self, schedule=plan(self.program, training=True), training=True)
+    def trained(self, ranks: Ranks | None = None) -> Network:
+        """The same network in training; with ``ranks``, where batch norm is of all their samples."""
+        joint = ranks if ranks and ranks.joint and ranks.size > 1 else None
+        # All ranks meet equally often, however many samples each has: nothing is computed twice.
+        sizes = replace(self.sizes, block=0, held=1 << 62) if joint else self.sizes
+        schedule = plan(self.program, training=True)
+        return replace(self, schedule=schedule, training=True, ranks=joint, sizes=sizes)
 
     @cached_property
     def chains(self) -> Mapping[str, Chain]:

@@ -61,7 +61,8 @@ def run_network(
     now = clock or Clock()
     if CLOCK in state:
         now = now.resumed(state[CLOCK].tolist())
-    check_steps(network.program, now, steps, batch, training=network.training)
+    together = batch * (network.ranks.size if network.ranks else 1)  # at least, as none is without any
+    check_steps(network.program, now, steps, together, training=network.training)
     walk = Walk(network, params, state, steps, batch, like, frozenset(wanted), now, memo or Memo(), tape)
     inputs = {name: walk.in_signals(x) for name, x in inputs.items()}
     walk.ports |= {f"{name}.y": x for name, x in inputs.items()}

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from snnhw.ir import BatchNorm, BatchNorm1d, BatchNorm2d, Clock, Dropout, Op, Table
+from snnhw.plugin import Ranks
+from snnhw.tensors.network.joint import normalised_jointly
 from snnhw.tensors.scans.provider import Draw, Provider
 
 __all__ = ["TIMED", "Computed", "Span"]
@@ -27,6 +29,7 @@ class Span:
         clock: the first step; steps: how many there are.
         training: whether they are steps of training.
         provider: who draws random numbers; device: where they are wanted.
+        ranks: whose samples are normalised together; None: this process's.
     """
 
     node: str
@@ -35,6 +38,7 @@ class Span:
     training: bool
     provider: Provider
     device: torch.device
+    ranks: Ranks | None = None
 
     def uniform(self, name: str, shape: tuple[int, ...], *, held: bool = False) -> Tensor:
         """The random numbers of all steps ``[T, B, ...]`` in float32; one that is held: ``[1, B, ...]``."""
@@ -61,16 +65,14 @@ def _batch_norm(op: BatchNorm, x: Tensor, params: Tensors, span: Span) -> Comput
     if span.training:
         x = x.expand(span.steps, *x.shape[1:])  # the unbiased variance counts every value
     rows = x.flatten(0, 1)
-    y, found = _normalised(op, rows, params, training=span.training)
+    y, found = _normalised(op, rows, params, span)
     return Computed(y.view(x.shape), _moved(op, params, found, 1))
 
 
 def _by_step(op: BatchNorm, x: Tensor, params: Tensors, own: Tensors, span: Span) -> Computed:
     """Steps side by side, as if each had channels of its own; ``own`` parameters are ``[T, C]``."""
     columns = x.transpose(0, 1).flatten(1, 2)  # [B, T * C, ...]
-    y, found = _normalised(
-        op, columns, {name: param.reshape(-1) for name, param in own.items()}, training=span.training
-    )
+    y, found = _normalised(op, columns, {name: param.reshape(-1) for name, param in own.items()}, span)
     y = y.reshape(len(y), len(x), -1, *y.shape[2:]).transpose(0, 1)
     found = {name: value.view(len(x), -1) for name, value in found.items()}
     if op.time_steps is None:
@@ -82,10 +84,11 @@ def _by_step(op: BatchNorm, x: Tensor, params: Tensors, own: Tensors, span: Span
     return Computed(y, after)
 
 
-def _normalised(
-    op: BatchNorm, rows: Tensor, params: Tensors, *, training: bool
-) -> tuple[Tensor, dict[str, Tensor]]:
+def _normalised(op: BatchNorm, rows: Tensor, params: Tensors, span: Span) -> tuple[Tensor, dict[str, Tensor]]:
     """Rows ``[M, C, ...]``, and in training what was measured of each channel."""
+    training = span.training
+    if training and span.ranks:
+        return normalised_jointly(op, rows, params, span.ranks)
     running = {name: params[name] for name in ("running_mean", "running_var")}
     if training:
         running = {name: torch.zeros_like(value) for name, value in running.items()}

@@ -317,7 +317,10 @@ class Walk:
         return {port: (drawn.get(port, zero), port in drawn) for port in step.noise}
 
     def _span(self, name: str, clock: Clock, steps: int) -> Span:
-        return Span(name, clock, steps, self.network.training, self.provider(name), self.like.device)
+        network = self.network
+        return Span(
+            name, clock, steps, network.training, self.provider(name), self.like.device, network.ranks
+        )
 
     def _neuron(self, name: str) -> Neuron:
         op = self.network.program.nodes[name]
