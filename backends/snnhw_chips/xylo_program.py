@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 
 from snnhw.ir import (
-    Concat,
     Edge,
     Expr,
     Fixed,
@@ -59,7 +58,7 @@ class Cells:
 
 def decay(state: Expr, divisor: Expr) -> Expr:
     """What a state loses: its floor by a power of two, and at least 1, so that it comes to rest."""
-    lost = state // divisor
+    lost = state // maximum(divisor, 1.0)
     return where(abs(lost) > 0.0, lost, where(state > 0.0, 1.0, 0.0))
 
 
@@ -68,7 +67,8 @@ def cells() -> NeuronModel:
     """LIF of xylosim; ``x`` is the current with all spikes of the step added, which decays at once."""
     current = x - decay(x, left_syn)
     change = saturate(saturate(wrap(-decay(v, left_mem), BITS) + current, BITS) + bias, BITS)
-    times = where(threshold > 0.0, minimum(v // maximum(threshold, 1.0), most), most)
+    times = minimum(maximum(v // maximum(threshold, 1.0), 0.0), most)
+    times = where(threshold > 0.0, times, most)
     return model(
         "XyloLIF",
         states="i v",
@@ -119,20 +119,19 @@ def integer_program(
         )
         params |= {f"{name}.{key}": np.asarray(value, np.int64) for key, value in kept.items()}
         formats |= {f"{name}.{key}": form for key, form in FORMATS.items()}
-        widths = tuple(network.width(source) for source in own.weights)
-        nodes[f"{name}_sum"] = SaturatingLinear(sum(widths), len(own.threshold), BITS)
-        whole = np.concatenate(list(own.weights.values()), axis=1) << shift
-        params[f"{name}_sum.weight"] = (whole + 2**15) % 2**16 - 2**15
-        formats[f"{name}_sum.weight"] = Fixed(BITS)
-        ports = [f"{name}_sum.x"]
-        if len(widths) > 1:
-            nodes[f"{name}_all"] = Concat(0, widths)
-            ports = [f"{name}_all.{port}" for port in nodes[f"{name}_all"].in_ports]
-            edges.append(Edge(f"{name}_all.y", f"{name}_sum.x"))
-        for source, port in zip(own.weights, ports, strict=True):
-            late = source not in network.inputs
-            edges.append(Edge(f"{source}.spk" if late else sources[source], port, int(late)))
-        edges += [Edge(f"{name}.i", f"{name}_sum.start", 1), Edge(f"{name}_sum.y", f"{name}.x")]
+        reached, late = f"{name}.i", 1
+        for source, weight in own.weights.items():  # in the order in which the chip adds
+            node = f"{name}_from_{source}"
+            nodes[node] = SaturatingLinear(network.width(source), len(own.threshold), BITS)
+            params[f"{node}.weight"] = ((weight << shift) + 2**15) % 2**16 - 2**15
+            formats[f"{node}.weight"] = Fixed(BITS)
+            fired = source not in network.inputs
+            edges += [
+                Edge(f"{source}.spk" if fired else sources[source], f"{node}.x", int(fired)),
+                Edge(reached, f"{node}.start", late),
+            ]
+            reached, late = f"{node}.y", 0
+        edges.append(Edge(reached, f"{name}.x"))
     for name, source in network.outputs.items():
         nodes[name] = Output()
         edges.append(Edge(f"{source}.spk", f"{name}.x"))

@@ -19,6 +19,7 @@ from snnhw.passes import (
     Pass,
     Port,
     Product,
+    Saturating,
     Section,
     arguments,
     sizes,
@@ -144,6 +145,21 @@ def _product_forward(p: LoopPieces, k: int, part: Product) -> list[str]:
     return [*_written(p, k, part), call]
 
 
+def _saturating_forward(p: LoopPieces, k: int, part: Saturating) -> list[str]:
+    """Inputs one after the other, as the order counts; what does not arrive changes nothing."""
+    x, half = _read(p, k, part).removesuffix("[i]"), 1 << (part.bits - 1)
+    place = f"y0_{k}_[b * N{k} + i]"
+    added = f"min(max({place} + times * w0_{k}s[j, i], F(-{half}.0)), F({half - 1}.0))"
+    return [
+        *_written(p, k, part),
+        f"n = m * N{k}",
+        *loop([f"y0_{k}_[i] = {_arriving(part, 1)}"]),
+        "for b in range(m):",
+        *indented([f"for j in range(K{k}):", f"    times = {x}[b * K{k} + j]", "    if times != F(0.0):"]),
+        *indented(indented(indented([f"for i in range(N{k}):", f"    {place} = {added}"]))),
+    ]
+
+
 def _section_forward(p: LoopPieces, k: int, part: Section) -> list[str]:
     x = _read(p, k, part).removesuffix("[i]")
     return [*_written(p, k, part), *_placed(f"y0_{k}_[b * N{k} + i] = {x}[b * K{k} + B{k} + i]", k)]
@@ -257,6 +273,7 @@ def _section_backward(p: LoopPieces, k: int, _: Section) -> list[str]:
 _FORWARD: Mapping[type, Callable[..., list[str]]] = {
     CellPart: _cell_forward,
     Product: _product_forward,
+    Saturating: _saturating_forward,
     Section: _section_forward,
 }
 _BACKWARD: Mapping[type, Callable[..., list[str]]] = {

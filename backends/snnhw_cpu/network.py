@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from snnhw.ir import Program
+from dataclasses import replace
+
+from snnhw.ir import FrozenMap, Program
+from snnhw.passes import exact_float
 from snnhw.tensors.network import Network, plan
 from snnhw_cpu.limits import Limits
 from snnhw_cpu.products import layers_of
@@ -14,6 +17,9 @@ __all__ = ["network_of"]
 
 def network_of(program: Program, *, precision: str, limits: Limits) -> Network:
     """See `snnhw_cpu.plugin.CpuOptions`."""
+    if program.formats and exact_float(program):
+        # No sum is rounded, so that any way to it will do.
+        program = replace(program, formats=FrozenMap())
     whole = bool(program.formats)
     layers = whole_layers(program) if whole else layers_of(program, precision=precision, limits=limits)
     provider = NumbaProvider(limits)

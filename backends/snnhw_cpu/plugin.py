@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from snnhw.ir import Params, Program
+from snnhw.passes import exact_float
 from snnhw.plugin import INTERFACE, Capabilities, Executable, Explanation, Probe, Run, Train
 from snnhw.tensors.execution.claims import torch_capabilities
 from snnhw.tensors.execution.paths import forced, ways
@@ -79,12 +80,14 @@ class CpuBackend:
         from snnhw_cpu.network import network_of
 
         options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()
+        dtype = exact_float(program) or "int64" if program.formats else options.dtype
         return TorchExecutable(
             network_of(program, precision=options.precision, limits=options.limits),
             params,
             job,
             device=torch.device("cpu"),
-            dtype=torch.int64 if program.formats else getattr(torch, options.dtype),
+            dtype=getattr(torch, dtype),
+            program=program,
         )
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:

@@ -6,7 +6,8 @@ from snnhw.passes.ending import Ending, ending
 from snnhw.passes.expand import became, expand, lacking
 from snnhw.passes.graph import Component, components, static_ports
 from snnhw.passes.loop import Argument, Body, Pass, ScanLoop, Store, backward_loop, forward_loop
-from snnhw.passes.recurrence import CellPart, LoopKernel, Part, Port, Product, Section, Wire
+from snnhw.passes.magnitude import exact_float
+from snnhw.passes.recurrence import CellPart, LoopKernel, Part, Port, Product, Saturating, Section, Wire
 from snnhw.passes.recurrence_arguments import LoopArgument, arguments, sizes, width
 from snnhw.passes.resolve import resolve_loss
 from snnhw.passes.scan import NOWHERE, Layout, Request, ScanKernel, Value, derive
@@ -26,6 +27,7 @@ __all__ = [
     "Port",
     "Product",
     "Request",
+    "Saturating",
     "ScanKernel",
     "ScanLoop",
     "Section",
@@ -38,6 +40,7 @@ __all__ = [
     "components",
     "derive",
     "ending",
+    "exact_float",
     "expand",
     "forward_loop",
     "lacking",

@@ -22,7 +22,7 @@ from functools import cached_property
 from snnhw.passes.loop import ScanLoop, backward_loop, forward_loop
 from snnhw.passes.scan import ScanKernel
 
-__all__ = ["CellPart", "LoopKernel", "Part", "Port", "Product", "Section", "Wire"]
+__all__ = ["CellPart", "LoopKernel", "Part", "Port", "Product", "Saturating", "Section", "Wire"]
 
 Port = tuple[int, int]
 """Number of a part, and of one of its outputs."""
@@ -93,13 +93,22 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Saturating:
+    """A memory of so many bits, after a weight times each of what arrives has been added, one by one. Port 0
+    is what arrives, port 1 the memory."""
+
+    inputs: Inputs
+    bits: int
+
+
+@dataclass(frozen=True)
 class Section:
     """What lies between two places of what arrives."""
 
     inputs: Inputs
 
 
-Part = CellPart | Product | Section
+Part = CellPart | Product | Saturating | Section
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,11 @@ class LoopKernel:
     @property
     def cells(self) -> list[tuple[int, CellPart]]:
         return [(n, part) for n, part in enumerate(self.parts) if isinstance(part, CellPart)]
+
+    @property
+    def weighted(self) -> list[int]:
+        """Parts that have a weight."""
+        return [n for n, part in enumerate(self.parts) if isinstance(part, (Product, Saturating))]
 
     @property
     def products(self) -> list[tuple[int, Product]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from snnhw.passes.loop import Pass
-from snnhw.passes.recurrence import CellPart, LoopKernel, Part, Port, Product
+from snnhw.passes.recurrence import CellPart, LoopKernel, Part, Port, Product, Saturating, Section
 
 __all__ = ["LoopArgument", "arguments", "sizes", "width"]
 
@@ -37,7 +38,9 @@ class LoopArgument:
 
 def width(kernel: LoopKernel, port: Port) -> str:
     """The axis of what arrives at a port of a part."""
-    return f"N{port[0]}" if isinstance(kernel.parts[port[0]], CellPart) else f"K{port[0]}"
+    part = kernel.parts[port[0]]
+    own = isinstance(part, CellPart) or (isinstance(part, Saturating) and port[1] == 1)
+    return f"{'N' if own else 'K'}{port[0]}"
 
 
 def sizes(kernel: LoopKernel) -> tuple[str, ...]:
@@ -48,8 +51,10 @@ def sizes(kernel: LoopKernel) -> tuple[str, ...]:
 def _sizes(number: int, part: Part) -> list[str]:
     if isinstance(part, CellPart):
         return [f"N{number}", *(f"L{n}_{number}" for n in range(len(part.scan.tables)))]
-    more = "KPQ" if isinstance(part, Product) else "KB"
-    return [f"{letter}{number}" for letter in f"N{more}"]
+    return [f"{letter}{number}" for letter in _SIZES[type(part)]]
+
+
+_SIZES: Final[Mapping[type, str]] = {Product: "NKPQ", Saturating: "NKP", Section: "NKB"}
 
 
 def arguments(kernel: LoopKernel, passed: Pass) -> tuple[LoopArgument, ...]:
@@ -61,7 +66,7 @@ def _forward(kernel: LoopKernel) -> tuple[LoopArgument, ...]:
     return (
         *_outside(kernel),
         *_given(kernel),
-        *(_turned(n) for n, _ in kernel.products),
+        *map(_turned, kernel.weighted),
         *(LoopArgument("b", 0, n, (f"P{n}",)) for n, _ in kernel.products),
         *_states(kernel, "s"),
         *_lines(kernel, "l"),

@@ -141,7 +141,8 @@ def test_sums_that_saturate_at_the_end_alone_are_caught() -> None:
             nodes[name] = op
             if isinstance(op, SaturatingLinear):
                 nodes[name] = Linear(op.in_features, op.out_features, bias=False)
-                edges = [replace(e, dst=e.dst.replace(f"{name}.start", f"{name[:-4]}.x")) for e in edges]
+                cells = name.split("_from_")[0]
+                edges = [replace(e, dst=f"{cells}.x") if e.dst == f"{name}.start" else e for e in edges]
         return replace(case, program=replace(case.program, nodes=FrozenMap(nodes), edges=tuple(edges)))
 
     def seen(case: Case) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from snnhw.arrays import hosts
 from snnhw.errors import InputError
-from snnhw.ir import Clock, Optimizer, Params
+from snnhw.ir import Clock, Optimizer, Params, Program
 from snnhw.ir.inputs import check_inputs, check_state
 from snnhw.ir.whole import whole_inputs, whole_state
 from snnhw.plugin import Arrays, Result, Run, StepResult, Train
@@ -63,8 +63,10 @@ class TorchExecutable:
         device: torch.device,
         dtype: torch.dtype,
         calls: Calls = directly,
+        program: Program | None = None,
     ) -> None:
-        program = network.program
+        program = network.program if program is None else program
+        self._program = program
         # Random numbers are of a sequence, another at every call; so may a rank's share of a loss be.
         varies = program.clocked or (isinstance(job, Train) and job.ranks is not None and weighted(job.loss))
         self._calls = directly if varies else calls
@@ -72,7 +74,7 @@ class TorchExecutable:
         self._device, self._dtype = device, dtype
         self._network = network
         # As they were given, unless what is computed in holds more.
-        computed = str(dtype).removeprefix("torch.")
+        computed = "int64" if program.formats else str(dtype).removeprefix("torch.")
         self._host = {key: np.promote_types(np.asarray(x).dtype, computed) for key, x in params.items()}
         self._params = {key: self._like(array) for key, array in params.items()}
         self._session = Session(program, params, job, computed)
@@ -130,9 +132,13 @@ class TorchExecutable:
             return {"ports": found.ports, "state": found.state}
 
         found = self._calls("run", evaluated, given)
-        ports = found["ports"]
+        ports, state = (self._shown(found[what]) for what in ("ports", "state"))
         outputs = {name: ports[port] for name, port in self._outputs.items()}
-        return Result(outputs, {port: ports[port] for port in self._job.record}, found["state"])
+        return Result(outputs, {port: ports[port] for port in self._job.record}, state)
+
+    def _shown(self, found: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Integers as such, whatever they were computed in."""
+        return {key: x.long() for key, x in found.items()} if self._program.formats else found
 
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         """What it computes is new, until all of it is there; then everything changes at once."""
@@ -173,7 +179,7 @@ class TorchExecutable:
         self, inputs: Arrays, state: Arrays | None
     ) -> tuple[dict[str, dict[str, Tensor]], tuple[int, int]]:
         """What a call is given, on the device, and T and B."""
-        program = self._network.program
+        program = self._program
         if program.formats:
             whole_inputs(program, hosts("input", inputs))
             whole_state(program, hosts("state", state or {}))

@@ -30,6 +30,7 @@ from snnhw.ir import (
     Parameter,
     Reshape,
     RoundedLinear,
+    SaturatingLinear,
     Scale,
     Slice,
     Sum,
@@ -133,8 +134,17 @@ def _rounded(op: RoundedLinear, xs: Tensors, params: Tensors) -> Tensor:
     return F.linear(xs["x"], graft(weight, params["weight"], slope))
 
 
+def _saturating(op: SaturatingLinear, xs: Tensors, params: Tensors) -> Tensor:
+    """One input after the other, as the order counts."""
+    y, half = xs["start"], 1 << (op.bits - 1)
+    for x, row in zip(xs["x"].unbind(1), params["weight"].unbind(1), strict=True):
+        y = (y + x[:, None] * row).clamp(-half, half - 1)
+    return y
+
+
 _OPERATIONS: Final[Mapping[type[Op], Operation]] = {
     RoundedLinear: _rounded,
+    SaturatingLinear: _saturating,
     Linear: lambda op, xs, params: F.linear(xs["x"], params["weight"], params.get("bias")),
     Conv1d: _convolution(F.conv1d),
     Conv2d: _convolution(F.conv2d),

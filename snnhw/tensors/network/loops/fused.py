@@ -201,6 +201,10 @@ class Fused:
             found[f"w0_{k}"] = _wide(weight.t(), size)
             bias = product.params.get("bias", weight.new_zeros(len(weight)))
             found[f"b0_{k}"] = _wide(bias[None], size)
+        for k in {*self._structure.kernel.weighted} - {*self._products}:
+            name = self._structure.names[k]
+            weight = self._given[self._steps.keys(name)["weight"]]
+            found[f"w0_{k}"] = _wide(weight.t(), self._structure.sizes[f"P{k}"])
         return found
 
     @cached_property

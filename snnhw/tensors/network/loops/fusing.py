@@ -7,7 +7,20 @@ from functools import lru_cache
 from math import prod
 from typing import Any, Final, NamedTuple
 
-from snnhw.ir import Add, Edge, FrozenMap, Linear, Neuron, Op, Pointwise, Scale, Slice, StepEquations, var
+from snnhw.ir import (
+    Add,
+    Edge,
+    FrozenMap,
+    Linear,
+    Neuron,
+    Op,
+    Pointwise,
+    SaturatingLinear,
+    Scale,
+    Slice,
+    StepEquations,
+    var,
+)
 from snnhw.passes import (
     CellPart,
     Layout,
@@ -16,6 +29,7 @@ from snnhw.passes import (
     Port,
     Product,
     Request,
+    Saturating,
     ScanKernel,
     Section,
     Wire,
@@ -28,6 +42,9 @@ from snnhw.tensors.scans.provider import Provider, fuses
 from snnhw.tensors.scans.site import ScanSite, site_of
 
 __all__ = ["Structure", "refusal", "runner_of", "structure_of"]
+
+WEIGHTED: Final = (Linear, SaturatingLinear)
+"""Ops that multiply by a weight."""
 
 _IDENTITY: Final = Pointwise(FrozenMap({"y": var("x")})).equations()
 
@@ -93,7 +110,7 @@ def refusal(network: Network, provider: Provider, nodes: tuple[str, ...], itemsi
         if why := _refused(network, name):
             return f"{name} {why}"
     ops = [network.program.nodes[name] for name in nodes]
-    weights = sum(op.in_features * op.out_features for op in ops if isinstance(op, Linear))
+    weights = sum(op.in_features * op.out_features for op in ops if isinstance(op, WEIGHTED))
     return "weights are large" if weights * itemsize > sizes.fused else None
 
 
@@ -108,7 +125,7 @@ def _refused(network: Network, name: str) -> str | None:
             return "has a surrogate that only torch can differentiate"
         given = {shapes[f"{name}.{port}"] for port in op.out_ports}
         return None if arriving == given else "is given signals of several shapes"
-    if not isinstance(op, (Linear, Slice)):
+    if not isinstance(op, (Linear, SaturatingLinear, Slice)):
         return f"is a {type(op).__name__}"
     if name in network.layers and name not in network.remembering:  # as one in bfloat16
         return "runs in a way of its own"
@@ -213,13 +230,15 @@ def _part(
         return CellPart(inputs, derive(layer.step, forward))
     if isinstance(steps.op(name), Slice):
         return Section(inputs)
+    if isinstance(steps.op(name), SaturatingLinear):
+        return Saturating(inputs, steps.op(name).bits)
     return Product(inputs, trained=any(key in steps.trained for key in steps.keys(name).values()))
 
 
 def _sizes(steps: Steps, given: Tensors, k: int, name: str) -> dict[str, int]:
     op, shapes = steps.op(name), steps.walk.network.shapes
     found = {f"N{k}": prod(shapes[f"{name}.{op.out_ports[0]}"])}
-    if isinstance(op, Linear):
+    if isinstance(op, WEIGHTED):
         found[f"K{k}"] = op.in_features
         provider = runner_of(steps)
         lanes = provider.lanes if fuses(provider) else 1

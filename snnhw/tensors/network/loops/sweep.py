@@ -102,6 +102,8 @@ def _running(steps: Steps, given: Tensors) -> Running | Fused:
 def _forward(steps: Steps, given: Tensors, chunk: int, kept: Kept | None) -> tuple[Tensor, ...]:
     """Ports, then the state."""
     run, moment = _running(steps, given), steps.beginning(given)
+    if isinstance(run, Fused) and not kept:  # its room does not depend on how many steps it takes
+        chunk = steps.count
     history = steps.rooms(0, steps.count)
     for span in _spans(steps, chunk):
         if kept:
