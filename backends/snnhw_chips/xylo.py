@@ -13,7 +13,7 @@ Source: xylosim 0.1.3, module ``v2``. Limits: rockpool 3.1.0, as it is documente
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
@@ -78,6 +78,14 @@ def _limits(hidden: int, outputs: int) -> dict[str, Limit]:
         "bias": Limit("bias", LARGEST, "16 bits", XYLOSIM, True),
         "state": Limit("state", LARGEST, "absolute value of a current or membrane, 16 bits", XYLOSIM, False),
     }
+
+
+RAM: Final = f"{ROCKPOOL}, RAM map"
+ENDS: Final = {
+    "first": Limit("neurons that inputs reach", 128, "neurons", RAM, False),
+    "last": Limit("neurons that feed outputs", 128, "neurons", RAM, False),
+}
+"""Of Audio 3 and IMU; rockpool's functions that should check them are empty."""
 
 
 class Xylo:
@@ -205,6 +213,10 @@ class Xylo:
             w for name, c in made.items() if name not in ready for s, w in c.weights.items() if s in made
         ]
         found["recurrent"] = [(float(sum(np.count_nonzero(w) for w in inner)), "")]
+        found["first"] = [
+            (_rows(w for c in made.values() for s, w in c.weights.items() if s not in made), "")
+        ]
+        found["last"] = [(_columns(made[name].weights for name in ready), "")]
         found["input"] = [(calibration.spikes[name], name) for name in network.inputs]
         for name, cells in made.items():
             largest = max((float(np.abs(w).max(initial=0)) for w in cells.weights.values()), default=0.0)
@@ -227,6 +239,20 @@ class Xylo:
         return WORKER.name, WORKER.read_text()
 
 
+def _rows(reached: Iterable[Array]) -> float:
+    """Neurons that have a weight from an input."""
+    return float(sum(np.count_nonzero(weight.any(1)) for weight in reached))
+
+
+def _columns(feeding: Iterable[Mapping[str, Array]]) -> float:
+    """Neurons that have a weight to an output, each once."""
+    seen: dict[str, Array] = {}
+    for weights in feeding:
+        for source, weight in weights.items():
+            seen[source] = seen.get(source, np.zeros(weight.shape[1], bool)) | weight.any(0)
+    return float(sum(np.count_nonzero(used) for used in seen.values()))
+
+
 PORTS: Final = {"i": "i", "v": "v", "spk": "s"}
 
 
@@ -243,9 +269,8 @@ class XyloAudio3(Xylo):
     name = "xylo-a3"
     table: ClassVar[Mapping[str, Limit]] = {
         **_limits(992, 32),
-        "recurrent": Limit(
-            "synapses between hidden neurons", 31_744, "synapses", f"{ROCKPOOL}, RAM map", False
-        ),
+        **ENDS,
+        "recurrent": Limit("synapses between hidden neurons", 31_744, "synapses", RAM, False),
     }
 
 
@@ -253,4 +278,4 @@ class XyloIMU(Xylo):
     """Xylo IMU (syns63300)."""
 
     name = "xylo-imu"
-    table = _limits(496, 16)
+    table: ClassVar[Mapping[str, Limit]] = {**_limits(496, 16), **ENDS}

@@ -134,6 +134,11 @@ def read_network(program: Program, params: Params) -> ChipNetwork:
         ExportError: with every reason why a chip of populations and projections cannot be given it.
     """
     found = _Found(program, params, infer_shapes(program).shapes)
+    for key in sorted(program.params()):
+        held = np.asarray(params[key])
+        if not np.isfinite(held).all():
+            odd = held[~np.isfinite(held)][0]
+            found.problems.append(f"parameter '{key}' holds {odd}, which has no integer; give finite numbers")
     for name, op in program.nodes.items():
         if not isinstance(op, KNOWN):
             found.problems.append(

@@ -14,7 +14,7 @@ from chips_nets import float_net, spikes
 from snnhw import chips
 from snnhw.deploy import delayed, deploy, float_program, read_network, verdicts, write
 from snnhw.deploy.forcing import forced
-from snnhw.errors import ExportError, InputError
+from snnhw.errors import ExportError, InputError, UnknownPlugin
 from snnhw.ir import CERate, Dropout, Edge, FrozenMap, Linear, Loss, Neuron, Term, load, validate
 from snnhw.plugin import Arrays
 from snnhw.reference import execute, gradients
@@ -132,6 +132,23 @@ def test_bad_networks_and_data_are_refused_with_every_reason() -> None:
             deploy(program, params, Loihi2(), wrong)
     with pytest.raises(InputError, match="An axis of length 0 holds nothing"):
         deploy(program, params, Loihi2(), {"in": np.zeros((0, 1, 6))})
+
+
+def test_a_parameter_that_is_no_number_is_named() -> None:
+    program, params = float_net()
+    params["fc1.weight"][0, 0] = np.nan
+    with pytest.raises(
+        ExportError, match=r"parameter 'fc1.weight' holds nan, which has no integer; give finite"
+    ):
+        deploy(program, params, Loihi2(), spikes())
+
+
+def test_a_target_misspelt_and_data_left_out_are_told() -> None:
+    with pytest.raises(UnknownPlugin, match=r"lohi2.*loihi2"):
+        chips.quantise(float_net(), spikes(), target="lohi2")
+    for nothing in ({}, {"other": spikes()["in"]}):
+        with pytest.raises(InputError, match="in"):
+            deploy(*float_net(), Loihi2(), nothing)
 
 
 def test_what_does_not_fit_says_node_value_and_limit() -> None:

@@ -186,6 +186,15 @@ def test_what_xylo_has_no_way_to_compute_is_named() -> None:
         deploy(*subtracting(skip=True), XyloAudio2(), spikes())
 
 
+@pytest.mark.parametrize("target", [XyloAudio3(), XyloIMU()], ids=lambda t: t.name)
+def test_ends_of_more_than_128_neurons_do_not_fit(target: ChipTarget) -> None:
+    with pytest.raises(ExportError) as told:
+        deploy(*subtracting(sizes=(6, 129, 3)), target, spikes())
+    for what in ("neurons that inputs reach", "neurons that feed outputs"):
+        assert any(f"{what} come to 129, but there are 128" in reason for reason in told.value.reasons)
+    deploy(*subtracting(sizes=(6, 129, 3)), XyloAudio2(), spikes())
+
+
 def test_more_outputs_than_there_are_do_not_fit() -> None:
     with pytest.raises(ExportError, match="output neurons come to 9, but there are 8"):
         deploy(*subtracting(sizes=(6, 8, 9)), XyloAudio2(), spikes())
