@@ -12,6 +12,7 @@ from nir_calls import DT, FORMAT, Array, chain, drive, filled, lif, load, spikes
 
 from snnhw.errors import InputError, LoadError
 from snnhw.ir import Neuron, SumPool2d
+from snnhw_nir.reading import making
 
 X = drive(40, 2, 3)
 
@@ -137,6 +138,14 @@ def test_delays_are_whole_steps(tmp_path: Path) -> None:
         match=r"n0' \(Delay\): a delay of 0.0003 s is no whole number of steps of dt=0.0002 s",
     ):
         load(path, dt=2e-4)
+
+
+def test_a_delay_that_would_hold_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "LATEST", 4)
+    path = chain(tmp_path / "d.nir", nir.Delay(np.array([0.0, 4e-4, 5e-4])), shape=(3,), out=(3,))
+    words = r"n0' \(Delay\): a delay of 0.0005 s takes 5 steps of dt=0.0001 s; at most 4 are read"
+    with pytest.raises(LoadError, match=words):
+        load(path)
 
 
 @pytest.mark.parametrize("steps", [[3, 1, 5], [0, 4, 0], [2, 2, 7]])

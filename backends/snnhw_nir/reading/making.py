@@ -39,6 +39,9 @@ __all__ = ["MAKERS", "THRESHOLD", "Made", "made_of"]
 THRESHOLD: Final = spike(var("x") - var("threshold"), ATan())
 """What a node of this type computes."""
 
+LATEST: Final = 1_000_000
+"""The most steps that a delay may take, as all that it holds back is kept at once."""
+
 MAX_DELAYS: Final = 1024
 """How many delays of a node may differ: each takes a node of its own."""
 
@@ -169,6 +172,9 @@ def _delay(here: _Here) -> Made:
         off = np.abs(steps - counts) > 1e-5 * (1 + counts)
         said = f"a delay of {delay[off].flat[0]:g} s" if steps.size else "a delay of nothing"
         raise LoadError(f"{said} is no whole number of steps of dt={dt:g} s; give a dt that divides it")
+    if counts.max() > LATEST:
+        said = f"a delay of {delay[counts > LATEST].flat[0]:g} s takes {counts.max():g} steps of dt={dt:g} s"
+        raise LoadError(f"{said}; at most {LATEST} are read: give a longer dt")
     found = [int(count) for count in np.unique(counts)]
     if len(found) > MAX_DELAYS:
         raise LoadError(f"it holds {len(found)} different delays; at most {MAX_DELAYS} are read")
