@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from snnhw.check import reasons_against
 from snnhw.conformance.bench import Bench
 from snnhw.conformance.case import Case, with_samples, with_steps
-from snnhw.conformance.checks.claims import is_refused
 from snnhw.conformance.expected import gradient_of, reference_run
 from snnhw.conformance.ragged import ragged
 from snnhw.ir import CLOCK
@@ -25,6 +25,8 @@ def ends(bench: Bench, case: Case) -> None:
     states of its last step; also where the run is stopped, and goes on."""
     lengths = _lengths(case)
     whole, made = ragged(replace(case, record=()), lengths)
+    if _refused(bench, whole):
+        return
     cut = case.time_steps // 2
     with bench.compile(whole) as executable:
         found = executable.run(whole.inputs)
@@ -46,12 +48,10 @@ def ends(bench: Bench, case: Case) -> None:
 
 
 def ends_in_training(bench: Bench, case: Case) -> None:
-    """A step on samples of several lengths has the sum of the gradients of each alone; or such losses are
-    refused by a backend that does not claim them."""
+    """A step on samples of several lengths has the sum of the gradients of each alone."""
     lengths = _lengths(case)
     whole, _ = ragged(case, lengths)
-    if not bench.capabilities.lengths:
-        is_refused("it trains with lengths, which it does not claim", lambda: bench.compile(whole))
+    if _refused(bench, whole):
         return
     assert case.optimizer is not None
     alone = [gradient_of(each) for _, each in _each(case, lengths)]
@@ -63,6 +63,11 @@ def ends_in_training(bench: Bench, case: Case) -> None:
         after = executable.get_params()
     same_bits("of the loss,", {"value": loss}, {"value": np.float32(sum(each.loss for each in alone))})
     same_bits("after one update, parameter", after, wanted)
+
+
+def _refused(bench: Bench, case: Case) -> bool:
+    """Whether core refuses it, as the backend claims less than it takes."""
+    return bool(reasons_against(case.program, bench.capabilities, bench.job(case)))
 
 
 def _lengths(case: Case) -> list[int]:
