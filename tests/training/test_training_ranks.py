@@ -127,8 +127,12 @@ def test_a_rank_that_dies_ends_the_others_with_an_error_that_names_it(size: int)
     _, ranks = told(size)
     *others, dead = [rank["last"] for rank in ranks]
     assert dead is None
+    first = others[0][0].partition(" ended or did not answer in time. ")[0]
+    assert f"rank {size - 1}" in first, "rank 0, which all find each other through, ends by what it names"
     for rank, (said, _) in enumerate(others):
         assert said.startswith(f"rank {rank} of {size} cannot go on: ")
-        named, _, rest = said.partition(" ended or did not answer in time. ")
-        assert f"rank {size - 1}" in named
+        told_by, _, rest = said.partition(". ")
+        assert f"rank {size - 1}" in told_by or told_by.endswith(
+            "rank 0, through which ranks find each other, has ended"
+        )
         assert rest.startswith("What those wrote last says why; started again, training goes on from ")
