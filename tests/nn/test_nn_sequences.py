@@ -293,7 +293,7 @@ def test_targets_that_change_over_time_are_cut_with_the_inputs() -> None:
 class Threads:
     """Two threads that train one network, as two processes do."""
 
-    size = 2
+    size, joint = 2, False
 
     def __init__(self, rank: int, shared: list[Any], barrier: Barrier) -> None:
         self.rank, self._shared, self._barrier = rank, shared, barrier
