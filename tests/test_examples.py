@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,58 @@ def test_digits(tmp_path: Path) -> None:
     shown = run("digits.py", tmp_path, fewer=(" 12, 64, 20", " 2, 64, 20"))
     assert [line.split(":")[0] for line in shown.splitlines()] == ["epoch  1", "epoch  2"]
     assert (tmp_path / "digits.snn").exists()
+
+
+def imported(name: str, monkeypatch: pytest.MonkeyPatch, **settings: int) -> Any:
+    """An example as a module, with smaller settings."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    module = importlib.import_module(name)
+    for key, value in settings.items():
+        assert hasattr(module, key)
+        monkeypatch.setattr(module, key, value)
+    return module
+
+
+@pytest.mark.usefixtures("one_thread", "plain_torch")
+def test_both_loops_run_on_events(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A few batches; what they come to after all of them, a slow test says."""
+    events = imported("events", monkeypatch, SAMPLES=64, EPOCHS=1, BATCH=16, TIME_STEPS=10)
+    events.main()
+    seen = r"^(\w+): [\d.]+% of the directions, with (\d+) spikes and ([\d,]+) of ([\d,]+) operations"
+    told = re.findall(seen, capsys.readouterr().out, re.MULTILINE)
+    assert [name for name, *_ in told] == ["with_fit", "with_torch"]
+    for _, *figures in told:
+        spikes, effective, dense = (int(figure.replace(",", "")) for figure in figures)
+        assert 0 < spikes < effective < dense
+    x, y = next(iter(events.streams(2, seed=3)))
+    assert x.shape == (10, 2, 16, 16)
+    assert set(x.unique().tolist()) == {0, 1}
+    assert 0 <= int(y) < 8
+
+
+@pytest.mark.usefixtures("one_thread", "plain_torch")
+def test_both_loops_learn_values_over_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported("regression", monkeypatch, SAMPLES=128, EPOCHS=5).main()
+    told = re.findall(r"^(\w+): R squared (-?[\d.]+)$", capsys.readouterr().out, re.MULTILINE)
+    assert [name for name, _ in told] == ["with_step", "with_torch"]
+    assert all(float(explained) > 0.4 for _, explained in told), told
+
+
+@pytest.mark.slow
+def test_events_and_regression_reach_what_they_state(tmp_path: Path) -> None:
+    for name, figure, factor in (
+        ("events.py", r": ([\d.]+)%", 1),
+        ("regression.py", r"squared ([\d.]+)", 100),
+    ):
+        stated = re.search(r"at least\s+(\d+) %", (EXAMPLES / name).read_text(encoding="utf-8"))
+        assert stated is not None
+        reached = [factor * float(each) for each in re.findall(figure, run(name, tmp_path))]
+        assert len(reached) == 2
+        assert min(reached) >= float(stated[1]), (name, reached)
 
 
 @pytest.mark.slow
