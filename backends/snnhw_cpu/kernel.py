@@ -6,6 +6,7 @@ import ctypes
 import logging
 import sys
 import time
+from collections.abc import Callable
 from threading import Lock
 
 __all__ = ["COMPILED", "Kernel", "compiled"]
@@ -18,7 +19,11 @@ COMPILED: list[str] = []
 
 class Kernel:
     """One emitted function. Calling it with addresses through ctypes costs microseconds, and lets
-    other threads run meanwhile."""
+    other threads run meanwhile.
+
+    Attributes:
+        call: takes numbers, as `snnhw_cpu.numba_pieces.function` says, or whoever else printed it.
+    """
 
     def __init__(self, source: str, name: str) -> None:
         from snnhw_cpu.compiling import load_module  # imports numba
@@ -32,16 +37,13 @@ class Kernel:
             _tell(f"compiled a {name} kernel in {seconds:.1f} s{kept}")
         self._function = found.function  # holds the code
         count = len(found.function._sig.args)  # numba offers no public way to ask
-        self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)(found.function.address)
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_size_t] * count)
+        self.call: Callable[..., None] = kind(found.function.address)
 
     @property
     def address(self) -> int:
         """Of the code, for other kernels that call it."""
         return int(self._function.address)
-
-    def __call__(self, *arguments: int) -> None:
-        """As `snnhw_cpu.numba_pieces.function` says, or whoever else printed it."""
-        self._call(*arguments)
 
 
 def _tell(text: str) -> None:

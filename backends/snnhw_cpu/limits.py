@@ -28,6 +28,8 @@ class Limits:
         passing: steps of a loop for which there is room when nothing is kept.
         span: bytes of the largest signal that evaluation computes at a time; fewest: steps in any case.
         taped: whether a step of training is taken down on a tape and played; else autograd records each.
+        listed: bytes that a call may hold which is made again as a list of what it computes; 0: none is.
+        warm: calls of the same sizes before one is listed.
         fused: bytes of weights up to which a loop of neurons and products is one kernel: as many as the
             second-level cache holds from step to step.
         together: numbers of a signal that such a kernel takes at a time, and no fewer than four samples.
@@ -48,6 +50,8 @@ class Limits:
     span: int = 4 << 20
     fewest: int = 8
     taped: bool = True
+    listed: int = 32 << 20
+    warm: int = 2
     fused: int = 2 << 20
     together: int = 1024
     tile: int = 1024

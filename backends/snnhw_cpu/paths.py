@@ -41,8 +41,14 @@ PATHS: Final[Paths] = MappingProxyType(
             {"whole": {"span": ALWAYS}, "small": {"span": 1, "fewest": 2}},
         ),
         "steps": Path(
-            "steps of training of the same sizes play one tape; what depends on the call, autograd records",
-            {"autograd": {"taped": False}, "tape": {"taped": True}},
+            "calls of the same sizes are a list of what they compute, once {warm} have been made, if it "
+            "holds up to {listed} bytes; other steps of training play a tape; what depends on the call, "
+            "autograd records",
+            {
+                "autograd": {"taped": False, "listed": 0},
+                "tape": {"listed": 0},
+                "list": {"listed": ALWAYS, "warm": 0},
+            },
         ),
         "threads": Path(
             "a further thread for every {wake} elements times steps, as far as there are tiles of them; for "

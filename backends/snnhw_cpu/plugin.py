@@ -76,17 +76,25 @@ class CpuBackend:
     def compile(self, program: Program, params: Params, job: Run | Train) -> Executable:
         import torch
 
+        from snnhw.tensors.execution.calls import directly
         from snnhw.tensors.execution.executable import TorchExecutable
+        from snnhw.tensors.execution.on_host import OnHost
+        from snnhw.tensors.execution.repeated import Repeated
+        from snnhw_cpu.kernel import LOG
         from snnhw_cpu.network import network_of
+        from snnhw_cpu.threads import alone
 
         options = job.options if isinstance(job.options, CpuOptions) else CpuOptions()
         dtype = exact_float(program) or "int64" if program.formats else options.dtype
+        limits = options.limits
+        repeated = Repeated(OnHost(limits.listed, alone), warm=limits.warm, log=LOG)
         return TorchExecutable(
             network_of(program, precision=options.precision, limits=options.limits),
             params,
             job,
             device=torch.device("cpu"),
             dtype=getattr(torch, dtype),
+            calls=repeated if limits.listed else directly,
             program=program,
         )
 

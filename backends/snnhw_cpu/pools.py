@@ -92,17 +92,20 @@ class _MaxPool(Function):
 
 def _run(name: str, op: MaxPool2d, limits: Limits, *tensors: Tensor) -> None:
     """One pass over all planes: the image, the pooled one, and where its numbers came from."""
-    image, pooled, _ = tensors
+    image, pooled, at = tensors
+    written = {"forward": [pooled, at], "backward": [image]}[name]
     sizes = (*image.shape[-2:], *pooled.shape[-2:])
     kernel = _kernel(name, op, str(image.dtype).removeprefix("torch."))
     planes = image.shape[0] * image.shape[1]
     pointers = [tensor.data_ptr() for tensor in tensors]
     share(
-        lambda first, last: kernel(first, last, planes, *sizes, *pointers),
-        tasks=planes,
+        kernel.call,
+        planes,
+        (planes, *sizes, *pointers),
         cost=image.numel(),
         wake=limits.wake,
-        held=tensors,
+        reads=[x for x in tensors if all(x is not other for other in written)],
+        writes=written,
     )
 
 

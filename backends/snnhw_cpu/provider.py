@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from snnhw.ir import Conv1d, Conv2d, Conv3d
-from snnhw.passes import LoopKernel, Pass, ScanKernel, ScanLoop, sizes
+from snnhw.passes import LoopKernel, Pass, ScanKernel, ScanLoop, arguments, sizes
 from snnhw.plugin import INTERFACE
 from snnhw.tensors.scans.printed import Grid, Launch, PrintedScan
 from snnhw.tensors.scans.provider import Draw, LoopLaunch, Scan, Sizes, drawn_on_host
@@ -22,6 +23,12 @@ from snnhw_cpu.register_block import LANES, multiply
 from snnhw_cpu.threads import share
 
 __all__ = ["NumbaProvider"]
+
+FILLED: Final = "yfXVA"
+"""Letters of what a kernel writes to, see `snnhw.passes.Argument`."""
+
+LOOP_FILLED: Final[Mapping[Pass, str]] = {"forward": "yhxfm", "backward": "XGVAM"}
+"""The same of loops, see `snnhw.passes.LoopArgument`."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,9 @@ class NumbaProvider:
     def compiled(self, loop: ScanLoop, dtype: torch.dtype) -> Launch:
         """See `snnhw_cpu.numba_pieces.function` for what a kernel takes."""
         kernel = compiled(self.source(loop, dtype), loop.name)
-        tables = [at for at, argument in enumerate(loop.arguments) if argument.letter == "t"]
+        letters = [argument.letter for argument in loop.arguments]
+        tables = [at for at, letter in enumerate(letters) if letter == "t"]
+        read, written = parted(letters, FILLED)
         most, wake = self.limits.chunk, self.limits.wake
 
         def launch(tensors: Sequence[Tensor], steps: int, grid: Grid) -> None:
@@ -85,11 +94,13 @@ class NumbaProvider:
             rows, columns, blocks = grid
             tile, chunk = self._tile(columns), max(1, min(most, steps))
             share(
-                lambda first, last: kernel(first, last, steps, rows, columns, tile, chunk, *pointers),
-                tasks=rows * blocks,
+                kernel.call,
+                rows * blocks,
+                (steps, rows, columns, tile, chunk, *pointers),
                 cost=steps * rows * columns,
                 wake=wake,
-                held=tensors,
+                reads=[tensors[at] for at in read],
+                writes=[tensors[at] for at in written],
             )
 
         return launch
@@ -100,16 +111,20 @@ class NumbaProvider:
         name = str(dtype).removeprefix("torch.")
         run = compiled(loop_source(kernel, passed, name), passed)
         product = multiply(name).address if kernel.products else 0
+        letters = [argument.letter for argument in arguments(kernel, passed)]
+        read, written = parted(letters, LOOP_FILLED[passed])
 
         def launch(tensors: Sequence[Tensor], steps: int, batch: int, sizes: Mapping[str, int]) -> None:
             numbers = [*(tensor.data_ptr() for tensor in tensors), *(sizes[name] for name in order)]
             rows = _rows(limits.together, batch, sizes)
             share(
-                lambda first, last: run(first, last, product, steps, batch, rows, *numbers),
-                tasks=-(-batch // rows),
+                run.call,
+                -(-batch // rows),
+                (product, steps, batch, rows, *numbers),
                 cost=steps * batch * _work(sizes),
                 wake=limits.wake,
-                held=tensors,
+                reads=[tensors[at] for at in read],
+                writes=[tensors[at] for at in written],
             )
 
         return launch
@@ -117,6 +132,12 @@ class NumbaProvider:
     def _tile(self, columns: int) -> int:
         """Neurons of a task."""
         return max(1, min(self.limits.tile, columns))
+
+
+def parted(letters: Sequence[str], filled: str) -> tuple[list[int], list[int]]:
+    """Places of what is read, and of what is written."""
+    places = range(len(letters))
+    return [at for at in places if letters[at] not in filled], [at for at in places if letters[at] in filled]
 
 
 def _rows(together: int, batch: int, sizes: Mapping[str, int]) -> int:

@@ -14,7 +14,7 @@ import ctypes
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,10 +23,14 @@ from time import perf_counter
 from typing import Any, Final
 
 import torch
+from torch import Tensor
+
+from snnhw.tensors.noting import launch
 
 __all__ = ["share"]
 
-Work = Callable[[int, int], object]
+Work = Callable[..., object]
+"""Does tasks from a first one to a last one, which is left out; then come numbers."""
 
 LATE: Final = 1e-3
 """Seconds that nobody waits for a thread which has a core: more than it takes to wake one."""
@@ -55,18 +59,39 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def share(work: Work, tasks: int, *, cost: int, wake: int, held: Sequence[object] = ()) -> None:
-    """Call ``work(first, last)`` over all tasks, split among torch's number of threads.
+def share(
+    work: Work,
+    tasks: int,
+    numbers: Sequence[int] = (),
+    *,
+    cost: int,
+    wake: int,
+    reads: Sequence[Tensor] = (),
+    writes: Sequence[Tensor] = (),
+) -> None:
+    """Call ``work(first, last, *numbers)`` over all tasks, split among torch's number of threads.
 
     Args:
+        numbers: sizes and addresses.
         cost: elements times steps in all; a small job is not worth waking anybody for.
         wake: `Limits.wake`; 0: at least two threads, whatever torch's number.
-        held: what the work needs to stay alive, as it knows addresses alone: who is interrupted does not wait
-            for the others.
+        reads, writes: what lies at the addresses, see `snnhw.tensors.noting.launch`.
     """
     if cost < wake:
-        work(0, tasks)
-        return
+        launch(partial(work, 0, tasks, *numbers), reads, writes)
+    else:
+        launch(
+            partial(_share, partial(_from, work, numbers), tasks, cost, wake, (reads, writes)), reads, writes
+        )
+
+
+def _from(work: Work, numbers: Sequence[int], first: int, last: int) -> None:
+    work(first, last, *numbers)
+
+
+def _share(work: Work, tasks: int, cost: int, wake: int, held: object) -> None:
+    """Where the job may be worth it. What is ``held`` stays alive, as the work knows addresses alone: who is
+    interrupted does not wait for the others."""
     most = torch.get_num_threads() if wake else max(2, torch.get_num_threads())
     threads = min(most, tasks, 1 + cost // wake if wake else most)
     if threads <= 1 or (cost < SMALL * wake and perf_counter() < _CROWDED[0]):
@@ -76,7 +101,7 @@ def share(work: Work, tasks: int, *, cost: int, wake: int, held: Sequence[object
     errors: list[BaseException] = []
     ended: dict[int, float] = {}
 
-    def take(_held: Sequence[object] = held) -> None:
+    def take(_held: object = held) -> None:
         """What one thread does; a team may turn out smaller than asked for."""
         try:
             for first, last in jobs:
@@ -103,9 +128,9 @@ def _look(begun: float, ended: float) -> None:
 
 def _region(take: Callable[[], None], threads: int) -> None:
     """Have several threads call it, this one among them."""
-    parallel = None if _FORKED else _libgomp()
-    if parallel:
-        parallel(REGION(lambda _: take()), None, threads, 0)
+    library = None if _FORKED else _libgomp()
+    if library:
+        library.GOMP_parallel(REGION(lambda _: take()), None, threads, 0)
         return
     ended: SimpleQueue[None] = SimpleQueue()  # a future has locks, which an interrupt could leave behind
     for _ in range(threads - 1):
@@ -120,14 +145,27 @@ def _taking(take: Callable[[], None], ended: SimpleQueue[None]) -> None:
     ended.put(None)
 
 
+def alone(threads: int) -> tuple[Callable[[], object], Callable[[], object]] | None:
+    """Two calls: between them, operations of torch's that this thread makes take one thread, and behind them
+    so many again. Not all of torch's libraries ask for that number, nor do other threads."""
+    found = _libgomp()
+    return (
+        (partial(found.omp_set_num_threads, 1), partial(found.omp_set_num_threads, threads))
+        if found
+        else None
+    )
+
+
 @lru_cache(maxsize=1)
 def _libgomp() -> Any:
-    """``GOMP_parallel(region, data, threads, flags)`` of the libgomp that torch has loaded, if it has one."""
+    """The libgomp that torch has loaded, if it has one."""
     for path in sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")):
         try:
-            return ctypes.CDLL(str(path)).GOMP_parallel
-        except (OSError, AttributeError):  # not what its name says
+            found = ctypes.CDLL(str(path))
+        except OSError:  # not what its name says
             continue
+        if hasattr(found, "GOMP_parallel") and hasattr(found, "omp_set_num_threads"):
+            return found
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from snnhw.errors import InputError
 from snnhw.ir import Op, Program, SaturatingLinear
 from snnhw.tensors.network import OPERATIONS, Memo, Operation, Remembering
+from snnhw.tensors.noting import launch
 from snnhw_cpu.claims import IN_FLOAT64
 from snnhw_cpu.kernel import compiled
 
@@ -82,7 +84,8 @@ def _saturating(op: SaturatingLinear, xs: Tensors, params: Tensors) -> Tensor:
     weight = params["weight"].t().contiguous()
     kernel = compiled(_SATURATING, "saturating")
     half = 1 << (op.bits - 1)
-    kernel(len(x), op.in_features, op.out_features, half, *(p.data_ptr() for p in (x, weight, y)))
+    numbers = (len(x), op.in_features, op.out_features, half, *(p.data_ptr() for p in (x, weight, y)))
+    launch(partial(kernel.call, *numbers), [x, weight], [y])
     return y
 
 

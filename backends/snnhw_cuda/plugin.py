@@ -36,17 +36,19 @@ class CudaBackend:
 
         from snnhw.tensors.execution.calls import directly
         from snnhw.tensors.execution.executable import TorchExecutable
-        from snnhw_cuda.graphs import Graphs, OnDevice
+        from snnhw.tensors.execution.repeated import Repeated
+        from snnhw_cuda.graphs import LOG, WARM, OnDevice
         from snnhw_cuda.network import network_of
 
         device = torch.device("cpu" if options.interpret else options.device)
+        repeated = Repeated(OnDevice(device), warm=WARM, log=LOG)
         return TorchExecutable(
             network_of(program, options),
             params,
             job,
             device=device,
             dtype=getattr(torch, options.dtype),
-            calls=Graphs(OnDevice(device)) if options.records else directly,
+            calls=repeated if options.records else directly,
         )
 
     def explain(self, program: Program, job: Run | Train) -> Explanation:

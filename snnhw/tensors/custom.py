@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from snnhw.errors import InputError
 from snnhw.ir import Custom, Expr, Opaque, Surrogate, heaviside, var
 from snnhw.tensors.autograd import Function
+from snnhw.tensors.noting import Unrepeatable, notes
 from snnhw.tensors.tracing import Untraceable, place, trace
 from snnhw.tensors.watched import watched
 
@@ -78,7 +79,10 @@ def returned(function: Callable[[Tensor], Any], z: Tensor) -> Tensor:
 
     Raises:
         InputError: it is not one number for each element.
+        Unrepeatable: what is done is noted; a function may do more than torch sees.
     """
+    if notes():
+        raise Unrepeatable(f"{place(function)} is called anew at every step")
     found = function(z)
     if not isinstance(found, Tensor) or found.shape != z.shape:
         given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

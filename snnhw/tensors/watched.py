@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from snnhw.errors import InputError
+from snnhw.tensors.noting import notes
 
 __all__ = ["lasting", "refuse_strict_export", "sizes", "tracing", "untraced", "watched"]
 
@@ -63,7 +64,7 @@ def watched(tensors: Iterable[Tensor]) -> bool:
     return bool(
         torch.compiler.is_exporting()
         or torch._C._is_tracing()
-        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_dispatch_stack() > notes()
         or torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
         or any(type(x) not in PLAIN for x in tensors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from snnhw.ir import (
     SGD,
     Add,
     BatchNorm1d,
+    Dropout,
     Edge,
     Input,
     L1Rate,
@@ -104,10 +106,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """The sources that are asked for to be compiled; what stands for their kernels does nothing."""
     found: set[str] = set()
 
-    def compiled(source: str, name: str) -> Callable[..., None]:
+    def compiled(source: str, name: str) -> SimpleNamespace:
         assert f"def {name}(" in source
         found.add(source)
-        return lambda *_: None
+        return SimpleNamespace(call=lambda *_: None)
 
     monkeypatch.setattr(snnhw_cpu.provider, "compiled", compiled)
     forget()
@@ -230,3 +232,21 @@ def test_a_recorded_port_is_an_output_of_the_kernel() -> None:
     both = told(program, replace(run, record=("lif1.mem",))).sources.values()
     assert plain in both
     assert [("y1s" in source) for source in both] == [source != plain for source in both]
+
+
+def test_calls_are_listed_or_it_is_said_why() -> None:
+    def calls(program: Program, paths: str = "") -> tuple[str, ...]:
+        explained = CpuBackend().explain(program, job_of(program, "lif.spk", options=CpuOptions(paths=paths)))
+        return explained.tables["calls"][1]
+
+    layers: dict[str, Op] = {"x": Input((5,)), "fc": Linear(5, 3), "lif": leaky()}
+    program = sequential(layers)
+    assert calls(program)[0] == "as a list of what they compute"
+    assert "33,554,432 bytes" in calls(program)[1]
+    assert calls(program, "steps:tape") == ("one by one", "no lists are kept")
+    chancy = sequential({"x": Input((5,)), "left": Dropout(0.5), "lif": leaky()})
+    assert calls(chancy) == ("one by one", "what left does depends on the call")
+    own = CpuBackend().explain(opaque(), job_of(opaque(), "own.spk", options=CpuOptions()))
+    how, why = own.tables["calls"][1]
+    assert how == "one by one"
+    assert why.endswith("is called anew at every step")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +16,9 @@ from torch import Tensor
 from snnhw.ir import MODELS, Adam, CERate, Dropout, Input, Linear, Loss, Neuron, Op, Program, Term, sequential
 from snnhw.plugin import Train
 from snnhw.tensors.execution.calls import Calls, Function, Groups, directly
+from snnhw.tensors.execution.commit import Change
 from snnhw.tensors.execution.executable import TorchExecutable
+from snnhw.tensors.execution.repeated import CHANGED, MOST, Recording, Records, Repeated, carried_out
 from snnhw_cuda.options import CudaOptions
 
 pytestmark = WITH_TRITON
@@ -29,9 +31,7 @@ class StandIn:
     def __init__(self) -> None:
         self.recorded = self.replayed = self.updates = 0
 
-    def __call__(self, function: Function, given: Groups) -> Any:
-        from snnhw_cuda.graphs import CHANGED, Recorded
-
+    def __call__(self, function: Function, given: Groups, _: Sequence[Tensor]) -> Recording:
         self.recorded += 1
         self.updates += CHANGED in given
         changed = given.get(CHANGED, {}).values()
@@ -46,7 +46,14 @@ class StandIn:
                 for key, x in group.items():
                     found[name][key].detach().copy_(x)
 
-        return Recorded(found, again)
+        return Recording(found, [again])
+
+    def changes(self, make: Callable[[], list[Change]], tensors: Sequence[Tensor]) -> Recording:
+        return carried_out(self, make, tensors)
+
+
+def repeated(record: Records) -> Repeated:
+    return Repeated(record, warm=2, log=logging.getLogger("snnhw.cuda"))
 
 
 def program_of(*middle: Op) -> Program:
@@ -104,10 +111,8 @@ def session(calls: Calls) -> list[Tensor]:
 
 
 def test_recorded_calls_give_what_direct_ones_give() -> None:
-    from snnhw_cuda.graphs import Graphs
-
     stand_in = StandIn()
-    ours, theirs = session(Graphs(stand_in)), session(directly)
+    ours, theirs = session(repeated(stand_in)), session(directly)
     assert stand_in.recorded >= 5
     assert stand_in.updates >= 2
     assert stand_in.replayed > 6
@@ -116,9 +121,7 @@ def test_recorded_calls_give_what_direct_ones_give() -> None:
 
 
 def test_what_a_call_gave_stays_as_it_was() -> None:
-    from snnhw_cuda.graphs import Graphs
-
-    with executable(Graphs(StandIn()), program_of()) as model:
+    with executable(repeated(StandIn()), program_of()) as model:
         results = [model.step({"x": x}, {"target": y}) for x, y in batches(6)]
         before = [[x.clone() for x in result.outputs.values()] for result in results]
         for x, y in batches(3):
@@ -128,22 +131,19 @@ def test_what_a_call_gave_stays_as_it_was() -> None:
 
 
 def test_random_numbers_are_never_recorded() -> None:
-    from snnhw_cuda.graphs import Graphs
-
     stand_in = StandIn()
-    with executable(Graphs(stand_in), program_of(Dropout(0.5))) as model:
+    with executable(repeated(stand_in), program_of(Dropout(0.5))) as model:
         for x, y in batches(5):
             model.step({"x": x}, {"target": y})
     assert stand_in.recorded == 0
 
 
 def test_what_cannot_be_recorded_is_called_directly_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    from snnhw_cuda.graphs import Graphs
+    class Refuses(StandIn):
+        def __call__(self, *_: object) -> Any:
+            raise RuntimeError("operation not permitted when stream is capturing")
 
-    def refuses(*_: object) -> Any:
-        raise RuntimeError("operation not permitted when stream is capturing")
-
-    with caplog.at_level(logging.WARNING), executable(Graphs(refuses), program_of()) as model:
+    with caplog.at_level(logging.WARNING), executable(repeated(Refuses()), program_of()) as model:
         losses = [model.step({"x": x}, {"target": y}).loss for x, y in batches(5)]
     with executable(directly, program_of()) as model:
         assert losses == [model.step({"x": x}, {"target": y}).loss for x, y in batches(5)]
@@ -154,10 +154,8 @@ def test_what_cannot_be_recorded_is_called_directly_and_told(caplog: pytest.LogC
 
 
 def test_few_calls_are_recorded_each_once_and_none_is_kept_after_the_end() -> None:
-    from snnhw_cuda.graphs import MOST, Graphs
-
     stand_in = StandIn()
-    calls = Graphs(stand_in)
+    calls = repeated(stand_in)
     model = executable(calls, program_of())
     for _ in range(2):  # shapes that come again are not recorded again
         for steps in range(1, MOST + 3):
@@ -170,16 +168,16 @@ def test_few_calls_are_recorded_each_once_and_none_is_kept_after_the_end() -> No
 
 
 def test_a_copy_has_no_recordings() -> None:
-    from snnhw_cuda.graphs import Graphs, OnDevice
+    from snnhw_cuda.graphs import OnDevice
 
     device = OnDevice(torch.device("cuda:1"))
-    for copied in (copy.deepcopy(Graphs(device)), pickle.loads(pickle.dumps(Graphs(device)))):
+    for copied in (copy.deepcopy(repeated(device)), pickle.loads(pickle.dumps(repeated(device)))):
         assert (copied._record, len(copied._kept)) == (device, 0)
 
 
 def test_an_update_is_recorded_for_its_settings_and_never_twice_made() -> None:
     """The oldest recording makes room for that of new settings, as a schedule gives them."""
-    from snnhw_cuda.graphs import MOST, WARM, Graphs
+    from snnhw_cuda.graphs import WARM
 
     def trained(calls: Calls) -> list[Tensor]:
         with executable(calls, program_of()) as model:
@@ -192,7 +190,7 @@ def test_an_update_is_recorded_for_its_settings_and_never_twice_made() -> None:
             return [torch.as_tensor(x) for x in model.save_state().values()]
 
     stand_in = StandIn()
-    calls = Graphs(stand_in)
+    calls = repeated(stand_in)
     ours, theirs = trained(calls), trained(directly)
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert stand_in.updates > MOST
@@ -202,13 +200,12 @@ def test_an_update_is_recorded_for_its_settings_and_never_twice_made() -> None:
 @pytest.mark.parametrize("stops", ["update", "copy"])
 def test_a_step_that_is_stopped_has_changed_nothing(stops: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever comes between the two recordings of a step, or before the first."""
-    from snnhw_cuda.graphs import Graphs
 
     def interrupted(*_: object) -> Any:
         raise KeyboardInterrupt
 
     stand_in = StandIn()
-    with executable(Graphs(stand_in), program_of()) as model:
+    with executable(repeated(stand_in), program_of()) as model:
         *rest, (x, y) = batches(8)
         for earlier, target in rest:
             model.step({"x": earlier}, {"target": target})
@@ -216,7 +213,7 @@ def test_a_step_that_is_stopped_has_changed_nothing(stops: str, monkeypatch: pyt
         before = {key: torch.as_tensor(x).clone() for key, x in model.save_state().items()}
         with monkeypatch.context() as patched:
             if stops == "update":
-                patched.setattr(Graphs, "changes", interrupted)
+                patched.setattr(Repeated, "changes", interrupted)
             else:
                 patched.setattr(Tensor, "clone", interrupted)
             with pytest.raises(KeyboardInterrupt):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -128,13 +127,14 @@ class Words:
         found = self.words.new_empty(-(-self.rows // 32), self.inputs)
         sizes = (self.rows, self.inputs, len(self.words), len(found))
         pointers = (self.words.data_ptr(), found.data_ptr())
-        kernel = _turn()
         share(
-            lambda first, last: kernel(first, last, *sizes, *pointers),
+            _turn().call,
             len(found),
+            (*sizes, *pointers),
             cost=self.words.numel() * 32,
             wake=wake,
-            held=(self.words, found),
+            reads=[self.words],
+            writes=[found],
         )
         return Words(found, self.rows)
 
@@ -143,17 +143,18 @@ def pack(x: Tensor, wake: int) -> tuple[Words, bool]:
     """Which numbers of ``[M, K]``, contiguous, are not 0; and whether all the others are 1."""
     rows, inputs = x.shape
     words = torch.empty(-(-inputs // 32), rows, dtype=torch.int32)
-    other = ctypes.c_int32(0)
-    pointers = (x.data_ptr(), words.data_ptr(), ctypes.addressof(other))
-    kernel = _pack(str(x.dtype).removeprefix("torch."))
+    other = torch.zeros(1, dtype=torch.int32)
+    pointers = (x.data_ptr(), words.data_ptr(), other.data_ptr())
     share(
-        lambda first, last: kernel(first, last, rows, inputs, len(words), *pointers),
+        _pack(str(x.dtype).removeprefix("torch.")).call,
         -(-rows // BLOCK),
+        (rows, inputs, len(words), *pointers),
         cost=rows * inputs,
         wake=wake,
-        held=(x, words, other),
+        reads=[x],
+        writes=[words, other],
     )
-    return Words(words, inputs), not other.value
+    return Words(words, inputs), not other.item()
 
 
 @lru_cache(maxsize=2)

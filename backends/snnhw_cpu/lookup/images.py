@@ -7,7 +7,6 @@ picks, by four neighbouring bits, from the sums of four neighbouring numbers of 
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -69,17 +68,18 @@ def pack_images(x: Tensor, wake: int) -> tuple[Rows, bool]:
     """Which numbers of ``[M, C, H, W]``, contiguous, are not 0; and whether all the others are 1."""
     count, channels, height, width = x.shape
     words = torch.empty(count, channels, height, dtype=torch.int64)
-    other = ctypes.c_int32(0)
-    pointers = (x.data_ptr(), words.data_ptr(), ctypes.addressof(other))
-    kernel = _pack(_name(x))
+    other = torch.zeros(1, dtype=torch.int32)
+    pointers = (x.data_ptr(), words.data_ptr(), other.data_ptr())
     share(
-        lambda first, last: kernel(first, last, channels * height, width, *pointers),
+        _pack(_name(x)).call,
         count,
+        (channels * height, width, *pointers),
         cost=x.numel(),
         wake=wake,
-        held=(x, words, other),
+        reads=[x],
+        writes=[words, other],
     )
-    return Rows(words, width), not other.value
+    return Rows(words, width), not other.item()
 
 
 def convolved(op: Conv2d, rows: Rows, w: Tensor, bias: Tensor | None, limits: Limits) -> Tensor:
@@ -112,11 +112,13 @@ def _sizes(op: Conv2d, rows: Rows) -> tuple[int, ...]:
 def _run(kernel: Kernel, tasks: int, sizes: tuple[int, ...], limits: Limits, *tensors: Tensor) -> None:
     pointers = [tensor.data_ptr() for tensor in tensors]
     share(
-        lambda first, last: kernel(first, last, *sizes, *pointers),
+        kernel.call,
         tasks,
+        (*sizes, *pointers),
         cost=tensors[0].numel() * sizes[3] * sizes[4],
         wake=limits.wake,
-        held=tensors,
+        reads=tensors[:-1],
+        writes=tensors[-1:],
     )
 
 

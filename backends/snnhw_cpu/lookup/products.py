@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-import torch
 from torch import Tensor
 
 from snnhw_cpu.kernel import Kernel, compiled
@@ -238,23 +237,20 @@ def added_rows(
 
 def _prepared(bits: Words, w: Tensor, limits: Limits, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     y = empty(bits.rows, w.shape[1], dtype=w.dtype, reuse=limits.reuse)
-    return y, _zeros(w.shape[1], w.dtype) if bias is None else bias.contiguous()
+    return y, w.new_zeros(w.shape[1]) if bias is None else bias.contiguous()
 
 
 def _run(kernel: Kernel, tasks: int, sizes: tuple[int, ...], limits: Limits, *tensors: Tensor) -> None:
     pointers = [tensor.data_ptr() for tensor in tensors]
     share(
-        lambda first, last: kernel(first, last, *sizes, *pointers),
+        kernel.call,
         tasks,
+        (*sizes, *pointers),
         cost=sizes[0] * sizes[1] * 4,
         wake=limits.wake,
-        held=tensors,
+        reads=tensors[:-1],
+        writes=tensors[-1:],
     )
-
-
-@lru_cache(maxsize=32)
-def _zeros(count: int, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(count, dtype=dtype)
 
 
 def _name(x: Tensor) -> str:

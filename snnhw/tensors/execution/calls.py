@@ -17,7 +17,8 @@ Groups = Mapping[str, Mapping[str, Tensor]]
 
 Function = Callable[[Groups], Groups]
 """A function of the tensors that it is given, of their shapes and dtypes, and of the executable's parameters,
-which stay where they are in memory; of nothing else that may change from one call to the next."""
+which stay where they are in memory; of nothing else that may change from one call to the next, but for what
+the caller names."""
 
 LENT: Final = frozenset({"grads"})
 """Groups that the caller has read before its next call, so that they need no memory of their own."""
@@ -26,9 +27,23 @@ LENT: Final = frozenset({"grads"})
 class Calls(Protocol):
     """Calls a function, in one of several ways that give the same."""
 
-    def __call__(self, name: str, function: Function, given: Groups, /) -> Groups:
-        """What the function gives, in memory that belongs to the caller, but for `LENT`; ``name`` says which
-        one it is, of those of one executable."""
+    def __call__(
+        self,
+        name: str,
+        function: Function,
+        given: Groups,
+        /,
+        *,
+        of: Callable[[], Hashable] = tuple,
+        params: Sequence[Tensor] = (),
+    ) -> Groups:
+        """What the function gives, in memory that belongs to the caller, but for `LENT`.
+
+        Args:
+            name: which one it is, of those of one executable.
+            of: says what else it is a function of, which it may decide itself.
+            params: the executable's parameters.
+        """
         ...
 
     def changes(
@@ -46,7 +61,7 @@ class Calls(Protocol):
 class Direct:
     """As Python does."""
 
-    def __call__(self, name: str, function: Function, given: Groups, /) -> Groups:
+    def __call__(self, name: str, function: Function, given: Groups, /, **_: object) -> Groups:
         return function(given)
 
     def changes(

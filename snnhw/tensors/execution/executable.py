@@ -36,7 +36,7 @@ __all__ = ["TorchExecutable"]
 Array = np.ndarray[Any, Any]
 
 
-OF_ITS_OWN = ("_values", "_trainer", "_learning", "_derived", "_handed")
+OF_ITS_OWN = ("_values", "_held", "_trainer", "_learning", "_derived", "_handed")
 """What a copy makes itself."""
 
 PARTED = (
@@ -93,6 +93,7 @@ class TorchExecutable:
     def _look_at_params(self) -> None:
         """What else has the same memory as the parameters."""
         self._values = {key: x.detach() for key, x in self._params.items()}
+        self._held = tuple(self._values.values())
         self._trainer: Trainer | None = None
         self._learning: Learning | None = None
         if isinstance(self._job, Train):
@@ -131,7 +132,7 @@ class TorchExecutable:
                 )
             return {"ports": found.ports, "state": found.state}
 
-        found = self._calls("run", evaluated, given)
+        found = self._calls("run", evaluated, given, params=self._held)
         ports, state = (self._shown(found[what]) for what in ("ports", "state"))
         outputs = {name: ports[port] for name, port in self._outputs.items()}
         return Result(outputs, {port: ports[port] for port in self._job.record}, state)
@@ -156,7 +157,9 @@ class TorchExecutable:
             share = share_of(ranks, job, sizes[1], given["targets"])
             clock = self._session.clock(sequence)
             learned = partial(learning, loss=share.loss, sizes=sizes, clock=clock, chosen=chosen)
-            found = self._calls(share.name, learned, given)
+            found = self._calls(
+                share.name, learned, given, of=lambda: frozenset(chosen.items()), params=self._held
+            )
         whole = reduced(ranks, found, share)
         if not now.updates + now.pending:  # rank 0 has decided for all
             chosen = from_arrays(ranks.first(to_arrays(chosen)), self._network)

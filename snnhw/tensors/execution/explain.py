@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import torch
+
 from snnhw.passes import LoopKernel, Pass, ScanKernel, ScanLoop, backward_loop, forward_loop
 from snnhw.plugin import Explanation, Run, Train
 from snnhw.tensors.execution.learning import Learning
-from snnhw.tensors.network import KernelUse, Network, refusal, trial, uses
+from snnhw.tensors.execution.paths import ALWAYS
+from snnhw.tensors.network import KernelUse, Network, refusal, run_network, trial, uses
+from snnhw.tensors.noting import Noting, Unrepeatable
 from snnhw.tensors.scans.provider import fuses
 
-__all__ = ["LoopSource", "Source", "explain"]
+__all__ = ["LoopSource", "Source", "explain", "why_not_listed"]
 
 Source = Callable[[ScanLoop], str]
 """What is compiled for one pass of a kernel."""
@@ -72,6 +76,29 @@ def _step(network: Network, job: Train) -> tuple[tuple[str, ...], ...]:
     why = Learning(observed, job, params).why_recorded({"inputs": inputs, "state": {}}, sizes)
     row = ("autograd", why) if why else ("tape", "one for all steps of the same sizes")
     return ("derivatives", "because"), row
+
+
+def why_not_listed(network: Network, job: Run | Train) -> str:
+    """Why a call cannot be made again as a list of what it computes; "" where it can, as far as shows without
+    its numbers.
+
+    Args:
+        network: as it evaluates.
+    """
+    if drawing := [name for name, op in network.program.nodes.items() if op.clocked]:
+        return f"what {', '.join(drawing)} does depends on the call"
+    network = network.trained() if isinstance(job, Train) else network
+    observed, _, params, inputs, sizes = trial(network, job)
+    try:
+        with torch.no_grad(), Noting([*params.values(), *inputs.values()], ALWAYS):
+            if isinstance(job, Train):
+                Learning(observed, job, params).why_recorded({"inputs": inputs, "state": {}}, sizes)
+            else:
+                wanted = {*network.program.outputs().values(), *job.record}
+                run_network(observed, params, inputs, state={}, sizes=sizes, wanted=wanted)
+    except Unrepeatable as error:
+        return str(error)
+    return ""
 
 
 def _schedule(network: Network) -> tuple[tuple[str, ...], ...]:

@@ -27,6 +27,7 @@ from snnhw.tensors.network import (
     run_network,
     told,
 )
+from snnhw.tensors.noting import notes
 from snnhw.tensors.watched import tracing, watched
 
 __all__ = ["Learning"]
@@ -75,7 +76,8 @@ class Learning:
             return self._recorded(given, loss, sizes, clock, chosen)
         weights = [term.weight for term in loss.terms]
         key = (*weights, *[(*name, x.shape, x.stride(), x.dtype) for name, x in _named(given).items()])
-        prepared = self._tapes.get(key)
+        # What is noted has to see all that it begins with.
+        prepared = None if notes() else self._tapes.get(key)
         if prepared is None:
             try:
                 prepared, played = self._taken_down(given, loss, sizes, clock, chosen)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from snnhw.passes import Argument, ScanKernel, ScanLoop, backward_loop, forward_loop
+from snnhw.tensors.noting import launch
 from snnhw.tensors.scans.provider import ScanGrads, ScanInputs, ScanOutputs
 
 __all__ = ["Grid", "Launch", "PrintedScan", "Printer", "total"]
@@ -155,5 +157,8 @@ def total(sums: Tensor, layout: str, batch: int) -> Tensor:
         sums = sums.reshape(batch, -1)
     axis = 0 if layout == "neuron" else None
     if sums.device.type == "cpu":  # in an order that depends on shapes alone, not on torch's threads
-        return torch.as_tensor(sums.numpy().sum(axis=axis, dtype="float64"))
+        found = sums.new_empty(sums.shape[1:] if axis == 0 else (), dtype=torch.float64)
+        summed = partial(np.add.reduce, sums.numpy(), axis, np.float64, found.numpy())
+        launch(summed, [sums], [found])
+        return found
     return sums.sum(dim=axis, dtype=torch.float64)
