@@ -67,15 +67,9 @@ def launch(again: Again, reads: Iterable[Tensor], writes: Iterable[Tensor]) -> N
     Args:
         reads: all that it reads; writes: all that it writes to, which it has not read before.
     """
-    noting = _NOW.noting
-    if noting is None:
-        again()
-        return
-    reads = [*reads]
-    before = [x.clone() for x in reads]
     again()
-    assert all(map(same, reads, before)), "a kernel writes to what it says that it reads"
-    noting.note([again], reads, writes)
+    if _NOW.noting:
+        _NOW.noting.note([again], reads, writes)
 
 
 class Noting(TorchDispatchMode):
