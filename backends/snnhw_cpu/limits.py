@@ -50,7 +50,7 @@ class Limits:
     span: int = 4 << 20
     fewest: int = 8
     taped: bool = True
-    listed: int = 32 << 20
+    listed: int = 4 << 20
     warm: int = 2
     fused: int = 2 << 20
     together: int = 1024

@@ -242,7 +242,7 @@ def test_calls_are_listed_or_it_is_said_why() -> None:
     layers: dict[str, Op] = {"x": Input((5,)), "fc": Linear(5, 3), "lif": leaky()}
     program = sequential(layers)
     assert calls(program)[0] == "as a list of what they compute"
-    assert "33,554,432 bytes" in calls(program)[1]
+    assert "4,194,304 bytes" in calls(program)[1]
     assert calls(program, "steps:tape") == ("one by one", "no lists are kept")
     chancy = sequential({"x": Input((5,)), "left": Dropout(0.5), "lif": leaky()})
     assert calls(chancy) == ("one by one", "what left does depends on the call")
