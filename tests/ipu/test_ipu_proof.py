@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import pytest
 from ipu_calls import backend, bench
 
-from snnhw.check import reasons_against
+from snnhw.check import prepared, reasons_against
 from snnhw.conformance import Case, LazyCase, all_cases
 from snnhw.ir import LOSS_TERMS, Adamax, Optimizer
 from snnhw.ir.optimizers import OPTIMIZERS as ALL_OPTIMIZERS
@@ -50,17 +50,18 @@ def test_no_operation_is_one_that_poptorch_cannot_lower() -> None:
         job = bench().job(case)
         assert isinstance(job, Train)
         assert not reasons_against(case.program, backend().capabilities(), job)
-        forms = forms_of(case.program, job, job.options)
+        program = prepared(case.program, backend().capabilities())
+        forms = forms_of(program, job, job.options)
         train, run = (forms[use, "rest"] for use in ("train", "run"))
-        graphs = [captured(case.program, train, case.batch, "float32", training=True)]
+        graphs = [captured(program, train, case.batch, "float32", training=True)]
         final_loss(graphs[0])
         if functions(run) - functions(train):  # otherwise a run asks for no more than training does
-            graphs.append(captured(case.program, run, case.batch, "float32", training=False))
-        half = forms_of(case.program, job, replace(job.options, dtype="float16"))["train", "rest"]
-        graphs.append(captured(case.program, half, case.batch, "float16", training=True))
+            graphs.append(captured(program, run, case.batch, "float32", training=False))
+        half = forms_of(program, job, replace(job.options, dtype="float16"))["train", "rest"]
+        graphs.append(captured(program, half, case.batch, "float16", training=True))
         assert [dead_nodes(graph) for graph in graphs] == [0] * len(graphs), case.id
         assert [unsupported(graph) + restricted(graph) for graph in graphs] == [[]] * len(graphs), case.id
-        seen |= {type(op) for op in case.program.nodes.values()}
+        seen |= {type(op) for op in program.nodes.values()}
         losses |= {type(term.kind) for term in job.loss.terms}
     assert set(LOWERINGS) <= seen
     assert set(LOSSES) <= losses
