@@ -93,7 +93,7 @@ def own_of(model: Model, part: OwnPart, batch: Any, where: str) -> tuple[Any, ..
 
 
 def _rows(program: Program, job: Train, batch: OneBatch, ranks: Ranks) -> tuple[Any, ...]:
-    """Every so manieth sample of a batch."""
+    """Of a batch, every N-th sample for each of N ranks."""
     x, y, lengths = batch
     if lengths is not None:
         lengths = torch.as_tensor(lengths)[ranks.rank :: ranks.size]

@@ -105,4 +105,4 @@ def test_names_do_not_change_the_code() -> None:
 def test_a_kernel_takes_addresses_and_gives_nothing() -> None:
     kernel = compiled(forward_source(kernel_of(POOL["leaky"])), "forward")
     with pytest.raises(TypeError, match="this function takes at least"):
-        kernel(0, 0)
+        kernel.call(0, 0)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ def net() -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Linear(6, 3), snn.Leaky(beta=0.9, init_hidden=True))
 
 
-JOB = {"loss": SF.ce_rate_loss(), "optimizer": snn.optim.SGD(lr=0.1), "time_steps": 4}
+JOB: dict[str, Any] = {"loss": SF.ce_rate_loss(), "optimizer": snn.optim.SGD(lr=0.1), "time_steps": 4}
 
 
 def test_a_backend_that_trains_in_one_process_says_what_to_set() -> None:
