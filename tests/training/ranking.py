@@ -28,7 +28,7 @@ import torch
 from plain import use_plain_torch
 from torch import distributed, nn
 from torch.utils.data import DataLoader
-from training_runs import B, Noisy, compiled, curve, loader, samples
+from training_runs import B, Noisy, T, compiled, curve, loader, samples
 
 import snnhw as snn
 import snnhw.functional as SF
@@ -96,6 +96,28 @@ class Here:
                 given = (x[own], y[own]) if len(y[own]) else ({}, {})
                 losses.append(float(model.step(*given)[0]))
             return losses, hexed(model.params), {key: each.tolist() for key, each in model.params.items()}
+
+    def parts(self) -> Any:
+        """Sequences of several lengths in parts, some of which some ranks alone have steps for; two runs."""
+        x, y = samples(8)
+        x, lengths = x * torch.linspace(0.5, 2.0, T)[:, None, None], torch.tensor([5, 2, 4, 1, 5, 2, 3, 2])
+        settings = {
+            **SETTINGS,
+            "static": False,
+            "lengths": True,
+            "tbptt": 2,
+            "options": {"deterministic": True},
+        }
+        found: list[tuple[list[float], dict[str, Any]]] = []
+        for _ in range(2):
+            with compiled(AdamW(lr=0.02), **settings) as model:
+                losses = []
+                for rows in (8, 8, 7, 2, 8):
+                    own = slice(self.rank, rows, self.size)
+                    given, cut = ((x[:, own], y[own]), lengths[own]) if len(y[own]) else (({}, {}), None)
+                    losses.append(float(model.step(*given, lengths=cut)[0]))
+                found.append((losses, {key: each.tolist() for key, each in model.params.items()}))
+        return *found[0], found[1] == found[0]
 
     def joint(self) -> Any:
         """Batch norm by the samples of all: losses and parameters after some steps, and what a batch leads to
@@ -248,7 +270,7 @@ def work(rank: int, size: int, port: int, folder: Path, case: Case) -> dict[str,
         wait = timedelta(seconds=60)
         distributed.init_process_group("gloo", rank=rank, world_size=size, timeout=wait)
     here = Here(rank, size, folder, case)
-    names = ("exact", "steps", "joint", "fitted", "rows", "uneven", "chance", "stopped", "refused")
+    names = ("exact", "steps", "parts", "joint", "fitted", "rows", "uneven", "chance", "stopped", "refused")
     found = {name: getattr(here, name)() for name in names}
     path = folder / f"{size}-{rank}"
     path.write_text(json.dumps(found, default=vars))

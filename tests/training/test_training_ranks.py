@@ -67,6 +67,15 @@ def test_a_loop_of_ones_own_clips_accumulates_and_has_batches_that_not_all_have_
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_sequences_of_several_lengths_in_parts_are_those_of_one_process(size: int) -> None:
+    (losses, params, _), (found, reached, again) = alike(size, "parts")
+    close(found, losses)
+    for key, array in params.items():
+        close(reached[key], array)
+    assert again, "deterministic=True gives the same bits in a second run"
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_batch_norm_may_be_of_the_samples_of_all(size: int) -> None:
     (losses, params, one), (found, reached, said) = alike(size, "joint")
     close(found, losses)
