@@ -214,22 +214,37 @@ def test_settings_that_make_no_sense(name: str, value: Any) -> None:
 # -- What goes wrong -------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.mark.parametrize(
+    ("code", "owner", "name"),
+    [
+        (errno.ENOSPC, os, "fsync"),
+        (errno.EDQUOT, Path, "replace"),
+        (errno.EROFS, Path, "open"),
+        (errno.EACCES, Path, "open"),
+    ],
+    ids=["full", "over-quota", "read-only", "not-allowed"],
+)
+def test_a_full_disk_or_a_read_only_folder_leaves_the_older_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, owner: Any, name: str
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
 
-    def fill(batch: Batch) -> None:
+    def spoil(batch: Batch) -> None:
         if batch.number == 3:
-            monkeypatch.setattr(os, "fsync", full)
+            monkeypatch.setattr(owner, name, refuse)
 
-    with compiled() as model:
-        with pytest.raises(
-            OSError, match=r"No space left on device; the last .* is '.*step-00000002"
-        ) as told:
-            run(model, Checkpoints(tmp_path, every=2), progress=fill)
-        assert str(told.value.filename).endswith("step-00000004.safetensors")
+    with compiled() as model, compiled() as other:
+        wanted = run(other, tmp_path / "whole")
+        with pytest.raises(OSError, match=r"; the last checkpoint is '.*step-00000002\.") as told:
+            run(model, Checkpoints(tmp_path / "run", every=2), progress=spoil)
         monkeypatch.undo()
-        assert [path.name[:13] for path in sorted(tmp_path.iterdir())] == ["step-00000000", "step-00000002"]
+        assert str(told.value).startswith(f"[Errno {code}] {os.strerror(code)}; ")
+        assert str(told.value.filename).endswith("step-00000004.safetensors")
+        left = sorted(path.name[:13] for path in (tmp_path / "run").iterdir())
+        assert left == ["step-00000000", "step-00000002"]
+    with compiled() as model:
+        assert curve(run(model, tmp_path / "run", resume=True)) == curve(wanted)
 
 
 @pytest.mark.usefixtures("plain_torch")
