@@ -32,6 +32,15 @@ test = [(x, y)]
 
 steps = [(x.expand(4, 12, 6), y)]
 empty = []
+
+def uneven():
+    lengths = torch.arange(12) % 4 + 1
+    data = TensorDataset(torch.stack([x * 3] * 4, 1), y, lengths)
+    return DataLoader(data, 4, shuffle=True, collate_fn=padded)
+
+def padded(rows):
+    xs, ys, lengths = map(torch.stack, zip(*rows))
+    return xs.transpose(0, 1), ys, lengths
 """
 
 CONFIG = """
@@ -98,6 +107,26 @@ def test_a_run_that_was_stopped_goes_on_in_every_bit(config: Path, tmp_path: Pat
         assert history(cut) == wanted
         found = ir.load(cut / "model.snn")[1]
         assert all(np.array_equal(found[key], params[key]) for key in params)
+
+
+def test_sequences_of_several_lengths_in_parts_go_on_in_every_bit(config: Path, tmp_path: Path) -> None:
+    text = CONFIG.replace("parts.py:train", "parts.py:uneven").replace("parts.py:test", "parts.py:uneven")
+    text = text.replace("static = true", "lengths = true\ntbptt = 3").replace("epochs = 3", "epochs = 2")
+    found = {}
+    for name, keys in {"both": text, "whole": text.replace("tbptt = 3", "")}.items():
+        config.write_text(keys)
+        result = call("train", config, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        found[name] = ir.load(tmp_path / name / "model.snn")[1]
+    both = tmp_path / "both"
+    wanted = history(both)
+    assert not np.array_equal(found["both"]["0.weight"], found["whole"]["0.weight"]), "tbptt counts"
+    (both / "model.snn").unlink()
+    result = call("resume", both / "step-00000005.safetensors")  # within the second epoch
+    assert result.exit_code == 0, result.output
+    assert history(both) == wanted
+    again = ir.load(both / "model.snn")[1]
+    assert all(np.array_equal(again[key], x) for key, x in found["both"].items())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
