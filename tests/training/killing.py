@@ -1,6 +1,6 @@
 """Kills training with -9 at random moments, and says what was left of it, as JSON on stdout.
 
-    python killing.py KILLS SEED OPTIMIZER...
+    python killing.py KILLS SEED OPTIMIZER[-WAY]...
 
 A process of its own, which forks one for each run: torch is imported once, and nothing computes before a
 fork.
@@ -23,7 +23,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 from plain import use_plain_torch
-from training_runs import Noisy, compiled, curve, loader
+from torch import Tensor
+from training_runs import Noisy, T, compiled, curve, loader
 
 import snnhw.training.run as running
 from snnhw.errors import SnnhwError
@@ -34,6 +35,22 @@ from snnhw.training.checkpoints import BEST, files
 
 LONG: Final = 120.0
 """Seconds in which any run ends, on a busy machine, too."""
+
+
+WAYS: Final[dict[str, dict[str, Any]]] = {
+    "": {},
+    "-tbptt": {"time_steps": 6, "tbptt": 2},
+    "-lengths": {"static": False, "lengths": True, "tbptt": 2, "norm": False},
+}
+"""How sequences are taken, by the ending of what is asked for: whole, in parts, and of several lengths in
+parts."""
+
+
+def padded(rows: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Sequences of 1, 3 or 5 steps."""
+    xs, ys = zip(*rows, strict=True)
+    y = torch.tensor(ys)
+    return torch.stack(xs).expand(T, -1, -1), y, 2 * y + 1
 
 
 def train(folder: Path, kind: str, told: int) -> None:
@@ -49,13 +66,16 @@ def train(folder: Path, kind: str, told: int) -> None:
     running.save = save  # type: ignore[attr-defined]  # where it is called
     for seed in (torch.manual_seed, np.random.seed, random.seed):
         seed(3)
-    with compiled(OPTIMIZERS[kind](lr=0.02), chance=True, accumulate=2) as model:
+    optimizer, dash, way = kind.partition("-")
+    settings = WAYS[dash + way]
+    collated: dict[str, Any] = {"collate_fn": padded} if "lengths" in settings else {}
+    with compiled(OPTIMIZERS[optimizer](lr=0.02), chance=True, accumulate=2, **settings) as model:
         os.write(told, b"0\n")
         history = fit(
             model,
-            loader(Noisy()),
+            loader(Noisy(), **collated),
             epochs=2,
-            validate=loader(shuffle=False),
+            validate=loader(shuffle=False, **collated),
             schedule=WarmUp(4).then(Cosine()),
             checkpoint=Checkpoints(folder, every=1),
             resume=True,
@@ -115,7 +135,7 @@ def unreadable(folder: Path) -> Iterator[str]:
 
 
 def campaign(kills: int, seed: int, kinds: list[str]) -> dict[str, Any]:
-    """As many kills as are asked for, shared among the optimizers."""
+    """As many kills as are asked for, shared among the optimizers and ways."""
     use_plain_torch(setattr)
     torch.set_num_threads(1)
     chance = random.Random(seed)

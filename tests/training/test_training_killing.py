@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from killing import WAYS
 from source import ROOT
 
 from snnhw.ir import OPTIMIZERS
@@ -30,9 +31,9 @@ def held(kills: int, *kinds: str) -> None:
 
 
 def test_a_few_kills() -> None:
-    held(3, "Adam")
+    held(3, "Adam-tbptt")
 
 
 @pytest.mark.slow
 def test_two_hundred_kills() -> None:
-    held(200, *OPTIMIZERS)
+    held(200, *(kind + way for kind in OPTIMIZERS for way in WAYS))

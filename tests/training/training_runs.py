@@ -39,10 +39,14 @@ def _chance() -> nn.Module:
     return neuron
 
 
-def compiled(optimizer: Optimizer | None = None, *, chance: bool = False, **settings: Any) -> snn.nn.Model:
-    """A network of two layers; with ``chance`` batch norm, dropout and noise are in it."""
+def compiled(
+    optimizer: Optimizer | None = None, *, chance: bool = False, norm: bool = True, **settings: Any
+) -> snn.nn.Model:
+    """A network of two layers; with ``chance`` batch norm (but for ``norm=False``), dropout and noise are in
+    it."""
     torch.manual_seed(0)
-    between = [nn.BatchNorm1d(12), _chance(), snn.nn.Dropout(0.2)] if chance else [_leaky()]
+    normed = [nn.BatchNorm1d(12)] if norm else []
+    between = [*normed, _chance(), snn.nn.Dropout(0.2)] if chance else [_leaky()]
     net = nn.Sequential(nn.Linear(6, 12), *between, nn.Linear(12, CLASSES), _leaky())
     for layer in net:
         if isinstance(layer, nn.Linear):
