@@ -71,6 +71,7 @@ COMMANDS = {
         "spikes.npz",
         "--json",
     ],
+    "report": ["report", "net.snn", "--data", "data.npz", "--backend", "reference", "--json"],
     "train": ["train", "run.toml", "--json"],
     "resume": ["resume", "run-run", "--json"],
 }
@@ -114,6 +115,7 @@ def folder(tmp_path: Path) -> Path:
             tmp_path / f"{name}.snn", torch.nn.Sequential(torch.nn.Linear(3, 2), neuron), torch.zeros(1, 3)
         )
     np.savez(tmp_path / "spikes.npz", input=np.ones((4, 1, 3), np.float32))
+    np.savez(tmp_path / "data.npz", input=np.ones((4, 2, 3), np.float32), labels=np.array([0, 1]))
     (tmp_path / "parts.py").write_text(PARTS)
     (tmp_path / "run.toml").write_text(CONFIG)
     return tmp_path
