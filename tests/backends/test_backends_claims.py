@@ -11,7 +11,8 @@ from snnhw_cpu.plugin import CpuBackend
 
 
 def test_what_is_claimed_is_what_can_run() -> None:
-    found, runs = CpuBackend().capabilities(), {*OPERATIONS, *TIMED, Input, Output, Neuron, Pointwise}
+    found = CpuBackend().capabilities()
+    runs: set[type[Op]] = {*OPERATIONS, *TIMED, Input, Output, Neuron, Pointwise}
     whole = {kind for kind in runs if kind.whole_only}
     assert set(found.ops) == runs - whole
     assert whole <= set(found.integers) <= runs
