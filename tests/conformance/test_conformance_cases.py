@@ -260,7 +260,13 @@ NEWCOMERS = [
 ]
 
 
-@pytest.mark.parametrize("entry", NEWCOMERS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(each, marks=[pytest.mark.slow] * (each.name == "Slow"), id=each.name)
+        for each in NEWCOMERS
+    ],
+)
 def test_a_model_gets_cases_without_an_edit(entry: NeuronModel) -> None:
     tried = list(settings({entry.name: entry}))
     assert {(setting.reset, setting.timing) for setting in tried} >= {usual(entry)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,17 @@ def run_of(name: str, program: Program | None = None, first: int = 0, **job: Any
 WITHIN = {"cpu": "snnhw/tensors/execution", "reference": "snnhw_reference", "ipu": "snnhw_ipu"}
 
 
-@pytest.mark.parametrize("job", JOBS)
+def on_all(whats: Iterable[str], quick: str) -> list[Any]:
+    """Each on each backend; on the IPU's, which asks a process of its own at each line, one unless slow."""
+    slow = {what: [pytest.mark.slow] * (what != quick) for what in whats}
+    return [
+        pytest.param(name, what, marks=slow[what] if name == "ipu" else [])
+        for name in BACKENDS
+        for what in slow
+    ]
+
+
+@pytest.mark.parametrize(("name", "job"), on_all(JOBS, "momentum"))
 def test_a_step_is_made_or_not(name: str, job: str) -> None:
     """At every line of the backend's own."""
     first = FIRST.get(job, 0)
@@ -120,7 +130,7 @@ def test_statistics_and_sequences_belong_to_the_step(name: str, first: int) -> N
     with run_of(name, measured(), first, accumulate=2) as run:
         call = Call(run, lambda: step(run, first))
         assert everywhere(call, within=WITHIN[name])
-        assert everywhere(call, every=97 if name == "cpu" else 997)
+        assert everywhere(call, every=293 if name == "cpu" else 997)
 
 
 @pytest.mark.parametrize("file", ["executable", "trainer", "commit", "optimizers"])
@@ -146,7 +156,7 @@ CHANGES: dict[str, Callable[[Executable, State], object]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(("name", "change"), on_all(CHANGES, "set_params"))
 def test_other_changes_are_made_or_not(name: str, change: str) -> None:
     with run_of(name, first=2, accumulate=2) as other, run_of(name, first=1, accumulate=2) as run:
         later = copied(other.save_state())
