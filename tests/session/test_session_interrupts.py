@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from interrupts import interrupted, places
-from session_runs import BACKENDS, compiled, copied, same, step
+from session_runs import BACKENDS, batch, compiled, copied, same, step
 
 import snnhw as snn
 import snnhw.functional as SF
@@ -193,6 +193,23 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def test_gradients_are_on_after_a_call_that_an_interrupt_leaves_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one at the end of torch's own ``no_grad`` does."""
+
+    def interrupted_there(*_: object, **__: object) -> None:
+        torch.set_grad_enabled(False)
+        raise KeyboardInterrupt
+
+    with run_of("cpu") as run:
+        monkeypatch.setattr(run, "_calls", interrupted_there)
+        for call in (lambda: step(run, 0), lambda: run.run({"x": batch(0)[0]})):
+            with pytest.raises(KeyboardInterrupt):
+                call()
+            assert torch.is_grad_enabled()
+
+
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -232,8 +249,10 @@ def test_ctrl_c_while_two_threads_work() -> None:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 pass
+            assert torch.is_grad_enabled()
             found = copied(model.executable.save_state())
             assert same(found, before) or same(found, after)
     finally:
+        torch.set_grad_enabled(True)  # other tests are not to fail with this one
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)

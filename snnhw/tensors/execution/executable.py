@@ -24,7 +24,7 @@ from snnhw.session.ranks import nothing, reduced, share_of, weighted
 from snnhw.tensors.arrays import as_tensor
 from snnhw.tensors.execution.calls import Calls, Groups, directly
 from snnhw.tensors.execution.chosen import from_arrays, to_arrays
-from snnhw.tensors.execution.commit import Change, at_once
+from snnhw.tensors.execution.commit import Change, at_once, graded_as_before
 from snnhw.tensors.execution.handed import host, in_memory, number
 from snnhw.tensors.execution.learning import Learning
 from snnhw.tensors.execution.trainer import Trainer
@@ -111,6 +111,7 @@ class TorchExecutable:
 
     # -- running ----------------------------------------------------------------------------------
 
+    @graded_as_before
     def run(self, inputs: Arrays, state: Arrays | None = None) -> Result:
         self._check()
         given, sizes = self._taken(inputs, state)
@@ -141,6 +142,7 @@ class TorchExecutable:
         """Integers as such, whatever they were computed in."""
         return {key: x.long() for key, x in found.items()} if self._program.formats else found
 
+    @graded_as_before
     def step(self, inputs: Arrays, targets: Arrays, state: Arrays | None = None) -> StepResult:
         """What it computes is new, until all of it is there; then everything changes at once."""
         job, trainer, learning = self._training()
