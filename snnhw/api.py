@@ -198,12 +198,15 @@ def save(path: str | os.PathLike[str], net: Network, sample: Array | Arrays | No
     Raises:
         InputError: the path does not come first.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(
-            f"save takes the path first, not a {type(path).__name__}: snnhw.save('net.snn', net, sample)"
-        )
+    _check_path(path, "save takes the path first", "snnhw.save('net.snn', net, sample)")
     program, params, *_ = taken(net, sample)
     files.save(path, program, params)
+
+
+def _check_path(path: object, where: str, form: str) -> None:
+    """The order is not the same for all: `save` is asked for a file, `export` for a network."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"{where}, not a {type(path).__name__}: {form}")
 
 
 def load(path: str | os.PathLike[str], **options: Any) -> tuple[Program, Params]:
@@ -242,8 +245,9 @@ def export(
 
     Raises:
         ExportError: the format cannot say this network as it is; with every reason.
-        InputError: an option that the format does not have.
+        InputError: an option that the format does not have, or the path does not come second.
     """
+    _check_path(path, "export takes the path second", "snnhw.export(net, 'net.nir', sample)")
     program, params, *_ = taken(net, sample)
     own = {"sample": None if sample is None else _by_name(program, sample)}
     plugin = registry.file_format(_format_of(path))

@@ -141,8 +141,11 @@ def test_the_package_shows_its_own_names_alone() -> None:
     assert {"Leaky", "compile", "load_into", "optim", "__version__"} <= set(dir(snn))
 
 
-def test_the_path_comes_first() -> None:
+def test_a_path_in_the_wrong_place_is_told_where_it_goes() -> None:
+    net, sample = nn.Linear(2, 2), torch.zeros(B, 2)
     with pytest.raises(
         InputError, match=r"save takes the path first, not a Linear: snnhw\.save\('net\.snn',"
     ):
-        snn.save(nn.Linear(2, 2), "net.snn", torch.zeros(B, 2))  # type: ignore[arg-type]
+        snn.save(net, "net.snn", sample)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"export takes the path second, not a Linear: snnhw\.export\(net,"):
+        snn.export("net.nir", net, sample)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ SCHEMES = ("light", "dark")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as the README says; warnings, broken links and anchors among them, are errors."""
-    for package in ("sphinx", "furo", "myst_nb", "sphinx_design"):
+    for package in ("sphinx", "furo", "jupytext", "myst_nb", "sphinx_design"):
         pytest.importorskip(package, reason=f"{package} is not installed: pip install 'snnhw[docs]'")
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", str(ROOT / "docs"), str(out)]
